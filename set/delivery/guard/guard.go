@@ -1,0 +1,182 @@
+// Package guard is the one guarded HTTP client for calls to addresses that
+// somebody else names: push endpoints, metadata, key sets, resource metadata.
+//
+// [CheckURL] judges an address when it is configured, [NewClient] judges it again
+// whenever a connection is made, after the name has been resolved, so that a name
+// cannot be pointed at the inside of a network later. [ReadBody] bounds what comes
+// back.
+package guard
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"code.dny.dev/ssrf"
+)
+
+// Bounds on one call.
+const (
+	// DefaultTimeout bounds a whole exchange, reading the body included, unless
+	// [Policy.Timeout] says otherwise.
+	DefaultTimeout = 15 * time.Second
+	// DefaultMaxConnsPerHost is the number of connections to one host unless
+	// [Policy.MaxConnsPerHost] says otherwise: the push window of a stream.
+	DefaultMaxConnsPerHost = 32
+	// MaxResponseHeaderBytes bounds the header section of a response.
+	MaxResponseHeaderBytes = 64 << 10
+
+	dialTimeout  = 5 * time.Second
+	maxIdleConns = 1024
+	idleTimeout  = 90 * time.Second
+)
+
+// ErrBlocked is the reason why a call was not made: its address is in a range that
+// may not be called. It is wrapped by the errors of [CheckURL] and of the client.
+var ErrBlocked = errors.New("address not allowed")
+
+// Policy says which addresses may be called and for how long. Its zero value
+// allows https to public addresses only.
+type Policy struct {
+	Allow            []netip.Prefix // ranges allowed although they are private or special; none by default
+	InsecureLoopback bool           // allows loopback addresses, also by plain http
+	RootCAs          *x509.CertPool // authorities of servers; nil means the system's
+	Timeout          time.Duration  // of a whole exchange; zero or less means DefaultTimeout
+	MaxConnsPerHost  int            // connections to one host; zero or less means DefaultMaxConnsPerHost
+}
+
+// NewClient returns a client that refuses addresses outside p when it connects
+// (after name resolution), follows no redirect, uses no proxy, keeps no cookies,
+// requires TLS 1.2 and bounds time and header size. It speaks HTTP/1.1.
+//
+// A refused address gives an error for which [Blocked] is true. The client is safe
+// for concurrent use and is meant to be kept.
+func NewClient(p Policy) *http.Client {
+	timeout := p.Timeout
+	if timeout <= 0 {
+		timeout = DefaultTimeout
+	}
+	return &http.Client{
+		Transport: &transport{
+			policy: p,
+			secure: newTransport(p, guardian(p)),
+			plain:  newTransport(p, loopbackOnly()),
+		},
+		Timeout: timeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error {
+			return http.ErrUseLastResponse
+		},
+	}
+}
+
+// Blocked reports whether err says that an address was refused by this package.
+func Blocked(err error) bool { return errors.Is(err, ErrBlocked) }
+
+// transport sends https through a guard that follows the policy and plain http
+// through one that knows loopback addresses alone.
+type transport struct {
+	policy Policy
+	secure *http.Transport
+	plain  *http.Transport
+}
+
+func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if err := check(req.URL, t.policy); err != nil {
+		if req.Body != nil {
+			_ = req.Body.Close() // a RoundTripper closes the body whatever happens
+		}
+		return nil, err
+	}
+	if req.URL.Scheme == "http" {
+		return t.plain.RoundTrip(req)
+	}
+	return t.secure.RoundTrip(req)
+}
+
+// CloseIdleConnections is called by [http.Client.CloseIdleConnections].
+func (t *transport) CloseIdleConnections() {
+	t.secure.CloseIdleConnections()
+	t.plain.CloseIdleConnections()
+}
+
+func newTransport(p Policy, g *ssrf.Guardian) *http.Transport {
+	conns := p.MaxConnsPerHost
+	if conns <= 0 {
+		conns = DefaultMaxConnsPerHost
+	}
+	return &http.Transport{
+		DialContext:            dialer(g),
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: p.RootCAs},
+		TLSHandshakeTimeout:    dialTimeout,
+		MaxConnsPerHost:        conns,
+		MaxIdleConnsPerHost:    conns,
+		MaxIdleConns:           maxIdleConns,
+		IdleConnTimeout:        idleTimeout,
+		MaxResponseHeaderBytes: MaxResponseHeaderBytes,
+		DisableCompression:     true, // a bound on the body is then a bound on the bytes read
+	}
+}
+
+// dialer returns a dial function that asks g about every address it is about to
+// connect to, after the name has been resolved.
+func dialer(g *ssrf.Guardian) func(context.Context, string, string) (net.Conn, error) {
+	d := &net.Dialer{
+		Timeout: dialTimeout,
+		Control: func(network, address string, c syscall.RawConn) error {
+			if err := g.Safe(network, address, c); err != nil {
+				return fmt.Errorf("%w: %w", ErrBlocked, err)
+			}
+			return nil
+		},
+	}
+	return d.DialContext
+}
+
+func guardian(p Policy) *ssrf.Guardian {
+	allow := p.Allow
+	if p.InsecureLoopback {
+		allow = append(loopback(), allow...)
+	}
+	v4, v6 := split(allow)
+	return ssrf.New(ssrf.WithAnyPort(), ssrf.WithAllowedV4Prefixes(v4...), ssrf.WithAllowedV6Prefixes(v6...))
+}
+
+func loopbackOnly() *ssrf.Guardian {
+	v4, v6 := split(loopback())
+	return ssrf.New(ssrf.WithAnyPort(),
+		ssrf.WithAllowedV4Prefixes(v4...),
+		ssrf.WithDeniedV4Prefixes(netip.PrefixFrom(netip.IPv4Unspecified(), 0)),
+		ssrf.WithAllowedV6Prefixes(v6...),
+		ssrf.WithDeniedV6Prefixes(netip.PrefixFrom(netip.IPv6Unspecified(), 0)))
+}
+
+func loopback() []netip.Prefix {
+	return []netip.Prefix{
+		netip.PrefixFrom(netip.AddrFrom4([4]byte{127}), 8),
+		netip.PrefixFrom(netip.IPv6Loopback(), 128),
+	}
+}
+
+// split sorts prefixes by family; an IPv4 range written as IPv4-mapped IPv6 counts
+// as IPv4, because that is how an address of it is dialled.
+func split(prefixes []netip.Prefix) (v4, v6 []netip.Prefix) {
+	const mappedBits = 96
+	for _, p := range prefixes {
+		switch a := p.Addr(); {
+		case a.Is4In6() && p.Bits() >= mappedBits:
+			v4 = append(v4, netip.PrefixFrom(a.Unmap(), p.Bits()-mappedBits))
+		case a.Is4():
+			v4 = append(v4, p)
+		default:
+			v6 = append(v6, p)
+		}
+	}
+	return v4, v6
+}
