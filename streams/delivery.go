@@ -1,0 +1,20 @@
+package streams
+
+import "log/slog"
+
+// Delivery is how the SETs of a stream leave (SSF §6.1).
+type Delivery struct {
+	// Method is delivery.MethodPush or delivery.MethodPoll.
+	Method string
+	// EndpointURL is the receiver's address for push, ours for poll.
+	EndpointURL string
+	// AuthorizationHeader is the whole value of the Authorization header of
+	// every push, unchanged; empty sends none (SSF-6.1.1-02). A secret.
+	AuthorizationHeader string
+}
+
+// LogValue hides the authorization header.
+func (d Delivery) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("method", d.Method), slog.String("endpoint_url", d.EndpointURL),
+		slog.Bool("authorization_header", d.AuthorizationHeader != ""))
+}
