@@ -98,6 +98,10 @@ type Outcome struct {
 	// Code and Description tell why (Refused, Failed): an RFC 8935 err or a
 	// short word of ours, and a text.
 	Code, Description string
+	// After, with Failed, keeps the item (and its order key) hidden for so
+	// long: it is tried again then, while the stream goes on. In memory: a
+	// restart forgets it.
+	After time.Duration
 }
 
 // Health is how delivery to a push stream fares. Durable: a back-off survives
