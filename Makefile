@@ -1,0 +1,47 @@
+# What to run, in the order of a day's work. CI runs .ci/run, which is check and test.
+
+GO        ?= go
+TOOL      := $(GO) tool -modfile=.ci/tools/go.mod
+TESTFLAGS ?=
+VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS   := -s -w -X main.version=$(VERSION)
+
+.PHONY: help fmt vet lint tidy check needs test test-long race bench build
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+fmt: ## format every Go file
+	$(TOOL) gofumpt -w .
+
+vet: ## go vet
+	$(GO) vet ./...
+
+lint: ## golangci-lint; the first run builds it, about a minute
+	$(TOOL) golangci-lint run
+
+tidy: ## fail if go.mod or go.sum are not tidy
+	$(GO) mod tidy -diff
+
+check: ## formatting, vet, lint, tidy; changes nothing
+	@unformatted="$$($(TOOL) gofumpt -l .)"; \
+	if [ -n "$$unformatted" ]; then echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; fi
+	$(MAKE) vet lint tidy
+
+needs: ## install what tests call and this machine lacks
+	@.ci/needs
+
+test: needs ## every promise; under ten minutes
+	$(GO) test -timeout 9m $(TESTFLAGS) ./...
+
+test-long: needs ## test and the storms besides: kills, failover, soak, millions
+	TOCSIN_TEST_LONG=1 $(GO) test -timeout 2h $(TESTFLAGS) ./...
+
+race: needs ## test under the race detector
+	$(GO) test -race -timeout 30m $(TESTFLAGS) ./...
+
+bench: ## Go benchmarks; for ratios to the machine's floor see tocsin bench
+	$(GO) test -run '^$$' -bench . -benchmem $(TESTFLAGS) ./...
+
+build: ## bin/tocsin, static
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/tocsin ./cmd/tocsin
