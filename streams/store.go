@@ -49,7 +49,9 @@ type Registry interface {
 	// The items it returns (control lane only) are put in the same
 	// transaction, before the new status counts (SSF-8.1.5-01).
 	// If the epoch was raised, the queue is purged in the same transaction,
-	// dead letters and stream-updated items apart (U16, U18).
+	// dead letters and stream-updated items apart (U16, U18). If the status
+	// became enabled or the delivery changed, the stream's health is cleared:
+	// it is due at once.
 	// ID, Owner and Created cannot be changed. Error: ErrNotFound.
 	Update(ctx context.Context, id string, change func(*Stream) ([]Item, error)) (Stream, error)
 	// Delete erases the stream, its subjects, queue and dead letters, and
