@@ -1,0 +1,159 @@
+package jose_test
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/tocsin-ssf/tocsin/set/jose"
+)
+
+// member returns the JWK with these members set; a nil value removes one.
+func member(t *testing.T, key *jose.PublicKey, set map[string]any) string {
+	t.Helper()
+	raw, err := json.Marshal(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m map[string]any
+	if err := json.Unmarshal(raw, &m); err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range set {
+		m[name] = value
+		if value == nil {
+			delete(m, name)
+		}
+	}
+	out, err := json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
+}
+
+func weakRSA(t *testing.T) string {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf(`{"kty":"RSA","kid":"weak","e":"AQAB","n":%q}`, base64.RawURLEncoding.EncodeToString(key.N.Bytes()))
+}
+
+func TestKeySetFind(t *testing.T) {
+	rs, es := generate(t, jose.RS256).Public(), generate(t, jose.ES256).Public()
+	private, err := generate(t, jose.EdDSA).MarshalPrivateJWK()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var leaked struct{ Kid string }
+	if err := json.Unmarshal(private, &leaked); err != nil {
+		t.Fatal(err)
+	}
+	document := `{"x":1,"keys":[` + strings.Join([]string{
+		member(t, rs, map[string]any{"kid": "rs"}),
+		member(t, rs, map[string]any{"kid": "unbound", "alg": nil, "use": nil}),
+		member(t, rs, map[string]any{"kid": nil}),
+		member(t, rs, map[string]any{"kid": "enc", "use": "enc"}),
+		member(t, rs, map[string]any{"kid": "ops", "use": nil, "key_ops": []string{"encrypt"}}),
+		member(t, rs, map[string]any{"kid": "rs512", "alg": "RS512"}),
+		member(t, rs, map[string]any{"kid": "rsoaep", "alg": "RSA-OAEP"}),
+		member(t, rs, map[string]any{"kid": "shared"}), member(t, es, map[string]any{"kid": "shared"}),
+		member(t, es, map[string]any{"kid": "offcurve", "x": base64.RawURLEncoding.EncodeToString(make([]byte, 32))}),
+		member(t, es, map[string]any{"kid": strings.Repeat("k", jose.MaxKeyIDBytes+1)}),
+		`{"kty":"oct","kid":"oct","k":"AAAA"}`, `{"kty":"PQC","kid":"pqc"}`, `{"kid":"none"}`,
+		`{"kty":"OKP","crv":"Ed25519","kid":"short","x":"AAAA"}`,
+		`{"kty":"OKP","crv":"X25519","kid":"x25519","x":"` + base64.RawURLEncoding.EncodeToString(make([]byte, 32)) + `"}`,
+		weakRSA(t), string(private), `17`,
+	}, ",") + `]}`
+	set, err := jose.ParseKeySet([]byte(document))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases := []struct {
+		kid  string
+		alg  jose.Algorithm
+		want error
+	}{
+		{"rs", jose.RS256, nil},
+		{"rs", jose.PS256, jose.ErrAlgorithm}, // JWT-3.1-01
+		{"rs", jose.ES256, jose.ErrAlgorithm},
+		{"unbound", jose.RS256, nil}, {"unbound", jose.PS256, nil}, {"unbound", jose.EdDSA, jose.ErrAlgorithm},
+		{"shared", jose.RS256, nil}, {"shared", jose.ES256, nil},
+		{leaked.Kid, jose.EdDSA, nil},
+		{"weak", jose.RS256, jose.ErrWeakKey},                                           // INTEROP-2.6-01
+		{"RS", jose.RS256, jose.ErrUnknownKey}, {"rs ", jose.RS256, jose.ErrUnknownKey}, // JWT-3.10-01: exact
+		{"", jose.RS256, jose.ErrUnknownKey}, {"enc", jose.RS256, jose.ErrUnknownKey}, {"ops", jose.RS256, jose.ErrUnknownKey},
+		{"rs512", jose.RS256, jose.ErrUnknownKey}, {"rsoaep", jose.RS256, jose.ErrUnknownKey},
+		{"offcurve", jose.ES256, jose.ErrUnknownKey}, {"short", jose.EdDSA, jose.ErrUnknownKey}, {"x25519", jose.EdDSA, jose.ErrUnknownKey},
+		{"oct", jose.RS256, jose.ErrUnknownKey}, {"pqc", jose.RS256, jose.ErrUnknownKey},
+		{strings.Repeat("k", jose.MaxKeyIDBytes+1), jose.ES256, jose.ErrUnknownKey},
+	}
+	for _, c := range cases {
+		key, err := set.Find(c.kid, c.alg)
+		if !errors.Is(err, c.want) {
+			t.Errorf("%s %s: got %v, want %v", c.kid, c.alg, err, c.want)
+		} else if err == nil && (key.ID() != c.kid || key.Algorithm() != c.alg) {
+			t.Errorf("%s %s: got %s %s", c.kid, c.alg, key.ID(), key.Algorithm())
+		}
+	}
+	if got, want := len(set.Keys()), 5; got != want {
+		t.Errorf("usable keys: got %d, want %d", got, want)
+	}
+	if out, err := json.Marshal(set); err != nil || strings.Contains(string(out), `"d"`) {
+		t.Errorf("got %s, %v, want no private member", out, err)
+	}
+}
+
+func TestParseKeySetRefuses(t *testing.T) {
+	cases := []struct {
+		name, document string
+		want           error
+	}{
+		{"empty", ``, jose.ErrMalformed},
+		{"no keys", `{}`, jose.ErrMalformed},
+		{"keys null", `{"keys":null}`, jose.ErrMalformed},
+		{"keys an object", `{"keys":{}}`, jose.ErrMalformed},
+		{"one key alone", `{"kty":"RSA"}`, jose.ErrMalformed},
+		{"keys twice", `{"keys":[],"keys":[]}`, jose.ErrMalformed},
+		{"trailing", `{"keys":[]}{}`, jose.ErrMalformed},
+		{"too large", `{"keys":[]}` + strings.Repeat(" ", jose.MaxKeySetBytes), jose.ErrTooLarge},
+		{"too many", `{"keys":[0` + strings.Repeat(",0", jose.MaxKeys) + `]}`, jose.ErrTooLarge},
+	}
+	for _, c := range cases {
+		if set, err := jose.ParseKeySet([]byte(c.document)); !errors.Is(err, c.want) || set != nil {
+			t.Errorf("%s: got %v, %v, want %v", c.name, set, err, c.want)
+		}
+	}
+}
+
+func TestKeySetJSON(t *testing.T) {
+	for name, set := range map[string]*jose.KeySet{"new": jose.NewKeySet(), "zero": {}} {
+		if out, err := json.Marshal(set); err != nil || string(out) != `{"keys":[]}` {
+			t.Errorf("%s: got %s, %v, want {\"keys\":[]}", name, out, err)
+		}
+		if _, err := set.Find("x", jose.RS256); !errors.Is(err, jose.ErrUnknownKey) {
+			t.Errorf("%s: got %v, want %v", name, err, jose.ErrUnknownKey)
+		}
+	}
+	key := generate(t, jose.ES256).Public()
+	var document struct{ Keys []map[string]string }
+	out, err := json.Marshal(jose.NewKeySet(key))
+	if err == nil {
+		err = json.Unmarshal(out, &document)
+	}
+	if err != nil || len(document.Keys) != 1 {
+		t.Fatalf("got %s, %v, want one key", out, err)
+	}
+	for name, want := range map[string]string{"kid": key.ID(), "alg": "ES256", "use": "sig", "kty": "EC"} {
+		if got := document.Keys[0][name]; got != want {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+	}
+}
