@@ -1,0 +1,123 @@
+// Package request holds what every handler of the transmitter does with an
+// HTTP request before it knows what is asked: who sent it, its media type, its
+// body within a bound. Refusals are [*Error] values; the transmitter's error
+// table turns them into answers.
+package request
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/tocsin-ssf/tocsin/transmitter/auth"
+)
+
+// Codes of an [Error], the err member of the answer (requirements U15).
+const (
+	CodeInvalidRequest       = "invalid_request"
+	CodeBodyTooLarge         = "body_too_large"
+	CodeUnsupportedMediaType = "unsupported_media_type"
+	CodeTooManyRequests      = "too_many_requests"
+)
+
+// MediaTypeJSON is the media type of the bodies of the management API and of
+// polling; a body without Content-Type is taken for it (U15).
+const MediaTypeJSON = "application/json"
+
+// MediaTypeMergePatch is allowed for PATCH besides (RFC 7396, U15).
+const MediaTypeMergePatch = "application/merge-patch+json"
+
+// Error is a request that is refused. Its answer is
+// {"err", "description"[, "member"]} with Status (U15).
+type Error struct {
+	// Status is the HTTP status, 4xx.
+	Status int
+	// Code is one of the codes above or of the operation.
+	Code string
+	// Member names the member at fault as a dotted path; empty if none.
+	Member string
+	// Description is for the sender of the request and repeats nothing of it.
+	Description string
+	// RetryAfter is sent as Retry-After, in whole seconds rounded up; zero
+	// sends none.
+	RetryAfter time.Duration
+}
+
+// Error returns status, code and description.
+func (e *Error) Error() string {
+	if e.Member == "" {
+		return fmt.Sprintf("request: %d %s: %s", e.Status, e.Code, e.Description)
+	}
+	return fmt.Sprintf("request: %d %s: %s: %s", e.Status, e.Code, e.Member, e.Description)
+}
+
+// Invalid returns a 400 with code invalid_request.
+func Invalid(member, description string) *Error {
+	return &Error{Status: http.StatusBadRequest, Code: CodeInvalidRequest, Member: member, Description: description}
+}
+
+// Body reads the request's body of at most limit bytes.
+//
+// Errors are *Error: 413 if the body is longer (the connection is closed
+// after the answer), 400 if it cannot be read.
+func Body(c echo.Context, limit int64) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, limit))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return nil, TooLarge(limit)
+	case err != nil:
+		return nil, Invalid("", "the body could not be read")
+	}
+	return body, nil
+}
+
+// TooLarge returns the 413 for a body beyond limit bytes.
+func TooLarge(limit int64) *Error {
+	return &Error{
+		Status: http.StatusRequestEntityTooLarge, Code: CodeBodyTooLarge,
+		Description: fmt.Sprintf("the body exceeds %d bytes", limit),
+	}
+}
+
+// MediaType refuses a request whose Content-Type is not one of allowed, with
+// 415. No Content-Type is fine, and so is any parameter (SSF-8.1.1-09, U15).
+func MediaType(c echo.Context, allowed ...string) error {
+	values := c.Request().Header.Values(echo.HeaderContentType)
+	if len(values) == 0 {
+		return nil
+	}
+	if len(values) == 1 {
+		// A malformed parameter still gives the media type itself.
+		mediaType, _, _ := mime.ParseMediaType(values[0])
+		if slices.Contains(allowed, mediaType) {
+			return nil
+		}
+	}
+	return &Error{
+		Status: http.StatusUnsupportedMediaType, Code: CodeUnsupportedMediaType,
+		Description: fmt.Sprintf("Content-Type must be one of %v", allowed),
+	}
+}
+
+// NoStore forbids caches to keep the answer, an error's too (SSF-8.1.1-08).
+func NoStore(c echo.Context) {
+	c.Response().Header().Set(echo.HeaderCacheControl, "no-store")
+}
+
+const principalKey = "tocsin.principal"
+
+// WithPrincipal notes who sent the request. The authenticating middleware
+// calls it.
+func WithPrincipal(c echo.Context, p *auth.Principal) { c.Set(principalKey, p) }
+
+// Principal returns who sent the request, nil if nobody was authenticated.
+func Principal(c echo.Context) *auth.Principal {
+	p, _ := c.Get(principalKey).(*auth.Principal)
+	return p
+}
