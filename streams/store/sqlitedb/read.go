@@ -13,7 +13,7 @@ type View struct{ queries }
 // Read calls fn with a snapshot: all queries in it see the same commits, and
 // every commit that returned before Read was called. It blocks no write and
 // waits for none; it waits while Config.ReadConns others read. A ctx that
-// ends stops it between two rows. Do not call Write or Read inside fn.
+// ends stops it between two rows. Do not call Read inside fn.
 //
 // Errors: ErrClosed, ctx's error, a *PanicError, fn's error as it is, or a
 // failure of the store.
