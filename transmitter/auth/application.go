@@ -1,0 +1,143 @@
+package auth
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/tocsin-ssf/tocsin/streams/store/sqlitedb"
+)
+
+// AddApplication adds a and returns it as it is kept. An empty id gets a random
+// one; a zero Created is now.
+//
+// Errors: an [*InvalidError]; [ErrExists] if the id or an audience value is taken.
+func (s *Store) AddApplication(ctx context.Context, a Application) (Application, error) {
+	if a.ID == "" {
+		a.ID = newIdentifier()
+	}
+	if err := a.validate(); err != nil {
+		return Application{}, err
+	}
+	a.Created = created(a.Created)
+	err := s.db.Write(ctx, func(tx *sqlitedb.Tx) error { return insertApplication(tx, a) })
+	if err != nil {
+		return Application{}, err
+	}
+	return a, nil
+}
+
+func insertApplication(tx *sqlitedb.Tx, a Application) error {
+	taken, err := exists(tx, "SELECT 1 FROM applications WHERE id = ?", a.ID)
+	if err != nil {
+		return err
+	}
+	if taken {
+		return fmt.Errorf("%w: application %s", ErrExists, a.ID)
+	}
+	if _, err := tx.Exec("INSERT INTO applications (id, name, subject_format, created_ms) VALUES (?, ?, ?, ?)",
+		a.ID, a.Name, a.SubjectFormat, a.Created.UnixMilli()); err != nil {
+		return err
+	}
+	for place, value := range a.Audience {
+		taken, err := exists(tx, "SELECT 1 FROM audiences WHERE value = ?", value)
+		if err != nil {
+			return err
+		}
+		if taken {
+			return fmt.Errorf("%w: audience of another application", ErrExists)
+		}
+		if _, err := tx.Exec("INSERT INTO audiences (value, application, place) VALUES (?, ?, ?)",
+			value, a.ID, place); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const applicationColumns = "SELECT id, name, subject_format, created_ms FROM applications"
+
+// Application returns the application with id. Error: [ErrNotFound].
+func (s *Store) Application(ctx context.Context, id string) (Application, error) {
+	return s.application(ctx, applicationColumns+" WHERE id = ?", id)
+}
+
+// ApplicationFor returns the application whose audience has the value. Error:
+// [ErrNotFound].
+func (s *Store) ApplicationFor(ctx context.Context, audience string) (Application, error) {
+	return s.application(ctx,
+		applicationColumns+" WHERE id = (SELECT application FROM audiences WHERE value = ?)", audience)
+}
+
+func (s *Store) application(ctx context.Context, sql, arg string) (Application, error) {
+	var a Application
+	err := s.db.Read(ctx, func(v *sqlitedb.View) error {
+		var ms int64
+		if err := v.QueryRow(sql, arg).Scan(&a.ID, &a.Name, &a.SubjectFormat, &ms); err != nil {
+			return err
+		}
+		a.Created = fromMilli(ms)
+		var err error
+		a.Audience, err = audience(v, a.ID)
+		return err
+	})
+	if err != nil {
+		return Application{}, notFound(err)
+	}
+	return a, nil
+}
+
+// Applications returns all applications in order of creation.
+func (s *Store) Applications(ctx context.Context) ([]Application, error) {
+	var all []Application
+	err := s.db.Read(ctx, func(v *sqlitedb.View) error {
+		rows, err := v.Query(applicationColumns + " ORDER BY created_ms, id")
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			var a Application
+			var ms int64
+			if err := rows.Scan(&a.ID, &a.Name, &a.SubjectFormat, &ms); err != nil {
+				return err
+			}
+			a.Created = fromMilli(ms)
+			if a.Audience, err = audience(v, a.ID); err != nil {
+				return err
+			}
+			all = append(all, a)
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+// RemoveApplication removes the application with its clients. When it returns,
+// none of their tokens is good any more. Error: [ErrNotFound].
+func (s *Store) RemoveApplication(ctx context.Context, id string) error {
+	return s.change(ctx, func(tx *sqlitedb.Tx) error {
+		done, err := tx.Exec("DELETE FROM applications WHERE id = ?", id)
+		if err == nil && done.Changes == 0 {
+			err = ErrNotFound
+		}
+		return err
+	})
+}
+
+func audience(v *sqlitedb.View, application string) ([]string, error) {
+	rows, err := v.Query("SELECT value FROM audiences WHERE application = ? ORDER BY place", application)
+	if err != nil {
+		return nil, err
+	}
+	var values []string
+	for rows.Next() {
+		var value string
+		if err := rows.Scan(&value); err != nil {
+			return nil, err
+		}
+		values = append(values, value)
+	}
+	return values, rows.Err()
+}

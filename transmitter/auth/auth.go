@@ -1,0 +1,126 @@
+// Package auth decides who may do what at a transmitter (SSF §8, CAEP
+// interoperability profile §2.7).
+//
+// An [Application] is one relying party: it owns streams, consents and webhooks
+// and has 1..n [Client] credentials. A client that writes events is bound to a
+// [Source] (contracts.md §1). [Store] keeps them in admin.db. An
+// [Authenticator] turns the Authorization header of a request into a
+// [Principal], serves the token endpoint (RFC 6749 §4.4) and the revocation
+// endpoint (RFC 7009).
+//
+// Secrets and static tokens are 256 random bits, shown once and kept as their
+// SHA-256. Access tokens are RFC 9068 JWTs signed with the transmitter's key.
+package auth
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+)
+
+// Errors of the [Store] that callers branch on.
+var (
+	// ErrNotFound: no such application or client.
+	ErrNotFound = errors.New("auth: not found")
+	// ErrExists: the id or an audience value is taken.
+	ErrExists = errors.New("auth: already exists")
+)
+
+// InvalidError says which member of an [Application] or [Client] cannot be
+// accepted, and why.
+type InvalidError struct {
+	Member      string
+	Description string
+}
+
+// Error names the member and the reason.
+func (e *InvalidError) Error() string { return "auth: " + e.Member + ": " + e.Description }
+
+// Application is one relying party (tenant, SSF receiver).
+type Application struct {
+	// ID is 1 to [MaxIDBytes] characters of RFC 3986's unreserved set. It is
+	// the owner of the application's streams.
+	ID string
+	// Name is for people, up to [MaxNameBytes]; empty if none.
+	Name string
+	// Audience is the aud of the application's SETs: 1 to [MaxAudience]
+	// values. A value belongs to one application only, so that no SET for one
+	// is valid at another.
+	Audience []string
+	// SubjectFormat is the preferred format of subject identifiers
+	// (RFC 9493); empty: none.
+	SubjectFormat string
+	// Created is set by the store, in whole milliseconds.
+	Created time.Time
+}
+
+// Client is one credential of an application.
+type Client struct {
+	// ID is the client_id: 1 to [MaxIDBytes] characters of RFC 3986's
+	// unreserved set.
+	ID string
+	// Application is the id of the application it belongs to.
+	Application string
+	// Scopes are what its tokens may at most be good for; at least one.
+	Scopes []Scope
+	// Static: it was given an access token without end, besides its secret.
+	Static bool
+	// Source binds what it writes. Nil for a client that may write events
+	// means a source that bears the client's id and is bound to nothing.
+	Source *Source
+	// Created is set by the store, in whole milliseconds.
+	Created time.Time
+}
+
+// Source is what a credential may speak for when it writes events
+// (contracts.md §1). In its lists nil means all, empty means none.
+type Source struct {
+	// Name goes into the event record. It comes from the credential, never
+	// from a request.
+	Name string `json:"name"`
+	// EventTypes are the event type URIs it may write.
+	EventTypes []string `json:"event_types"`
+	// SubjectIssuers are the iss values of the subjects it may speak of.
+	SubjectIssuers []string `json:"subject_issuers"`
+	// Applications are the ids of those its events are for.
+	Applications []string `json:"applications"`
+}
+
+// Principal is who sent a request: exactly one application (SSF-8-03). It is
+// shared between requests and must not be changed.
+type Principal struct {
+	// Client is the client_id.
+	Client string
+	// Application is the owner id: nothing that belongs to another
+	// application is visible to the principal.
+	Application string
+	// Audience is the application's.
+	Audience []string
+	// Scopes are the token's, as far as the client still has them.
+	Scopes []Scope
+	// Source is set if the principal may write events, else nil.
+	Source *Source
+}
+
+// Allows reports whether p may do all that scope s stands for.
+func (p *Principal) Allows(s Scope) bool { return p != nil && covers(defaultRules, p.Scopes, s) }
+
+// LogValue logs ids alone.
+func (p *Principal) LogValue() slog.Value {
+	if p == nil {
+		return slog.StringValue("none")
+	}
+	return slog.GroupValue(slog.String("client", p.Client), slog.String("application", p.Application))
+}
+
+// Credentials are a new client's secrets. They are shown once and cannot be
+// read again.
+type Credentials struct {
+	ClientID string `json:"client_id"`
+	Secret   string `json:"client_secret"`
+	// AccessToken is set for static clients.
+	AccessToken string `json:"access_token,omitempty"`
+}
+
+// LogValue hides the secrets.
+func (c Credentials) LogValue() slog.Value { return slog.StringValue("credentials of " + c.ClientID) }

@@ -1,0 +1,268 @@
+package auth
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/tocsin-ssf/tocsin/set/jose"
+)
+
+// MaxTokenLifetime bounds how long an access token may be good (INTEROP-2.7.1-01).
+const MaxTokenLifetime = 60 * time.Minute
+
+// Config says what an [Authenticator] works with.
+type Config struct {
+	// Store of applications and clients; required.
+	Store *Store
+	// Issuer is the iss and the aud of access tokens: the transmitter's
+	// issuer; required.
+	Issuer string
+	// Signer returns the signer of access tokens, whose typ is [TokenType];
+	// required. Called once per token, so that a rotation takes effect at once.
+	Signer func() *jose.Signer
+	// Keys returns the keys that access tokens are verified with; required.
+	// It must return the same pointer until the keys change.
+	Keys func() *jose.KeySet
+	// Signed is told the kid of each signature; nil: nobody is told.
+	Signed func(kid string)
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+	// TokenLifetime is whole seconds up to [MaxTokenLifetime], which zero means.
+	TokenLifetime time.Duration
+	// Rules say which scopes are sufficient for what; nil is [DefaultRules].
+	Rules Rules
+	// ResourceMetadata returns the URL of the RFC 9728 document for a request
+	// path, or "" for none; nil: none.
+	ResourceMetadata func(path string) string
+	// Logger is told of failures of ours at the OAuth endpoints; nil: nobody is.
+	Logger *slog.Logger
+}
+
+// Authenticator tells who sends a request, and gives out and revokes access
+// tokens. Safe for concurrent use.
+type Authenticator struct {
+	cfg      Config
+	verified cache
+	failures *failures
+}
+
+// New checks cfg and returns an Authenticator. It starts nothing.
+func New(cfg Config) (*Authenticator, error) {
+	var errs []error
+	if cfg.Store == nil {
+		errs = append(errs, errors.New("Store is required"))
+	}
+	if cfg.Issuer == "" {
+		errs = append(errs, errors.New("Issuer is required"))
+	}
+	if cfg.Signer == nil || cfg.Keys == nil {
+		errs = append(errs, errors.New("Signer and Keys are required"))
+	}
+	if l := cfg.TokenLifetime; l < 0 || l > MaxTokenLifetime || l%time.Second != 0 {
+		errs = append(errs, fmt.Errorf("TokenLifetime must be whole seconds up to %s", MaxTokenLifetime))
+	}
+	if len(errs) > 0 {
+		return nil, fmt.Errorf("auth: Config: %w", errors.Join(errs...))
+	}
+	cfg.setDefaults()
+	return &Authenticator{cfg: cfg, failures: newFailures()}, nil
+}
+
+func (cfg *Config) setDefaults() {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.TokenLifetime == 0 {
+		cfg.TokenLifetime = MaxTokenLifetime
+	}
+	if cfg.Rules == nil {
+		cfg.Rules = defaultRules
+	}
+	if cfg.Signed == nil {
+		cfg.Signed = func(string) {}
+	}
+	if cfg.ResourceMetadata == nil {
+		cfg.ResourceMetadata = func(string) string { return "" }
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+// Check authenticates r and asks whether the principal may do op. A token in
+// the query is no credential (INTEROP-2.7.3-01), and refused beside one in the
+// header (RFC 6750 §3.1).
+//
+// Errors: an [*Error], complete for the answer; any other is a failure of the
+// store or ctx's error.
+func (a *Authenticator) Check(r *http.Request, op Operation) (*Principal, error) {
+	p, err := a.check(r, op)
+	var refusal *Error
+	if errors.As(err, &refusal) {
+		refusal.ResourceMetadata = a.cfg.ResourceMetadata(r.URL.Path)
+	}
+	return p, err
+}
+
+func (a *Authenticator) check(r *http.Request, op Operation) (*Principal, error) {
+	header := r.Header["Authorization"]
+	if len(header) > 0 && queryHas(r.URL, "access_token") {
+		return nil, &Error{
+			Status: http.StatusBadRequest, Code: CodeInvalidRequest,
+			Description: "send the access token in the Authorization header only",
+		}
+	}
+	p, err := a.Authenticate(r.Context(), header)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.Authorize(p, op); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Authorize returns nil if p may do op, else an [*Error] with status 403.
+func (a *Authenticator) Authorize(p *Principal, op Operation) error {
+	if a.cfg.Rules.Sufficient(p.Scopes, op) {
+		return nil
+	}
+	scope := ScopeAdmin
+	if enough := a.cfg.Rules[op]; len(enough) > 0 {
+		scope = enough[0]
+	}
+	return insufficient(scope)
+}
+
+// Authenticate tells who sent a request with these Authorization headers.
+//
+// Errors: an [*Error] with status 401 for whatever is not one good bearer
+// token; any other is a failure of the store or ctx's error.
+func (a *Authenticator) Authenticate(ctx context.Context, authorization []string) (*Principal, error) {
+	token, err := bearer(authorization)
+	if err != nil {
+		return nil, err
+	}
+	key := cacheKey(sha256.Sum256([]byte(token)))
+	now, keys, removals := a.cfg.Now(), a.cfg.Keys(), a.cfg.Store.removals.Load()
+	if v := a.verified.get(key); v != nil && v.keys == keys && v.removals == removals && v.goodAt(now) {
+		return v.principal, nil
+	}
+	v, err := a.verify(ctx, token, keys, now)
+	if err != nil {
+		return nil, err
+	}
+	// Read before the store was: a removal meanwhile makes v stale at once.
+	v.removals = removals
+	a.verified.put(key, v)
+	return v.principal, nil
+}
+
+// bearer returns the token of the only Authorization header (RFC 6750 §2.1).
+func bearer(authorization []string) (string, error) {
+	switch len(authorization) {
+	case 0:
+		return "", noCredential()
+	case 1:
+	default:
+		return "", invalidToken("more than one Authorization header")
+	}
+	scheme, token, _ := strings.Cut(authorization[0], " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return "", noCredential()
+	}
+	token = strings.Trim(token, " ")
+	if token == "" || len(token) > MaxTokenBytes || !isToken68(token) {
+		return "", invalidToken("not an access token of ours")
+	}
+	return token, nil
+}
+
+// isToken68 reports whether all characters are of RFC 6750's b64token.
+func isToken68(token string) bool {
+	for i := range len(token) {
+		switch c := token[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case c == '-', c == '.', c == '_', c == '~', c == '+', c == '/', c == '=':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// verify does the whole work for a token that is not in the cache.
+func (a *Authenticator) verify(ctx context.Context, token string, keys *jose.KeySet, now time.Time) (*verified, error) {
+	if isStatic(token) {
+		r, err := a.cfg.Store.bearer(ctx, digest(token))
+		if errors.Is(err, ErrNotFound) {
+			return nil, invalidToken("the access token is unknown or was revoked")
+		}
+		if err != nil {
+			return nil, err
+		}
+		return &verified{principal: a.principal(r, r.client.Scopes), keys: keys}, nil
+	}
+	claims, err := a.parse(token, keys)
+	if err != nil {
+		return nil, err
+	}
+	v := &verified{keys: keys, expires: claims.expires()}
+	if !v.goodAt(now) {
+		return nil, invalidToken("the access token expired")
+	}
+	r, err := a.holder(ctx, claims)
+	if err != nil {
+		return nil, err
+	}
+	v.principal = a.principal(r, claims.scopes())
+	return v, nil
+}
+
+// holder returns the client that a token was given to and that still has it.
+func (a *Authenticator) holder(ctx context.Context, c claims) (registration, error) {
+	r, err := a.cfg.Store.registration(ctx, c.ClientID)
+	if errors.Is(err, ErrNotFound) || err == nil && r.number != c.Registration {
+		return registration{}, invalidToken("the client of the access token was removed")
+	}
+	if err != nil {
+		return registration{}, err
+	}
+	gone, err := a.cfg.Store.revoked(ctx, c.ID)
+	if err != nil {
+		return registration{}, err
+	}
+	if gone {
+		return registration{}, invalidToken("the access token was revoked")
+	}
+	return r, nil
+}
+
+// principal builds the principal of a client for a token's scopes.
+func (a *Authenticator) principal(r registration, scopes []Scope) *Principal {
+	p := &Principal{Client: r.client.ID, Application: r.client.Application, Audience: r.audience}
+	for _, s := range scopes {
+		if covers(a.cfg.Rules, r.client.Scopes, s) {
+			p.Scopes = append(p.Scopes, s)
+		}
+	}
+	if a.cfg.Rules.Sufficient(p.Scopes, OpWriteEvents) {
+		p.Source = r.client.Source
+		if p.Source == nil {
+			p.Source = &Source{Name: r.client.ID}
+		}
+	}
+	return p
+}
+
+// queryHas reports whether the URL's query has the parameter, however encoded.
+func queryHas(u *url.URL, name string) bool {
+	return u.RawQuery != "" && u.Query().Has(name)
+}

@@ -1,0 +1,53 @@
+package auth
+
+// applicationID marks admin.db ("TocA").
+const applicationID = 0x546f6341
+
+// migrations returns the schema of admin.db. The table signing_keys is the
+// ring's in transmitter/keys: one file, one schema version, one owner of both.
+func migrations() []string {
+	return []string{`
+CREATE TABLE applications (
+  id             TEXT PRIMARY KEY,
+  name           TEXT NOT NULL,
+  subject_format TEXT NOT NULL,
+  created_ms     INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE audiences (
+  value       TEXT PRIMARY KEY,
+  application TEXT NOT NULL REFERENCES applications (id) ON DELETE CASCADE,
+  place       INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX audiences_of ON audiences (application, place);
+
+CREATE TABLE clients (
+  id           TEXT PRIMARY KEY,
+  application  TEXT NOT NULL REFERENCES applications (id) ON DELETE CASCADE,
+  registration TEXT NOT NULL, -- random; tokens of an earlier client of this id lack it
+  scopes       TEXT NOT NULL, -- separated by spaces
+  source       TEXT,          -- JSON
+  secret_hash  BLOB NOT NULL,
+  static       INTEGER NOT NULL,
+  static_hash  BLOB UNIQUE,   -- NULL: none, or revoked
+  created_ms   INTEGER NOT NULL
+) STRICT;
+CREATE INDEX clients_of ON clients (application);
+
+CREATE TABLE revoked_tokens (
+  jti        TEXT PRIMARY KEY,
+  expires_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX revoked_tokens_expire ON revoked_tokens (expires_ms);
+
+CREATE TABLE signing_keys (
+  kid          TEXT PRIMARY KEY,
+  algorithm    TEXT NOT NULL,
+  private_jwk  BLOB NOT NULL,
+  created_ms   INTEGER NOT NULL,
+  last_used_ms INTEGER NOT NULL,
+  current      INTEGER NOT NULL CHECK (current IN (0, 1))
+) STRICT;
+CREATE UNIQUE INDEX signing_keys_current ON signing_keys (current) WHERE current = 1;
+`}
+}

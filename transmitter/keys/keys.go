@@ -1,0 +1,92 @@
+// Package keys keeps the transmitter's signing keys (SSF §7.1 jwks_uri,
+// contracts.md §6): made, stored, published, rotated, retired.
+//
+// A [Ring] has one current key, which signs, and older ones, which stay
+// published until they are retired, so that what they signed verifies
+// meanwhile. A rotation takes effect in the running process at once.
+package keys
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/tocsin-ssf/tocsin/set/jose"
+)
+
+const (
+	// Overlap is the least time between a key's last signature and its
+	// retirement: SETs in flight and cached key sets are done by then
+	// (contracts.md §6).
+	Overlap = 24 * time.Hour
+	// MaxKeys bounds the keys of a ring.
+	MaxKeys = 32
+
+	// saveEvery keeps the marks of last use durable within a minute.
+	saveEvery = 30 * time.Second
+
+	typeSET         = "secevent+jwt" // RFC 8417 §2.3
+	typeAccessToken = "at+jwt"       // RFC 9068 §2.1
+)
+
+// Errors that callers branch on.
+var (
+	// ErrNotFound: no such key.
+	ErrNotFound = errors.New("keys: not found")
+	// ErrCurrent: the key signs; rotate first.
+	ErrCurrent = errors.New("keys: key is the current one")
+	// ErrTooSoon is matched by every [TooSoonError].
+	ErrTooSoon = errors.New("keys: too soon to retire")
+	// ErrFull: the ring has [MaxKeys] keys; retire old ones first.
+	ErrFull = errors.New("keys: too many keys")
+)
+
+// TooSoonError says when a key may be retired.
+type TooSoonError struct{ After time.Time }
+
+// Error names the time.
+func (e *TooSoonError) Error() string {
+	return fmt.Sprintf("%v: the key may be retired after %s", ErrTooSoon, e.After.UTC().Format(time.RFC3339))
+}
+
+// Unwrap returns [ErrTooSoon].
+func (e *TooSoonError) Unwrap() error { return ErrTooSoon }
+
+// Key describes one key of a ring, without its secret.
+type Key struct {
+	ID        string         `json:"kid"`
+	Algorithm jose.Algorithm `json:"alg"`
+	Created   time.Time      `json:"created"`
+	// LastUsed is the time of its latest signature; of a key that never
+	// signed, the time it was made. Exact to the second.
+	LastUsed time.Time `json:"last_used"`
+	// Current marks the key that signs.
+	Current bool `json:"current"`
+}
+
+// Record is a key as it is stored.
+type Record struct {
+	Key
+	// Private is the key as a private JWK. It is for storage alone.
+	Private []byte `json:"-"`
+}
+
+// LogValue shows kid and algorithm alone.
+func (r Record) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("kid", r.ID), slog.String("alg", string(r.Algorithm)))
+}
+
+// Store keeps the keys of a ring. Durable on return; safe for concurrent use.
+type Store interface {
+	// Keys returns all keys, oldest first, the current one last.
+	Keys(ctx context.Context) ([]Record, error)
+	// Add adds r as the current key in place of the one before, whose last
+	// use becomes replaced, unless it is later already. All in one step.
+	Add(ctx context.Context, r Record, replaced time.Time) error
+	// Mark sets the last use of keys by kid, never back.
+	Mark(ctx context.Context, used map[string]time.Time) error
+	// Remove erases the key; an unknown kid is ignored.
+	Remove(ctx context.Context, kid string) error
+}

@@ -1,0 +1,93 @@
+package keys
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/tocsin-ssf/tocsin/set/jose"
+	"github.com/tocsin-ssf/tocsin/streams/store/sqlitedb"
+)
+
+// sqliteStore keeps keys in the table signing_keys of admin.db.
+type sqliteStore struct{ db *sqlitedb.DB }
+
+var _ Store = sqliteStore{}
+
+// NewStore returns the store of keys in db, an admin.db as opened by
+// transmitter/auth, whose schema has the table. It does not close db.
+func NewStore(db *sqlitedb.DB) Store { return sqliteStore{db} }
+
+func (s sqliteStore) Keys(ctx context.Context) ([]Record, error) {
+	var all []Record
+	err := s.db.Read(ctx, func(v *sqlitedb.View) error {
+		rows, err := v.Query(`SELECT kid, algorithm, private_jwk, created_ms, last_used_ms, current
+			FROM signing_keys ORDER BY current, created_ms, rowid`)
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			var r Record
+			var alg string
+			var made, used int64
+			if err := rows.Scan(&r.ID, &alg, &r.Private, &made, &used, &r.Current); err != nil {
+				return err
+			}
+			r.Algorithm = jose.Algorithm(alg)
+			r.Created, r.LastUsed = time.UnixMilli(made).UTC(), time.UnixMilli(used).UTC()
+			all = append(all, r)
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return nil, fmt.Errorf("keys: read: %w", err)
+	}
+	return all, nil
+}
+
+func (s sqliteStore) Add(ctx context.Context, r Record, replaced time.Time) error {
+	err := s.db.Write(ctx, func(tx *sqlitedb.Tx) error {
+		if _, err := tx.Exec(`UPDATE signing_keys SET current = 0, last_used_ms = max(last_used_ms, ?)
+			WHERE current = 1`, replaced.UnixMilli()); err != nil {
+			return err
+		}
+		_, err := tx.Exec(`INSERT INTO signing_keys (kid, algorithm, private_jwk, created_ms, last_used_ms, current)
+			VALUES (?, ?, ?, ?, ?, 1)`,
+			r.ID, string(r.Algorithm), r.Private, r.Created.UnixMilli(), r.LastUsed.UnixMilli())
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("keys: add: %w", err)
+	}
+	return nil
+}
+
+func (s sqliteStore) Mark(ctx context.Context, used map[string]time.Time) error {
+	err := s.db.Write(ctx, func(tx *sqlitedb.Tx) error {
+		for kid, at := range used {
+			if _, err := tx.Exec("UPDATE signing_keys SET last_used_ms = max(last_used_ms, ?) WHERE kid = ?",
+				at.UnixMilli(), kid); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("keys: mark: %w", err)
+	}
+	return nil
+}
+
+func (s sqliteStore) Remove(ctx context.Context, kid string) error {
+	err := s.db.Write(ctx, func(tx *sqlitedb.Tx) error {
+		_, err := tx.Exec("DELETE FROM signing_keys WHERE kid = ?", kid)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("keys: remove: %w", err)
+	}
+	// The key shall be gone from the write-ahead log too. A reader in the way
+	// puts that off until the next checkpoint.
+	_ = s.db.Checkpoint(ctx, true)
+	return nil
+}
