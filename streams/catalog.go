@@ -136,8 +136,7 @@ func (cfg CatalogConfig) offers(method string) bool { return slices.Contains(cfg
 // events are those after the log's head of now. What req repeats of the
 // transmitter's members is ignored (U15).
 //
-// Errors: *RuleError, among them kind Conflict if the owner has as many
-// streams as it may.
+// Errors: *RuleError; ErrConflict if the owner has as many streams as it may.
 func (c *Catalog) Create(ctx context.Context, owner Owner, req Request) (Stream, error) {
 	if len(owner.Audience) == 0 {
 		return Stream{}, &RuleError{Kind: Forbidden, Description: "the application has no audience"}
@@ -168,11 +167,7 @@ func (c *Catalog) Create(ctx context.Context, owner Owner, req Request) (Stream,
 	if c.cfg.OneStream {
 		limit = 1
 	}
-	err = c.cfg.Store.Create(ctx, s, limit)
-	if errors.Is(err, ErrConflict) {
-		return Stream{}, &RuleError{Kind: Conflict, Description: "no further stream is allowed"}
-	}
-	if err != nil {
+	if err := c.cfg.Store.Create(ctx, s, limit); err != nil {
 		return Stream{}, err
 	}
 	return s.Clone(), nil

@@ -2,7 +2,6 @@ package streams
 
 import (
 	"context"
-	"errors"
 
 	"github.com/tocsin-ssf/tocsin/set/subject"
 )
@@ -11,7 +10,7 @@ import (
 // subjects that are known and unknown, there already or new (SSF-9.1-01,
 // SSF-8.1.3-02, U19).
 //
-// Errors: ErrNotFound; *RuleError of kind TooMany at the stream's bound.
+// Errors: ErrNotFound; ErrFull at the stream's bound; *RuleError.
 func (c *Catalog) AddSubject(ctx context.Context, owner Owner, change SubjectChange) error {
 	add := c.cfg.Store.Add
 	if change.Verified != nil && !*change.Verified && c.cfg.IgnoreUnverified {
@@ -39,9 +38,5 @@ func (c *Catalog) changeSubject(ctx context.Context, owner Owner, change Subject
 	if change.Subject.Equal(subject.Opaque(change.StreamID)) {
 		return nil
 	}
-	err := apply(ctx, change.StreamID, change.Subject, c.cfg.MaxSubjects)
-	if errors.Is(err, ErrFull) {
-		return &RuleError{Kind: TooMany, Member: "subject", Description: "the stream has as many subjects as it may"}
-	}
-	return err
+	return apply(ctx, change.StreamID, change.Subject, c.cfg.MaxSubjects)
 }

@@ -17,10 +17,7 @@ const (
 	Forbidden
 	// TooSoon: allowed again after RetryAfter (SSF-8.1.4.2-04).
 	TooSoon
-	// TooMany: a bound of the stream is reached; waiting does not help by itself.
-	TooMany
-	// Conflict: the owner has as many streams as it may (SSF-8.1.1.1-03), or
-	// the stream's state contradicts the request.
+	// Conflict: the stream's state contradicts the request.
 	Conflict
 )
 
