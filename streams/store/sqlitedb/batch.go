@@ -95,7 +95,11 @@ func (c *committer) begin(full bool) error {
 	if full {
 		want = Full
 	}
-	c.tx = Tx{queries: queries{conn: c.conn, open: c.tx.open[:0]}}
+	clear(c.tx.after)
+	c.tx = Tx{
+		queries: queries{conn: c.conn, open: c.tx.open[:0]},
+		number:  c.tx.number + 1, after: c.tx.after[:0],
+	}
 	if want != c.current {
 		if err := c.conn.script(context.Background(), pragmaSynchronous(want)); err != nil {
 			return fmt.Errorf("sqlitedb: begin: %w", err)
@@ -115,12 +119,16 @@ func (c *committer) begin(full bool) error {
 
 // call runs the op's function and closes the rows it left open.
 func (c *committer) call(o *op) error {
+	asked := len(c.tx.after)
 	err := contain(func() error { return o.fn(&c.tx) })
 	if len(c.tx.open) > 0 {
 		err = joined(err, c.tx.closeAll())
 	}
 	if err == nil {
 		err = c.tx.broken // fn did not pass it on
+	}
+	if err != nil {
+		c.tx.after = c.tx.after[:asked]
 	}
 	return err
 }
@@ -131,6 +139,9 @@ func (c *committer) finish(batch []*op, start time.Time) {
 		c.rollback()
 		settle(batch, fmt.Errorf("sqlitedb: commit: %w", err))
 		return
+	}
+	for _, f := range c.tx.after {
+		f()
 	}
 	if c.observe != nil {
 		c.observe(len(batch), time.Since(start))

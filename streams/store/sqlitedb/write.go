@@ -12,7 +12,18 @@ type Tx struct {
 	queries
 	writes int   // statements of Exec so far
 	broken error // SQLite gave the transaction up: nothing more can be done in it
+	number uint64
+	after  []func()
 }
+
+// Number tells transactions apart: it is the same for all writes that share
+// one, and never comes again, not even when they are run anew.
+func (tx *Tx) Number() uint64 { return tx.number }
+
+// OnCommit has f called when the transaction is committed, in the order of
+// the writes, before any of them returns and before the next begins; not at
+// all if the write or the commit fails. It must be quick and not call the DB.
+func (tx *Tx) OnCommit(f func()) { tx.after = append(tx.after, f) }
 
 // Primary result codes (https://www.sqlite.org/rescode.html) after which the
 // transaction may be gone.

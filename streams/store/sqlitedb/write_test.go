@@ -296,3 +296,28 @@ func TestWriteConcurrent(t *testing.T) {
 		t.Errorf("rows: got %d, want 400", n)
 	}
 }
+
+// OnCommit runs in the order of the writes and only for those that were kept;
+// Number tells a second run from the first.
+func TestOnCommit(t *testing.T) {
+	boom := errors.New("boom")
+	var done []string
+	numbers := make(map[uint64]bool)
+	op := func(id int, name string, fail error) func(*sqlitedb.Tx) error {
+		return func(tx *sqlitedb.Tx) error {
+			numbers[tx.Number()] = true
+			tx.OnCommit(func() { done = append(done, name) })
+			if err := insert(id, name)(tx); err != nil {
+				return err
+			}
+			return fail
+		}
+	}
+	batches(t, nil, op(1, "a", nil), op(2, "b", boom), op(3, "c", nil), op(4, "a", nil))
+	if fmt.Sprint(done) != "[a c]" {
+		t.Errorf("got %v, want [a c]", done)
+	}
+	if len(numbers) != 2 {
+		t.Errorf("got %d transactions, want 2: one undone, one kept", len(numbers))
+	}
+}
