@@ -1,0 +1,311 @@
+package sqlitestore
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/tocsin-ssf/tocsin/streams"
+)
+
+const (
+	sqlBury = `INSERT INTO dead (stream, hash, jti, seq, n, epoch, type, key, subject, payload, added, attempts, control, resent, code, text, at)
+		SELECT ?, hash, jti, seq, n, epoch, type, key, subject, payload, added, attempts + ?, control, resent, ?, ?, ?
+		FROM items WHERE queue = ? AND lane = ? AND seq = ? AND n = ?`
+	sqlAttempt    = `UPDATE items SET attempts = attempts + 1 WHERE queue = ? AND lane = ? AND seq = ? AND n = ?`
+	sqlSaveHealth = `INSERT INTO health (stream, state) VALUES (?, ?) ON CONFLICT (stream) DO UPDATE SET state = excluded.state`
+	sqlNoHealth   = `DELETE FROM health WHERE stream = ?`
+)
+
+// verdict is an outcome with the item it is about.
+type verdict struct {
+	streams.Outcome
+	e       *entry
+	memory  bool // e is the window's own
+	changes int64
+}
+
+// leaves reports whether the item leaves the queue.
+func (v *verdict) leaves() bool {
+	return v.Verdict == streams.Delivered || v.Verdict == streams.Refused
+}
+
+// Settle implements [streams.Queue].
+func (s *Store) Settle(ctx context.Context, id string, outcomes []streams.Outcome, health *streams.Health) ([]streams.Item, error) {
+	st, err := s.index.find(id)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		items, again, err := s.settleOnce(ctx, st, outcomes, health)
+		if err != nil {
+			return nil, failure("settle", err)
+		}
+		if !again {
+			return items, nil
+		}
+	}
+}
+
+// settleOnce applies the verdicts. again tells that the queue was purged
+// meanwhile, so that items that survived it must be looked for anew.
+func (s *Store) settleOnce(ctx context.Context, st *stream, outcomes []streams.Outcome, health *streams.Health) (items []streams.Item, again bool, err error) {
+	queue, list, health, err := s.beginSettle(ctx, st, outcomes, health)
+	if err != nil {
+		return nil, false, err
+	}
+	if needsWrite(list) || health != nil {
+		err = s.db.Write(ctx, func(t *tx) error { return s.writeVerdicts(t, st, queue, list, health) })
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	for i := range list {
+		if list[i].memory && list[i].leaves() {
+			st.win.settle(list[i].e, -1)
+		}
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	if st.gone {
+		return nil, false, streams.ErrNotFound
+	}
+	if st.queue != queue {
+		return nil, true, nil
+	}
+	s.endSettle(st, list, health)
+	for i := range list {
+		items = append(items, list[i].e.item)
+	}
+	return items, false, nil
+}
+
+// beginSettle finds the items and keeps those that leave from being taken.
+// The health it returns is nil if it is the stream's already.
+func (s *Store) beginSettle(ctx context.Context, st *stream, outcomes []streams.Outcome, health *streams.Health) (int64, []verdict, *streams.Health, error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.gone {
+		return 0, nil, nil, streams.ErrNotFound
+	}
+	list := make([]verdict, 0, len(outcomes))
+	var missing []int
+	for _, o := range outcomes {
+		v := verdict{Outcome: o}
+		if st.win != nil {
+			v.e = st.win.byID[o.ID]
+		}
+		if v.memory = v.e != nil; !v.memory {
+			missing = append(missing, len(list))
+		}
+		list = append(list, v)
+	}
+	if len(missing) > 0 && st.onDisk() {
+		err := s.db.Read(ctx, func(v *view) error {
+			for _, i := range missing {
+				e, err := itemByID(v, st.queue, st.id, list[i].ID)
+				if err != nil {
+					return err
+				}
+				list[i].e = e
+			}
+			return nil
+		})
+		if err != nil {
+			return 0, nil, nil, err
+		}
+	}
+	known := list[:0]
+	for _, v := range list {
+		if v.e == nil {
+			continue
+		}
+		if v.memory && v.leaves() {
+			st.win.settle(v.e, 1)
+		}
+		known = append(known, v)
+	}
+	if health != nil && *health == st.health {
+		health = nil
+	}
+	return st.queue, known, health, nil
+}
+
+// onDisk reports whether items of the queue may be on the disk alone. Needs mu.
+func (st *stream) onDisk() bool {
+	if st.items.Load() == 0 {
+		return false
+	}
+	if st.win == nil {
+		return true
+	}
+	for i := range st.win.lanes {
+		if !st.win.lanes[i].complete {
+			return true
+		}
+	}
+	return false
+}
+
+func needsWrite(list []verdict) bool {
+	for i := range list {
+		if list[i].Verdict != streams.Released {
+			return true
+		}
+	}
+	return false
+}
+
+// writeVerdicts writes what became of the items.
+func (s *Store) writeVerdicts(t *tx, st *stream, queue int64, list []verdict, health *streams.Health) error {
+	for i := range list {
+		v := &list[i]
+		at := []any{queue, v.e.lane, int64(v.e.at.Seq), int64(v.e.at.N)}
+		var err error
+		switch v.Verdict {
+		case streams.Delivered:
+			v.changes, err = change(t, sqlDeleteItem, at...)
+		case streams.Refused:
+			v.changes, err = bury(t, st.num, 1, v.Code, v.Description, nanos(s.now()), at)
+		case streams.Failed:
+			v.changes, err = change(t, sqlAttempt, at...)
+		case streams.Released:
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return saveHealth(t, st, health)
+}
+
+// change runs a statement and returns how many rows it changed.
+func change(t *tx, sql string, args ...any) (int64, error) {
+	r, err := t.Exec(sql, args...)
+	return r.Changes, err
+}
+
+// bury makes a dead letter of the item at a place of a queue.
+func bury(t *tx, num int64, attempts int, code, text string, now int64, at []any) (int64, error) {
+	n, err := change(t, sqlBury, append([]any{num, attempts, code, text, now}, at...)...)
+	if err != nil || n == 0 {
+		return 0, err
+	}
+	return change(t, sqlDeleteItem, at...)
+}
+
+// saveHealth writes a health that changed; nil: it did not.
+func saveHealth(t *tx, st *stream, health *streams.Health) error {
+	if health == nil {
+		return nil
+	}
+	if *health == (streams.Health{}) {
+		_, err := t.Exec(sqlNoHealth, st.num)
+		return err
+	}
+	state, err := json.Marshal(health)
+	if err != nil {
+		return err
+	}
+	_, err = t.Exec(sqlSaveHealth, st.num, string(state))
+	return err
+}
+
+// endSettle makes what was written count. Needs st.mu.
+func (s *Store) endSettle(st *stream, list []verdict, health *streams.Health) {
+	now := s.now()
+	returned := false
+	for i := range list {
+		if s.apply(st, &list[i], now.UnixNano()) {
+			returned = true
+		}
+	}
+	if st.items.Load() == 0 {
+		st.oldest.Store(0)
+	}
+	if health != nil {
+		st.health = *health
+		returned = true
+	}
+	if st.win != nil {
+		if st.win.held {
+			st.win.held, returned = false, true
+		}
+		if st.win.until != 0 {
+			s.due.schedule(st, st.win.until)
+		}
+	}
+	if returned {
+		st.wakeTakers()
+		s.ready.add(st)
+	}
+}
+
+// apply makes one verdict count and reports whether the item returned.
+func (s *Store) apply(st *stream, v *verdict, now int64) (returned bool) {
+	if st.win != nil {
+		switch e := st.win.byID[v.ID]; {
+		case e == nil:
+			v.memory = false
+		case e == v.e:
+		case !v.memory && e.lane == v.e.lane && e.at == v.e.at: // loaded meanwhile
+			v.e, v.memory = e, true
+		default:
+			v.memory = false
+		}
+	} else {
+		v.memory = false
+	}
+	if v.leaves() {
+		s.left(st, v)
+		return false
+	}
+	if v.Verdict == streams.Failed {
+		v.e.item.Attempts++
+	}
+	if !v.memory {
+		return true
+	}
+	if v.Verdict == streams.Failed && v.After > 0 {
+		if st.win.lease(v.e, now+int64(v.After)) {
+			s.leased.Add(1)
+		}
+		return false
+	}
+	if st.win.giveBack(v.e) {
+		s.leased.Add(-1)
+	}
+	return true
+}
+
+// left counts an item that left the queue, and takes it out of memory.
+func (s *Store) left(st *stream, v *verdict) {
+	st.items.Add(-v.changes)
+	if v.e.lane == laneControl {
+		st.control -= int(v.changes)
+	}
+	if v.Verdict == streams.Refused {
+		st.dead.Add(v.changes)
+	}
+	if v.memory {
+		s.drop(st, v.e)
+	}
+}
+
+// drop takes an item that left the queue out of memory. Needs st.mu.
+func (s *Store) drop(st *stream, e *entry) {
+	if e.until != 0 {
+		s.leased.Add(-1)
+	}
+	st.win.remove(e)
+	s.windows.grown(-1)
+}
+
+// Health implements [streams.Queue].
+func (s *Store) Health(_ context.Context, id string) (streams.Health, error) {
+	st, err := s.index.find(id)
+	if err != nil {
+		return streams.Health{}, err
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.health, nil
+}

@@ -1,0 +1,242 @@
+package sqlitestore
+
+import (
+	"github.com/tocsin-ssf/tocsin/streams"
+)
+
+// Lanes of a window, in the order in which they are taken. Resent dead
+// letters go ahead of events.
+const (
+	laneControl = iota
+	laneResent
+	laneEvents
+	lanes
+)
+
+// place is where an item stands in its lane: its position, or in the control
+// lane its number of arrival.
+type place = streams.Position
+
+// entry is an item in memory.
+type entry struct {
+	item       streams.Item
+	lane       int
+	at         place
+	until      int64 // end of the lease; 0: not out
+	settling   int   // settlements under way that take the item away
+	prev, next *entry
+}
+
+// lane is the part of one lane that is in memory: all its items up to and
+// including loaded, and no others.
+type lane struct {
+	head, tail *entry
+	loaded     place
+	complete   bool // nothing on the disk stands behind loaded
+}
+
+// window is the beginning of a queue, with the leases on it.
+type window struct {
+	lanes   [lanes]lane
+	byID    map[string]*entry
+	out     int            // leased items
+	outKeys map[string]int // their order keys
+	until   int64          // at most the first end of a lease; 0: none is out
+	leaving int            // entries that are settling
+	held    bool           // an item was held back by its order key since the last wake
+}
+
+// newWindow returns a window with nothing in it; empty tells that there is
+// nothing on the disk either.
+func newWindow(empty bool) *window {
+	w := &window{byID: make(map[string]*entry), outKeys: make(map[string]int)}
+	for i := range w.lanes {
+		w.lanes[i].complete = empty
+	}
+	return w
+}
+
+// insert puts a new item where it belongs, or leaves it on the disk if the
+// lane is not in memory so far or full is set. It reports whether it was added.
+func (w *window) insert(e *entry, full bool) bool {
+	l := &w.lanes[e.lane]
+	behind := l.loaded.Before(e.at)
+	switch {
+	case behind && (!l.complete || full):
+		l.complete = false
+		return false
+	case behind:
+		l.loaded = e.at
+	case e.lane != laneResent:
+		return false // numbers only rise, so a load was faster
+	}
+	prev := l.tail
+	for prev != nil && e.at.Before(prev.at) {
+		prev = prev.prev
+	}
+	if prev != nil && prev.at == e.at {
+		w.remove(prev) // about to leave, or e would not be new
+		prev = prev.prev
+	}
+	l.link(prev, e)
+	w.byID[e.item.ID] = e
+	return true
+}
+
+// link puts e behind prev (nil: first).
+func (l *lane) link(prev, e *entry) {
+	e.prev = prev
+	if prev == nil {
+		e.next, l.head = l.head, e
+	} else {
+		e.next, prev.next = prev.next, e
+	}
+	if e.next == nil {
+		l.tail = e
+	} else {
+		e.next.prev = e
+	}
+}
+
+// remove takes e out of the window.
+func (w *window) remove(e *entry) {
+	w.giveBack(e)
+	l := &w.lanes[e.lane]
+	if e.prev == nil {
+		l.head = e.next
+	} else {
+		e.prev.next = e.next
+	}
+	if e.next == nil {
+		l.tail = e.prev
+	} else {
+		e.next.prev = e.prev
+	}
+	if w.byID[e.item.ID] == e {
+		delete(w.byID, e.item.ID)
+	}
+}
+
+// settle marks e as about to leave (by 1) or staying after all (by -1).
+func (w *window) settle(e *entry, by int) {
+	e.settling += by
+	w.leaving += by
+}
+
+// lease hides e until the time. It reports whether e was not out before.
+func (w *window) lease(e *entry, until int64) bool {
+	if w.until == 0 || until < w.until {
+		w.until = until
+	}
+	fresh := e.until == 0
+	e.until = until
+	if fresh {
+		w.out++
+		if e.item.OrderKey != "" {
+			w.outKeys[e.item.OrderKey]++
+		}
+	}
+	return fresh
+}
+
+// giveBack ends the lease of e, if it is out, and reports whether it was.
+func (w *window) giveBack(e *entry) bool {
+	if e.until == 0 {
+		return false
+	}
+	e.until = 0
+	w.out--
+	if w.out == 0 {
+		w.until = 0
+	}
+	if key := e.item.OrderKey; key != "" {
+		if w.outKeys[key]--; w.outKeys[key] == 0 {
+			delete(w.outKeys, key)
+		}
+	}
+	return true
+}
+
+// expire ends the leases that are over at now and returns how many.
+func (w *window) expire(now int64) int {
+	if w.until == 0 || now < w.until {
+		return 0
+	}
+	n, first := 0, int64(0)
+	for i := range w.lanes {
+		for e := w.lanes[i].head; e != nil; e = e.next {
+			switch {
+			case e.until == 0:
+			case e.until <= now:
+				w.giveBack(e)
+				n++
+			case first == 0 || e.until < first:
+				first = e.until
+			}
+		}
+	}
+	w.until = first
+	return n
+}
+
+// earlierOut reports whether an item before e with its order key is out.
+func (w *window) earlierOut(e *entry) bool {
+	key := e.item.OrderKey
+	if key == "" || w.outKeys[key] == 0 {
+		return false
+	}
+	for i := laneControl; i <= e.lane; i++ {
+		for x := w.lanes[i].head; x != nil && x != e; x = x.next {
+			if x.until != 0 && x.item.OrderKey == key {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// size is the number of items in memory.
+func (w *window) size() int { return len(w.byID) }
+
+// picker chooses what a Take hands out.
+type picker struct {
+	max     int
+	picked  []*entry
+	heldKey map[string]bool // keys known to be held back
+}
+
+// full reports whether nothing more is wanted.
+func (p *picker) full() bool { return len(p.picked) >= p.max }
+
+// walk picks from e on, in order.
+func (p *picker) walk(w *window, e *entry, wanted func(*entry) bool) {
+	for ; e != nil && !p.full(); e = e.next {
+		if e.until != 0 || e.settling > 0 || !wanted(e) {
+			continue
+		}
+		if p.held(w, e) {
+			w.held = true
+			continue
+		}
+		p.picked = append(p.picked, e)
+	}
+}
+
+// held reports whether e must wait for an earlier item with its order key.
+func (p *picker) held(w *window, e *entry) bool {
+	key := e.item.OrderKey
+	if key == "" || w.outKeys[key] == 0 {
+		return false
+	}
+	if p.heldKey[key] {
+		return true
+	}
+	if !w.earlierOut(e) {
+		return false
+	}
+	if p.heldKey == nil {
+		p.heldKey = make(map[string]bool)
+	}
+	p.heldKey[key] = true
+	return true
+}
