@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/tocsin-ssf/tocsin/wellknown"
 )
@@ -135,4 +136,32 @@ func TestConfigurationValidate(t *testing.T) {
 	if err := local.Validate(local.Issuer); err != nil {
 		t.Errorf("got %v, want http accepted below an http issuer", err)
 	}
+}
+
+// What parses is written and read back the same, and a failed parse returns nothing.
+func FuzzParseConfiguration(f *testing.F) {
+	whole, err := json.Marshal(configuration())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(whole)
+	f.Add([]byte(`{"issuer":"https://h","default_subjects":"SOME","authorization_schemes":[{}]}`))
+	f.Add([]byte(`{"issuer":null,"critical_subject_members":[]}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		got, err := wellknown.ParseConfiguration(body)
+		if err != nil {
+			if diff := cmp.Diff(wellknown.Configuration{}, got); diff != "" {
+				t.Errorf("got a document beside an error:\n%s", diff)
+			}
+			return
+		}
+		written, err := json.Marshal(got)
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := wellknown.ParseConfiguration(written)
+		if diff := cmp.Diff(got, back, cmpopts.EquateEmpty()); diff != "" || err != nil {
+			t.Errorf("%s read back: %v, -want +got:\n%s", written, err, diff)
+		}
+	})
 }

@@ -1,0 +1,245 @@
+package conformance_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/tocsin-ssf/tocsin"
+
+// folder is a row of the import map: what the non-test code of a folder, and of the
+// folders below it that have no row of their own, may import of ours and of the fixed
+// packages. A path stands for that folder alone, a path with /... for it and all below.
+// Imports within a row are free, as are packages that are not fixed.
+type folder struct {
+	path  string
+	ours  []string
+	fixed []string
+}
+
+// fixedPackages are bound to the folders that name them; other libraries are free.
+var fixedPackages = map[string][]string{
+	"jwx":       {"github.com/lestrrat-go/jwx"},
+	"echo":      {"github.com/labstack/echo"},
+	"go-redis":  {"github.com/redis/go-redis"},
+	"sqlite":    {"modernc.org/sqlite"},
+	"kong":      {"github.com/alecthomas/kong"},
+	"koanf":     {"github.com/knadh/koanf"},
+	"telemetry": {"go.opentelemetry.io/otel/sdk", "go.opentelemetry.io/otel/exporters"},
+}
+
+// importMap is policy: it is docs/architecture.md §2 as a table. Do not edit it to
+// make a build pass; a new edge comes with its reason and the document's change in the
+// same commit.
+var importMap = []folder{
+	{path: "set/subject"},
+	{path: "set/delivery"},
+	{path: "set/delivery/guard"},
+	{path: "set/jose", fixed: []string{"jwx"}},
+	{path: "set/internal"}, // pieces that the event packages share
+	{path: "set", ours: []string{"set/subject", "set/delivery", "set/jose", "set/internal/..."}},
+	{path: "set/caep", ours: []string{"set", "set/subject", "set/internal/..."}},
+	{path: "set/risc", ours: []string{"set", "set/subject", "set/internal/..."}},
+	{path: "set/ssf", ours: []string{"set", "set/subject", "set/internal/..."}},
+
+	{path: "streams", ours: []string{"set/subject", "set/delivery"}},
+	{path: "streams/storetest", ours: []string{"streams", "set/subject", "set/delivery"}}, // its cases use both methods
+	{path: "streams/store/sqlitedb", fixed: []string{"sqlite"}},
+	{path: "streams/store/redisdb", fixed: []string{"go-redis"}},
+	{path: "streams/sqlitestore", ours: []string{"streams", "set/subject", "set/delivery", "streams/store/..."}, fixed: []string{"sqlite"}}, // it wakes takers by method
+	{path: "streams/redisstore", ours: []string{"streams", "set/subject", "set/delivery", "streams/store/..."}, fixed: []string{"go-redis"}},
+
+	{path: "wellknown", ours: []string{"set", "set/jose", "set/delivery", "set/delivery/guard"}, fixed: []string{"jwx"}},
+
+	{path: "transmitter/eventlog", ours: []string{"set/subject"}},
+	{path: "transmitter/eventlog/logtest", ours: []string{"transmitter/eventlog", "set/subject"}},
+	{path: "transmitter/eventlog/sqlitelog", ours: []string{"transmitter/eventlog", "set/subject", "streams/store/..."}, fixed: []string{"sqlite"}},
+	{path: "transmitter/eventlog/redislog", ours: []string{"transmitter/eventlog", "set/subject", "streams/store/..."}, fixed: []string{"go-redis"}},
+	{path: "transmitter/auth", ours: []string{"set/jose", "wellknown", "streams/store/..."}},
+	{path: "transmitter/keys", ours: []string{"set/jose", "streams/store/..."}},
+	{path: "transmitter/mapping", ours: []string{"set", "set/subject", "set/caep", "set/risc"}},
+	{path: "transmitter/consent", ours: []string{"transmitter/eventlog", "set/subject"}},
+	{path: "transmitter/source", ours: []string{"transmitter/eventlog", "transmitter/mapping", "set/delivery/guard"}},
+	{path: "transmitter/profile", ours: []string{"set/..."}},
+	{path: "transmitter/internal", ours: []string{
+		"set/...", "streams", "wellknown",
+		"transmitter/eventlog", "transmitter/auth", "transmitter/keys", "transmitter/mapping",
+		"transmitter/consent", "transmitter/source", "transmitter/profile",
+	}, fixed: []string{"echo"}},
+	{path: "transmitter", ours: []string{"set/...", "streams/...", "wellknown", "transmitter/..."}, fixed: []string{"echo"}},
+
+	{path: "receiver/client", ours: []string{"streams", "set/subject", "set/delivery", "wellknown"}},
+	{path: "receiver/inbox", ours: []string{"streams/store/..."}, fixed: []string{"sqlite", "go-redis"}},
+	{path: "receiver", ours: []string{"set/...", "streams", "wellknown", "receiver/client", "receiver/inbox"}},
+	{path: "receiver/sessions", ours: []string{"receiver", "set/subject"}, fixed: []string{"sqlite", "go-redis"}},
+	{path: "receiver/policy", ours: []string{"receiver", "set/..."}},
+	{path: "receiver/profile", ours: []string{"receiver", "set/..."}},
+	{path: "receiver/hooks", ours: []string{"receiver", "receiver/sessions", "set/jose", "set/delivery/guard"}, fixed: []string{"go-redis"}},
+
+	{path: "conformance", ours: []string{"set/...", "streams", "wellknown"}},
+	{path: "conformance/peer", ours: []string{"set/...", "streams", "wellknown"}},
+
+	{path: "cmd/tocsin", ours: []string{"..."}, fixed: []string{"jwx", "echo", "go-redis", "sqlite", "kong", "koanf", "telemetry"}},
+}
+
+// The imports of every package follow the map.
+func TestImports(t *testing.T) {
+	for _, p := range packages(t) {
+		row, ok := rowOf(p.folder)
+		if !ok {
+			t.Errorf("%s: got no row in the map, want one", p.folder)
+			continue
+		}
+		for _, edge := range p.imports {
+			if !row.allows(edge) {
+				t.Errorf("%s: got an import of %s, want one that its row (%s) allows", p.folder, edge, row.path)
+			}
+		}
+	}
+}
+
+// The test can fail: what the map rules out is told from what it allows.
+func TestImportMap(t *testing.T) {
+	for _, tt := range []struct {
+		from, to string
+		want     bool
+	}{
+		{"set", module + "/set/jose", true},
+		{"set", module + "/set/caep", false},
+		{"set/caep", module + "/set/internal/payload", true},
+		{"set/caep", "encoding/json", true},
+		{"set/caep", "github.com/google/uuid", true},
+		{"set/jose", "github.com/lestrrat-go/jwx/v2/jwk", true},
+		{"set", "github.com/lestrrat-go/jwx/v2/jwk", false},
+		{"streams", module + "/transmitter", false},
+		{"receiver", module + "/transmitter/eventlog", false},
+		{"transmitter", module + "/receiver", false},
+		{"transmitter/internal/push", module + "/transmitter/internal/outbox", true},
+		{"transmitter/internal/push", module + "/transmitter", false},
+		{"transmitter/eventlog", module + "/streams/store/sqlitedb", false},
+		{"transmitter/eventlog/sqlitelog", module + "/streams/store/sqlitedb", true},
+		{"transmitter/keys", "modernc.org/sqlite", false},
+		{"receiver/inbox/sqliteinbox", module + "/receiver/inbox", true},
+		{"receiver", "github.com/labstack/echo/v4", false},
+		{"cmd/tocsin/internal/demo", module + "/receiver/hooks", true},
+		{"cmd/tocsin", "github.com/alecthomas/kong", true},
+		{"transmitter", "github.com/alecthomas/kong", false},
+		{"transmitter", "go.opentelemetry.io/otel", true},
+		{"transmitter", "go.opentelemetry.io/otel/sdk/trace", false},
+	} {
+		row, ok := rowOf(tt.from)
+		if got := ok && row.allows(tt.to); got != tt.want {
+			t.Errorf("%s → %s: got allowed %v, want %v", tt.from, tt.to, got, tt.want)
+		}
+	}
+	for _, unknown := range []string{"util", "internal/x", "setx"} {
+		if row, ok := rowOf(unknown); ok {
+			t.Errorf("%s: got row %s, want none", unknown, row.path)
+		}
+	}
+	for i, row := range importMap {
+		if slices.ContainsFunc(importMap[:i], func(f folder) bool { return f.path == row.path }) {
+			t.Errorf("%s: got two rows, want one", row.path)
+		}
+		for _, name := range row.fixed {
+			if fixedPackages[name] == nil {
+				t.Errorf("%s: got fixed package %q, want a known one", row.path, name)
+			}
+		}
+	}
+}
+
+// rowOf returns the row of path: its own, or that of the nearest folder above.
+func rowOf(path string) (folder, bool) {
+	best, found := folder{}, false
+	for _, row := range importMap {
+		if below(path, row.path) && (!found || len(row.path) > len(best.path)) {
+			best, found = row, true
+		}
+	}
+	return best, found
+}
+
+func (f folder) allows(importPath string) bool {
+	if ours, ok := strings.CutPrefix(importPath, module+"/"); ok {
+		if row, ok := rowOf(ours); ok && row.path == f.path {
+			return true
+		}
+		return slices.ContainsFunc(f.ours, func(pattern string) bool { return matches(ours, pattern) })
+	}
+	for name, prefixes := range fixedPackages {
+		if slices.ContainsFunc(prefixes, func(prefix string) bool { return below(importPath, prefix) }) {
+			return slices.Contains(f.fixed, name)
+		}
+	}
+	return true
+}
+
+// matches reports whether path is what pattern names. Folders below it that have no row
+// of their own belong to it.
+func matches(path, pattern string) bool {
+	if pattern == "..." {
+		return true
+	}
+	if tree, ok := strings.CutSuffix(pattern, "/..."); ok {
+		return below(path, tree)
+	}
+	row, ok := rowOf(path)
+	return ok && row.path == pattern
+}
+
+// below reports whether path is folder or in it.
+func below(path, folder string) bool {
+	return path == folder || strings.HasPrefix(path, folder+"/")
+}
+
+// sourcePackage is a package of ours with the imports of its non-test code.
+type sourcePackage struct {
+	folder  string
+	imports []string
+}
+
+func packages(t *testing.T) []sourcePackage {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-e", "-json=ImportPath,Imports", "./...")
+	cmd.Dir = root
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, &stderr)
+	}
+	list, err := decodePackages(bytes.NewReader(out))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(list) == 0 {
+		t.Fatal("got no package, want all of the module")
+	}
+	return list
+}
+
+func decodePackages(r io.Reader) ([]sourcePackage, error) {
+	var list []sourcePackage
+	for decoder := json.NewDecoder(r); ; {
+		var p struct {
+			ImportPath string
+			Imports    []string
+		}
+		err := decoder.Decode(&p)
+		switch {
+		case errors.Is(err, io.EOF):
+			return list, nil
+		case err != nil:
+			return nil, fmt.Errorf("go list: %w", err)
+		}
+		list = append(list, sourcePackage{strings.TrimPrefix(p.ImportPath, module+"/"), p.Imports})
+	}
+}
