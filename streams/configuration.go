@@ -135,7 +135,7 @@ func (o object) delivery(to *DeliveryConfiguration) error {
 	if err != nil {
 		return invalid("delivery", "not an object")
 	}
-	return firstOf(member.into("method", &to.Method), member.into("endpoint_url", &to.EndpointURL))
+	return within("delivery", firstOf(member.into("method", &to.Method), member.into("endpoint_url", &to.EndpointURL)))
 }
 
 // Audience is an aud: on the wire a string or an array of strings, which mean

@@ -92,14 +92,14 @@ func parseDelivery(v jsontext.Value) (*DeliveryRequest, error) {
 	if !present || d.Method == "" {
 		return nil, invalid("delivery.method", "missing")
 	}
-	endpoint, present, err := o.text("endpoint_url", MaxEndpointURLBytes)
+	endpoint, present, err := o.text("endpoint_url", MaxBodyBytes)
 	if err != nil {
 		return nil, within("delivery", err)
 	}
 	if present {
 		d.EndpointURL = &endpoint
 	}
-	if d.AuthorizationHeader, err = o.clearable("authorization_header", MaxAuthorizationBytes); err != nil {
+	if d.AuthorizationHeader, err = o.clearable("authorization_header", MaxBodyBytes); err != nil {
 		return nil, within("delivery", err)
 	}
 	return d, nil
