@@ -28,7 +28,7 @@ type desk struct {
 	sign  atomic.Pointer[jose.Signer]
 }
 
-func newDesk(t *testing.T, change func(*auth.Config)) *desk {
+func newDesk(t testing.TB, change func(*auth.Config)) *desk {
 	t.Helper()
 	d := &desk{store: openStore(t, filepath.Join(t.TempDir(), "admin.db"))}
 	d.now.Store(1_800_000_000)
@@ -49,13 +49,13 @@ func newDesk(t *testing.T, change func(*auth.Config)) *desk {
 }
 
 // use makes key the only one that signs and verifies.
-func (d *desk) use(t *testing.T, key *jose.PrivateKey) {
+func (d *desk) use(t testing.TB, key *jose.PrivateKey) {
 	t.Helper()
 	d.sign.Store(newSigner(t, key, "at+jwt"))
 	d.keys.Store(jose.NewKeySet(key.Public()))
 }
 
-func newKey(t *testing.T) *jose.PrivateKey {
+func newKey(t testing.TB) *jose.PrivateKey {
 	t.Helper()
 	key, err := jose.Generate(jose.EdDSA)
 	if err != nil {
@@ -64,7 +64,7 @@ func newKey(t *testing.T) *jose.PrivateKey {
 	return key
 }
 
-func newSigner(t *testing.T, key *jose.PrivateKey, typ string) *jose.Signer {
+func newSigner(t testing.TB, key *jose.PrivateKey, typ string) *jose.Signer {
 	t.Helper()
 	signer, err := jose.NewSigner(key, typ)
 	if err != nil {
@@ -73,7 +73,7 @@ func newSigner(t *testing.T, key *jose.PrivateKey, typ string) *jose.Signer {
 	return signer
 }
 
-func openStore(t *testing.T, path string) *auth.Store {
+func openStore(t testing.TB, path string) *auth.Store {
 	t.Helper()
 	s, err := auth.Open(context.Background(), path)
 	if err != nil {
@@ -88,7 +88,7 @@ func openStore(t *testing.T, path string) *auth.Store {
 }
 
 // client adds a client of application "rp", which is made if need be.
-func (d *desk) client(t *testing.T, c auth.Client) auth.Credentials {
+func (d *desk) client(t testing.TB, c auth.Client) auth.Credentials {
 	t.Helper()
 	if c.Application == "" {
 		c.Application = "rp"
@@ -107,7 +107,7 @@ func (d *desk) client(t *testing.T, c auth.Client) auth.Credentials {
 }
 
 // token gets an access token at the token endpoint.
-func (d *desk) token(t *testing.T, c auth.Credentials, scope string) string {
+func (d *desk) token(t testing.TB, c auth.Credentials, scope string) string {
 	t.Helper()
 	form := url.Values{"grant_type": {"client_credentials"}}
 	if scope != "" {
@@ -124,7 +124,7 @@ func (d *desk) token(t *testing.T, c auth.Credentials, scope string) string {
 }
 
 // ask authenticates with a bearer token.
-func (d *desk) ask(t *testing.T, token string) (*auth.Principal, error) {
+func (d *desk) ask(t testing.TB, token string) (*auth.Principal, error) {
 	t.Helper()
 	return d.Authenticate(t.Context(), []string{"Bearer " + token})
 }

@@ -1,0 +1,28 @@
+package auth
+
+import (
+	"context"
+
+	"github.com/tocsin-ssf/tocsin/streams/store/sqlitedb"
+)
+
+// MaxVerified is the size of one half of the cache.
+const MaxVerified = maxVerified
+
+// FailuresAtOnce is how many failures of a client are answered with 401.
+const FailuresAtOnce = failuresAtOnce
+
+// Cached returns how many tokens the cache holds.
+func (a *Authenticator) Cached() int {
+	a.verified.mu.RLock()
+	defer a.verified.mu.RUnlock()
+	return len(a.verified.new) + len(a.verified.old)
+}
+
+// Revocations returns how many are kept.
+func (s *Store) Revocations(ctx context.Context) (n int, err error) {
+	err = s.db.Read(ctx, func(v *sqlitedb.View) error {
+		return v.QueryRow("SELECT count(*) FROM revoked_tokens").Scan(&n)
+	})
+	return n, err
+}
