@@ -1,0 +1,88 @@
+package receiver
+
+import (
+	"math"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/tocsin-ssf/tocsin/receiver/inbox"
+	"github.com/tocsin-ssf/tocsin/set"
+	"github.com/tocsin-ssf/tocsin/set/subject"
+)
+
+// Delivery is one event on its way to a hook.
+type Delivery struct {
+	// Issuer and ID, the jti, identify it: the same at every attempt. A hook that
+	// is not idempotent by itself uses them as its key.
+	Issuer, ID string
+	// Type is the URI of the event type.
+	Type string
+	// TransactionID is the txn, which events of one cause share; empty if absent.
+	TransactionID string
+	// Subject is who or what the event is about (sub_id).
+	Subject subject.Identifier
+	// EventTime is the time up to which state is to be ended: sessions begun at or
+	// before it are older than the event, later ones are not (SET-5.4-01). It is
+	// event_timestamp, else toe, else iat, rounded up to its second, plus the skew.
+	EventTime time.Time
+	// Received is when the SET arrived, in whole milliseconds.
+	Received time.Time
+	// Attempt is 1 at the first run.
+	Attempt int
+	// Token is the SET, verified when it arrived.
+	Token *set.Token
+}
+
+// Timestamps above milliseconds are no seconds (U25); beyond maxTimestamp they are no time.
+const (
+	milliseconds = 1e11
+	maxTimestamp = 253402300799 // the end of the year 9999
+)
+
+func newDelivery(m *inbox.Message, t *set.Token, skew time.Duration) Delivery {
+	return Delivery{
+		Issuer: t.Issuer, ID: t.ID, Type: t.Type(), TransactionID: t.TransactionID,
+		Subject: t.Subject, EventTime: eventTime(t).Add(skew), Received: m.Received,
+		Attempt: m.Attempts + 1, Token: t,
+	}
+}
+
+// eventTime returns when the event happened, rounded up to a second.
+func eventTime(t *set.Token) time.Time {
+	for _, event := range t.Events {
+		if at, ok := eventTimestamp(event.Payload); ok {
+			return at
+		}
+	}
+	at := t.IssuedAt
+	if !t.TimeOfEvent.IsZero() {
+		at = t.TimeOfEvent
+	}
+	if whole := at.Truncate(time.Second); !whole.Equal(at) {
+		return whole.Add(time.Second)
+	}
+	return at
+}
+
+// eventTimestamp reads event_timestamp: seconds, possibly with a fraction, or
+// milliseconds. What is no time counts as absent: a timestamp is no reason to refuse.
+func eventTimestamp(payload []byte) (time.Time, bool) {
+	var event struct {
+		Timestamp jsontext.Value `json:"event_timestamp"`
+	}
+	if json.Unmarshal(payload, &event) != nil || event.Timestamp.Kind() != '0' {
+		return time.Time{}, false
+	}
+	var n float64
+	if json.Unmarshal(event.Timestamp, &n) != nil || n <= 0 {
+		return time.Time{}, false
+	}
+	if n > milliseconds {
+		n /= 1000
+	}
+	if n = math.Ceil(n); n > maxTimestamp {
+		return time.Time{}, false
+	}
+	return time.Unix(int64(n), 0).UTC(), true
+}
