@@ -1,0 +1,89 @@
+package sqlitelog
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/tocsin-ssf/tocsin/streams/store/sqlitedb"
+	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
+)
+
+// Read implements eventlog.Log. At most MaxRead records are returned.
+func (l *Log) Read(ctx context.Context, after uint64, max int) ([]*eventlog.Record, error) {
+	max = min(max, MaxRead)
+	if max <= 0 {
+		return nil, ctx.Err()
+	}
+	records, head, held := l.tail.read(after, max)
+	if held {
+		return records, ctx.Err()
+	}
+	last := min(head, after+uint64(max))
+	err := l.db.Read(ctx, func(v *sqlitedb.View) error {
+		rows, err := v.Query("SELECT seq, recorded, salt, leaf, body FROM record WHERE seq > ? AND seq <= ? ORDER BY seq",
+			int64(after), int64(last))
+		if err != nil {
+			return err
+		}
+		records, err = l.scan(rows)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("sqlitelog: read after %d: %w", after, err)
+	}
+	return records, nil
+}
+
+// scan makes records of rows, until their size is enough.
+func (l *Log) scan(rows *sqlitedb.Rows) ([]*eventlog.Record, error) {
+	var records []*eventlog.Record
+	for size := 0; size < maxReadBytes && rows.Next(); {
+		var seq uint64
+		var millis int64
+		var salt, leaf, body []byte
+		if err := rows.Scan(&seq, &millis, &salt, &leaf, &body); err != nil {
+			return nil, err
+		}
+		r, err := eventlog.Load(seq, l.ids.ID(seq), millis, salt, leaf, body)
+		if err != nil {
+			return nil, fmt.Errorf("record %d: %w", seq, err)
+		}
+		records = append(records, r)
+		size += len(body)
+	}
+	return records, rows.Err()
+}
+
+// Wait implements eventlog.Log. Error beside ctx's: ErrClosed.
+func (l *Log) Wait(ctx context.Context, after uint64) error { return l.tail.wait(ctx, after) }
+
+// Head implements eventlog.Log.
+func (l *Log) Head(ctx context.Context) (uint64, error) {
+	l.tail.mu.RLock()
+	defer l.tail.mu.RUnlock()
+	return l.tail.head, ctx.Err()
+}
+
+// Record implements eventlog.Log.
+func (l *Log) Record(ctx context.Context, seq uint64) (*eventlog.Record, error) {
+	if seq == 0 {
+		return nil, eventlog.ErrNotFound
+	}
+	records, err := l.Read(ctx, seq-1, 1)
+	if err != nil {
+		return nil, err
+	}
+	if len(records) == 0 || records[0].Seq != seq {
+		return nil, eventlog.ErrNotFound
+	}
+	return records[0], nil
+}
+
+// Get implements eventlog.Log.
+func (l *Log) Get(ctx context.Context, id string) (*eventlog.Record, error) {
+	seq, err := l.ids.Seq(id)
+	if err != nil {
+		return nil, err
+	}
+	return l.Record(ctx, seq)
+}

@@ -1,0 +1,38 @@
+package sqlitelog
+
+// migrations are the steps of the schema; a released one never changes.
+func migrations() []string { return []string{schemaV1} }
+
+// schemaV1. Times are Unix milliseconds. The body stands last, so that a look
+// at the other columns does not read it.
+const schemaV1 = `
+CREATE TABLE meta (
+	name  TEXT PRIMARY KEY,
+	value BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE record (
+	seq      INTEGER PRIMARY KEY, -- from 1, without gaps
+	recorded INTEGER NOT NULL,    -- never falls
+	kind     INTEGER NOT NULL,
+	salt     BLOB,
+	leaf     BLOB NOT NULL,
+	key      BLOB,                -- of idempotency; NULL: none
+	digest   BLOB,                -- of the content under the key
+	body     BLOB                 -- canonical bytes
+) STRICT;
+
+-- Keys of idempotency, moved here from the records in sorted batches.
+CREATE TABLE source_key (
+	key    BLOB PRIMARY KEY,
+	seq    INTEGER NOT NULL,
+	digest BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- How far something has come.
+CREATE TABLE place (
+	name TEXT PRIMARY KEY,
+	seq  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO place VALUES ('keys_moved', 0), ('keys_pruned', 0);
+`
