@@ -75,7 +75,7 @@ var importMap = []folder{
 	}, fixed: []string{"echo"}},
 	{path: "transmitter", ours: []string{"set/...", "streams/...", "wellknown", "transmitter/..."}, fixed: []string{"echo"}},
 
-	{path: "receiver/client", ours: []string{"streams", "set/subject", "set/delivery", "wellknown"}},
+	{path: "receiver/client", ours: []string{"streams", "set/subject", "set/delivery", "set/delivery/guard", "wellknown"}}, // its endpoints are named by metadata
 	{path: "receiver/inbox", ours: []string{"streams/store/..."}, fixed: []string{"sqlite", "go-redis"}},
 	{path: "receiver", ours: []string{"set/...", "streams", "wellknown", "receiver/client", "receiver/inbox"}},
 	{path: "receiver/sessions", ours: []string{"receiver", "set/subject"}, fixed: []string{"sqlite", "go-redis"}},
