@@ -96,12 +96,24 @@ func (h *Handler) Poll(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := h.answer(ctx, c, s, items); err != nil {
-		h.release(ctx, s, items)
-		return err
+	body, err := h.response(ctx, s, items)
+	if err == nil && ctx.Err() == nil {
+		err = write(c, body)
+		if err == nil {
+			return nil
+		}
 	}
-	return nil
+	h.release(ctx, s, items)
+	if ctx.Err() != nil && !c.Response().Committed {
+		// Nobody waits any more, or the server is about to stop and asked this
+		// request to end: then the client gets an answer that it can read.
+		return write(c, []byte(nothing))
+	}
+	return err
 }
+
+// nothing is an answer without SETs.
+const nothing = `{"sets":{}}`
 
 // stream returns the caller's polled stream and marks its activity
 // (SSF-8.1.1-04).
@@ -191,10 +203,7 @@ func (h *Handler) take(ctx context.Context, s streams.Stream, req delivery.PollR
 	}
 	items, err := h.Queue.Take(taking, s.ID, opts)
 	switch {
-	case ctx.Err() != nil: // the client has gone
-		h.release(ctx, s, items)
-		return nil, ctx.Err()
-	case err != nil && taking.Err() != nil: // nothing came
+	case err != nil && taking.Err() != nil: // nothing came, or the client has gone
 		return nil, nil
 	}
 	return items, err
@@ -210,38 +219,37 @@ func (h *Handler) liftDeadlines(c echo.Context) (restore func()) {
 	return func() { _ = control.SetWriteDeadline(time.Time{}) } // the connection's next request has its own
 }
 
-func (h *Handler) answer(ctx context.Context, c echo.Context, s streams.Stream, items []streams.Item) error {
+// response makes the body of the answer, up to the end of ctx.
+func (h *Handler) response(ctx context.Context, s streams.Stream, items []streams.Item) ([]byte, error) {
 	out := delivery.PollResponse{Sets: make([]delivery.PollSet, len(items))}
 	for i, item := range items {
 		if err := ctx.Err(); err != nil {
-			return err
+			return nil, err
 		}
 		compact, err := h.Sign(ctx, s, item)
 		if err != nil {
-			return fmt.Errorf("sign a SET for stream %s, jti %s: %w", s.ID, item.ID, err)
+			return nil, fmt.Errorf("sign the SET %s of stream %s: %w", item.ID, s.ID, err)
 		}
 		out.Sets[i] = delivery.PollSet{ID: item.ID, SET: compact}
 	}
 	var err error
 	if out.MoreAvailable, err = h.Queue.More(ctx, s.ID); err != nil {
-		return err
+		return nil, err
 	}
-	body, err := out.MarshalJSON()
-	if err != nil {
-		return err
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
+	return out.MarshalJSON()
+}
+
+// write sends the body out at once, so that a connection that is gone is noticed.
+func write(c echo.Context, body []byte) error {
 	c.Response().Header().Set(echo.HeaderContentLength, strconv.Itoa(len(body)))
 	if err := c.Blob(http.StatusOK, request.MediaTypeJSON, body); err != nil {
 		return err
 	}
-	// Written out here, so that a connection that is gone is noticed.
-	if err := http.NewResponseController(c.Response().Writer).Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return err
+	err := http.NewResponseController(c.Response().Writer).Flush()
+	if errors.Is(err, http.ErrNotSupported) {
+		return nil
 	}
-	return nil
+	return err
 }
 
 // release gives items back that were not handed out, also after the request.
