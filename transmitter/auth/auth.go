@@ -122,5 +122,8 @@ type Credentials struct {
 	AccessToken string `json:"access_token,omitempty"`
 }
 
+// String hides the secrets.
+func (c Credentials) String() string { return "credentials of " + c.ClientID }
+
 // LogValue hides the secrets.
-func (c Credentials) LogValue() slog.Value { return slog.StringValue("credentials of " + c.ClientID) }
+func (c Credentials) LogValue() slog.Value { return slog.StringValue(c.String()) }

@@ -433,7 +433,7 @@ func TestNothingSecretIsLogged(t *testing.T) {
 	s := openStore(t, filepath.Join(t.TempDir(), "admin.db"))
 	d := &desk{store: s}
 	c := d.client(t, auth.Client{ID: "c", Scopes: []auth.Scope{"ssf.read"}, Static: true})
-	logged := c.LogValue().String()
+	logged := c.LogValue().String() + fmt.Sprintf("%v %+v %s", c, c, c)
 	if strings.Contains(logged, c.Secret) || strings.Contains(logged, c.AccessToken) {
 		t.Errorf("got %s, want no secret", logged)
 	}

@@ -73,6 +73,9 @@ type Record struct {
 	Private []byte `json:"-"`
 }
 
+// String shows kid and algorithm alone.
+func (r Record) String() string { return fmt.Sprintf("key %s (%s)", r.ID, r.Algorithm) }
+
 // LogValue shows kid and algorithm alone.
 func (r Record) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("kid", r.ID), slog.String("alg", string(r.Algorithm)))
