@@ -200,6 +200,9 @@ func TestAnotherAlgorithmMakesAKey(t *testing.T) {
 	if got := len(open(t, s, jose.ES256, c).List()); got != 2 {
 		t.Errorf("opened again: got %d keys, want 2", got)
 	}
+	if got := open(t, s, "", c).Signer().Algorithm(); got != jose.ES256 {
+		t.Errorf("no algorithm asked for: got %s, want the current key's, ES256", got)
+	}
 	if _, err := keys.Open(t.Context(), keys.Config{Store: s, Algorithm: "HS256"}); !errors.Is(err, jose.ErrAlgorithm) {
 		t.Errorf("HS256: got %v, want ErrAlgorithm", err)
 	}

@@ -16,7 +16,8 @@ import (
 type Config struct {
 	// Store of the keys; required.
 	Store Store
-	// Algorithm of keys made from now on; empty is RS256.
+	// Algorithm of keys made from now on; empty is the current key's, or RS256
+	// if there is no key yet.
 	Algorithm jose.Algorithm
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
@@ -56,11 +57,10 @@ func Open(ctx context.Context, cfg Config) (*Ring, error) {
 	if cfg.Store == nil {
 		return nil, errors.New("keys: Config: Store is required")
 	}
-	if cfg.Algorithm == "" {
-		cfg.Algorithm = jose.RS256
-	}
-	if _, err := jose.ParseAlgorithm(string(cfg.Algorithm)); err != nil {
-		return nil, fmt.Errorf("keys: Config: Algorithm: %w", err)
+	if cfg.Algorithm != "" {
+		if _, err := jose.ParseAlgorithm(string(cfg.Algorithm)); err != nil {
+			return nil, fmt.Errorf("keys: Config: Algorithm: %w", err)
+		}
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -73,7 +73,14 @@ func Open(ctx context.Context, cfg Config) (*Ring, error) {
 	if err := r.load(ctx); err != nil {
 		return nil, err
 	}
-	if s := r.Signer(); s == nil || s.Algorithm() != cfg.Algorithm {
+	s := r.Signer()
+	if r.cfg.Algorithm == "" {
+		r.cfg.Algorithm = jose.RS256
+		if s != nil {
+			r.cfg.Algorithm = s.Algorithm()
+		}
+	}
+	if s == nil || s.Algorithm() != r.cfg.Algorithm {
 		if _, err := r.Rotate(ctx); err != nil {
 			return nil, err
 		}
