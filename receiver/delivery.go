@@ -1,13 +1,11 @@
 package receiver
 
 import (
-	"math"
 	"time"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/tocsin-ssf/tocsin/receiver/inbox"
 	"github.com/tocsin-ssf/tocsin/set"
+	"github.com/tocsin-ssf/tocsin/set/caep"
 	"github.com/tocsin-ssf/tocsin/set/subject"
 )
 
@@ -34,12 +32,6 @@ type Delivery struct {
 	Token *set.Token
 }
 
-// Timestamps above milliseconds are no seconds (U25); beyond maxTimestamp they are no time.
-const (
-	milliseconds = 1e11
-	maxTimestamp = 253402300799 // the end of the year 9999
-)
-
 func newDelivery(m *inbox.Message, t *set.Token, skew time.Duration) Delivery {
 	return Delivery{
 		Issuer: t.Issuer, ID: t.ID, Type: t.Type(), TransactionID: t.TransactionID,
@@ -48,41 +40,21 @@ func newDelivery(m *inbox.Message, t *set.Token, skew time.Duration) Delivery {
 	}
 }
 
-// eventTime returns when the event happened, rounded up to a second.
+// eventTime returns when the event happened, rounded up to a second. A timestamp that
+// is no time counts as absent: it is no reason to refuse (U25).
 func eventTime(t *set.Token) time.Time {
-	for _, event := range t.Events {
-		if at, ok := eventTimestamp(event.Payload); ok {
-			return at
-		}
-	}
 	at := t.IssuedAt
 	if !t.TimeOfEvent.IsZero() {
 		at = t.TimeOfEvent
+	}
+	for _, event := range t.Events {
+		if stamp, ok := caep.EventTime(event.Payload); ok && stamp.Unix() > 0 {
+			at = stamp
+			break
+		}
 	}
 	if whole := at.Truncate(time.Second); !whole.Equal(at) {
 		return whole.Add(time.Second)
 	}
 	return at
-}
-
-// eventTimestamp reads event_timestamp: seconds, possibly with a fraction, or
-// milliseconds. What is no time counts as absent: a timestamp is no reason to refuse.
-func eventTimestamp(payload []byte) (time.Time, bool) {
-	var event struct {
-		Timestamp jsontext.Value `json:"event_timestamp"`
-	}
-	if json.Unmarshal(payload, &event) != nil || event.Timestamp.Kind() != '0' {
-		return time.Time{}, false
-	}
-	var n float64
-	if json.Unmarshal(event.Timestamp, &n) != nil || n <= 0 {
-		return time.Time{}, false
-	}
-	if n > milliseconds {
-		n /= 1000
-	}
-	if n = math.Ceil(n); n > maxTimestamp {
-		return time.Time{}, false
-	}
-	return time.Unix(int64(n), 0).UTC(), true
 }
