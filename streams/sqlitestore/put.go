@@ -31,7 +31,8 @@ type portion struct {
 	control []streams.Item
 	kept    []*entry // of control
 	room    int
-	full    int
+	full    int // events above the bound
+	over    int // control items above the bound
 }
 
 // Put implements [streams.Queue].
@@ -163,36 +164,30 @@ func (p *portion) write(t *tx) error {
 		}
 	}
 	var err error
-	p.kept, err = putControl(t, p.st, p.st.queue, p.control)
-	if errors.Is(err, streams.ErrFull) {
-		err = nil
-	}
+	p.kept, p.over, err = putControl(t, p.st, p.st.queue, p.control)
 	return err
 }
 
 // putControl writes items to the control lane of queue and returns those that
-// were not known. With ErrFull the bound was reached: some were not written.
-func putControl(t *tx, st *stream, queue int64, items []streams.Item) ([]*entry, error) {
+// were not known, and how many the bound kept out. Needs st.put and st.mu.
+func putControl(t *tx, st *stream, queue int64, items []streams.Item) (kept []*entry, over int, err error) {
 	if len(items) == 0 {
-		return nil, nil
+		return nil, 0, nil
 	}
 	var last int64
 	if err := t.QueryRow(sqlArrivals, queue).Scan(&last); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	last = max(last, st.arrivals)
-	var kept []*entry
-	var full error
 	for i := range items {
 		known, err := isKnown(t, st, queue, items[i].ID)
-		if err != nil {
-			return nil, err
-		}
-		if known {
+		switch {
+		case err != nil:
+			return nil, 0, err
+		case known:
 			continue
-		}
-		if st.control+len(kept) >= MaxControl && items[i].Type != streams.TypeStreamUpdated {
-			full = streams.ErrFull
+		case st.control+len(kept) >= MaxControl && items[i].Type != streams.TypeStreamUpdated:
+			over++
 			continue
 		}
 		last++
@@ -200,11 +195,11 @@ func putControl(t *tx, st *stream, queue int64, items []streams.Item) ([]*entry,
 		e.item.Stream, e.item.Pos = st.id, streams.Position{}
 		fresh(&e.item)
 		if err := insertItem(t, queue, e); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		kept = append(kept, e)
 	}
-	return kept, full
+	return kept, over, nil
 }
 
 // isKnown reports whether the jti is on the queue or among the dead letters.
@@ -224,8 +219,9 @@ func isKnown(t *tx, st *stream, queue int64, jti string) (bool, error) {
 func (s *Store) finish(p *portion, report *streams.PutReport) {
 	st := p.st
 	report.Kept += len(p.kept)
-	if p.full > 0 {
-		report.Full[st.id] = p.full
+	report.Seen += len(p.control) - len(p.kept) - p.over
+	if n := p.full + p.over; n > 0 {
+		report.Full[st.id] = n
 	}
 	if !p.locked {
 		st.mu.Lock()

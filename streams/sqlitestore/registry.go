@@ -120,7 +120,8 @@ func (s *Store) readLocked(ctx context.Context, st *stream) (*streams.Stream, er
 	return &cfg, nil
 }
 
-// Update implements [streams.Registry].
+// Update implements [streams.Registry]. It returns streams.ErrFull if the
+// control lane has MaxControl items, stream-updated ones apart.
 func (s *Store) Update(ctx context.Context, id string, change func(*streams.Stream) ([]streams.Item, error)) (streams.Stream, error) {
 	st, err := s.index.find(id)
 	if err != nil {
@@ -186,7 +187,10 @@ func (s *Store) commitUpdate(ctx context.Context, st *stream, old, cfg *streams.
 				return err
 			}
 		}
-		added, err = putControl(t, st, queue, items)
+		var over int
+		if added, over, err = putControl(t, st, queue, items); err == nil && over > 0 {
+			err = streams.ErrFull
+		}
 		return err
 	})
 	if err != nil {

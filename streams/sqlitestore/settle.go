@@ -119,6 +119,11 @@ func (s *Store) beginSettle(ctx context.Context, st *stream, outcomes []streams.
 		if v.e == nil {
 			continue
 		}
+		if !v.memory && v.After > 0 {
+			if err := s.bring(ctx, st, &v); err != nil {
+				return 0, nil, nil, err
+			}
+		}
 		if v.memory && v.leaves() {
 			st.win.settle(v.e, 1)
 		}
@@ -128,6 +133,22 @@ func (s *Store) beginSettle(ctx context.Context, st *stream, outcomes []streams.
 		health = nil
 	}
 	return st.queue, known, health, nil
+}
+
+// bring loads the queue as far as the item of v, which is to be hidden in
+// memory. Needs st.mu.
+func (s *Store) bring(ctx context.Context, st *stream, v *verdict) error {
+	l := &st.window().lanes[v.e.lane]
+	for l.loaded.Before(v.e.at) && !l.complete {
+		if _, err := s.loadPage(ctx, st, v.e.lane); err != nil {
+			return err
+		}
+	}
+	if e := st.win.byID[v.ID]; e != nil {
+		v.e, v.memory = e, true
+	}
+	s.windows.keep(st)
+	return nil
 }
 
 // onDisk reports whether items of the queue may be on the disk alone. Needs mu.
@@ -284,6 +305,7 @@ func (s *Store) left(st *stream, v *verdict) {
 	}
 	if v.Verdict == streams.Refused {
 		st.dead.Add(v.changes)
+		v.e.item.Attempts++
 	}
 	if v.memory {
 		s.drop(st, v.e)

@@ -114,6 +114,9 @@ func (s *Store) loadPage(ctx context.Context, st *stream, lane int) (*entry, err
 		l.loaded = e.at
 		st.win.byID[e.item.ID] = e
 	}
+	if lane == laneControl {
+		st.arrivals = max(st.arrivals, int64(l.loaded.Seq)) // numbers only rise
+	}
 	l.complete = len(page) < pageSize
 	s.windows.grown(len(page))
 	if len(page) == 0 {

@@ -1,0 +1,122 @@
+package storetest
+
+import (
+	"context"
+
+	"github.com/tocsin-ssf/tocsin/streams"
+)
+
+func putCases() []testCase {
+	return []testCase{
+		// contracts.md §4: nothing acknowledged comes back.
+		{"AtOrBelowTheHighestPositionDoesNothing", func(x *fixture) {
+			x.stream("s1")
+			equal(x, "first", report(x.events("s1", 5)), "kept 1 seen 0 gone 0 full map[]")
+			equal(x, "same and below", report(x.events("s1", 4, 5)), "kept 0 seen 2 gone 0 full map[]")
+			x.items("s1", 1)
+			x.settle("s1", streams.Delivered, "e5")
+			equal(x, "after acknowledgement", report(x.events("s1", 5)), "kept 0 seen 1 gone 0 full map[]")
+			x.events("s1", 6)
+			_, err := x.store.Purge(x.ctx, "s1")
+			x.must(err)
+			equal(x, "after purge", report(x.events("s1", 6)), "kept 0 seen 1 gone 0 full map[]")
+			for _, kill := range []bool{false, true} {
+				x.reopen(kill)
+				equal(x, "after a restart", report(x.events("s1", 3, 5, 6)), "kept 0 seen 3 gone 0 full map[]")
+			}
+			equal(x, "items", x.take("s1", 10), "")
+			equal(x, "next", report(x.events("s1", 7)), "kept 1 seen 0 gone 0 full map[]")
+		}},
+		{"PositionsOfOneRecordDifferByN", func(x *fixture) {
+			x.stream("s1")
+			a, b := event("s1", 5, ""), event("s1", 5, "")
+			b.Pos.N, b.ID = 1, "e5b"
+			equal(x, "both", report(x.put(a, b)), "kept 2 seen 0 gone 0 full map[]")
+			equal(x, "again", report(x.put(b)), "kept 0 seen 1 gone 0 full map[]")
+			equal(x, "Take", x.take("s1", 10), "e5 e5b")
+		}},
+		{"KnownControlJTIDoesNothing", func(x *fixture) {
+			x.stream("s1")
+			equal(x, "twice in one Put", report(x.put(control("s1", "c1"), control("s1", "c1"))), "kept 1 seen 1 gone 0 full map[]")
+			equal(x, "again", report(x.put(control("s1", "c1"))), "kept 0 seen 1 gone 0 full map[]")
+			x.settle("s1", streams.Refused, "c1")
+			equal(x, "as a dead letter", report(x.put(control("s1", "c1"))), "kept 0 seen 1 gone 0 full map[]")
+			equal(x, "items", x.take("s1", 10), "")
+		}},
+		// contracts.md §3: an older epoch does nothing.
+		{"AnotherEpochIsGone", func(x *fixture) {
+			x.stream("s1")
+			x.disable("s1")
+			x.setStatus("s1", streams.Enabled)
+			equal(x, "older epoch", report(x.events("s1", 1)), "kept 0 seen 0 gone 1 full map[]")
+			next := event("s1", 1, "")
+			next.Epoch = 3
+			equal(x, "later epoch", report(x.put(next)), "kept 0 seen 0 gone 1 full map[]")
+			next.Epoch = 2
+			equal(x, "its epoch, at the same position", report(x.put(next)), "kept 1 seen 0 gone 0 full map[]")
+			x.reopen(true)
+			equal(x, "older epoch after a kill", report(x.events("s1", 2)), "kept 0 seen 0 gone 1 full map[]")
+		}},
+		// SSF-8.1.2.1-06, and paused streams hold.
+		{"DisabledKeepsNothingPausedHolds", func(x *fixture) {
+			x.stream("off", func(s *streams.Stream) { s.Status = streams.Disabled })
+			x.stream("held", paused)
+			equal(x, "disabled", report(x.put(event("off", 1, ""), control("off", "c1"))), "kept 0 seen 0 gone 2 full map[]")
+			equal(x, "paused", report(x.put(event("held", 1, ""), control("held", "c1"))), "kept 2 seen 0 gone 0 full map[]")
+			x.setStatus("held", streams.Enabled)
+			equal(x, "Take after the pause", x.take("held", 10), "c1 e1")
+		}},
+		{"FullCountsPositionsAsPut", func(x *fixture) {
+			x.bound(3)
+			x.stream("s1")
+			x.stream("s2")
+			x.put(control("s1", "c1"))
+			r := x.put(event("s1", 1, ""), event("s1", 2, ""), event("s2", 1, ""), event("s1", 3, ""), event("s1", 4, ""), event("s1", 5, ""))
+			equal(x, "above the bound", report(r), "kept 4 seen 0 gone 0 full map[s1:2]")
+			x.settle("s1", streams.Delivered, "e1", "e2", "e3")
+			equal(x, "positions that were not kept", report(x.events("s1", 4, 5)), "kept 0 seen 2 gone 0 full map[]")
+			x.reopen(true)
+			equal(x, "after a kill", report(x.events("s1", 5, 6)), "kept 1 seen 1 gone 0 full map[]")
+			equal(x, "Take", x.take("s1", 10), "c1 e6")
+		}},
+		{"BoundHoldsAfterARestart", func(x *fixture) {
+			x.bound(2)
+			x.stream("s1")
+			x.events("s1", 1, 2)
+			x.reopen(true)
+			equal(x, "at the bound", report(x.events("s1", 3)), "kept 0 seen 0 gone 0 full map[s1:1]")
+		}},
+		{"ItemsComeBackAsTheyWerePut", func(x *fixture) {
+			x.stream("s1")
+			e := event("s1", 1<<40, `{"format":"opaque","id":"é"}`)
+			e.Pos.N, e.Subject = 1<<31, 3
+			c := control("s1", "c1")
+			c.OrderKey = "k"
+			x.put(e, c)
+			want := []streams.Item{c, e}
+			want[0].Epoch = 0 // means nothing in the control lane
+			for _, when := range []string{"at once", "after a clean end", "after a kill"} {
+				got := x.items("s1", 2)
+				if len(got) != 2 {
+					x.Fatalf("%s: got %d items, want 2", when, len(got))
+				}
+				got[0].Epoch = 0
+				same(x, when, got, want)
+				x.reopen(when != "at once")
+			}
+		}},
+		{"UnknownStreamsHarmNoOther", func(x *fixture) {
+			x.stream("s1")
+			equal(x, "mixed", report(x.put(event("no", 1, ""), event("s1", 1, ""), control("no", "c"))), "kept 1 seen 0 gone 2 full map[]")
+		}},
+		{"EndedContextPutsNothing", func(x *fixture) {
+			x.stream("s1")
+			ctx, cancel := context.WithCancel(x.ctx)
+			cancel()
+			_, err := x.store.Put(ctx, event("s1", 1, ""))
+			x.is("Put", err, context.Canceled)
+			equal(x, "items", x.depth("s1").Items, 0)
+			equal(x, "again", report(x.events("s1", 1)), "kept 1 seen 0 gone 0 full map[]")
+		}},
+	}
+}
