@@ -55,7 +55,8 @@ func TestSetStatusRefuses(t *testing.T) {
 	b := newBench(t)
 	s := b.create(t, alice, `{}`)
 	for _, wrong := range []streams.StatusReport{
-		{StreamID: s.ID, Status: "ENABLED"}, {StreamID: s.ID},
+		{StreamID: s.ID, Status: "ENABLED"},
+		{StreamID: s.ID},
 		{StreamID: s.ID, Status: streams.Paused, Reason: strings.Repeat("a", streams.MaxReasonBytes+1)},
 	} {
 		_, err := b.SetStatus(t.Context(), alice, wrong)

@@ -30,10 +30,16 @@ func TestConfiguration(t *testing.T) {
 			`"events_supported":["urn:1","urn:2"],"events_requested":["urn:2","urn:3"],"events_delivered":["urn:2"],` +
 			`"delivery":{"method":"urn:ietf:rfc:8935","endpoint_url":"https://r.example"},` +
 			`"min_verification_interval":60,"inactivity_timeout":3600,"description":"d"}`},
-		{"§4.1 events_delivered is never absent, U10 aud of one", streams.Stream{ID: "x", Issuer: "i", Audience: []string{"a"}, Delivery: streams.Delivery{Method: "m"}},
-			`{"stream_id":"x","iss":"i","aud":"a","events_delivered":[],"delivery":{"method":"m"}}`},
-		{"SSF-8.1.1.3-06 an empty wish is echoed", streams.Stream{ID: "x", Issuer: "i", Audience: []string{"a"}, EventsRequested: []string{}, Delivery: streams.Delivery{Method: "m"}},
-			`{"stream_id":"x","iss":"i","aud":"a","events_requested":[],"events_delivered":[],"delivery":{"method":"m"}}`},
+		{
+			"§4.1 events_delivered is never absent, U10 aud of one",
+			streams.Stream{ID: "x", Issuer: "i", Audience: []string{"a"}, Delivery: streams.Delivery{Method: "m"}},
+			`{"stream_id":"x","iss":"i","aud":"a","events_delivered":[],"delivery":{"method":"m"}}`,
+		},
+		{
+			"SSF-8.1.1.3-06 an empty wish is echoed",
+			streams.Stream{ID: "x", Issuer: "i", Audience: []string{"a"}, EventsRequested: []string{}, Delivery: streams.Delivery{Method: "m"}},
+			`{"stream_id":"x","iss":"i","aud":"a","events_requested":[],"events_delivered":[],"delivery":{"method":"m"}}`,
+		},
 	}
 	for _, c := range cases {
 		got, err := json.Marshal(c.in.Configuration())

@@ -24,11 +24,13 @@ func TestCreateStream(t *testing.T) {
 			`"events_supported":["` + typeA + `","` + typeB + `"],"events_delivered":[],` +
 			`"delivery":{"method":"urn:ietf:rfc:8936","endpoint_url":"https://tr.example/ssf/poll/ID"},` +
 			`"min_verification_interval":60,"inactivity_timeout":3600}`},
-		{"push, unknown events echoed, secret kept", `{"events_requested":["` + typeB + `","x"],"description":"d","delivery":{"method":"urn:ietf:rfc:8935","endpoint_url":"https://r.example/","authorization_header":"Bearer SECRET"}}`,
+		{
+			"push, unknown events echoed, secret kept", `{"events_requested":["` + typeB + `","x"],"description":"d","delivery":{"method":"urn:ietf:rfc:8935","endpoint_url":"https://r.example/","authorization_header":"Bearer SECRET"}}`,
 			`{"stream_id":"ID","iss":"https://tr.example","aud":"https://alice.example/",` +
 				`"events_supported":["` + typeA + `","` + typeB + `"],"events_requested":["` + typeB + `","x"],"events_delivered":["` + typeB + `"],` +
 				`"delivery":{"method":"urn:ietf:rfc:8935","endpoint_url":"https://r.example/"},` +
-				`"min_verification_interval":60,"inactivity_timeout":3600,"description":"d"}`},
+				`"min_verification_interval":60,"inactivity_timeout":3600,"description":"d"}`,
+		},
 	}
 	ids := map[string]bool{}
 	for _, c := range cases {
