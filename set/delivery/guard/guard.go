@@ -180,3 +180,13 @@ func split(prefixes []netip.Prefix) (v4, v6 []netip.Prefix) {
 	}
 	return v4, v6
 }
+
+// PrivateRanges returns the address ranges of private networks and loopback,
+// for a Policy whose addresses are typed by a person, not named by a peer.
+func PrivateRanges() []netip.Prefix {
+	var ranges []netip.Prefix
+	for _, text := range []string{"127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"} {
+		ranges = append(ranges, netip.MustParsePrefix(text))
+	}
+	return ranges
+}

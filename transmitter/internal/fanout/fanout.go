@@ -1,0 +1,255 @@
+// Package fanout follows the event log in order and puts items on the queues
+// of the streams that match (contracts.md §3).
+//
+// Its place in the log is saved afterwards and is only an optimisation: what
+// was put before is not put again, because each queue remembers its highest
+// position. So a crash between Put and the saving of the place costs a little
+// reading and nothing else.
+package fanout
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/tocsin-ssf/tocsin/set/subject"
+	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
+)
+
+const (
+	// batch is the most records read at a time.
+	batch = 256
+	// chunk is the most items put in one transaction: an event for very many
+	// streams is put in several, so that others' puts come in between.
+	chunk = 512
+	// saveEvery and saveAfter bound how far behind the saved place may be.
+	saveEvery = 512
+	saveAfter = time.Second
+	// retryFirst and retryMost bound the pause after a failure of the store.
+	retryFirst = 50 * time.Millisecond
+	retryMost  = 5 * time.Second
+	// follower names the cursor.
+	follower = "fanout"
+)
+
+// Log is what the fan-out reads.
+type Log interface {
+	Read(ctx context.Context, after uint64, max int) ([]*eventlog.Record, error)
+	Wait(ctx context.Context, after uint64) error
+}
+
+// Store is what the fan-out asks of the streams.
+type Store interface {
+	streams.Matcher
+	streams.Cursors
+	Put(ctx context.Context, items ...streams.Item) (streams.PutReport, error)
+}
+
+// Config says what the fan-out works on. Log, Store and Full are required.
+type Config struct {
+	Log   Log
+	Store Store
+	// Full is told of each stream whose queue could not keep dropped items.
+	Full func(ctx context.Context, stream string, dropped int)
+	// Format returns the subject format that an application prefers; nil or
+	// "" stands for the event's first identifier.
+	Format func(ctx context.Context, owner string) string
+	// Authorize decides whether an application may hear of the n-th mapped
+	// event of a record (SSF-9.2-01); nil: it may.
+	Authorize func(ctx context.Context, owner string, rec *eventlog.Record, n uint32) bool
+	// Crash is called at named points of the work (tests); nil: nothing is.
+	Crash  func(point string)
+	Now    func() time.Time // nil: time.Now
+	Logger *slog.Logger     // nil: slog.Default
+}
+
+// Crash points.
+const (
+	CrashBeforePut = "fanout.before-put"
+	CrashAfterPut  = "fanout.after-put"
+)
+
+// Fanout is the follower. One Run at a time.
+type Fanout struct {
+	cfg   Config
+	log   *slog.Logger
+	place uint64 // last record whose items are all put
+	saved uint64
+	when  time.Time // of the last save
+}
+
+// New returns a fan-out that starts nothing.
+func New(cfg Config) *Fanout {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Crash == nil {
+		cfg.Crash = func(string) {}
+	}
+	log := cfg.Logger
+	if log == nil {
+		log = slog.Default()
+	}
+	return &Fanout{cfg: cfg, log: log}
+}
+
+// Run follows the log until ctx ends; it then saves its place and returns nil.
+// Failures of the store are retried with growing pauses, for ever.
+func (f *Fanout) Run(ctx context.Context) error {
+	pause := retryFirst
+	for {
+		err := f.follow(ctx, func() { pause = retryFirst })
+		if ctx.Err() != nil {
+			f.save(context.WithoutCancel(ctx))
+			return nil
+		}
+		f.log.ErrorContext(ctx, "fan-out failed, trying again", "err", err, "pause", pause)
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, retryMost)
+	}
+}
+
+// follow works until a failure or the end of ctx; done is called after each batch.
+func (f *Fanout) follow(ctx context.Context, done func()) error {
+	if f.place == 0 {
+		place, err := f.cfg.Store.Cursor(ctx, follower)
+		if err != nil {
+			return fmt.Errorf("fanout: reading the cursor: %w", err)
+		}
+		f.place, f.saved, f.when = place, place, f.cfg.Now()
+	}
+	for {
+		if err := f.wait(ctx); err != nil {
+			return err
+		}
+		records, err := f.cfg.Log.Read(ctx, f.place, batch)
+		if err != nil {
+			return fmt.Errorf("fanout: reading the log: %w", err)
+		}
+		if len(records) == 0 {
+			continue
+		}
+		if err := f.put(ctx, records); err != nil {
+			return err
+		}
+		f.place = records[len(records)-1].Seq
+		done()
+		if f.place-f.saved >= saveEvery || f.cfg.Now().Sub(f.when) >= saveAfter {
+			f.save(ctx)
+		}
+	}
+}
+
+// wait waits for a record after the place. If the place has yet to be saved,
+// it is saved once the log has been quiet for a moment.
+func (f *Fanout) wait(ctx context.Context) error {
+	if f.place != f.saved {
+		quiet, cancel := context.WithTimeout(ctx, saveAfter)
+		err := f.cfg.Log.Wait(quiet, f.place)
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			return ctx.Err()
+		}
+		f.save(ctx)
+	}
+	if err := f.cfg.Log.Wait(ctx, f.place); err != nil {
+		return fmt.Errorf("fanout: waiting for the log: %w", err)
+	}
+	return nil
+}
+
+func (f *Fanout) save(ctx context.Context) {
+	f.when = f.cfg.Now()
+	if f.place == f.saved {
+		return
+	}
+	if err := f.cfg.Store.SaveCursor(ctx, follower, f.place); err != nil {
+		f.log.ErrorContext(ctx, "fan-out could not save its place", "err", err)
+		return
+	}
+	f.saved = f.place
+}
+
+// put matches the records and puts their items, chunk by chunk.
+func (f *Fanout) put(ctx context.Context, records []*eventlog.Record) error {
+	var items []streams.Item
+	for _, rec := range records {
+		for n := range rec.Mapped {
+			var err error
+			if items, err = f.match(ctx, items, rec, uint32(n)); err != nil {
+				return err
+			}
+		}
+	}
+	for len(items) > 0 {
+		part := items[:min(chunk, len(items))]
+		items = items[len(part):]
+		f.cfg.Crash(CrashBeforePut)
+		report, err := f.cfg.Store.Put(ctx, part...)
+		if err != nil {
+			return fmt.Errorf("fanout: putting: %w", err)
+		}
+		f.cfg.Crash(CrashAfterPut)
+		for stream, dropped := range report.Full {
+			f.cfg.Full(ctx, stream, dropped)
+		}
+	}
+	return nil
+}
+
+// match appends the items of the n-th mapped event of a record.
+func (f *Fanout) match(ctx context.Context, items []streams.Item, rec *eventlog.Record, n uint32) ([]streams.Item, error) {
+	subjects := rec.SubjectsOf(n)
+	if len(subjects) == 0 {
+		return items, nil
+	}
+	eventType := rec.Mapped[n].Type
+	found, err := f.cfg.Store.Match(ctx, streams.Query{
+		Seq: rec.Seq, Type: eventType, Subjects: subjects, Owners: rec.Applications,
+	})
+	if err != nil {
+		return items, fmt.Errorf("fanout: matching: %w", err)
+	}
+	now := f.cfg.Now()
+	for _, c := range found {
+		if f.cfg.Authorize != nil && !f.cfg.Authorize(ctx, c.Owner, rec, n) {
+			continue
+		}
+		chosen := c.Subject
+		if chosen < 0 {
+			chosen = f.preferred(ctx, c.Owner, subjects)
+		}
+		items = append(items, streams.Item{
+			Stream: c.Stream, Epoch: c.Epoch,
+			Pos:  streams.Position{Seq: rec.Seq, N: n},
+			ID:   rec.JTI(c.Stream, n),
+			Type: eventType,
+			// What the SETs bear decides their order: those about one subject
+			// stay in line, whatever else their events know (SSF-8.1.2.1-05).
+			OrderKey: subjects[chosen].OrderKey(),
+			Subject:  chosen,
+			Added:    now,
+		})
+	}
+	return items, nil
+}
+
+// preferred returns the index of the first identifier in the format that the
+// application prefers, else 0.
+func (f *Fanout) preferred(ctx context.Context, owner string, subjects []subject.Identifier) int {
+	if f.cfg.Format == nil || len(subjects) == 1 {
+		return 0
+	}
+	format := f.cfg.Format(ctx, owner)
+	for i, id := range subjects {
+		if id.Format() == format {
+			return i
+		}
+	}
+	return 0
+}

@@ -1,0 +1,38 @@
+package outbox
+
+import "sync"
+
+// cache remembers signed SETs by jti, the newest max of them.
+type cache struct {
+	mu     sync.Mutex
+	signed map[string]signed
+	ring   []string // jtis in order of arrival; the oldest is at next
+	next   int
+}
+
+type signed struct{ keyID, compact string }
+
+func newCache(most int) *cache {
+	return &cache{signed: make(map[string]signed), ring: make([]string, most)}
+}
+
+func (c *cache) get(jti, keyID string) (string, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s, ok := c.signed[jti]
+	if !ok || s.keyID != keyID {
+		return "", false
+	}
+	return s.compact, true
+}
+
+func (c *cache) put(jti, keyID, compact string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, ok := c.signed[jti]; !ok {
+		delete(c.signed, c.ring[c.next])
+		c.ring[c.next] = jti
+		c.next = (c.next + 1) % len(c.ring)
+	}
+	c.signed[jti] = signed{keyID, compact}
+}

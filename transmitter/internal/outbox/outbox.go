@@ -1,0 +1,141 @@
+// Package outbox turns a queued item into the signed SET that leaves the
+// house (RFC 8417, SSF §4).
+//
+// All claims are a function of the record, the stream and the item's
+// position, so that signing again yields the same claims (contracts.md §6).
+// Signed bytes are a bounded cache, never state: a retry after a key rotation
+// is signed anew.
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tocsin-ssf/tocsin/set"
+	"github.com/tocsin-ssf/tocsin/set/jose"
+	"github.com/tocsin-ssf/tocsin/set/subject"
+	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
+)
+
+// ErrGone: the record behind an item is not in the log any more, or does not
+// hold what the item points at. The item can never be signed.
+var ErrGone = errors.New("outbox: the record behind the item is gone")
+
+// Records is what the outbox asks of the log.
+type Records interface {
+	Record(ctx context.Context, seq uint64) (*eventlog.Record, error)
+}
+
+// Config says where records and keys come from. All but Filter and Signed are
+// required.
+type Config struct {
+	Records Records
+	// Key returns the signer that signs now.
+	Key func() *jose.Signer
+	// Signed hears of each signature by the key's id; nil: nobody does.
+	Signed func(keyID string)
+	// Filter may change a payload before it leaves for an application
+	// (SSF-10.3.2-01), always in the same way; nil: payloads leave as mapped.
+	Filter func(owner, eventType string, payload []byte) []byte
+	// Cache is the most signed SETs that are remembered; 0: 4096.
+	Cache int
+}
+
+// Outbox signs items. Safe for concurrent use.
+type Outbox struct {
+	cfg   Config
+	cache *cache
+}
+
+// SET is a signed item, ready to leave.
+type SET struct {
+	Compact string
+	// TransactionID is the txn: the event's id, or the jti of a control event.
+	TransactionID string
+	// Accepted is when the event was recorded (or the control event made).
+	Accepted time.Time
+}
+
+// New returns an outbox.
+func New(cfg Config) *Outbox {
+	if cfg.Cache == 0 {
+		cfg.Cache = 4096
+	}
+	return &Outbox{cfg: cfg, cache: newCache(cfg.Cache)}
+}
+
+// Sign returns the signed SET of an item of stream s.
+// Errors: ErrGone; any other is a failure of the log or of the key.
+func (o *Outbox) Sign(ctx context.Context, s streams.Stream, item streams.Item) (SET, error) {
+	b, accepted, err := o.build(ctx, s, item)
+	if err != nil {
+		return SET{}, err
+	}
+	out := SET{TransactionID: b.TransactionID, Accepted: accepted}
+	key := o.cfg.Key()
+	if compact, ok := o.cache.get(item.ID, key.KeyID()); ok {
+		out.Compact = compact
+		return out, nil
+	}
+	if out.Compact, err = b.Sign(key); err != nil {
+		return SET{}, fmt.Errorf("outbox: signing: %w", err)
+	}
+	if o.cfg.Signed != nil {
+		o.cfg.Signed(key.KeyID())
+	}
+	return out, nil
+}
+
+// Keep remembers the signed bytes of an item that will be needed again: a
+// push that failed, a SET that a poll has not acknowledged.
+func (o *Outbox) Keep(item streams.Item, compact string) {
+	o.cache.put(item.ID, o.cfg.Key().KeyID(), compact)
+}
+
+func (o *Outbox) build(ctx context.Context, s streams.Stream, item streams.Item) (set.Builder, time.Time, error) {
+	b := set.Builder{Issuer: s.Issuer, Audience: s.Audience, ID: item.ID}
+	if item.Lane == streams.LaneControl {
+		b.IssuedAt = item.Added
+		b.TransactionID = item.ID
+		b.Subject = subject.Opaque(s.ID) // SSF-8.1.4.1-01
+		b.Event = set.Event{Type: item.Type, Payload: item.Payload}
+		return b, item.Added, nil
+	}
+	rec, err := o.cfg.Records.Record(ctx, item.Pos.Seq)
+	if errors.Is(err, eventlog.ErrNotFound) {
+		return b, time.Time{}, ErrGone
+	}
+	if err != nil {
+		return b, time.Time{}, fmt.Errorf("outbox: %w", err)
+	}
+	mapped, subjects, ok := Lookup(rec, item)
+	if !ok {
+		return b, time.Time{}, ErrGone
+	}
+	payload := mapped.Payload
+	if o.cfg.Filter != nil {
+		payload = o.cfg.Filter(s.Owner, mapped.Type, payload)
+	}
+	b.IssuedAt = rec.Recorded
+	b.TimeOfEvent = rec.Time
+	b.TransactionID = rec.ID // SSF-4.1.9-01: one cause, one txn, on every stream
+	b.Subject = subjects[item.Subject]
+	b.Event = set.Event{Type: mapped.Type, Payload: payload}
+	return b, rec.Recorded, nil
+}
+
+// Lookup finds what an item of the events lane points at in its record, and
+// reports whether it is there.
+func Lookup(rec *eventlog.Record, item streams.Item) (eventlog.Mapped, []subject.Identifier, bool) {
+	if int(item.Pos.N) >= len(rec.Mapped) {
+		return eventlog.Mapped{}, nil, false
+	}
+	subjects := rec.SubjectsOf(item.Pos.N)
+	if item.Subject < 0 || item.Subject >= len(subjects) {
+		return eventlog.Mapped{}, nil, false
+	}
+	return rec.Mapped[item.Pos.N], subjects, true
+}

@@ -1,0 +1,86 @@
+package push
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+)
+
+const (
+	// retryFirst and retryMost bound the pause after a failure of the store.
+	retryFirst = 50 * time.Millisecond
+	retryMost  = 5 * time.Second
+	// jitter is how far a pause may stray from the schedule, either way.
+	jitter = 0.2
+	// maxRetryAfter bounds what a receiver may ask for.
+	maxRetryAfter = time.Hour
+	// keyTries and keyPause: invalid_key alone is retried per SET, three
+	// times in ten minutes, since the receiver may be fetching keys.
+	keyTries = 3
+	keyPause = 200 * time.Second
+)
+
+// DefaultSchedule returns the pauses of contracts.md §5.
+func DefaultSchedule() []time.Duration {
+	return []time.Duration{
+		5 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute, 30 * time.Minute,
+		time.Hour, 2 * time.Hour, 4 * time.Hour, 6 * time.Hour,
+	}
+}
+
+func (c *Config) setDefaults() {
+	if c.Window == 0 {
+		c.Window = 32
+	}
+	if c.InFlight == 0 {
+		c.InFlight = 2048
+	}
+	if c.Timeout == 0 {
+		c.Timeout = 15 * time.Second
+	}
+	if c.Schedule == nil {
+		c.Schedule = DefaultSchedule()
+	}
+	if c.GiveUp == 0 {
+		c.GiveUp = 5 * 24 * time.Hour
+	}
+	if c.Refusals == 0 {
+		c.Refusals = 20
+	}
+	if c.Blocked == nil {
+		c.Blocked = func(error) bool { return false }
+	}
+	if c.Observe == nil {
+		c.Observe = func(Attempt) {}
+	}
+	if c.Crash == nil {
+		c.Crash = func(string) {}
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Jitter == nil {
+		c.Jitter = rand.Float64
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+}
+
+// pauseAfter returns how long to wait after the n-th failure in a row (n ≥ 1),
+// or longer if the receiver asked for it.
+func (c *Config) pauseAfter(n int, retryAfter time.Duration) time.Duration {
+	step := c.Schedule[min(n, len(c.Schedule))-1]
+	stray := 1 - jitter + 2*jitter*c.Jitter()
+	return max(time.Duration(float64(step)*stray), min(retryAfter, maxRetryAfter))
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}

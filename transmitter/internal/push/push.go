@@ -1,0 +1,161 @@
+// Package push delivers the SETs of push streams (RFC 8935), a window per
+// stream, so that a receiver that hangs costs the others nothing.
+//
+// A stream has at most one worker. It takes what its window holds, signs and
+// posts side by side (SETs with one order key one after the other), and
+// settles what came back in batches. A failure that may pass backs off the
+// stream, not the SET: what was in flight returns to its place, and when the
+// stream is due again one SET, the oldest, tests the receiver
+// (contracts.md §5).
+package push
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/outbox"
+)
+
+// Store is what push asks of the streams.
+type Store interface {
+	Stream(ctx context.Context, id string) (streams.Stream, error)
+	Ready(ctx context.Context, max int) ([]string, error)
+	Take(ctx context.Context, stream string, opts streams.TakeOptions) ([]streams.Item, error)
+	Settle(ctx context.Context, stream string, outcomes []streams.Outcome, health *streams.Health) ([]streams.Item, error)
+	Health(ctx context.Context, stream string) (streams.Health, error)
+}
+
+// Outbox signs items.
+type Outbox interface {
+	Sign(ctx context.Context, s streams.Stream, item streams.Item) (outbox.SET, error)
+	Keep(item streams.Item, compact string)
+}
+
+// Attempt is one try to deliver one SET, for metrics.
+type Attempt struct {
+	Stream, EventType string
+	Verdict           string // one of the Reason constants of a judgement
+	Took              time.Duration
+	// SinceAccepted is the time from the event's recording to a 2xx answer;
+	// zero if it was not delivered.
+	SinceAccepted time.Duration
+}
+
+// Config says what push works on. Store, Outbox, Client and Pause are required.
+type Config struct {
+	Store  Store
+	Outbox Outbox
+	// Client makes the requests; it must guard against forbidden addresses
+	// and follow no redirect (set/delivery/guard).
+	Client *http.Client
+	// Blocked reports whether an error of Client is the guard's refusal.
+	Blocked func(error) bool
+	// Pause pauses a stream with a reason (and stream-updated).
+	Pause func(ctx context.Context, stream, reason string) error
+
+	// Window is the most SETs in flight per stream; 0: 32.
+	Window int
+	// InFlight is the most SETs in flight on all streams together, one per
+	// stream not counted; 0: 2048.
+	InFlight int
+	// Timeout bounds one request with its answer; 0: 15 s.
+	Timeout time.Duration
+	// Schedule are the pauses after the first, second, … failure in a row,
+	// the last one repeated; nil: contracts.md §5.
+	Schedule []time.Duration
+	// GiveUp pauses a stream that had no success for so long; 0: 5 days.
+	GiveUp time.Duration
+	// Refusals pauses a stream after so many refused SETs in a row; 0: 20.
+	Refusals int
+
+	Observe func(Attempt)      // nil: nobody
+	Crash   func(point string) // called at named points (tests); nil: nobody
+	Now     func() time.Time   // nil: time.Now
+	Jitter  func() float64     // in [0, 1); nil: math/rand
+	Logger  *slog.Logger       // nil: slog.Default
+}
+
+// Crash points.
+const (
+	CrashBeforePost   = "push.before-post"
+	CrashAfterPost    = "push.after-post"
+	CrashAfterSettle  = "push.after-settle"
+	CrashBeforeSettle = "push.before-settle"
+)
+
+// Pusher delivers. One Run at a time.
+type Pusher struct {
+	cfg   Config
+	extra chan struct{} // slots beyond the first of each stream
+
+	mu      sync.Mutex
+	workers map[string]*worker
+	done    sync.WaitGroup
+}
+
+// New returns a pusher that starts nothing.
+func New(cfg Config) *Pusher {
+	cfg.setDefaults()
+	return &Pusher{
+		cfg:     cfg,
+		extra:   make(chan struct{}, cfg.InFlight),
+		workers: make(map[string]*worker),
+	}
+}
+
+// Run delivers until ctx ends. It then starts no new request, lets those in
+// flight end (each is bounded by Timeout), settles them and returns nil.
+func (p *Pusher) Run(ctx context.Context) error {
+	defer p.done.Wait()
+	const most = 64
+	pause := retryFirst
+	for {
+		ready, err := p.cfg.Store.Ready(ctx, most)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			p.cfg.Logger.ErrorContext(ctx, "push could not learn which streams are due", "err", err)
+			sleep(ctx, pause)
+			pause = min(2*pause, retryMost)
+			continue
+		}
+		pause = retryFirst
+		for _, id := range ready {
+			p.wake(ctx, id)
+		}
+	}
+}
+
+// wake starts the worker of a stream, or tells the running one to look again.
+func (p *Pusher) wake(ctx context.Context, id string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if w, ok := p.workers[id]; ok {
+		w.again = true
+		select {
+		case w.wake <- struct{}{}:
+		default:
+		}
+		return
+	}
+	w := newWorker(p, id)
+	p.workers[id] = w
+	p.done.Go(func() { w.run(ctx) })
+}
+
+// leave takes the worker off the list, unless it was woken meanwhile.
+func (p *Pusher) leave(w *worker) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if w.again {
+		w.again = false
+		return false
+	}
+	delete(p.workers, w.id)
+	return true
+}

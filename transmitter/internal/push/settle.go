@@ -1,0 +1,135 @@
+package push
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tocsin-ssf/tocsin/streams"
+)
+
+// settle writes down r and what else has come back meanwhile, in one
+// transaction, with the stream's health where it changed.
+func (w *worker) settle(ctx context.Context, r result) error {
+	outcomes := []streams.Outcome{w.outcome(r)}
+	for more := true; more; {
+		select {
+		case r := <-w.results:
+			outcomes = append(outcomes, w.outcome(r))
+		default:
+			more = false
+		}
+	}
+	w.inFlight -= len(outcomes)
+	// A verdict that was received is written down also while the process stops.
+	ctx = context.WithoutCancel(ctx)
+	w.pusher.cfg.Crash(CrashBeforeSettle)
+	_, err := w.pusher.cfg.Store.Settle(ctx, w.id, outcomes, w.newHealth())
+	if err != nil {
+		return fmt.Errorf("push: settling: %w", err)
+	}
+	w.pusher.cfg.Crash(CrashAfterSettle)
+	return nil
+}
+
+// drain waits for what is in flight and settles it as well as it can: the
+// store has just failed, and what is not settled is delivered again.
+func (w *worker) drain(ctx context.Context) error {
+	var err error
+	for w.inFlight > 0 {
+		err = errors.Join(err, w.settle(ctx, <-w.results))
+	}
+	return err
+}
+
+// outcome turns a result into the verdict of the queue and notes what it
+// means for the stream.
+func (w *worker) outcome(r result) streams.Outcome {
+	o := streams.Outcome{ID: r.item.ID, Code: r.code, Description: r.text}
+	if r.code == released {
+		o.Verdict = streams.Released
+		return o
+	}
+	judgement := r.judgement
+	if judgement == RetryKey && r.item.Attempts+1 >= keyTries {
+		judgement = SetAside
+	}
+	switch judgement {
+	case Accepted:
+		o.Verdict = streams.Delivered
+		w.round.accepted, w.round.answered = true, true
+	case SetAside:
+		o.Verdict = streams.Refused
+		w.round.answered = true
+		w.refused(r)
+	case RetryKey:
+		o.Verdict, o.After = streams.Failed, keyPause
+	case PauseStream:
+		w.round.pause = r.text
+		fallthrough
+	case BackOff:
+		o.Verdict = streams.Failed
+		if !r.tried { // our own failure: no attempt
+			o.Verdict = streams.Released
+		}
+		w.round.failed = true
+		w.round.retryAfter = max(w.round.retryAfter, r.retryAfter)
+		w.round.lastError = r.code + ": " + r.text
+	}
+	return o
+}
+
+func (w *worker) refused(r result) {
+	w.health.Refusals++
+	if w.health.Refusals >= w.pusher.cfg.Refusals {
+		w.round.pause = fmt.Sprintf("the receiver refused %d SETs in a row, the last with %s", w.health.Refusals, r.code)
+	}
+}
+
+// newHealth returns the stream's health if it has changed, else nil. The
+// verdict on the stream falls when the last request in flight has ended: then
+// the window is judged as a whole.
+func (w *worker) newHealth() *streams.Health {
+	before := w.health
+	cfg := &w.pusher.cfg
+	if w.round.accepted {
+		w.health.Refusals = 0
+	}
+	switch {
+	case w.round.failed && w.inFlight == 0:
+		if w.round.answered {
+			w.health.Failures, w.health.FirstFailure = 0, time.Time{}
+		}
+		now := cfg.Now()
+		w.health.Failures++
+		if w.health.FirstFailure.IsZero() {
+			w.health.FirstFailure = now
+		}
+		w.health.NextDue = now.Add(cfg.pauseAfter(w.health.Failures, w.round.retryAfter))
+		w.health.LastError = w.round.lastError
+		if now.Sub(w.health.FirstFailure) >= cfg.GiveUp {
+			w.round.pause = fmt.Sprintf("no delivery succeeded since %s; the last failure was %s",
+				w.health.FirstFailure.UTC().Format(time.RFC3339), w.round.lastError)
+		}
+	case w.round.answered && !w.round.failed:
+		w.health.Failures, w.health.FirstFailure, w.health.NextDue, w.health.LastError = 0, time.Time{}, time.Time{}, ""
+	}
+	if w.health == before {
+		return nil
+	}
+	health := w.health
+	return &health
+}
+
+// pauseIfAsked pauses the stream once nothing is in flight any more. Its
+// health keeps the next due time, for stream-updated leaves a paused stream too.
+func (w *worker) pauseIfAsked(ctx context.Context) error {
+	if w.round.pause == "" {
+		return nil
+	}
+	if err := w.pusher.cfg.Pause(context.WithoutCancel(ctx), w.id, w.round.pause); err != nil {
+		return fmt.Errorf("push: pausing: %w", err)
+	}
+	return nil
+}

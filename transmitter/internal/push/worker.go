@@ -1,0 +1,217 @@
+package push
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/tocsin-ssf/tocsin/set/delivery"
+	"github.com/tocsin-ssf/tocsin/streams"
+)
+
+// worker delivers for one stream while it has work that is due.
+type worker struct {
+	pusher *Pusher
+	id     string
+	again  bool // woken since it last looked; guarded by pusher.mu
+	wake   chan struct{}
+
+	to       target
+	health   streams.Health
+	results  chan result
+	inFlight int
+	extra    int   // slots held beyond the first
+	round    round // what the current window has seen
+}
+
+// target is where the SETs of a window go. It is never changed, so that those
+// in flight may read it while the worker learns of a new one.
+type target struct {
+	stream streams.Stream
+	header http.Header
+}
+
+// round sums up the answers since the stream was last in good health.
+type round struct {
+	failed     bool // one answer backs the stream off
+	answered   bool // one SET was accepted or refused: the receiver is there
+	accepted   bool
+	retryAfter time.Duration
+	lastError  string
+	pause      string // not empty: pause the stream for this reason
+}
+
+func newWorker(p *Pusher, id string) *worker {
+	return &worker{pusher: p, id: id, wake: make(chan struct{}, 1), results: make(chan result, p.cfg.Window)}
+}
+
+// run works until the stream has nothing more that is due, then leaves.
+func (w *worker) run(ctx context.Context) {
+	pause := retryFirst
+	for {
+		err := w.work(ctx)
+		if err != nil && ctx.Err() == nil && !errors.Is(err, streams.ErrNotFound) {
+			w.pusher.cfg.Logger.ErrorContext(ctx, "push failed on the store, trying again", "stream_id", w.id, "err", err)
+			sleep(ctx, pause)
+			pause = min(2*pause, retryMost)
+			continue
+		}
+		pause = retryFirst
+		if w.pusher.leave(w) {
+			return
+		}
+		if ctx.Err() != nil { // woken, but the process stops
+			return
+		}
+	}
+}
+
+// work delivers until nothing is left, the stream backs off, or ctx ends.
+// All that was in flight is settled when it returns without an error.
+func (w *worker) work(ctx context.Context) error {
+	if err := w.load(ctx); err != nil {
+		return err
+	}
+	if w.health.NextDue.After(w.pusher.cfg.Now()) {
+		return nil // Ready tells when it has come
+	}
+	defer w.freeSlots()
+	for {
+		if err := w.fill(ctx); err != nil {
+			return errors.Join(err, w.drain(ctx))
+		}
+		if w.inFlight == 0 {
+			return w.pauseIfAsked(ctx)
+		}
+		select {
+		case r := <-w.results:
+			if err := w.settle(ctx, r); err != nil {
+				return errors.Join(err, w.drain(ctx))
+			}
+		case <-w.wake:
+			if err := w.reload(ctx); err != nil {
+				return errors.Join(err, w.drain(ctx))
+			}
+		}
+	}
+}
+
+// load reads the stream and its health.
+func (w *worker) load(ctx context.Context) error {
+	w.round = round{}
+	if err := w.reload(ctx); err != nil {
+		return err
+	}
+	health, err := w.pusher.cfg.Store.Health(ctx, w.id)
+	if err != nil {
+		return fmt.Errorf("push: reading the health: %w", err)
+	}
+	w.health = health
+	return nil
+}
+
+// reload reads the stream again: its endpoint may have changed.
+func (w *worker) reload(ctx context.Context) error {
+	stream, err := w.pusher.cfg.Store.Stream(ctx, w.id)
+	if err != nil {
+		return fmt.Errorf("push: reading the stream: %w", err)
+	}
+	w.to = target{stream, header(stream.Delivery)}
+	return nil
+}
+
+// fill takes as many items as the window has room for and sends them off.
+func (w *worker) fill(ctx context.Context) error {
+	room := w.room()
+	if ctx.Err() != nil || room == 0 || w.to.stream.Delivery.Method != delivery.MethodPush {
+		return nil
+	}
+	cfg := &w.pusher.cfg
+	items, err := cfg.Store.Take(ctx, w.id, streams.TakeOptions{
+		Max: room,
+		// Items with one order key may wait for each other in one answer.
+		Lease: cfg.Timeout*time.Duration(room) + time.Minute,
+	})
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return fmt.Errorf("push: taking: %w", err)
+	}
+	w.inFlight += len(items)
+	for _, line := range lines(items) {
+		go w.send(ctx, w.to, line)
+	}
+	return nil
+}
+
+// room returns how many more items may be in flight.
+func (w *worker) room() int {
+	if w.round.failed || w.round.pause != "" {
+		return 0
+	}
+	window := w.pusher.cfg.Window
+	if w.health.Failures > 0 {
+		window = 1 // a probe: one SET tests the receiver
+	}
+	for w.extra+1 < window {
+		select {
+		case w.pusher.extra <- struct{}{}:
+			w.extra++
+			continue
+		default:
+		}
+		break
+	}
+	return max(min(window, w.extra+1)-w.inFlight, 0)
+}
+
+func (w *worker) freeSlots() {
+	for ; w.extra > 0; w.extra-- {
+		<-w.pusher.extra
+	}
+}
+
+// lines splits items into those that may travel side by side: items with one
+// order key form one line, in order.
+func lines(items []streams.Item) [][]streams.Item {
+	out := make([][]streams.Item, 0, len(items))
+	var at map[string]int
+	for i, item := range items {
+		if item.OrderKey == "" {
+			out = append(out, items[i:i+1:i+1])
+			continue
+		}
+		if at == nil {
+			at = make(map[string]int, len(items))
+		}
+		if j, ok := at[item.OrderKey]; ok {
+			out[j] = append(out[j], item)
+			continue
+		}
+		at[item.OrderKey] = len(out)
+		out = append(out, items[i:i+1:i+1])
+	}
+	return out
+}
+
+// send delivers a line in order. After a SET that must be tried again, the
+// rest of the line goes back unsent.
+func (w *worker) send(ctx context.Context, to target, line []streams.Item) {
+	for i, item := range line {
+		r := w.pusher.deliver(ctx, to, item)
+		w.results <- r
+		if r.judgement == Accepted || r.judgement == SetAside {
+			continue
+		}
+		for _, rest := range line[i+1:] {
+			w.results <- result{item: rest, judgement: BackOff, code: released}
+		}
+		return
+	}
+}
+
+// released is the code of a result that stands for no attempt.
+const released = "released"
