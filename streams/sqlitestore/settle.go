@@ -124,10 +124,12 @@ func (s *Store) beginSettle(ctx context.Context, st *stream, outcomes []streams.
 				return 0, nil, nil, err
 			}
 		}
-		if v.memory && v.leaves() {
-			st.win.settle(v.e, 1)
-		}
 		known = append(known, v)
+	}
+	for i := range known {
+		if known[i].memory && known[i].leaves() {
+			st.win.settle(known[i].e, 1)
+		}
 	}
 	if health != nil && *health == st.health {
 		health = nil
