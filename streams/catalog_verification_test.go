@@ -37,7 +37,7 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// SSF-8.1.4.2-03: the transmitter's own verification bears no state, and does
+// SSF-8.1.4-01, SSF-8.1.4.2-03: the transmitter's own verification bears no state, and does
 // not count as a request of the receiver's.
 func TestRequestVerification(t *testing.T) {
 	b := newBench(t, func(c *streams.CatalogConfig) { c.MinVerificationInterval = time.Hour })

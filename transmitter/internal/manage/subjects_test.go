@@ -10,7 +10,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/streams"
 )
 
-// SSF-8.1.3.2-01, SSF-8.1.3.3-01, SSF-8.1.3-02, SSF-9.1-01, U19: whatever the
+// SSF-8.1.3.2-01, SSF-8.1.3.2-05, SSF-8.1.3.3-01, SSF-8.1.3-02, SSF-9.1-01, U19: whatever the
 // subject, and however often, the same answer.
 func TestSubjects(t *testing.T) {
 	for _, mode := range []streams.DefaultSubjects{streams.SubjectsAll, streams.SubjectsNone} {

@@ -254,6 +254,24 @@ func TestPollByStatus(t *testing.T) {
 	}
 }
 
+// SSF-8.1.2.1-05: events held while paused about one subject go out in order,
+// none superseding another.
+func TestHeldEventsKeepOrder(t *testing.T) {
+	b := newBench(t)
+	b.set(streams.Paused)
+	for i := range 3 {
+		if _, err := b.store.Put(t.Context(), streams.Item{
+			Stream: "s", Pos: streams.Position{Seq: uint64(i + 1)}, ID: fmt.Sprint("j", i), OrderKey: "user", Type: eventType, Added: time.Now(),
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.want("paused", `{"returnImmediately":true}`, `{"sets":{}}`)
+	b.set(streams.Enabled)
+	b.want("the first", `{"maxEvents":1}`, `{"sets":{"j0":"[j0]"}}`)
+	b.want("the others follow it", `{"ack":["j0"]}`, `{"sets":{"j1":"[j1]","j2":"[j2]"}}`)
+}
+
 // SSF-8.1.1-04: each poll is activity of its stream.
 func TestPollIsActivity(t *testing.T) {
 	b := newBench(t)
