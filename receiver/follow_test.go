@@ -110,9 +110,9 @@ func TestHookFails(t *testing.T) {
 		if c := counts(t, in); c.Failing != 1 || c.Waiting != 2 {
 			t.Errorf("got %+v, want a1 failing and a2 behind it", c)
 		}
-		time.Sleep(2 * time.Minute)
+		<-time.After(2 * time.Minute)
 		broken = false
-		time.Sleep(2 * time.Minute)
+		<-time.After(2 * time.Minute)
 		stop()
 		if got := rec.ids; got[len(got)-1] != "a2" || got[len(got)-2] != "a1" || rec.last.ID != "a2" {
 			t.Errorf("got hooks for %q, want a1 until it works, then a2", got)
@@ -138,7 +138,7 @@ func TestHookGivesUp(t *testing.T) {
 			hooked(t, rec, retry, func(t *testing.T, r *receiver.Receiver, in inbox.Inbox) {
 				stop := running(t, r)
 				wantAccepted(t, push(r, sign(t, builder("a"))))
-				time.Sleep(5 * time.Minute)
+				<-time.After(5 * time.Minute)
 				stop()
 				if len(rec.ids) != tt.tries || rec.last.Attempt != tt.tries {
 					t.Errorf("got %d tries, the last as attempt %d, want %d", len(rec.ids), rec.last.Attempt, tt.tries)

@@ -124,19 +124,19 @@ func (p *poller) turn(ctx context.Context) time.Duration {
 		MaxEvents: &p.poll.MaxEvents, ReturnImmediately: p.poll.Immediate, Ack: p.acks, SetErrs: p.refusals,
 	})
 	if err != nil {
-		return p.failed(ctx, "poll failed", err)
+		return p.failed(ctx, "ask", err)
 	}
 	p.acks, p.refusals = nil, map[string]delivery.Failure{}
 	fresh, err := p.process(ctx, answer.Sets)
 	if err != nil {
-		return p.failed(ctx, "polled SETs cannot be taken now", err)
+		return p.failed(ctx, "keep", err)
 	}
 	p.backoff.Reset()
 	return p.pause(fresh, time.Since(began))
 }
 
 // failed logs err and returns the pause before the next poll.
-func (p *poller) failed(ctx context.Context, what string, err error) time.Duration {
+func (p *poller) failed(ctx context.Context, step string, err error) time.Duration {
 	if ctx.Err() != nil {
 		return 0
 	}
@@ -144,7 +144,7 @@ func (p *poller) failed(ctx context.Context, what string, err error) time.Durati
 	if status, ok := errors.AsType[*pollError](err); ok {
 		pause = max(pause, status.retryAfter)
 	}
-	p.log.WarnContext(ctx, what, "stream_id", p.StreamID(), "in", pause, "err", err)
+	p.log.WarnContext(ctx, "poll failed", "step", step, "stream_id", p.StreamID(), "in", pause, "err", err)
 	return pause
 }
 

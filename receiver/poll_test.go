@@ -170,12 +170,12 @@ func TestPoll(t *testing.T) {
 			want = append(want, id)
 		}
 		stop := running(t, r)
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		if left := q.left(); len(left) != 0 {
 			t.Errorf("got %d SETs not acknowledged, want 0", len(left))
 		}
 		q.add("late", sign(t, builder("late")))
-		time.Sleep(2 * time.Second)
+		<-time.After(2 * time.Second)
 		stop()
 		rec.want(t, append(want, "late")...)
 		if n := q.count(); n > 8 {
@@ -209,7 +209,7 @@ func TestPollStoreFails(t *testing.T) {
 	polled(t, change, func(t *testing.T, r *receiver.Receiver, q *queue, rec *recorder, _ inbox.Inbox) {
 		q.add("a", sign(t, builder("a")))
 		stop := running(t, r)
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 		if left := q.left(); !slices.Equal(left, []string{"a"}) {
 			t.Errorf("got %q on the queue, want a: it was not kept", left)
 		}
@@ -217,7 +217,7 @@ func TestPollStoreFails(t *testing.T) {
 			t.Errorf("got %d polls in an hour, want them backed off", n)
 		}
 		broken = false
-		time.Sleep(10 * time.Minute)
+		<-time.After(10 * time.Minute)
 		stop()
 		rec.want(t, "a")
 		if left := q.left(); len(left) != 0 {
@@ -238,9 +238,9 @@ func TestPollLostAnswers(t *testing.T) {
 		}
 		q.add("a", sign(t, builder("a")))
 		stop := running(t, r)
-		time.Sleep(10 * time.Second)
+		<-time.After(10 * time.Second)
 		q.add("b", sign(t, builder("b")))
-		time.Sleep(5 * time.Minute)
+		<-time.After(5 * time.Minute)
 		stop()
 		rec.want(t, "a", "b")
 		if left := q.left(); len(left) != 0 {
@@ -265,7 +265,7 @@ func TestPollRefuses(t *testing.T) {
 		q.add("state", sign(t, aboutStream(event(builder("state"), verification, `{"state":"x"}`))))
 		q.add("unknown type", sign(t, event(builder("unknown type"), "https://example.com/e", `{}`)))
 		stop := running(t, r)
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		stop()
 		rec.want(t, "good", "unknown type")
 		for id, want := range map[string]delivery.Code{
@@ -303,21 +303,21 @@ func TestPollKeysMissing(t *testing.T) {
 		q.instant = true
 		q.add("old", sign(t, builder("old")))
 		stop := running(t, r)
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 		rec.want(t)
 		if n := q.count(); n > 60 {
 			t.Errorf("got %d polls in an hour without keys, want them backed off", n)
 		}
 		broken = false
-		time.Sleep(10 * time.Minute)
+		<-time.After(10 * time.Minute)
 		rec.want(t, "old")
 		q.add("rotated", signWith(t, builder("rotated"), newKey, set.HeaderType))
-		time.Sleep(6 * time.Second) // a poll or two
+		<-time.After(6 * time.Second) // a poll or two
 		known = true
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		rec.want(t, "old", "rotated")
 		q.add("bogus", signWith(t, builder("bogus"), generate(jose.RS256), set.HeaderType))
-		time.Sleep(5 * time.Minute)
+		<-time.After(5 * time.Minute)
 		stop()
 		if got := q.refused["bogus"]; got.Err != delivery.CodeInvalidKey || len(q.refused) != 1 {
 			t.Errorf("got refused %v, want bogus alone with invalid_key", q.refused)
@@ -356,12 +356,12 @@ func TestPollBackoff(t *testing.T) {
 				}
 				q.add("a", sign(t, builder("a")))
 				stop := running(t, r)
-				time.Sleep(time.Hour - time.Second)
+				<-time.After(time.Hour - time.Second)
 				if n := q.count(); n < tt.min || n > tt.max {
 					t.Errorf("got %d polls in an hour, want %d to %d", n, tt.min, tt.max)
 				}
 				down = false
-				time.Sleep(time.Hour)
+				<-time.After(time.Hour)
 				stop()
 				rec.want(t, "a")
 			})
@@ -388,7 +388,7 @@ func TestPollPauses(t *testing.T) {
 				q.instant, q.deaf = true, tt.deaf
 				q.add("a", sign(t, builder("a")))
 				stop := running(t, r)
-				time.Sleep(10 * time.Minute)
+				<-time.After(10 * time.Minute)
 				stop()
 				rec.want(t, "a")
 				if n, most := q.count(), int(10*time.Minute/receiver.DefaultPollInterval)+5; n > most {

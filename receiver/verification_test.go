@@ -115,7 +115,7 @@ func TestStreamUpdated(t *testing.T) {
 		if !ok || got.Status != "paused" || got.Reason != "quiet" {
 			t.Errorf("got %+v, want paused for quiet", got)
 		}
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 		stop()
 	})
 }
@@ -138,7 +138,7 @@ func TestKeepAlive(t *testing.T) {
 				"delivery":{"method":"urn:ietf:rfc:8935"},"inactivity_timeout":600}`), nil
 		})
 		stop := running(t, build(t, cfg))
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 		stop()
 		if len(calls) < 12 || len(calls) > 14 {
 			t.Errorf("got %d status calls in an hour, want one each 5 min", len(calls))

@@ -51,7 +51,7 @@ func failingHoldsKey(s *suite) {
 	s.settle(got["b1"], inbox.Done, 0)
 	s.append(message("b2", "l"))
 	s.wants("b2") // a2 is held back, b2 is not
-	time.Sleep(time.Minute)
+	<-time.After(time.Minute)
 	again := s.wants("a1")
 	if n := again["a1"].Attempts; n != 1 {
 		s.Errorf("got %d attempts, want 1", n)
@@ -65,7 +65,7 @@ func attemptsSurvive(s *suite) {
 	s.settle(s.wants("a")["a"], inbox.Again, time.Hour)
 	s.restart()
 	s.wants()
-	time.Sleep(time.Hour)
+	<-time.After(time.Hour)
 	got := s.wants("a")["a"]
 	if got.Attempts != 1 {
 		s.Errorf("got %d attempts, want 1", got.Attempts)
@@ -158,7 +158,7 @@ func counts(s *suite) {
 	}
 	began := time.Now().Truncate(time.Millisecond)
 	s.append(message("a", "k"))
-	time.Sleep(time.Second)
+	<-time.After(time.Second)
 	s.append(message("b", "l"), message("c", "m"), message("d", "k"))
 	got := s.wants("a", "b", "c")
 	s.settle(got["b"], inbox.Again, time.Hour)

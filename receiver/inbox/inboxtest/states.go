@@ -63,7 +63,7 @@ func statesSurvive(s *suite) {
 	s.expect("answered", 2*time.Hour)
 	s.restart()
 	s.outstanding("late", "answered")
-	time.Sleep(time.Hour)
+	<-time.After(time.Hour)
 	s.outstanding("answered")
 	if got := s.one(verification("v1", "late")); got.Err != inbox.ErrUnexpectedState {
 		s.Errorf("got %+v for an expired state, want %v", got, inbox.ErrUnexpectedState)
@@ -79,7 +79,7 @@ func statesBounded(s *suite) {
 	}
 	s.is(s.in.Expect(s.Context(), Feed, "one more", time.Now().Add(time.Hour)), inbox.ErrFull)
 	s.check(s.in.Expect(s.Context(), "other", "s", time.Now().Add(time.Hour)))
-	time.Sleep(time.Hour)
+	<-time.After(time.Hour)
 	s.expect("one more", time.Hour)
 	s.outstanding("one more")
 }
