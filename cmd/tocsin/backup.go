@@ -1,0 +1,36 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"path/filepath"
+
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/adminapi"
+)
+
+type backupCmd struct {
+	dataFlags
+	To string `help:"Folder of the copy: new, or empty." required:"" placeholder:"DIR"`
+}
+
+// Help shows an example.
+func (backupCmd) Help() string {
+	return "Example:\n  tocsin backup --data ./tocsin-data --to /var/backups/tocsin-2026-11-23\n" +
+		"The copy holds the private signing keys. Start a server on it with --data."
+}
+
+// Run copies the folder.
+func (c backupCmd) Run(ctx context.Context, std streamsIO) error {
+	to, err := filepath.Abs(c.To)
+	if err != nil {
+		return err
+	}
+	err = c.with(ctx, false, func(api *adminapi.Client) error {
+		return api.Do(ctx, http.MethodPost, "/admin/backup", map[string]string{"dir": to}, nil)
+	})
+	if err == nil {
+		fmt.Fprintf(std.out, "copied %s to %s\n", c.Data, to)
+	}
+	return err
+}

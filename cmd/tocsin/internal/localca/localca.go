@@ -1,0 +1,136 @@
+// Package localca keeps a certificate authority of a data folder's own, for
+// https without a certificate from elsewhere. Its key never leaves the folder;
+// clients trust it by its certificate (curl --cacert DIR/ca.pem).
+package localca
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Files of the authority.
+const (
+	CertFile = "ca.pem"
+	keyFile  = "ca-key.pem"
+)
+
+const (
+	caLife   = 10 * 365 * 24 * time.Hour
+	leafLife = 397 * 24 * time.Hour
+	backdate = time.Hour // clocks of clients may be behind
+)
+
+// Certificate returns a fresh server certificate for the hosts (names or
+// addresses), signed by the authority of dir, which is made if there is none,
+// and the path of the authority's certificate.
+func Certificate(dir string, hosts []string) (tls.Certificate, string, error) {
+	path := filepath.Join(dir, CertFile)
+	ca, key, err := load(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		ca, key, err = create(dir)
+	}
+	if err != nil {
+		return tls.Certificate{}, "", fmt.Errorf("the certificate authority of %s: %w", dir, err)
+	}
+	leaf, err := issue(ca, key, hosts)
+	if err != nil {
+		return tls.Certificate{}, "", fmt.Errorf("the certificate authority of %s: %w", dir, err)
+	}
+	return leaf, path, nil
+}
+
+func load(dir string) (*x509.Certificate, *ecdsa.PrivateKey, error) {
+	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, CertFile), filepath.Join(dir, keyFile))
+	if err != nil {
+		return nil, nil, err
+	}
+	key, ok := pair.PrivateKey.(*ecdsa.PrivateKey)
+	if !ok {
+		return nil, nil, errors.New("its key is not one that was made here")
+	}
+	return pair.Leaf, key, nil
+}
+
+func create(dir string) (*x509.Certificate, *ecdsa.PrivateKey, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	template, err := newTemplate("Tocsin local CA", caLife)
+	if err != nil {
+		return nil, nil, err
+	}
+	template.IsCA, template.BasicConstraintsValid, template.MaxPathLenZero = true, true, true
+	template.KeyUsage = x509.KeyUsageCertSign
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		return nil, nil, err
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, nil, err
+	}
+	// The certificate last: without it the authority does not exist yet.
+	if err := write(filepath.Join(dir, keyFile), 0o600, "PRIVATE KEY", private); err != nil {
+		return nil, nil, err
+	}
+	if err := write(filepath.Join(dir, CertFile), 0o644, "CERTIFICATE", der); err != nil {
+		return nil, nil, err
+	}
+	return load(dir)
+}
+
+func write(path string, mode fs.FileMode, kind string, der []byte) error {
+	return os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), mode)
+}
+
+func issue(ca *x509.Certificate, caKey *ecdsa.PrivateKey, hosts []string) (tls.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	template, err := newTemplate("Tocsin", leafLife)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	template.KeyUsage = x509.KeyUsageDigitalSignature
+	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	for _, host := range hosts {
+		if ip := net.ParseIP(host); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+			continue
+		}
+		template.DNSNames = append(template.DNSNames, host)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, ca, &key.PublicKey, caKey)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.Certificate{Certificate: [][]byte{der, ca.Raw}, PrivateKey: key}, nil
+}
+
+func newTemplate(name string, life time.Duration) (*x509.Certificate, error) {
+	const serialBits = 127
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), serialBits))
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	return &x509.Certificate{
+		SerialNumber: serial, Subject: pkix.Name{CommonName: name},
+		NotBefore: now.Add(-backdate), NotAfter: now.Add(life),
+	}, nil
+}

@@ -1,0 +1,158 @@
+// Package node opens the embedded stores of one data folder and builds the
+// transmitter on them. Only here is a store chosen.
+//
+// One folder belongs to one process at a time (contracts.md §7): Open takes
+// its lock before it touches a file.
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/tocsin-ssf/tocsin/set/jose"
+	"github.com/tocsin-ssf/tocsin/streams/sqlitestore"
+	"github.com/tocsin-ssf/tocsin/streams/store/sqlitedb"
+	"github.com/tocsin-ssf/tocsin/transmitter"
+	"github.com/tocsin-ssf/tocsin/transmitter/auth"
+	"github.com/tocsin-ssf/tocsin/transmitter/eventlog/sqlitelog"
+	"github.com/tocsin-ssf/tocsin/transmitter/keys"
+)
+
+// Files of a data folder.
+const (
+	logFile   = "log.db"
+	stateFile = "state.db"
+	adminFile = "admin.db"
+)
+
+// Config says which folder to open and what to build on it.
+type Config struct {
+	// Dir is the data folder; it is made if there is none.
+	Dir string
+	// Algorithm of new signing keys; "" is the current key's, at first RS256.
+	Algorithm jose.Algorithm
+	// MaxDepth bounds the events on one queue; 0: 1,000,000.
+	MaxDepth int
+	// Transmitter is the transmitter's configuration; its stores are filled in.
+	Transmitter transmitter.Config
+}
+
+// Node is an open data folder with the transmitter on it.
+type Node struct {
+	Transmitter  *transmitter.Transmitter
+	Applications *auth.Store
+	Keys         *keys.Ring
+
+	dir     string
+	closers []func() error
+	copies  map[string]func(ctx context.Context, path string) error
+}
+
+// Open locks the folder, opens its stores and builds the transmitter.
+// Error: sqlitedb.ErrLocked (by errors.Is) if another process has the folder.
+func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("making the data folder: %w", err)
+	}
+	n := &Node{dir: cfg.Dir, copies: map[string]func(context.Context, string) error{}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.Close())
+		}
+	}()
+	lock, err := sqlitedb.LockFolder(cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	n.closers = append(n.closers, lock.Unlock)
+	t, err := n.stores(ctx, &cfg)
+	if err != nil {
+		return nil, fmt.Errorf("opening the data folder %s: %w", cfg.Dir, err)
+	}
+	n.Transmitter = t
+	return n, nil
+}
+
+func (n *Node) stores(ctx context.Context, cfg *Config) (*transmitter.Transmitter, error) {
+	tc := &cfg.Transmitter
+	// The stores report their commits to metrics that exist once they do.
+	var built *transmitter.Transmitter
+	observe := func(store string) func(int, time.Duration) {
+		return func(batch int, took time.Duration) {
+			if t := built; t != nil {
+				t.Commit(store, batch, took)
+			}
+		}
+	}
+	log, err := sqlitelog.Open(ctx, sqlitelog.Config{Path: n.path(logFile), Now: tc.Now, Observe: observe("log")})
+	if err != nil {
+		return nil, err
+	}
+	n.opened(logFile, log.Close, log.Backup)
+	state, err := sqlitestore.Open(ctx, sqlitestore.Config{
+		Path: n.path(stateFile), MaxDepth: cfg.MaxDepth, Now: tc.Now, Observe: observe("state"),
+		Report: func(err error) { slog.Error("the store of streams has work to repeat", "err", err) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	n.opened(stateFile, state.Close, state.Backup)
+	n.Applications, err = auth.Open(ctx, n.path(adminFile))
+	if err != nil {
+		return nil, err
+	}
+	n.opened(adminFile, n.Applications.Close, n.Applications.Backup)
+	n.Keys, err = keys.Open(ctx, keys.Config{
+		Store: keys.NewStore(n.Applications.DB()), Algorithm: cfg.Algorithm, Now: tc.Now, Logger: tc.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	n.closers = append(n.closers, func() error { return n.Keys.Close(context.WithoutCancel(ctx)) })
+	tc.Log, tc.Streams, tc.Applications, tc.Keys, tc.Backup = log, state, n.Applications, n.Keys, n.Backup
+	built, err = transmitter.New(*tc)
+	return built, err
+}
+
+func (n *Node) path(file string) string { return filepath.Join(n.dir, file) }
+
+func (n *Node) opened(file string, closer func() error, backup func(context.Context, string) error) {
+	n.closers = append(n.closers, closer)
+	n.copies[file] = backup
+}
+
+// Close closes the stores, last opened first, and gives the folder free.
+func (n *Node) Close() error {
+	var errs []error
+	for i := len(n.closers) - 1; i >= 0; i-- {
+		errs = append(errs, n.closers[i]())
+	}
+	n.closers = nil
+	return errors.Join(errs...)
+}
+
+// Backup copies the live stores into dir, which must not exist or be empty.
+// state.db is copied before log.db: a log that is ahead of its queues is only
+// fanned out again, one behind them would have lost events.
+func (n *Node) Backup(ctx context.Context, dir string) error {
+	if !filepath.IsAbs(dir) {
+		return fmt.Errorf("the folder %s is not an absolute path", dir)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("making the folder of the copy: %w", err)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
+		return errors.Join(err, fmt.Errorf("the folder %s is not empty", dir))
+	}
+	for _, file := range []string{stateFile, adminFile, logFile} {
+		if err := n.copies[file](ctx, filepath.Join(dir, file)); err != nil {
+			return fmt.Errorf("copying %s: %w", file, err)
+		}
+	}
+	return nil
+}

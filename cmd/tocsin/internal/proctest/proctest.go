@@ -1,0 +1,205 @@
+// Package proctest runs the real binary as real processes, for tests that
+// kill them.
+package proctest
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// StartTime bounds the start of a server, on a machine that is busy with
+// other tests.
+const StartTime = 60 * time.Second
+
+// Build builds the binary into dir, with crash points, and returns its path.
+func Build(dir string) (string, error) {
+	path := filepath.Join(dir, "tocsin")
+	cmd := exec.Command("go", "build", "-tags", "crashpoints", "-o", path, "github.com/tocsin-ssf/tocsin/cmd/tocsin")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building tocsin: %w\n%s", err, out)
+	}
+	return path, nil
+}
+
+// Server is a `tocsin serve` on one data folder and one port, over several lives.
+type Server struct {
+	Binary string
+	Dir    string
+	Listen string
+	Args   []string // further flags
+	Issuer string
+	Admin  string // address of the admin listener of this life
+
+	cmd  *exec.Cmd
+	done chan struct{}
+	logs *tail
+}
+
+// New returns a server that is not started, on a free port.
+func New(t testing.TB, binary string, args ...string) *Server {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s := &Server{Binary: binary, Dir: t.TempDir(), Listen: address, Args: args, Issuer: "http://" + address, logs: &tail{}}
+	t.Cleanup(func() {
+		s.Kill()
+		if t.Failed() {
+			t.Logf("the server's last words:\n%s", s.logs)
+		}
+	})
+	return s
+}
+
+// Start starts the server and waits for its ready line. env are further
+// variables, such as TOCSIN_CRASH_POINT=….
+func (s *Server) Start(env ...string) error {
+	args := append([]string{"serve", "--data", s.Dir, "--listen", s.Listen, "--insecure-loopback"}, s.Args...)
+	s.cmd = exec.Command(s.Binary, args...)
+	s.cmd.Env = append(os.Environ(), env...)
+	s.cmd.Stderr = s.logs
+	out, err := s.cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := s.cmd.Start(); err != nil {
+		return err
+	}
+	ready := make(chan string, 1)
+	done := make(chan struct{})
+	s.done = done
+	go func() {
+		line, _ := bufio.NewReader(out).ReadString('\n')
+		ready <- line
+		_, _ = io.Copy(io.Discard, out)
+		_ = s.cmd.Wait()
+		close(done)
+	}()
+	select {
+	case line := <-ready:
+		words := strings.Fields(line)
+		if len(words) != 4 || words[1] != "ready" {
+			s.Kill()
+			return fmt.Errorf("the server's first line is %q\n%s", line, s.logs)
+		}
+		s.Admin = words[3]
+		return nil
+	case <-time.After(StartTime):
+		s.Kill()
+		return errors.New("the server did not start in time")
+	}
+}
+
+// Kill ends the process at once (kill -9) and waits until it is gone.
+func (s *Server) Kill() {
+	if s.cmd == nil || s.done == nil {
+		return
+	}
+	_ = s.cmd.Process.Kill()
+	<-s.done
+}
+
+// Done is closed when the process has ended.
+func (s *Server) Done() <-chan struct{} { return s.done }
+
+// Process is the running process.
+func (s *Server) Process() *os.Process { return s.cmd.Process }
+
+// ExitCode returns the exit code after Done.
+func (s *Server) ExitCode() int { return s.cmd.ProcessState.ExitCode() }
+
+// Usage returns the CPU time that the process used; after Done.
+func (s *Server) Usage() time.Duration {
+	return s.cmd.ProcessState.UserTime() + s.cmd.ProcessState.SystemTime()
+}
+
+// Command runs another command of the binary and returns its output.
+func (s *Server) Command(ctx context.Context, args ...string) ([]byte, error) {
+	out, err := exec.CommandContext(ctx, s.Binary, args...).Output()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return out, fmt.Errorf("tocsin %s: %w\n%s", strings.Join(args, " "), err, exit.Stderr)
+	}
+	return out, err
+}
+
+// Token adds a static client of the audience and returns its access token.
+func (s *Server) Token(ctx context.Context, id, audience, scope string) (string, error) {
+	out, err := s.Command(ctx, "client", "add", "--data", s.Dir, "--id", id, "--audience", audience, "--scope", scope, "--static")
+	if err != nil {
+		return "", err
+	}
+	var made struct {
+		AccessToken string `json:"access_token"`
+	}
+	return made.AccessToken, json.Unmarshal(out, &made)
+}
+
+// Call makes one request and returns status and body. A nil body sends none.
+func (s *Server) Call(ctx context.Context, client *http.Client, method, path, token string, body any) (int, []byte, error) {
+	var reader io.Reader
+	if body != nil {
+		raw, err := json.Marshal(body)
+		if err != nil {
+			return 0, nil, err
+		}
+		reader = strings.NewReader(string(raw))
+	}
+	req, err := http.NewRequestWithContext(ctx, method, s.Issuer+path, reader)
+	if err != nil {
+		return 0, nil, err
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := client.Do(req)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer resp.Body.Close() //nolint:errcheck // read to its end
+	raw, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, raw, err
+}
+
+// tail keeps the end of what a process says.
+type tail struct {
+	mu  sync.Mutex
+	buf []byte
+}
+
+const tailBytes = 16 << 10
+
+// Write appends p.
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.buf = append(t.buf, p...)
+	if over := len(t.buf) - tailBytes; over > 0 {
+		t.buf = append(t.buf[:0], t.buf[over:]...)
+	}
+	return len(p), nil
+}
+
+// String returns what was kept.
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return string(t.buf)
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/adminapi"
+)
+
+type keyCmd struct {
+	List   keyListCmd   `cmd:"" help:"List the signing keys."`
+	Rotate keyRotateCmd `cmd:"" help:"Make a new key that signs from now on, also in the running server."`
+	Retire keyRetireCmd `cmd:"" help:"Take an old key out of the JWKS for good."`
+}
+
+type keyListCmd struct {
+	dataFlags
+	printFlags
+}
+
+// Help shows an example.
+func (keyListCmd) Help() string { return "Example:\n  tocsin key list" }
+
+// Run lists them.
+func (c keyListCmd) Run(ctx context.Context, std streamsIO) error {
+	return c.with(ctx, false, func(api *adminapi.Client) error {
+		var list []struct {
+			ID        string    `json:"kid"`
+			Algorithm string    `json:"alg"`
+			Created   time.Time `json:"created"`
+			LastUsed  time.Time `json:"last_used"`
+			Current   bool      `json:"current"`
+		}
+		if err := api.Do(ctx, http.MethodGet, "/admin/keys", nil, &list); err != nil {
+			return err
+		}
+		return c.print(std.out, list, "KID ALG CURRENT LAST_USED", func(w io.Writer) {
+			for _, k := range list {
+				fmt.Fprintf(w, "%s\t%s\t%t\t%s\n", k.ID, k.Algorithm, k.Current, k.LastUsed.Format(time.DateTime))
+			}
+		})
+	})
+}
+
+type keyRotateCmd struct{ dataFlags }
+
+// Help shows an example.
+func (keyRotateCmd) Help() string {
+	return "Example:\n  tocsin key rotate --data ./tocsin-data\nThe old key stays in the JWKS until it is retired."
+}
+
+// Run rotates and prints the new key's id.
+func (c keyRotateCmd) Run(ctx context.Context, std streamsIO) error {
+	return c.with(ctx, false, func(api *adminapi.Client) error {
+		var made struct {
+			ID string `json:"kid"`
+		}
+		if err := api.Do(ctx, http.MethodPost, "/admin/keys/rotate", nil, &made); err != nil {
+			return err
+		}
+		return printJSON(std.out, made)
+	})
+}
+
+type keyRetireCmd struct {
+	dataFlags
+	ID    string `arg:"" name:"kid" help:"The key's id."`
+	Force bool   `help:"Also within 24 hours of its last signature: SETs in flight can then no longer be verified."`
+}
+
+// Help shows an example.
+func (keyRetireCmd) Help() string {
+	return "Example:\n  tocsin key retire 0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAt"
+}
+
+// Run retires it.
+func (c keyRetireCmd) Run(ctx context.Context) error {
+	return c.with(ctx, false, func(api *adminapi.Client) error {
+		return api.Do(ctx, http.MethodPost, "/admin/keys/"+url.PathEscape(c.ID)+"/retire", map[string]bool{"force": c.Force}, nil)
+	})
+}

@@ -1,0 +1,417 @@
+package main_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/proctest"
+	"github.com/tocsin-ssf/tocsin/set"
+	"github.com/tocsin-ssf/tocsin/set/delivery"
+)
+
+// The storm: senders, push and poll receivers that fail at random, and a
+// server that is killed over and over (kill -9), at named points and at any
+// moment. What is compared are jtis and order, not counts.
+const (
+	killRounds     = 20
+	killRoundsLong = 300
+	stormSenders   = 6
+	stormSubjects  = 4 // per sender; each sender's subjects are its own
+	stormType      = "https://schemas.openid.net/secevent/caep/event-type/session-revoked"
+	settleTime     = 90 * time.Second
+	window         = 8 // --push-window
+)
+
+// crashPoints are the places the server is killed at, besides random moments.
+func crashPoints() []string {
+	return []string{
+		"fanout.before-put", "fanout.after-put",
+		"push.before-post", "push.after-post", "push.before-settle", "push.after-settle",
+	}
+}
+
+func TestKillStorm(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a storm takes a minute")
+	}
+	rounds := killRounds
+	if os.Getenv("TOCSIN_TEST_LONG") == "1" {
+		rounds = killRoundsLong
+	}
+	s := newStorm(t)
+	ctx, stop := context.WithCancel(t.Context())
+	var senders, pollers sync.WaitGroup
+	for i := range stormSenders {
+		senders.Go(func() { s.send(ctx, i) })
+	}
+	for _, r := range s.receivers {
+		if r.poll != "" {
+			pollers.Go(func() { s.pollLoop(t.Context(), r) })
+		}
+	}
+	s.killOver(t, rounds)
+	stop()
+	senders.Wait()
+	s.settle(t)
+	close(s.over)
+	pollers.Wait()
+	s.judge(t)
+}
+
+// storm is the world of one test.
+type storm struct {
+	server  *proctest.Server
+	source  string // token
+	client  *http.Client
+	over    chan struct{}
+	mu      sync.Mutex
+	sent    []sent // in order per subject
+	life    int    // how often the server was started
+	crashed []time.Time
+
+	receivers []*stormReceiver
+}
+
+// sent is an event that was answered 202.
+type sent struct {
+	id, subject string
+	n           int
+}
+
+// stormReceiver records what one stream delivered.
+type stormReceiver struct {
+	name, token, stream, poll string
+	mu                        sync.Mutex
+	arrivals                  []arrival
+	seen                      map[string]arrival // by jti, first acceptance
+	repeats                   []repeat
+	acked                     map[string]bool // jtis whose ack was answered 200
+}
+
+type arrival struct {
+	jti, txn, subject string
+	life              int
+	at                time.Time
+}
+
+type repeat struct {
+	jti   string
+	first arrival
+	life  int
+	acked bool
+}
+
+func newStorm(t *testing.T) *storm {
+	t.Helper()
+	s := &storm{
+		server: proctest.New(t, binary(t), "--push-schedule", "20ms,50ms,100ms", "--redeliver", "1s",
+			"--push-window", fmt.Sprint(window), "--log-level", "error"),
+		client: &http.Client{Timeout: 10 * time.Second}, over: make(chan struct{}),
+	}
+	if err := s.server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if s.source, err = s.server.Token(t.Context(), "source", "https://source.example", "events.write"); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"push-a", "push-b", "poll-a", "poll-b"} {
+		s.receivers = append(s.receivers, s.newReceiver(t, name))
+	}
+	return s
+}
+
+func (s *storm) newReceiver(t *testing.T, name string) *stormReceiver {
+	t.Helper()
+	r := &stormReceiver{name: name, seen: map[string]arrival{}, acked: map[string]bool{}}
+	var err error
+	if r.token, err = s.server.Token(t.Context(), name, "https://"+name+".example", "ssf.manage ssf.read"); err != nil {
+		t.Fatal(err)
+	}
+	how := map[string]any{"method": delivery.MethodPoll}
+	if name[:4] == "push" {
+		sink := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) { s.pushed(r, w, q) }))
+		t.Cleanup(sink.Close)
+		how = map[string]any{"method": delivery.MethodPush, "endpoint_url": sink.URL}
+	}
+	status, body, err := s.server.Call(t.Context(), s.client, http.MethodPost, "/ssf/streams", r.token,
+		map[string]any{"delivery": how, "events_requested": []string{stormType}})
+	if err != nil || status != http.StatusCreated {
+		t.Fatalf("create stream: got %d %s %v, want 201", status, body, err)
+	}
+	var made struct {
+		ID       string `json:"stream_id"`
+		Delivery struct {
+			Endpoint string `json:"endpoint_url"`
+		} `json:"delivery"`
+	}
+	if err := json.Unmarshal(body, &made); err != nil {
+		t.Fatal(err)
+	}
+	r.stream = made.ID
+	if name[:4] == "poll" {
+		r.poll = "/ssf/poll/" + made.ID
+	}
+	return r
+}
+
+// send writes events one after the other, each until it is answered 202, so
+// that the order per subject is known.
+func (s *storm) send(ctx context.Context, sender int) {
+	for n := 0; ctx.Err() == nil; n++ {
+		who := fmt.Sprintf("s%d-%d@example.com", sender, n%stormSubjects)
+		event := map[string]any{
+			"source_id": fmt.Sprintf("%d-%d", sender, n), "type": stormType,
+			"subject": map[string]string{"format": "email", "email": who},
+			"data":    map[string]any{"reason_admin": map[string]string{"en": fmt.Sprint(n)}},
+		}
+		for {
+			status, body, err := s.server.Call(context.WithoutCancel(ctx), s.client, http.MethodPost, "/v1/events", s.source, event)
+			if err == nil && status == http.StatusAccepted {
+				var answer struct{ ID string }
+				_ = json.Unmarshal(body, &answer)
+				s.mu.Lock()
+				s.sent = append(s.sent, sent{answer.ID, who, n})
+				s.mu.Unlock()
+				break
+			}
+			if ctx.Err() != nil { // its fate is not known: it is not counted
+				return
+			}
+			pause(5 * time.Millisecond)
+		}
+	}
+}
+
+// pause is how the storm waits for a server that is down.
+func pause(d time.Duration) { <-time.After(d) }
+
+// pushed is a push receiver that answers 500 now and then, before or after it
+// has kept the SET.
+func (s *storm) pushed(r *stormReceiver, w http.ResponseWriter, q *http.Request) {
+	body, err := io.ReadAll(q.Body)
+	if err != nil {
+		return
+	}
+	if rand.IntN(50) == 0 {
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	}
+	s.keep(r, string(body))
+	w.WriteHeader(http.StatusAccepted)
+}
+
+func (s *storm) keep(r *stormReceiver, compact string) string {
+	token, err := set.Parse([]byte(compact))
+	if err != nil {
+		return ""
+	}
+	who, _ := token.Subject.Value("email")
+	s.mu.Lock()
+	life := s.life
+	s.mu.Unlock()
+	a := arrival{token.ID, token.TransactionID, who, life, time.Now()}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if first, ok := r.seen[a.jti]; ok {
+		r.repeats = append(r.repeats, repeat{a.jti, first, life, r.acked[a.jti]})
+		return a.jti
+	}
+	r.seen[a.jti] = a
+	r.arrivals = append(r.arrivals, a)
+	return a.jti
+}
+
+// pollLoop polls and acknowledges until the storm is over.
+func (s *storm) pollLoop(ctx context.Context, r *stormReceiver) {
+	var ack []string
+	for {
+		select {
+		case <-s.over:
+			return
+		default:
+		}
+		ask := map[string]any{"ack": ack, "maxEvents": 20, "returnImmediately": len(ack) > 0}
+		if len(ack) == 0 {
+			delete(ask, "ack")
+		}
+		poller := &http.Client{Timeout: 2 * time.Second}
+		status, body, err := s.server.Call(ctx, poller, http.MethodPost, r.poll, r.token, ask)
+		if err != nil || status != http.StatusOK {
+			pause(5 * time.Millisecond)
+			continue // the acks are sent again
+		}
+		r.mu.Lock()
+		for _, jti := range ack {
+			r.acked[jti] = true
+		}
+		r.mu.Unlock()
+		answer, err := delivery.ParsePollResponse(body)
+		if err != nil {
+			continue
+		}
+		ack = nil
+		for _, one := range answer.Sets {
+			if jti := s.keep(r, one.SET); jti != "" && rand.IntN(20) > 0 { // now and then one is not acknowledged
+				ack = append(ack, jti)
+			}
+		}
+	}
+}
+
+// killOver kills and restarts the server, by turns at a named point and at a
+// random moment.
+func (s *storm) killOver(t *testing.T, rounds int) {
+	t.Helper()
+	points := crashPoints()
+	for round := range rounds {
+		moment := time.After(time.Duration(50+rand.IntN(400)) * time.Millisecond)
+		if round%2 == 1 {
+			moment = time.After(10 * time.Second) // the point shall come first
+		}
+		select {
+		case <-s.server.Done():
+		case <-moment:
+		}
+		s.server.Kill()
+		s.mu.Lock()
+		s.life++
+		s.crashed = append(s.crashed, time.Now())
+		s.mu.Unlock()
+		var env []string
+		if round%2 == 0 {
+			env = []string{fmt.Sprintf("TOCSIN_CRASH_POINT=%s:%d", points[round/2%len(points)], 1+rand.IntN(30))}
+		}
+		if err := s.server.Start(env...); err != nil {
+			t.Fatalf("start after kill %d: %v", round+1, err)
+		}
+	}
+	// The last life must not end by itself.
+	s.server.Kill()
+	if err := s.server.Start(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// settle waits until every receiver has every event.
+func (s *storm) settle(t *testing.T) {
+	t.Helper()
+	deadline := time.After(settleTime)
+	for {
+		missing := 0
+		for _, r := range s.receivers {
+			missing += len(s.missing(r))
+		}
+		if missing == 0 {
+			return
+		}
+		select {
+		case <-deadline:
+			t.Errorf("after %v %d deliveries are missing", settleTime, missing)
+			return
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// missing returns the events that a receiver does not have.
+func (s *storm) missing(r *stormReceiver) []sent {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	have := map[string]bool{}
+	for _, a := range r.arrivals {
+		have[a.txn] = true
+	}
+	var out []sent
+	for _, e := range s.sent {
+		if !have[e.id] {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// judge compares what was sent with what arrived.
+func (s *storm) judge(t *testing.T) {
+	t.Helper()
+	t.Logf("%d events, %d kills", len(s.sent), s.life)
+	if len(s.sent) == 0 {
+		t.Fatal("no event was accepted: the storm proves nothing")
+	}
+	for _, r := range s.receivers {
+		t.Run(r.name, func(t *testing.T) {
+			if missing := s.missing(r); len(missing) > 0 {
+				t.Errorf("events answered 202 and never delivered: got %d, want 0: %v", len(missing), missing[:min(5, len(missing))])
+			}
+			s.judgeIdentity(t, r)
+			s.judgeOrder(t, r)
+			s.judgeRepeats(t, r)
+		})
+	}
+}
+
+// judgeIdentity: one event has one jti on a stream, whatever happened.
+func (s *storm) judgeIdentity(t *testing.T, r *stormReceiver) {
+	t.Helper()
+	jtis := map[string]string{}
+	for _, a := range r.arrivals {
+		if other, ok := jtis[a.txn]; ok && other != a.jti {
+			t.Errorf("event %s left under two jtis: %s and %s", a.txn, other, a.jti)
+		}
+		jtis[a.txn] = a.jti
+	}
+}
+
+// judgeOrder: first arrivals of a subject come in the order of acceptance.
+func (s *storm) judgeOrder(t *testing.T, r *stormReceiver) {
+	t.Helper()
+	number := map[string]int{}
+	for _, e := range s.sent {
+		number[e.id] = e.n
+	}
+	last := map[string]int{}
+	for _, a := range r.arrivals {
+		n, ok := number[a.txn]
+		if !ok {
+			continue // accepted, but its answer was lost at the end
+		}
+		if before, ok := last[a.subject]; ok && n < before {
+			t.Errorf("%s: event %d arrived after %d", a.subject, n, before)
+		}
+		last[a.subject] = n
+	}
+}
+
+// judgeRepeats: what was acknowledged by a poll never comes back; what was
+// answered 202 comes back only if the server was killed before it had written
+// the answer down: in the next life, at most a window for each kill.
+func (s *storm) judgeRepeats(t *testing.T, r *stormReceiver) {
+	t.Helper()
+	perLife := map[int]int{}
+	for _, again := range r.repeats {
+		switch {
+		case r.poll != "" && again.acked:
+			t.Errorf("%s came back after its acknowledgement was answered", again.jti)
+		case r.poll == "" && again.life == again.first.life:
+			t.Errorf("%s came back in the life in which it was answered 202", again.jti)
+		case r.poll == "":
+			perLife[again.life]++
+		}
+	}
+	for life, n := range perLife {
+		if n > window {
+			t.Errorf("SETs answered 202 that came back in life %d: got %d, want at most %d", life, n, window)
+		}
+	}
+}

@@ -1,0 +1,121 @@
+// Command tocsin is a transmitter and a receiver of the OpenID Shared Signals
+// Framework (SSF 1.0) in one binary. `tocsin --help` lists what it can do.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/config"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// Exit codes.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// cli is the command line. Every flag has an environment twin, TOCSIN_<FLAG>,
+// and is a key of the YAML file named by --config.
+type cli struct {
+	Config string `help:"YAML file with settings; a key is a flag's name." placeholder:"FILE"`
+
+	Demo        demoCmd        `cmd:"" help:"Run both halves on a temporary store: sample records in, a session revoked, told step by step."`
+	Serve       serveCmd       `cmd:"" help:"Run the transmitter."`
+	Application applicationCmd `cmd:"" help:"Add, list and remove applications (relying parties)."`
+	Client      clientCmd      `cmd:"" help:"Add, list and remove clients (credentials)."`
+	Stream      streamCmd      `cmd:"" help:"Manage streams at any SSF transmitter."`
+	Event       eventCmd       `cmd:"" help:"Emit and read account events."`
+	Deadletter  deadletterCmd  `cmd:"" help:"List, resend and drop SETs that were set aside."`
+	Set         setCmd         `cmd:"" help:"Decode, verify and sign a Security Event Token."`
+	Key         keyCmd         `cmd:"" help:"List, rotate and retire signing keys."`
+	Bench       benchCmd       `cmd:"" help:"Measure the transmitter against the floor of this machine."`
+	Backup      backupCmd      `cmd:"" help:"Copy a data folder, also while a server runs on it."`
+}
+
+// streamsIO are the standard streams of a command.
+type streamsIO struct {
+	in       io.Reader
+	out, err io.Writer
+	env      []string
+}
+
+// errUsage marks a mistake in how a command was called.
+var errUsage = errors.New("usage")
+
+// usage returns a mistake of the caller, exit code 2.
+func usage(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", errUsage, fmt.Sprintf(format, args...))
+}
+
+func run(ctx context.Context, args, env []string, in io.Reader, out, errOut io.Writer) int {
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	command, code := parse(args, env, out, errOut)
+	if command == nil {
+		return code
+	}
+	command.BindTo(ctx, (*context.Context)(nil))
+	err := command.Run(streamsIO{in: in, out: out, err: errOut, env: env})
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.Is(err, errUsage):
+		fmt.Fprintln(errOut, "tocsin:", strings.TrimPrefix(err.Error(), errUsage.Error()+": "))
+		return exitUsage
+	}
+	fmt.Fprintln(errOut, "tocsin:", err)
+	return exitFailed
+}
+
+// parse reads the command line. A nil command ends the program with the code.
+func parse(args, env []string, out, errOut io.Writer) (*kong.Context, int) {
+	settings, err := config.Load(config.File(args, env), env)
+	if err != nil {
+		fmt.Fprintln(errOut, "tocsin:", err)
+		return nil, exitUsage
+	}
+	exit := -1
+	parser, err := kong.New(new(cli),
+		kong.Name("tocsin"),
+		kong.Description("Shared Signals (SSF) transmitter and receiver: when an account is suspended, every application knows within moments.\n\nStart with: tocsin demo"),
+		kong.Writers(out, errOut),
+		kong.Exit(func(code int) { exit = code }),
+		kong.Resolvers(settings),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+	)
+	if err != nil {
+		fmt.Fprintln(errOut, "tocsin:", err)
+		return nil, exitFailed
+	}
+	command, err := parser.Parse(args)
+	if exit >= 0 { // --help was answered
+		return nil, exit
+	}
+	if err != nil {
+		fmt.Fprintln(errOut, "tocsin:", err)
+		var wrong *kong.ParseError
+		if errors.As(err, &wrong) && wrong.Context != nil && wrong.Context.Selected() != nil {
+			fmt.Fprintf(errOut, "Try: tocsin %s --help\n", wrong.Context.Selected().Path())
+		}
+		return nil, exitUsage
+	}
+	return command, exitDone
+}

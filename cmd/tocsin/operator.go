@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/adminapi"
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/node"
+	"github.com/tocsin-ssf/tocsin/set/jose"
+	"github.com/tocsin-ssf/tocsin/transmitter"
+)
+
+// dataFlags are of commands that speak to the server of a data folder, or
+// open the folder if none runs on it.
+type dataFlags struct {
+	Data string `help:"Data folder; the server that runs on it is asked, else it is opened." default:"./tocsin-data" placeholder:"DIR"`
+}
+
+// offlineIssuer stands for the issuer where a folder is opened without a
+// server: nothing is served or signed under it.
+const offlineIssuer = "https://offline.invalid"
+
+// with calls fn with a client of the folder's admin API. make says whether a
+// folder that is not there is made.
+func (d dataFlags) with(ctx context.Context, make bool, fn func(*adminapi.Client) error) error {
+	if _, err := os.Stat(d.Data); errors.Is(err, os.ErrNotExist) && !make {
+		return fmt.Errorf("there is no data folder %s; name it with --data", d.Data)
+	}
+	dir, err := filepath.Abs(d.Data)
+	if err != nil {
+		return err
+	}
+	client, err := adminapi.Open(ctx, node.Config{Dir: dir, Transmitter: transmitter.Config{Issuer: offlineIssuer}})
+	if err != nil {
+		return err
+	}
+	return errors.Join(fn(client), client.Close())
+}
+
+// printFlags choose how data is printed.
+type printFlags struct {
+	JSON bool `help:"Print JSON." name:"json"`
+}
+
+// print prints v as JSON, or as the table that rows makes.
+func (p printFlags) print(out io.Writer, v any, header string, rows func(w io.Writer)) error {
+	if p.JSON {
+		return printJSON(out, v)
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, strings.ReplaceAll(header, " ", "\t"))
+	rows(w)
+	return w.Flush()
+}
+
+func printJSON(out io.Writer, v any) error {
+	enc := json.NewEncoder(out)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// algorithmFlag is how commands name an algorithm.
+func algorithm(name string) (jose.Algorithm, error) {
+	alg, err := jose.ParseAlgorithm(name)
+	if err != nil {
+		return "", usage("%v", err)
+	}
+	return alg, nil
+}

@@ -1,0 +1,179 @@
+package transmitter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/tocsin-ssf/tocsin/set/caep"
+	"github.com/tocsin-ssf/tocsin/set/delivery/guard"
+	"github.com/tocsin-ssf/tocsin/set/risc"
+	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/transmitter/auth"
+	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
+	"github.com/tocsin-ssf/tocsin/transmitter/keys"
+	"github.com/tocsin-ssf/tocsin/transmitter/mapping"
+)
+
+// Config is what a transmitter is made of. Issuer, Log, Streams, Applications
+// and Keys are required; the zero value of every other field is a good choice.
+type Config struct {
+	// Issuer is the iss of all SETs and the base of all URLs: https, without
+	// query or fragment (SSF-7.1-01). With InsecureLoopback also http to a
+	// loopback host.
+	Issuer string
+	// Log is the event log, Streams the store of streams and queues,
+	// Applications those who may call, Keys the signing keys. The caller
+	// opens them and closes them after Run has returned.
+	Log          eventlog.Log
+	Streams      streams.Store
+	Applications *auth.Store
+	Keys         *keys.Ring
+
+	// EventsSupported are the event types that receivers may ask for; nil:
+	// all of CAEP and RISC.
+	EventsSupported []string
+	// DefaultSubjects of new streams; "": ALL (U7).
+	DefaultSubjects streams.DefaultSubjects
+	// MinVerificationInterval between two verification requests of a stream,
+	// whole seconds; 0: none is enforced.
+	MinVerificationInterval time.Duration
+	// InactivityTimeout pauses streams without activity, whole seconds; 0: never.
+	InactivityTimeout time.Duration
+	// OneStream answers 409 to a second stream of an application.
+	OneStream bool
+	// MaxStreams bounds the streams of an application; 0: 100.
+	MaxStreams int
+	// MaxSubjects bounds the subjects of a stream; 0: 1,000,000.
+	MaxSubjects int
+	// TokenLifetime of access tokens, at most 60 minutes; 0: 60 minutes.
+	TokenLifetime time.Duration
+
+	// Mapping says how account events and vendors' records become security
+	// events; the zero value is a good choice.
+	Mapping mapping.Config
+	// Backup copies the live stores into a new folder (admin API); nil: not offered.
+	Backup func(ctx context.Context, dir string) error
+
+	// Push says where SETs may be pushed to; the zero value: to public
+	// addresses by https.
+	Push guard.Policy
+	// InsecureLoopback allows plain http, for loopback alone.
+	InsecureLoopback bool
+	// PushWindow is the most SETs in flight per stream; 0: 32.
+	PushWindow int
+	// PushTimeout bounds one push; 0: 15 s.
+	PushTimeout time.Duration
+	// PushSchedule are the pauses after failures; nil: contracts.md §5.
+	PushSchedule []time.Duration
+	// PushGiveUp pauses a stream without one success for so long; 0: 5 days.
+	PushGiveUp time.Duration
+	// PushRefusals pauses a stream after so many refused SETs in a row; 0: 20.
+	PushRefusals int
+	// LongPoll is how long a poll waits for SETs; 0: 30 s.
+	LongPoll time.Duration
+	// Redeliver is after how long an unacknowledged SET is polled again; 0: 60 s.
+	Redeliver time.Duration
+	// Expiry is after how long an undelivered SET becomes a dead letter; 0: 7 days.
+	Expiry time.Duration
+
+	// Authorize decides whether an application may hear of the n-th security
+	// event of a record (SSF-9.2-01); nil: it may.
+	Authorize func(ctx context.Context, owner string, rec *eventlog.Record, n uint32) bool
+	// FilterPayload may change a payload before it leaves for an application,
+	// always in the same way (SSF-10.3.2-01); nil: payloads leave as mapped.
+	FilterPayload func(owner, eventType string, payload []byte) []byte
+
+	Logger *slog.Logger       // nil: slog.Default
+	Now    func() time.Time   // nil: time.Now
+	Crash  func(point string) // called at the named points of the work (tests); nil: nobody
+}
+
+const (
+	maxStreams  = 100
+	maxSubjects = 1_000_000
+	expiry      = 7 * 24 * time.Hour
+)
+
+// setDefaults fills in what zero stands for and names every field that cannot be used.
+func (c *Config) setDefaults() error {
+	var errs []error
+	bad := func(field, why string) { errs = append(errs, fmt.Errorf("transmitter: Config.%s %s", field, why)) }
+	if err := c.checkIssuer(); err != nil {
+		bad("Issuer", err.Error())
+	}
+	for _, required := range []struct {
+		field   string
+		missing bool
+	}{
+		{"Log", c.Log == nil}, {"Streams", c.Streams == nil},
+		{"Applications", c.Applications == nil}, {"Keys", c.Keys == nil},
+	} {
+		if required.missing {
+			bad(required.field, "is required")
+		}
+	}
+	if c.DefaultSubjects == "" {
+		c.DefaultSubjects = streams.SubjectsAll
+	}
+	if c.DefaultSubjects != streams.SubjectsAll && c.DefaultSubjects != streams.SubjectsNone {
+		bad("DefaultSubjects", "is neither ALL nor NONE")
+	}
+	for _, seconds := range []struct {
+		field string
+		value time.Duration
+	}{{"MinVerificationInterval", c.MinVerificationInterval}, {"InactivityTimeout", c.InactivityTimeout}} {
+		if seconds.value < 0 || seconds.value%time.Second != 0 {
+			bad(seconds.field, "is not a whole number of seconds")
+		}
+	}
+	if c.EventsSupported == nil {
+		c.EventsSupported = append(caep.Types(), risc.Types()...)
+	}
+	c.MaxStreams = orElse(c.MaxStreams, maxStreams)
+	c.MaxSubjects = orElse(c.MaxSubjects, maxSubjects)
+	c.Expiry = orElse(c.Expiry, expiry)
+	c.Push.InsecureLoopback = c.Push.InsecureLoopback || c.InsecureLoopback
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Config) checkIssuer() error {
+	u, err := url.Parse(c.Issuer)
+	switch {
+	case c.Issuer == "":
+		return errors.New("is required")
+	case err != nil, u.Host == "":
+		return errors.New("is not a URL with a host")
+	case u.RawQuery != "", u.ForceQuery, strings.Contains(c.Issuer, "#"), u.User != nil:
+		return errors.New("has a query, a fragment or user information")
+	}
+	if u.Scheme == "http" && c.InsecureLoopback {
+		if _, err := guard.CheckURL(c.Issuer, guard.Policy{InsecureLoopback: true}); err != nil {
+			return errors.New("is plain http to a host that is not loopback")
+		}
+		return nil
+	}
+	if u.Scheme != "https" {
+		return errors.New("is not https (plain http is for loopback alone, with InsecureLoopback)")
+	}
+	return nil
+}
+
+// orElse returns v, or d if v is zero.
+func orElse[T comparable](v, d T) T {
+	var zero T
+	if v == zero {
+		return d
+	}
+	return v
+}

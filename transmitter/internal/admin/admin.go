@@ -1,0 +1,109 @@
+// Package admin serves operators: applications, clients, signing keys, all
+// streams with their dead letters, events, backups. It asks nobody who they
+// are: it is mounted behind the Unix socket, which only the process's own
+// user can open, and behind an admin token (contracts.md §1).
+package admin
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/go-json-experiment/json"
+	"github.com/labstack/echo/v4"
+
+	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/transmitter/auth"
+	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/ingest"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/request"
+	"github.com/tocsin-ssf/tocsin/transmitter/keys"
+)
+
+// maxBodyBytes bounds a request, events apart.
+const maxBodyBytes = 64 << 10
+
+// Source is the name of the source of events that operators emit.
+const Source = "operator"
+
+// Log is what is asked of the event log.
+type Log interface {
+	Get(ctx context.Context, id string) (*eventlog.Record, error)
+}
+
+// Handler serves the admin API. All fields are required but Backup.
+type Handler struct {
+	Applications *auth.Store
+	Keys         *keys.Ring
+	Streams      streams.Store
+	Catalog      *streams.Catalog
+	Ingest       *ingest.Ingest
+	Refusing     func() bool
+	Log          Log
+	// Backup copies the live stores into a new folder; nil: 501.
+	Backup func(ctx context.Context, dir string) error
+}
+
+// Prefix of every path of the admin API.
+const Prefix = "/admin"
+
+// Mount adds the routes to g, a group at Prefix.
+func (h Handler) Mount(g *echo.Group) {
+	g.Use(noStore)
+	g.GET("/applications", h.applications)
+	g.POST("/applications", h.addApplication)
+	g.DELETE("/applications/:id", h.removeApplication)
+	g.GET("/clients", h.clients)
+	g.POST("/clients", h.addClient)
+	g.DELETE("/clients/:id", h.removeClient)
+	g.GET("/keys", h.keys)
+	g.POST("/keys/rotate", h.rotate)
+	g.POST("/keys/:kid/retire", h.retire)
+	g.GET("/streams", h.streams)
+	g.GET("/streams/:stream_id", h.stream)
+	g.POST("/streams/:stream_id/status", h.setStatus)
+	g.GET("/streams/:stream_id/dead-letters", h.deadLetters)
+	g.POST("/streams/:stream_id/dead-letters/:jti/resend", h.resend)
+	g.DELETE("/streams/:stream_id/dead-letters/:jti", h.drop)
+	g.POST("/events", h.emit)
+	g.GET("/events/:id", h.event)
+	g.POST("/backup", h.backup)
+}
+
+func noStore(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		c.Response().Header().Set("Cache-Control", "no-store")
+		return next(c)
+	}
+}
+
+// read reads the request's JSON object into v; unknown members are refused.
+func read(c echo.Context, v any) error {
+	body, err := request.Body(c, maxBodyBytes)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(body, v, json.RejectUnknownMembers(true)); err != nil {
+		return request.Invalid("", "the body is not the JSON object that is expected here")
+	}
+	return nil
+}
+
+// backup answers POST /admin/backup {"dir"}: 204 once the copy is complete.
+func (h Handler) backup(c echo.Context) error {
+	var ask struct {
+		Dir string `json:"dir"`
+	}
+	if err := read(c, &ask); err != nil {
+		return err
+	}
+	if ask.Dir == "" {
+		return request.Invalid("dir", "is missing")
+	}
+	if h.Backup == nil {
+		return echo.NewHTTPError(http.StatusNotImplemented)
+	}
+	if err := h.Backup(c.Request().Context(), ask.Dir); err != nil {
+		return &request.Error{Status: http.StatusConflict, Code: "backup_failed", Member: "dir", Description: err.Error()}
+	}
+	return c.NoContent(http.StatusNoContent)
+}

@@ -1,0 +1,160 @@
+package admin
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/tocsin-ssf/tocsin/transmitter/auth"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/request"
+)
+
+// Application is an application on the wire.
+type Application struct {
+	ID            string    `json:"id"`
+	Name          string    `json:"name,omitempty"`
+	Audience      []string  `json:"audience"`
+	SubjectFormat string    `json:"subject_format,omitempty"`
+	Created       time.Time `json:"created,omitzero"`
+}
+
+// Client is a client on the wire. To add one, name its application, or the
+// audience of one, which is made if there is none.
+type Client struct {
+	ID          string       `json:"id"`
+	Application string       `json:"application,omitempty"`
+	Audience    string       `json:"audience,omitempty"`
+	Scope       string       `json:"scope"`
+	Static      bool         `json:"static,omitempty"`
+	Source      *auth.Source `json:"source,omitempty"`
+	Created     time.Time    `json:"created,omitzero"`
+}
+
+func (h Handler) applications(c echo.Context) error {
+	list, err := h.Applications.Applications(c.Request().Context())
+	if err != nil {
+		return err
+	}
+	out := make([]Application, len(list))
+	for i, a := range list {
+		out[i] = Application(a)
+	}
+	return c.JSON(http.StatusOK, out)
+}
+
+func (h Handler) addApplication(c echo.Context) error {
+	var ask Application
+	if err := read(c, &ask); err != nil {
+		return err
+	}
+	made, err := h.Applications.AddApplication(c.Request().Context(), auth.Application(ask))
+	if err != nil {
+		return refusal(err)
+	}
+	return c.JSON(http.StatusCreated, Application(made))
+}
+
+// removeApplication also deletes the application's streams: nothing of it may
+// go on leaving.
+func (h Handler) removeApplication(c echo.Context) error {
+	ctx, id := c.Request().Context(), c.Param("id")
+	if _, err := h.Applications.Application(ctx, id); err != nil {
+		return err
+	}
+	owned, err := h.Streams.Streams(ctx, id)
+	if err != nil {
+		return err
+	}
+	// The application first: then no new stream can come in between.
+	if err := h.Applications.RemoveApplication(ctx, id); err != nil {
+		return err
+	}
+	for _, s := range owned {
+		if err := h.Streams.Delete(ctx, s.ID); err != nil {
+			return err
+		}
+	}
+	return c.NoContent(http.StatusNoContent)
+}
+
+func (h Handler) clients(c echo.Context) error {
+	list, err := h.Applications.Clients(c.Request().Context(), c.QueryParam("application"))
+	if err != nil {
+		return err
+	}
+	out := make([]Client, len(list))
+	for i, cl := range list {
+		out[i] = Client{
+			ID: cl.ID, Application: cl.Application, Scope: auth.JoinScopes(cl.Scopes),
+			Static: cl.Static, Source: cl.Source, Created: cl.Created,
+		}
+	}
+	return c.JSON(http.StatusOK, out)
+}
+
+// applicationOf returns the application of an audience and makes it if there
+// is none; its id is then derived from the audience.
+func (h Handler) applicationOf(ctx context.Context, audience string) (auth.Application, error) {
+	if audience == "" {
+		return auth.Application{}, request.Invalid("audience", "is missing, and so is application")
+	}
+	app, err := h.Applications.ApplicationFor(ctx, audience)
+	if !errors.Is(err, auth.ErrNotFound) {
+		return app, err
+	}
+	sum := sha256.Sum256([]byte(audience))
+	return h.Applications.AddApplication(ctx, auth.Application{
+		ID: "app-" + hex.EncodeToString(sum[:8]), Name: audience, Audience: []string{audience},
+	})
+}
+
+// addClient answers 201 with the client's secrets, shown this once.
+func (h Handler) addClient(c echo.Context) error {
+	var ask Client
+	if err := read(c, &ask); err != nil {
+		return err
+	}
+	scopes, err := auth.ParseScopes(ask.Scope)
+	if err != nil {
+		return refusal(err)
+	}
+	ctx := c.Request().Context()
+	if ask.Application == "" {
+		app, err := h.applicationOf(ctx, ask.Audience)
+		if err != nil {
+			return refusal(err)
+		}
+		ask.Application = app.ID
+	}
+	made, err := h.Applications.AddClient(ctx, auth.Client{
+		ID: ask.ID, Application: ask.Application, Scopes: scopes, Static: ask.Static, Source: ask.Source,
+	})
+	if err != nil {
+		return refusal(err)
+	}
+	return c.JSON(http.StatusCreated, made)
+}
+
+func (h Handler) removeClient(c echo.Context) error {
+	if err := h.Applications.RemoveClient(c.Request().Context(), c.Param("id")); err != nil {
+		return err
+	}
+	return c.NoContent(http.StatusNoContent)
+}
+
+// refusal turns what the store says of a registration into an answer.
+func refusal(err error) error {
+	var wrong *auth.InvalidError
+	switch {
+	case errors.As(err, &wrong):
+		return request.Invalid(wrong.Member, wrong.Description)
+	case errors.Is(err, auth.ErrExists):
+		return &request.Error{Status: http.StatusConflict, Code: "exists", Description: "the id or an audience is taken already"}
+	}
+	return err
+}

@@ -1,0 +1,135 @@
+package admin
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/eventapi"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/request"
+)
+
+// deadLetterPage is how many dead letters are read at a time.
+const deadLetterPage = 500
+
+// Stream is a stream as an operator sees it.
+type Stream struct {
+	streams.Configuration
+	Application string         `json:"application"`
+	Status      streams.Status `json:"status"`
+	Reason      string         `json:"reason,omitempty"`
+	Queued      int            `json:"queued"`
+	DeadLetters int            `json:"dead_letters"`
+	Oldest      time.Time      `json:"oldest,omitzero"`
+	Failures    int            `json:"failures"`
+	NextDue     time.Time      `json:"next_due,omitzero"`
+	LastError   string         `json:"last_error,omitempty"`
+}
+
+func (h Handler) describe(c echo.Context, s streams.Stream) (Stream, error) {
+	depth, err := h.Streams.Depth(c.Request().Context(), s.ID)
+	if err != nil {
+		return Stream{}, err
+	}
+	health, err := h.Streams.Health(c.Request().Context(), s.ID)
+	if err != nil {
+		return Stream{}, err
+	}
+	return Stream{
+		Configuration: s.Configuration(), Application: s.Owner, Status: s.Status, Reason: s.Reason,
+		Queued: depth.Items, DeadLetters: depth.Dead, Oldest: depth.Oldest,
+		Failures: health.Failures, NextDue: health.NextDue, LastError: health.LastError,
+	}, nil
+}
+
+// streams lists the streams of ?application=, which is required.
+func (h Handler) streams(c echo.Context) error {
+	owner := c.QueryParam("application")
+	if owner == "" {
+		return request.Invalid("application", "is missing")
+	}
+	list, err := h.Streams.Streams(c.Request().Context(), owner)
+	if err != nil {
+		return err
+	}
+	out := make([]Stream, 0, len(list))
+	for _, s := range list {
+		d, err := h.describe(c, s)
+		if err != nil {
+			return err
+		}
+		out = append(out, d)
+	}
+	return c.JSON(http.StatusOK, out)
+}
+
+func (h Handler) stream(c echo.Context) error {
+	s, err := h.Streams.Stream(c.Request().Context(), c.Param("stream_id"))
+	if err != nil {
+		return err
+	}
+	d, err := h.describe(c, s)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, d)
+}
+
+// setStatus changes a stream's status on the operator's word: paused and
+// disabled can then be lifted by an operator only (U17).
+func (h Handler) setStatus(c echo.Context) error {
+	var ask struct {
+		Status streams.Status `json:"status"`
+		Reason string         `json:"reason"`
+	}
+	if err := read(c, &ask); err != nil {
+		return err
+	}
+	ctx, id := c.Request().Context(), c.Param("stream_id")
+	var (
+		s   streams.Stream
+		err error
+	)
+	switch ask.Status {
+	case streams.Enabled:
+		s, err = h.Catalog.Resume(ctx, id, ask.Reason)
+	case streams.Paused:
+		s, err = h.Catalog.Pause(ctx, id, ask.Reason, streams.ByPolicy)
+	case streams.Disabled:
+		s, err = h.Catalog.Disable(ctx, id, ask.Reason, streams.ByPolicy)
+	default:
+		return request.Invalid("status", "is not enabled, paused or disabled")
+	}
+	if err != nil {
+		return err
+	}
+	d, err := h.describe(c, s)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, d)
+}
+
+func (h Handler) deadLetters(c echo.Context) error {
+	page, next, err := h.Streams.DeadLetters(c.Request().Context(), c.Param("stream_id"), c.QueryParam("after"), deadLetterPage)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, eventapi.PageOf(page, next))
+}
+
+func (h Handler) resend(c echo.Context) error {
+	if err := h.Streams.Resend(c.Request().Context(), c.Param("stream_id"), c.Param("jti")); err != nil {
+		return err
+	}
+	return c.NoContent(http.StatusAccepted)
+}
+
+func (h Handler) drop(c echo.Context) error {
+	if err := h.Streams.Drop(c.Request().Context(), c.Param("stream_id"), c.Param("jti")); err != nil {
+		return err
+	}
+	return c.NoContent(http.StatusNoContent)
+}

@@ -1,0 +1,77 @@
+package transmitter
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/tocsin-ssf/tocsin/set/delivery"
+	"github.com/tocsin-ssf/tocsin/transmitter/auth"
+	"github.com/tocsin-ssf/tocsin/wellknown"
+)
+
+// configuration is the metadata of SSF §7.1.
+func (t *Transmitter) configuration() wellknown.Configuration {
+	return wellknown.Configuration{
+		SpecVersion:              wellknown.SpecVersion,
+		Issuer:                   t.cfg.Issuer,
+		JWKSURI:                  t.root + pathJWKS,
+		DeliveryMethodsSupported: []string{delivery.MethodPush, delivery.MethodPoll},
+		ConfigurationEndpoint:    t.root + pathStreams,
+		StatusEndpoint:           t.root + pathStatus,
+		AddSubjectEndpoint:       t.root + pathAddSubject,
+		RemoveSubjectEndpoint:    t.root + pathRemoveSubject,
+		VerificationEndpoint:     t.root + pathVerify,
+		AuthorizationSchemes:     []wellknown.AuthorizationScheme{{SpecURN: wellknown.SchemeOAuth2URN}},
+		DefaultSubjects:          string(t.cfg.DefaultSubjects),
+	}
+}
+
+// authorizationServer is the metadata of RFC 8414.
+func (t *Transmitter) authorizationServer() wellknown.AuthorizationServer {
+	return wellknown.AuthorizationServer{
+		Issuer:                            t.cfg.Issuer,
+		TokenEndpoint:                     t.root + pathToken,
+		RevocationEndpoint:                t.root + pathRevoke,
+		JWKSURI:                           t.root + pathJWKS,
+		ScopesSupported:                   scopes(),
+		GrantTypesSupported:               []string{"client_credentials"},
+		TokenEndpointAuthMethodsSupported: []string{"client_secret_basic", "client_secret_post"},
+	}
+}
+
+// resourceMetadata returns the URL of the document of RFC 9728 for a path of
+// ours, or "" if it has none of its own.
+func (t *Transmitter) resourceMetadata(path string) string {
+	path = strings.TrimPrefix(path, t.base)
+	if !slices.Contains(resources(), path) {
+		return ""
+	}
+	u, err := wellknown.ProtectedResourceURL(t.root + path)
+	if err != nil {
+		return ""
+	}
+	return u
+}
+
+// resources are the endpoints that have a document of RFC 9728 each.
+func resources() []string {
+	return []string{pathStreams, pathStatus, pathAddSubject, pathRemoveSubject, pathVerify, pathEvents}
+}
+
+// protectedResource is the metadata of RFC 9728, one document per endpoint (U30).
+func (t *Transmitter) protectedResource(resource string) wellknown.ProtectedResource {
+	return wellknown.ProtectedResource{
+		Resource:               resource,
+		AuthorizationServers:   []string{t.cfg.Issuer},
+		ScopesSupported:        scopes(),
+		BearerMethodsSupported: []string{"header"},
+	}
+}
+
+func scopes() []string {
+	var names []string
+	for _, s := range auth.DefaultRules().Scopes() {
+		names = append(names, string(s))
+	}
+	return names
+}

@@ -1,0 +1,163 @@
+package transmitter
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/push"
+)
+
+const (
+	// topStreams bounds the streams that have a depth of their own; the rest
+	// is in the total.
+	topStreams = 20
+	// scrapeTime bounds how long a scrape may ask the store.
+	scrapeTime = 2 * time.Second
+)
+
+// metrics are the transmitter's own; no label takes an unbounded value.
+type metrics struct {
+	registry *prometheus.Registry
+	attempts *prometheus.CounterVec   // by verdict
+	took     prometheus.Histogram     // seconds of one push
+	delivery *prometheus.HistogramVec // seconds from recording to delivery, by method
+	ingested *prometheus.CounterVec   // by outcome
+	notKept  prometheus.Counter
+	expired  prometheus.Counter
+	answers  *prometheus.CounterVec // by method, route, status
+	commits  *prometheus.HistogramVec
+	commit   *prometheus.HistogramVec
+}
+
+// seconds are the buckets of durations: 0.5 ms to about 4 hours.
+func seconds() []float64 { return prometheus.ExponentialBuckets(0.0005, 4, 13) }
+
+func newMetrics(store streams.Queue) *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tocsin_push_attempts_total", Help: "Pushes of SETs by verdict.",
+		}, []string{"verdict"}),
+		took: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "tocsin_push_attempt_seconds", Help: "Time of one push with its answer.", Buckets: seconds(),
+		}),
+		delivery: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "tocsin_delivery_seconds", Help: "Time from the recording of an event to its delivery.", Buckets: seconds(),
+		}, []string{"method"}),
+		ingested: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tocsin_events_total", Help: "Events offered, by outcome.",
+		}, []string{"outcome"}),
+		notKept: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "tocsin_queue_not_kept_total", Help: "SETs not kept because a queue was full.",
+		}),
+		expired: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "tocsin_queue_expired_total", Help: "SETs that expired into the dead letters.",
+		}),
+		answers: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tocsin_http_requests_total", Help: "Requests by method, route and status.",
+		}, []string{"method", "route", "status"}),
+		commits: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "tocsin_commit_batch_size", Help: "Operations that shared one commit.",
+			Buckets: prometheus.ExponentialBuckets(1, 2, 9),
+		}, []string{"store"}),
+		commit: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "tocsin_commit_seconds", Help: "Time of one commit.", Buckets: seconds(),
+		}, []string{"store"}),
+	}
+	m.registry.MustRegister(m.attempts, m.took, m.delivery, m.ingested, m.notKept, m.expired, m.answers,
+		m.commits, m.commit, queueCollector{store})
+	return m
+}
+
+func (m *metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}
+
+// attempt counts one push.
+func (m *metrics) attempt(a push.Attempt) {
+	m.attempts.WithLabelValues(a.Verdict).Inc()
+	m.took.Observe(a.Took.Seconds())
+	if a.SinceAccepted > 0 {
+		m.delivery.WithLabelValues("push").Observe(a.SinceAccepted.Seconds())
+	}
+}
+
+// offered counts one event by what became of it.
+func (m *metrics) offered(outcome string) { m.ingested.WithLabelValues(outcome).Inc() }
+
+// polled counts an item that a poll acknowledged.
+func (m *metrics) polled(sinceAdded time.Duration) {
+	m.delivery.WithLabelValues("poll").Observe(sinceAdded.Seconds())
+}
+
+// Commit observes one commit of a store; hand it to the stores as their observer.
+func (t *Transmitter) Commit(store string, batch int, took time.Duration) {
+	t.metrics.commits.WithLabelValues(store).Observe(float64(batch))
+	t.metrics.commit.WithLabelValues(store).Observe(took.Seconds())
+}
+
+// requests counts answers by route, never by path.
+func (m *metrics) requests(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		err := next(c)
+		if err != nil {
+			c.Error(err) // written here, so that the status is known
+		}
+		m.answers.WithLabelValues(methodLabel(c.Request().Method), c.Path(), strconv.Itoa(c.Response().Status)).Inc()
+		return nil
+	}
+}
+
+// methodLabel bounds the label: anybody may invent a method.
+func methodLabel(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodPut, http.MethodDelete, http.MethodHead, http.MethodOptions:
+		return method
+	}
+	return "other"
+}
+
+// queueCollector asks the store for the depth of its queues at each scrape.
+type queueCollector struct{ store streams.Queue }
+
+var (
+	depthDesc  = prometheus.NewDesc("tocsin_queue_depth", "SETs that wait, all streams together.", nil, nil)
+	deadDesc   = prometheus.NewDesc("tocsin_dead_letters", "SETs set aside, all streams together.", nil, nil)
+	oldestDesc = prometheus.NewDesc("tocsin_queue_oldest_seconds", "Age of the oldest SET that waits.", nil, nil)
+	streamDesc = prometheus.NewDesc("tocsin_stream_queue_depth", "SETs that wait on the longest queues.", []string{"stream_id"}, nil)
+)
+
+// Describe names the collector's metrics.
+func (queueCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{depthDesc, deadDesc, oldestDesc, streamDesc} {
+		ch <- d
+	}
+}
+
+// Collect reads the counters that the store keeps; it scans no queue.
+func (q queueCollector) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeTime)
+	defer cancel()
+	total, top, err := q.store.Depths(ctx, topStreams)
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(depthDesc, err)
+		return
+	}
+	age := 0.0
+	if !total.Oldest.IsZero() {
+		age = time.Since(total.Oldest).Seconds()
+	}
+	ch <- prometheus.MustNewConstMetric(depthDesc, prometheus.GaugeValue, float64(total.Items))
+	ch <- prometheus.MustNewConstMetric(deadDesc, prometheus.GaugeValue, float64(total.Dead))
+	ch <- prometheus.MustNewConstMetric(oldestDesc, prometheus.GaugeValue, age)
+	for id, d := range top {
+		ch <- prometheus.MustNewConstMetric(streamDesc, prometheus.GaugeValue, float64(d.Items), id)
+	}
+}

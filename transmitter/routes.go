@@ -1,0 +1,166 @@
+package transmitter
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/transmitter/auth"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/eventapi"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/ingest"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/manage"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/poll"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/request"
+	"github.com/tocsin-ssf/tocsin/wellknown"
+)
+
+// Paths below the issuer's own.
+const (
+	pathJWKS          = "/jwks.json"
+	pathStreams       = "/ssf/streams"
+	pathStatus        = "/ssf/status"
+	pathAddSubject    = "/ssf/subjects/add"
+	pathRemoveSubject = "/ssf/subjects/remove"
+	pathVerify        = "/ssf/verify"
+	pathPoll          = "/ssf/poll"
+	pathToken         = "/oauth/token"
+	pathRevoke        = "/oauth/revoke"
+	pathEvents        = "/v1/events"
+	pathDeadLetters   = "/v1/streams/:stream_id/dead-letters"
+)
+
+// route is one operation of the API: who may call it stands beside its path.
+type route struct {
+	method, path string
+	operation    auth.Operation
+	handler      echo.HandlerFunc
+}
+
+// api lists every operation that needs a token.
+func (t *Transmitter) api() []route {
+	m := manage.Handlers{Catalog: t.catalog}
+	p := poll.Handler{
+		Queue: t.cfg.Streams, Registry: t.cfg.Streams, Sign: t.signForPoll,
+		LongPoll: t.cfg.LongPoll, Redeliver: t.cfg.Redeliver, Logger: t.cfg.Logger, Now: t.cfg.Now,
+	}
+	in := ingest.Handler{Ingest: t.ingest, Refusing: t.refusing}
+	ev := eventapi.Handler{Log: t.cfg.Log, DeadLetters: t.cfg.Streams, Registry: t.cfg.Streams}
+	return []route{
+		{http.MethodPost, pathStreams, auth.OpCreateStream, m.CreateStream},
+		{http.MethodGet, pathStreams, auth.OpReadStream, m.ReadStream},
+		{http.MethodPatch, pathStreams, auth.OpUpdateStream, m.UpdateStream},
+		{http.MethodPut, pathStreams, auth.OpReplaceStream, m.ReplaceStream},
+		{http.MethodDelete, pathStreams, auth.OpDeleteStream, m.DeleteStream},
+		{http.MethodGet, pathStatus, auth.OpReadStatus, m.ReadStatus},
+		{http.MethodPost, pathStatus, auth.OpUpdateStatus, m.UpdateStatus},
+		{http.MethodPost, pathAddSubject, auth.OpAddSubject, m.AddSubject},
+		{http.MethodPost, pathRemoveSubject, auth.OpRemoveSubject, m.RemoveSubject},
+		{http.MethodPost, pathVerify, auth.OpVerify, m.Verify},
+		{http.MethodPost, pathPoll + "/:stream_id", auth.OpPoll, t.untilStop(p.Poll)},
+		{http.MethodPost, pathEvents, auth.OpWriteEvents, in.Post},
+		{http.MethodGet, pathEvents + "/:id", auth.OpReadEvents, ev.Event},
+		{http.MethodGet, pathDeadLetters, auth.OpReadDeadLetters, ev.DeadLetterPage},
+		{http.MethodPost, pathDeadLetters + "/:jti/resend", auth.OpResendDeadLetter, ev.Resend},
+		{http.MethodDelete, pathDeadLetters + "/:jti", auth.OpResendDeadLetter, ev.Drop},
+	}
+}
+
+// routes builds the issuer's server.
+func (t *Transmitter) routes() *echo.Echo {
+	e := echo.New()
+	e.HTTPErrorHandler = t.writeError
+	e.IPExtractor = echo.ExtractIPDirect()
+	e.Use(t.recover, t.metrics.requests)
+	for _, r := range t.api() {
+		e.Add(r.method, t.base+r.path, r.handler, t.admit(r.operation))
+	}
+	e.POST(t.base+pathToken, echo.WrapHandler(t.auth.TokenHandler()))
+	e.POST(t.base+pathRevoke, echo.WrapHandler(t.auth.RevokeHandler()))
+	for path, h := range t.documents() {
+		e.GET(path, echo.WrapHandler(h))
+	}
+	return e
+}
+
+// documents are what anybody may read: metadata and keys.
+func (t *Transmitter) documents() map[string]http.Handler {
+	docs := map[string]http.Handler{
+		wellknown.Path(t.cfg.Issuer):                    wellknown.Handler(t.configuration()),
+		t.base + pathJWKS:                               wellknown.JWKSHandler(t.cfg.Keys.KeySet),
+		wellknown.AuthorizationServerPath(t.cfg.Issuer): wellknown.AuthorizationServerHandler(t.authorizationServer()),
+	}
+	for _, path := range resources() {
+		resource := t.root + path
+		docs[wellknown.ProtectedResourcePath(resource)] = wellknown.ProtectedResourceHandler(t.protectedResource(resource))
+	}
+	return docs
+}
+
+// admit lets in a request whose token is sufficient for op. It judges the
+// Authorization header alone, before anything else of the request is read.
+func (t *Transmitter) admit(op auth.Operation) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			principal, err := t.auth.Check(c.Request(), op)
+			if err != nil {
+				return err
+			}
+			request.WithPrincipal(c, principal)
+			return next(c)
+		}
+	}
+}
+
+// recover turns a panic of a handler into 500, so that it costs one answer.
+func (t *Transmitter) recover(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) (err error) {
+		defer func() {
+			if p := recover(); p != nil && p != http.ErrAbortHandler {
+				t.cfg.Logger.ErrorContext(c.Request().Context(), "a handler panicked", "route", c.Path(), "panic", p)
+				err = echo.NewHTTPError(http.StatusInternalServerError)
+			}
+		}()
+		return next(c)
+	}
+}
+
+// untilStop ends the request's context when the transmitter refuses new work,
+// so that no long poll holds up a shutdown.
+func (t *Transmitter) untilStop(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		ctx, cancel := context.WithCancel(c.Request().Context())
+		defer cancel()
+		go func() {
+			select {
+			case <-t.stopping:
+				cancel()
+			case <-ctx.Done():
+			}
+		}()
+		c.SetRequest(c.Request().WithContext(ctx))
+		return next(c)
+	}
+}
+
+// signForPoll signs an item and keeps the bytes: a poll may ask again.
+func (t *Transmitter) signForPoll(ctx context.Context, s streams.Stream, item streams.Item) (string, error) {
+	signed, err := t.outbox.Sign(ctx, s, item)
+	if err != nil {
+		return "", err
+	}
+	t.outbox.Keep(item, signed.Compact)
+	return signed.Compact, nil
+}
+
+// basePath returns the path of an issuer without a slash at its end.
+func basePath(root string) string {
+	u, err := url.Parse(root)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSuffix(u.EscapedPath(), "/")
+}

@@ -1,0 +1,189 @@
+// Package transmitter is the transmitter of the OpenID Shared Signals
+// Framework 1.0 (SSF): account events come in, are kept in an event log, and
+// leave as signed Security Event Tokens on the streams that match.
+//
+//	t, err := transmitter.New(transmitter.Config{Issuer: …, Log: …, Streams: …, Applications: …, Keys: …})
+//	go t.Run(ctx)
+//	http.ListenAndServeTLS(addr, cert, key, t.Handler())
+//
+// An event is answered once it is durable in the log. A follower of the log
+// (internal/fanout) puts it on the queues of matching streams; what is queued
+// is signed (internal/outbox) and pushed (internal/push, RFC 8935) or polled
+// (internal/poll, RFC 8936). The rules of stream management are in package
+// streams (Catalog). docs/architecture.md draws the whole way.
+package transmitter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/tocsin-ssf/tocsin/set/delivery"
+	"github.com/tocsin-ssf/tocsin/set/delivery/guard"
+	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/transmitter/auth"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/fanout"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/ingest"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/outbox"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/push"
+	"github.com/tocsin-ssf/tocsin/transmitter/mapping"
+)
+
+// Transmitter serves one issuer. Its methods may be called concurrently.
+type Transmitter struct {
+	cfg     Config
+	base    string // path of the issuer, without a slash at its end
+	root    string // the issuer, without a slash at its end
+	auth    *auth.Authenticator
+	catalog *streams.Catalog
+	outbox  *outbox.Outbox
+	fanout  *fanout.Fanout
+	pusher  *push.Pusher
+	metrics *metrics
+	ingest  *ingest.Ingest
+	server  *echo.Echo
+
+	stop     sync.Once
+	stopping chan struct{}
+}
+
+// New returns a transmitter that starts nothing. Its error names every field
+// of cfg that cannot be used.
+func New(cfg Config) (*Transmitter, error) {
+	if err := cfg.setDefaults(); err != nil {
+		return nil, err
+	}
+	t := &Transmitter{cfg: cfg, stopping: make(chan struct{})}
+	t.root = strings.TrimSuffix(cfg.Issuer, "/")
+	t.base = basePath(t.root)
+	t.metrics = newMetrics(cfg.Streams)
+	var err error
+	t.auth, err = auth.New(auth.Config{
+		Store: cfg.Applications, Issuer: cfg.Issuer,
+		Signer: cfg.Keys.TokenSigner, Keys: cfg.Keys.KeySet, Signed: cfg.Keys.Signed,
+		Now: cfg.Now, TokenLifetime: cfg.TokenLifetime, ResourceMetadata: t.resourceMetadata, Logger: cfg.Logger,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("transmitter: %w", err)
+	}
+	if t.catalog, err = t.newCatalog(); err != nil {
+		return nil, fmt.Errorf("transmitter: %w", err)
+	}
+	t.outbox = outbox.New(outbox.Config{
+		Records: cfg.Log, Key: cfg.Keys.Signer, Signed: cfg.Keys.Signed, Filter: cfg.FilterPayload,
+	})
+	t.fanout = fanout.New(fanout.Config{
+		Log: cfg.Log, Store: cfg.Streams, Full: t.queueFull, Format: t.subjectFormat,
+		Authorize: cfg.Authorize, Crash: cfg.Crash, Now: cfg.Now, Logger: cfg.Logger,
+	})
+	t.pusher = push.New(push.Config{
+		Store: cfg.Streams, Outbox: t.outbox, Client: guard.NewClient(t.pushPolicy()), Blocked: guard.Blocked,
+		Pause: t.pause, Window: cfg.PushWindow, Timeout: cfg.PushTimeout, Schedule: cfg.PushSchedule,
+		GiveUp: cfg.PushGiveUp, Refusals: cfg.PushRefusals,
+		Observe: t.metrics.attempt, Crash: cfg.Crash, Now: cfg.Now, Logger: cfg.Logger,
+	})
+	mapper, err := mapping.New(cfg.Mapping)
+	if err != nil {
+		return nil, fmt.Errorf("transmitter: %w", err)
+	}
+	t.ingest = ingest.New(cfg.Log, mapper, t.metrics.offered)
+	t.server = t.routes()
+	return t, nil
+}
+
+// Handler serves the issuer: metadata, the stream API of SSF §8, polls, the
+// token endpoint and the event API. Mount it at the root of the host: the
+// paths include the issuer's own.
+func (t *Transmitter) Handler() http.Handler { return t.server }
+
+// Catalog returns the rules of SSF §8 on the transmitter's streams, for
+// operators' tools.
+func (t *Transmitter) Catalog() *streams.Catalog { return t.catalog }
+
+// Run follows the log, delivers, and keeps time, until ctx ends; it returns
+// nil after the last of its goroutines has ended.
+func (t *Transmitter) Run(ctx context.Context) error {
+	var group sync.WaitGroup
+	parts := []func(context.Context) error{t.fanout.Run, t.pusher.Run, t.cfg.Keys.Run, t.keepTime}
+	errs := make(chan error, len(parts))
+	for _, run := range parts {
+		group.Go(func() { errs <- run(ctx) })
+	}
+	group.Wait()
+	close(errs)
+	var all []error
+	for err := range errs {
+		all = append(all, err)
+	}
+	return errors.Join(all...)
+}
+
+// Refuse makes the transmitter take no more work: readiness turns 503, new
+// events are answered 503 with Retry-After, long polls are answered at once.
+// It is the first step of a shutdown; then comes the HTTP server's own, and
+// then the end of Run's context.
+func (t *Transmitter) Refuse() { t.stop.Do(func() { close(t.stopping) }) }
+
+func (t *Transmitter) refusing() bool {
+	select {
+	case <-t.stopping:
+		return true
+	default:
+		return false
+	}
+}
+
+func (t *Transmitter) newCatalog() (*streams.Catalog, error) {
+	cfg := t.cfg
+	return streams.NewCatalog(streams.CatalogConfig{
+		Store: cfg.Streams, Issuer: cfg.Issuer,
+		PollEndpoint:    func(id string) string { return t.root + pathPoll + "/" + id },
+		EventsSupported: cfg.EventsSupported,
+		Methods:         []string{delivery.MethodPush, delivery.MethodPoll},
+		DefaultSubjects: cfg.DefaultSubjects, MinVerificationInterval: cfg.MinVerificationInterval,
+		InactivityTimeout: cfg.InactivityTimeout, OneStream: cfg.OneStream,
+		MaxStreams: cfg.MaxStreams, MaxSubjects: cfg.MaxSubjects,
+		CheckEndpoint: t.checkEndpoint, Head: cfg.Log.Head, Now: cfg.Now,
+	})
+}
+
+func (t *Transmitter) pushPolicy() guard.Policy {
+	p := t.cfg.Push
+	p.Timeout = t.cfg.PushTimeout
+	return p
+}
+
+// checkEndpoint judges an endpoint_url by its text; the address behind it is
+// judged at each connection (SEC-01).
+func (t *Transmitter) checkEndpoint(raw string) error {
+	_, err := guard.CheckURL(raw, t.pushPolicy())
+	return err
+}
+
+func (t *Transmitter) pause(ctx context.Context, stream, reason string) error {
+	t.cfg.Logger.WarnContext(ctx, "pausing a stream", "stream_id", stream, "reason", reason)
+	_, err := t.catalog.Pause(ctx, stream, reason, streams.ByTransmitter)
+	return err
+}
+
+// queueFull pauses a stream whose queue could not keep more (contracts.md §5).
+func (t *Transmitter) queueFull(ctx context.Context, stream string, dropped int) {
+	t.metrics.notKept.Add(float64(dropped))
+	if err := t.pause(ctx, stream, "the queue is full; later events were not kept"); err != nil {
+		t.cfg.Logger.ErrorContext(ctx, "could not pause a full stream", "stream_id", stream, "err", err)
+	}
+}
+
+// subjectFormat returns the subject format an application prefers.
+func (t *Transmitter) subjectFormat(ctx context.Context, owner string) string {
+	app, err := t.cfg.Applications.Application(ctx, owner)
+	if err != nil {
+		return ""
+	}
+	return app.SubjectFormat
+}

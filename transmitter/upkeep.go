@@ -1,0 +1,51 @@
+package transmitter
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	// upkeepEvery is how often streams are looked at that time alone changes.
+	upkeepEvery = 15 * time.Second
+	// expireAtOnce bounds the SETs that expire in one transaction.
+	expireAtOnce = 1000
+)
+
+// keepTime pauses inactive streams and expires what waited too long, until ctx ends.
+func (t *Transmitter) keepTime(ctx context.Context) error {
+	ticker := time.NewTicker(upkeepEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			t.upkeep(ctx)
+		}
+	}
+}
+
+func (t *Transmitter) upkeep(ctx context.Context) {
+	if _, err := t.catalog.PauseInactive(ctx); err != nil && ctx.Err() == nil {
+		t.cfg.Logger.ErrorContext(ctx, "could not pause inactive streams", "err", err)
+	}
+	for {
+		expired, err := t.cfg.Streams.Expire(ctx, t.cfg.Now().Add(-t.cfg.Expiry), expireAtOnce)
+		if err != nil {
+			if ctx.Err() == nil {
+				t.cfg.Logger.ErrorContext(ctx, "could not expire old SETs", "err", err)
+			}
+			return
+		}
+		total := 0
+		for stream, n := range expired {
+			total += n
+			t.cfg.Logger.WarnContext(ctx, "SETs expired into the dead letters", "stream_id", stream, "count", n)
+		}
+		t.metrics.expired.Add(float64(total))
+		if total < expireAtOnce {
+			return
+		}
+	}
+}
