@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -91,9 +92,10 @@ func TestHooksRun(t *testing.T) {
 // one never changes the answer to a push.
 func TestHookFails(t *testing.T) {
 	rec := &recorder{}
-	broken := true
+	var broken atomic.Bool
+	broken.Store(true)
 	rec.fail = func(_ context.Context, d receiver.Delivery) error {
-		if broken && d.ID == "a1" {
+		if broken.Load() && d.ID == "a1" {
 			return errors.New("session store is down")
 		}
 		return nil
@@ -111,7 +113,7 @@ func TestHookFails(t *testing.T) {
 			t.Errorf("got %+v, want a1 failing and a2 behind it", c)
 		}
 		<-time.After(2 * time.Minute)
-		broken = false
+		broken.Store(false)
 		<-time.After(2 * time.Minute)
 		stop()
 		if got := rec.ids; got[len(got)-1] != "a2" || got[len(got)-2] != "a1" || rec.last.ID != "a2" {
@@ -169,9 +171,10 @@ func TestShutdown(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			rec := &recorder{}
 			began := make(chan struct{}, 2)
+			var runs atomic.Int32
 			rec.fail = func(ctx context.Context, d receiver.Delivery) error {
 				began <- struct{}{}
-				if len(rec.ids) > 1 {
+				if runs.Add(1) > 1 {
 					return nil
 				}
 				select {

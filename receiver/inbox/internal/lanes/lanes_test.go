@@ -74,3 +74,18 @@ func TestOrder(t *testing.T) {
 		})
 	})
 }
+
+// Calls that overlap may add in another order than that of arrival.
+func TestAddOutOfOrder(t *testing.T) {
+	s := lanes.New(time.Now)
+	for _, seq := range []uint64{1, 4, 2, 3} {
+		s.Add(lanes.Entry{Seq: seq, Feed: "f", Ordered: true})
+	}
+	for want := uint64(1); want <= 4; want++ {
+		got, err := s.Take(t.Context(), "f", 10)
+		if err != nil || len(got) != 1 || got[0].Seq != want {
+			t.Fatalf("got %v, %v, want %d", got, err, want)
+		}
+		s.Remove(want)
+	}
+}
