@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -34,6 +35,20 @@ type Message struct {
 // Compact returns the message as it came.
 func (m *Message) Compact() string { return string(m.compact) }
 
+// Parser takes compact JWS apart and reuses its scratch space from one to the
+// next. The zero value is ready; it is safe for concurrent use and must not be
+// copied after its first use.
+type Parser struct{ scanners sync.Pool }
+
+// scanner is the scratch space of one parse.
+type scanner struct {
+	buf bytes.Buffer
+	dec jsontext.Decoder
+}
+
+// Parse is [Parser.Parse] for a single message.
+func Parse(compact []byte) (*Message, error) { return new(Parser).Parse(compact) }
+
 // Parse takes a compact JWS apart (RFC 7515 §7.1) and verifies nothing. It
 // does not keep compact.
 //
@@ -45,7 +60,7 @@ func (m *Message) Compact() string { return string(m.compact) }
 //
 // Errors: [ErrTooLarge] beyond [MaxCompactBytes], [MaxHeaderBytes] or
 // [MaxKeyIDBytes]; else [ErrMalformed].
-func Parse(compact []byte) (*Message, error) {
+func (p *Parser) Parse(compact []byte) (*Message, error) {
 	if len(compact) > MaxCompactBytes {
 		return nil, fmt.Errorf("%w: JWS exceeds %d bytes", ErrTooLarge, MaxCompactBytes)
 	}
@@ -67,7 +82,17 @@ func Parse(compact []byte) (*Message, error) {
 		return nil, fmt.Errorf("%w: signature is not base64url", ErrMalformed)
 	}
 	m := &Message{Payload: payload, compact: bytes.Clone(compact), signed: last, signature: signature}
-	if err := m.Header.parse(header); err != nil {
+	if len(header) > MaxHeaderBytes {
+		return nil, fmt.Errorf("%w: header exceeds %d bytes", ErrTooLarge, MaxHeaderBytes)
+	}
+	sc, ok := p.scanners.Get().(*scanner)
+	if !ok {
+		sc = new(scanner)
+	}
+	defer p.scanners.Put(sc)
+	sc.buf = *bytes.NewBuffer(header)
+	sc.dec.Reset(&sc.buf)
+	if err := m.Header.parse(&sc.dec); err != nil {
 		return nil, err
 	}
 	return m, nil
@@ -87,11 +112,7 @@ func decode(buf, part []byte) (decoded, rest []byte, err error) {
 	return decoded[:n:n], decoded[n:], nil
 }
 
-func (h *Header) parse(raw []byte) error {
-	if len(raw) > MaxHeaderBytes {
-		return fmt.Errorf("%w: header exceeds %d bytes", ErrTooLarge, MaxHeaderBytes)
-	}
-	dec := jsontext.NewDecoder(bytes.NewBuffer(raw))
+func (h *Header) parse(dec *jsontext.Decoder) error {
 	if dec.PeekKind() != '{' {
 		return fmt.Errorf("%w: header is not a JSON object", ErrMalformed)
 	}

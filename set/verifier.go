@@ -1,0 +1,196 @@
+package set
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tocsin-ssf/tocsin/set/delivery"
+	"github.com/tocsin-ssf/tocsin/set/jose"
+)
+
+// DefaultSkew is how far iat may lie in the future (U33).
+const DefaultSkew = 5 * time.Minute
+
+// KeySource finds the key of an issuer by its exact kid (SSF §4.1.4).
+//
+// kid and alg come from an unverified header; kid is at most
+// [jose.MaxKeyIDBytes] long, alg is one that the verifier allows. An error
+// that wraps [jose.ErrUnknownKey], [jose.ErrAlgorithm] or [jose.ErrWeakKey]
+// is a verdict on the SET; any other means that the keys could not be had.
+// Must be safe for concurrent use.
+type KeySource interface {
+	Key(ctx context.Context, issuer, kid string, alg jose.Algorithm) (*jose.PublicKey, error)
+}
+
+// VerifierConfig says which SETs a [Verifier] accepts.
+type VerifierConfig struct {
+	Issuer     string           // required: the iss expected, byte for byte (SSF §4.1.6)
+	Audience   []string         // required: one of them must be in aud (SSF §4.1.8)
+	Keys       KeySource        // required
+	Algorithms []jose.Algorithm // nil: RS256 alone (RFC 8725 §3.2)
+	Now        func() time.Time // nil: time.Now
+	Skew       time.Duration    // how far iat may lie in the future; 0: DefaultSkew; negative: not at all
+	Tolerances Tolerances       // zero: strict
+}
+
+// Verifier accepts the SETs of one transmitter for one receiver. It is
+// safe for concurrent use.
+type Verifier struct {
+	cfg     VerifierConfig
+	parser  jose.Parser
+	scratch sync.Pool // of *claims
+}
+
+// NewVerifier checks cfg as a whole; the error names every wrong field.
+func NewVerifier(cfg VerifierConfig) (*Verifier, error) {
+	var wrong []error
+	if cfg.Issuer == "" {
+		wrong = append(wrong, errors.New("set: VerifierConfig.Issuer is missing"))
+	}
+	if len(cfg.Audience) == 0 || slices.Contains(cfg.Audience, "") {
+		wrong = append(wrong, errors.New("set: VerifierConfig.Audience is missing or has an empty value"))
+	}
+	if cfg.Keys == nil {
+		wrong = append(wrong, errors.New("set: VerifierConfig.Keys is missing"))
+	}
+	for _, alg := range cfg.Algorithms {
+		if _, err := jose.ParseAlgorithm(string(alg)); err != nil {
+			wrong = append(wrong, fmt.Errorf("set: VerifierConfig.Algorithms: %w", err))
+		}
+	}
+	if len(wrong) > 0 {
+		return nil, errors.Join(wrong...)
+	}
+	cfg.Audience = slices.Clone(cfg.Audience)
+	cfg.Algorithms = slices.Clone(cfg.Algorithms)
+	if len(cfg.Algorithms) == 0 {
+		cfg.Algorithms = []jose.Algorithm{jose.RS256}
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Skew == 0 {
+		cfg.Skew = DefaultSkew
+	}
+	cfg.Skew = max(cfg.Skew, 0)
+	return &Verifier{cfg: cfg}, nil
+}
+
+// Verify returns the token of a SET that is well formed, from the issuer, for
+// this audience and signed with the issuer's key. What is cheap is checked
+// first (RFC 8935 §5.4). Age is no reason to refuse (SSF §4.1.7), neither is a
+// jti seen before: that is the inbox's business.
+//
+// A refusal is an [*Error] with the code of U21. Any other error is the key
+// source's or ctx's and no verdict: the SET should be offered again. The token
+// is nil with any error. Verify does not keep compact.
+func (v *Verifier) Verify(ctx context.Context, compact []byte) (*Token, error) {
+	message, err := parseMessage(&v.parser, compact)
+	if err != nil {
+		return nil, err
+	}
+	alg, err := v.checkHeader(message.Header)
+	if err != nil {
+		return nil, err
+	}
+	token := newToken(message)
+	if err := v.readClaims(token, message.Payload); err != nil {
+		return nil, err
+	}
+	key, err := v.key(ctx, message.Header.KeyID, alg)
+	if err != nil {
+		return nil, err
+	}
+	if err := jose.Verify(message, key); errors.Is(err, jose.ErrSignature) {
+		return nil, &Error{Code: delivery.CodeAuthenticationFailed, Description: "the signature does not verify", Err: err}
+	} else if err != nil {
+		return nil, invalidKey("the key does not serve this SET", err)
+	}
+	return token, nil
+}
+
+func (v *Verifier) checkHeader(h jose.Header) (jose.Algorithm, error) {
+	if !isSET(h.Type) && (h.Type != "" || !v.cfg.Tolerances.MissingType) {
+		return "", invalid("typ must be " + HeaderType)
+	}
+	alg := jose.Algorithm(h.Algorithm)
+	if !slices.Contains(v.cfg.Algorithms, alg) {
+		return "", invalidKey("the signature algorithm is not allowed", jose.ErrAlgorithm)
+	}
+	if h.KeyID == "" {
+		return "", invalidKey("the header has no kid", jose.ErrUnknownKey)
+	}
+	return alg, nil
+}
+
+// isSET compares as media types compare; the prefix may be left out (U1).
+func isSET(typ string) bool {
+	const prefix = "application/"
+	if len(typ) == len(prefix)+len(HeaderType) && strings.EqualFold(typ[:len(prefix)], prefix) {
+		typ = typ[len(prefix):]
+	}
+	// The length keeps letters out that merely fold to ASCII ones.
+	return len(typ) == len(HeaderType) && strings.EqualFold(typ, HeaderType)
+}
+
+// readClaims fills token and judges it.
+func (v *Verifier) readClaims(token *Token, raw []byte) error {
+	c, ok := v.scratch.Get().(*claims)
+	if !ok {
+		c = new(claims)
+	}
+	defer func() {
+		c.reset(nil, nil, Tolerances{}) // let go of the SET
+		v.scratch.Put(c)
+	}()
+	c.reset(token, raw, v.cfg.Tolerances)
+	if err := c.read(); err != nil {
+		return err
+	}
+	return v.checkClaims(c)
+}
+
+func (v *Verifier) checkClaims(c *claims) error {
+	token := c.token
+	ours := func(aud string) bool { return slices.Contains(v.cfg.Audience, aud) }
+	switch {
+	case token.Issuer != v.cfg.Issuer:
+		return &Error{Code: delivery.CodeInvalidIssuer, Description: "iss is not the issuer of this stream"}
+	case !slices.ContainsFunc(token.Audience, ours):
+		return &Error{Code: delivery.CodeInvalidAudience, Description: "aud does not name this receiver"}
+	case c.sub && !v.cfg.Tolerances.SubAndExp:
+		return invalid("a SET must not have sub")
+	case c.expires && !v.cfg.Tolerances.SubAndExp:
+		return invalid("a SET must not have exp")
+	case token.Subject.IsZero():
+		return invalid("sub_id is missing")
+	case token.IssuedAt.After(v.cfg.Now().Add(v.cfg.Skew)):
+		return invalid("iat lies in the future")
+	}
+	return nil
+}
+
+// key asks the source and tells a verdict from a failure.
+func (v *Verifier) key(ctx context.Context, kid string, alg jose.Algorithm) (*jose.PublicKey, error) {
+	key, err := v.cfg.Keys.Key(ctx, v.cfg.Issuer, kid, alg)
+	switch {
+	case err == nil && key != nil:
+		return key, nil
+	case err == nil, errors.Is(err, jose.ErrUnknownKey):
+		return nil, invalidKey("the issuer has no key of this kid", jose.ErrUnknownKey)
+	case errors.Is(err, jose.ErrAlgorithm):
+		return nil, invalidKey("the key is for another algorithm", err)
+	case errors.Is(err, jose.ErrWeakKey):
+		return nil, invalidKey("the key is too small", err)
+	}
+	return nil, fmt.Errorf("set: keys of the issuer: %w", err)
+}
+
+func invalidKey(description string, cause error) *Error {
+	return &Error{Code: delivery.CodeInvalidKey, Description: description, Err: cause}
+}
