@@ -21,18 +21,21 @@ const (
 )
 
 func idmeFormat() *format {
-	return &format{name: FormatIDme, issuer: idmeIssuer, rules: map[string]Rule{}, read: readIDme}
+	return &format{name: FormatIDme, issuer: idmeIssuer, rules: map[string]Rule{}, head: idmeHead, user: idmeUser}
 }
 
-// readIDme reads a record: the user is (issuer, identifier) and the e-mail
-// address. The record has no id of its own.
-func readIDme(f *format, fields []field, r *Record) (session string, err error) {
+// idmeHead reads what happened and when. The record has no id of its own.
+func idmeHead(fields []field, r *Record) (err error) {
 	if r.Handle, err = handleOf(fields, memberEvent); err != nil {
-		return "", err
+		return err
 	}
-	if r.Time, err = timeOf(fields, memberTracked); err != nil {
-		return "", err
-	}
+	r.Time, err = timeOf(fields, memberTracked)
+	return err
+}
+
+// idmeUser reads the user, (issuer, identifier) and the e-mail address, and the
+// session.
+func idmeUser(f *format, fields []field, r *Record) (session string, err error) {
 	identifier, err := optionalText(fields, memberIdentifier)
 	if err != nil {
 		return "", err

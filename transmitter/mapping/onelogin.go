@@ -35,13 +35,13 @@ const (
 func oneLoginFormat() *format {
 	return &format{
 		name: FormatOneLogin, rules: map[string]Rule{}, unwrap: unwrapped,
-		read: readOneLogin, initiator: oneLoginInitiator, risk: oneLoginRisk,
+		head: oneLoginHead, user: oneLoginUser, initiator: oneLoginInitiator, risk: oneLoginRisk,
 	}
 }
 
-func readOneLogin(f *format, fields []field, r *Record) (session string, err error) {
+func oneLoginHead(fields []field, r *Record) (err error) {
 	if r.ID, err = numberOf(fields, memberID); err != nil {
-		return "", err
+		return err
 	}
 	if r.ID == "" {
 		if id, err := optionalText(fields, memberUUID); err == nil && len(id) <= maxRecordID {
@@ -49,18 +49,21 @@ func readOneLogin(f *format, fields []field, r *Record) (session string, err err
 		}
 	}
 	if r.Handle, err = numberOf(fields, memberKind); err != nil {
-		return "", err
+		return err
 	}
 	if r.Handle == "" {
-		return "", &Error{memberKind, "is missing"}
+		return &Error{memberKind, "is missing"}
 	}
 	created := memberCreated
 	if find(fields, created) == nil {
 		created = memberBroadcast
 	}
-	if r.Time, err = timeOf(fields, created); err != nil {
-		return "", err
-	}
+	r.Time, err = timeOf(fields, created)
+	return err
+}
+
+// oneLoginUser reads the user, (issuer, user_id).
+func oneLoginUser(f *format, fields []field, r *Record) (session string, err error) {
 	user, err := numberOf(fields, memberUserID)
 	if err != nil || user == "" {
 		return "", err

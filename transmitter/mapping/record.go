@@ -73,9 +73,10 @@ type format struct {
 	name   string
 	issuer string
 	rules  map[string]Rule
-	// read fills in what a record holds besides Mapped; session is empty if
-	// there is none.
-	read func(f *format, fields []field, r *Record) (session string, err error)
+	// head reads handle, id and time of a record, user its user's identifiers
+	// and session, which is empty if there is none.
+	head func(fields []field, r *Record) error
+	user func(f *format, fields []field, r *Record) (session string, err error)
 	// initiator tells who acted, empty if the record does not say; nil: it
 	// never does.
 	initiator func(fields []field) string
@@ -113,11 +114,14 @@ func (m *Mapper) Record(format string, raw []byte) (Record, error) {
 		return Record{}, err
 	}
 	var r Record
-	session, err := f.read(f, fields, &r)
-	if err != nil {
+	if err := f.head(fields, &r); err != nil {
 		return r, err
 	}
 	rule := f.rules[r.Handle]
+	session, err := f.user(f, fields, &r)
+	if err != nil && rule.Event != "" {
+		return r, err
+	}
 	if rule.Event != "" {
 		mapped, err := m.apply(f, rule, fields, &r, session)
 		if err != nil {

@@ -1,0 +1,216 @@
+package mapping_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/tocsin-ssf/tocsin/set/caep"
+	"github.com/tocsin-ssf/tocsin/set/risc"
+	"github.com/tocsin-ssf/tocsin/set/subject"
+	"github.com/tocsin-ssf/tocsin/transmitter/mapping"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// goldenSubject is what an event's first identifiers are if a case names none.
+func goldenSubjects() []subject.Identifier {
+	return []subject.Identifier{subject.IssSub("https://idp.example.com", "u-17"), subject.Email("jo@example.com")}
+}
+
+// goldenEvent is a case: an event by name or URI, or a vendor's record.
+type goldenEvent struct {
+	Type     string               `json:"type,omitempty"`
+	Format   string               `json:"format,omitempty"`
+	Record   json.RawMessage      `json:"record,omitempty"`
+	Time     time.Time            `json:"time,omitzero"`
+	Subjects []subject.Identifier `json:"subjects,omitempty"`
+	Data     json.RawMessage      `json:"data,omitempty"`
+	Want     golden               `json:"want"`
+}
+
+// golden is what becomes of it.
+type golden struct {
+	Handle   string               `json:"handle,omitempty"`
+	ID       string               `json:"id,omitempty"`
+	Time     time.Time            `json:"time,omitzero"`
+	Subjects []subject.Identifier `json:"subjects,omitempty"`
+	Mapped   []goldenMapped       `json:"mapped,omitempty"`
+	Member   string               `json:"error_member,omitempty"`
+	Error    string               `json:"error,omitempty"`
+}
+
+type goldenMapped struct {
+	Type     string               `json:"type"`
+	Payload  json.RawMessage      `json:"payload"`
+	Subjects []subject.Identifier `json:"subjects,omitempty"`
+}
+
+func outcome(mapped []mapping.Mapped, err error) golden {
+	var g golden
+	for _, m := range mapped {
+		g.Mapped = append(g.Mapped, goldenMapped(m))
+	}
+	var wrong *mapping.Error
+	switch {
+	case errors.As(err, &wrong):
+		g.Member, g.Error = wrong.Member, wrong.Description
+	case err != nil:
+		g.Error = err.Error()
+	}
+	return g
+}
+
+func run(m *mapping.Mapper, c goldenEvent) golden {
+	if c.Format == "" {
+		subjects := c.Subjects
+		if subjects == nil {
+			subjects = goldenSubjects()
+		}
+		return outcome(m.Map(mapping.Event{Type: c.Type, Time: c.Time, Subjects: subjects, Data: c.Data}))
+	}
+	r, err := m.Record(c.Format, c.Record)
+	g := outcome(r.Mapped, err)
+	g.Handle, g.ID, g.Time, g.Subjects = r.Handle, r.ID, r.Time, r.Subjects
+	return g
+}
+
+func newMapper(t testing.TB, cfg mapping.Config) *mapping.Mapper {
+	t.Helper()
+	m, err := mapping.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// checkGolden runs the cases of a file and returns them.
+func checkGolden(t *testing.T, m *mapping.Mapper, file string) []goldenEvent {
+	t.Helper()
+	path := filepath.Join("testdata", file)
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases []goldenEvent
+	if err := json.Unmarshal(raw, &cases); err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range cases {
+		got := run(m, c)
+		for _, mapped := range got.Mapped {
+			mustSend(t, mapped.Type, mapped.Payload)
+		}
+		if *update {
+			cases[i].Want = got
+		} else if g, w := compact(t, got), compact(t, c.Want); !bytes.Equal(g, w) {
+			t.Errorf("%s, case %d, %s%s:\ngot  %s\nwant %s", file, i, c.Type, c.Want.Handle, g, w)
+		}
+	}
+	if *update {
+		var out bytes.Buffer
+		enc := json.NewEncoder(&out)
+		enc.SetIndent("", " ")
+		enc.SetEscapeHTML(false)
+		if err := enc.Encode(cases); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, out.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return cases
+}
+
+func compact(t *testing.T, g golden) []byte {
+	t.Helper()
+	b, err := json.Marshal(g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// mustSend holds a payload against the transmitter's check (EVT-02).
+func mustSend(t testing.TB, eventType string, payload []byte) {
+	t.Helper()
+	inCAEP, err := caep.Validate(eventType, payload)
+	if err != nil {
+		t.Errorf("%s: got payload %s, which CAEP refuses: %v", eventType, payload, err)
+	}
+	inRISC, err := risc.Validate(eventType, payload)
+	if err != nil {
+		t.Errorf("%s: got payload %s, which RISC refuses: %v", eventType, payload, err)
+	}
+	if !inCAEP && !inRISC {
+		t.Errorf("got type %s, want one of CAEP or RISC", eventType)
+	}
+}
+
+// EVT-02, CAEP-3.1-01 to CAEP-3.8-01, RISC-2-01 to RISC-2.10: every account
+// event by name, with all members, with the required ones, and refused.
+func TestNames(t *testing.T) {
+	cases := checkGolden(t, newMapper(t, mapping.Config{}), "names.json")
+	for _, n := range mapping.Names() {
+		if !slices.ContainsFunc(cases, func(c goldenEvent) bool { return c.Type == n.Name && c.Want.Mapped != nil }) {
+			t.Errorf("%s: got no case in names.json, want one", n.Name)
+		}
+	}
+}
+
+func TestIDme(t *testing.T) {
+	cases := checkGolden(t, newMapper(t, mapping.Config{}), "idme.json")
+	wantHandles(t, cases, mapping.FormatIDme, 62)
+}
+
+func TestOneLogin(t *testing.T) {
+	cases := checkGolden(t, newMapper(t, mapping.Config{}), "onelogin.json")
+	wantHandles(t, cases, mapping.FormatOneLogin, 22)
+}
+
+func wantHandles(t *testing.T, cases []goldenEvent, format string, count int) {
+	t.Helper()
+	for _, h := range mapping.Handles() {
+		if h.Format != format {
+			continue
+		}
+		count--
+		if !slices.ContainsFunc(cases, func(c goldenEvent) bool { return c.Want.Handle == h.Handle && c.Want.Error == "" }) {
+			t.Errorf("%s %s: got no case, want one", format, h.Handle)
+		}
+	}
+	if count != 0 {
+		t.Errorf("%s: got %d handles too few, want all of the vendor's list", format, count)
+	}
+}
+
+// The rules that a default leaves out for want of knowledge, given by the operator.
+func TestRules(t *testing.T) {
+	established := mapping.Rule{Event: "session.established", Subject: mapping.FormSession, From: map[string]string{"fp_ua": "fingerprint"}}
+	m := newMapper(t, mapping.Config{
+		Issuers: map[string]string{"onelogin": "https://acme.onelogin.com/oidc/2"},
+		Risk:    mapping.RiskThresholds{Medium: 40, High: 80},
+		Rules: map[string]map[string]mapping.Rule{
+			"idme": {
+				"session.signin":  established,
+				"session.signout": {},
+				"email.primary":   {Event: "identifier.changed", Subject: mapping.FormEmail, From: map[string]string{"new_value": "new_email"}},
+				"2fa.revoke": {Event: "credential.changed", Set: map[string]string{
+					"change_type": "delete", "credential_type": "app",
+				}},
+				"verification.complete": {Event: "assurance.changed", Set: map[string]string{
+					"namespace": "NIST-IAL", "current_level": "2",
+				}},
+				"member.reset": {Event: "credential.reset_required"},
+			},
+			"onelogin": {"8": {Event: "session.presented"}, "4242": {Event: "account.suspended"}},
+		},
+	})
+	checkGolden(t, m, "rules.json")
+}
