@@ -51,7 +51,7 @@ func (s *Store) emptied(st *stream, queue int64, kept int) int {
 			}
 		}
 		if i != laneControl || kept == 0 {
-			l.complete = true
+			l.complete, l.skipped = true, nil
 		}
 	}
 	return dropped

@@ -235,7 +235,7 @@ func (s *Store) finish(p *portion, report *streams.PutReport) {
 	st.items.Add(int64(len(p.events)))
 	for _, e := range p.events {
 		st.aged(e.item.Added)
-		if w.insert(e, w.size() >= maxWindow) {
+		if w.insert(e, w.size() >= s.window) {
 			s.windows.grown(1)
 		}
 	}

@@ -43,6 +43,8 @@ type Config struct {
 	// Report, if set, is told of failures of work in the background (saving
 	// activity, erasing what was purged), which is tried again later.
 	Report func(error)
+
+	window, page int // maxWindow and pageSize unless a test says otherwise
 }
 
 // Store is an open store. Safe for concurrent use.
@@ -51,6 +53,8 @@ type Store struct {
 	now      func() time.Time
 	report   func(error)
 	maxDepth int
+	window   int // maxWindow
+	page     int // pageSize
 
 	index    index
 	subjects subjectIndex
@@ -105,6 +109,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	if s.maxDepth == 0 {
 		s.maxDepth = DefaultMaxDepth
+	}
+	if s.window, s.page = cfg.window, cfg.page; s.window == 0 {
+		s.window, s.page = maxWindow, pageSize
 	}
 	s.index.init()
 	s.subjects.init()

@@ -15,19 +15,29 @@ func TestSuite(t *testing.T) {
 	storetest.Run(t, func(t testing.TB) storetest.Harness { return &harness{t: t, dir: t.TempDir()} })
 }
 
+// TestSuiteSmall runs the suite with hardly anything in memory.
+func TestSuiteSmall(t *testing.T) {
+	storetest.Run(t, func(t testing.TB) storetest.Harness { return &harness{t: t, dir: t.TempDir(), small: true} })
+}
+
 // harness keeps a store in a folder.
 type harness struct {
 	t     testing.TB
 	dir   string
+	small bool
 	store *sqlitestore.Store
 }
 
 func (h *harness) Open(ctx context.Context, opts storetest.Options) (streams.Store, error) {
-	s, err := sqlitestore.Open(ctx, sqlitestore.Config{
+	cfg := sqlitestore.Config{
 		Path:     filepath.Join(h.dir, "state.db"),
 		MaxDepth: opts.MaxDepth,
 		Report:   func(err error) { h.t.Errorf("in the background: %v", err) },
-	})
+	}
+	if h.small {
+		cfg = cfg.Small()
+	}
+	s, err := sqlitestore.Open(ctx, cfg)
 	h.store = s
 	return s, err
 }

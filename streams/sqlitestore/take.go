@@ -84,45 +84,21 @@ func (s *Store) pick(ctx context.Context, st *stream, max int, now time.Time) ([
 	p := picker{max: max}
 	for i := laneControl; i <= last && !p.full(); i++ {
 		l := &w.lanes[i]
+		s.reconsider(st, l)
 		p.walk(w, l.head, wanted)
 		for !p.full() && !l.complete {
-			first, err := s.loadPage(ctx, st, i)
+			first, more, err := s.loadMore(ctx, st, i)
 			if err != nil {
+				p.done()
 				return nil, err
 			}
 			p.walk(w, first, wanted)
+			if !more {
+				break
+			}
 		}
 	}
-	return p.picked, nil
-}
-
-// loadPage reads the next page of a lane and returns its first entry, nil if
-// there is none. Needs st.mu.
-func (s *Store) loadPage(ctx context.Context, st *stream, lane int) (*entry, error) {
-	l := &st.win.lanes[lane]
-	var page []*entry
-	err := s.db.Read(ctx, func(v *view) error {
-		var err error
-		page, err = readItems(v, st.queue, lane, l.loaded, pageSize, st.id)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	for _, e := range page {
-		l.link(l.tail, e)
-		l.loaded = e.at
-		st.win.byID[e.item.ID] = e
-	}
-	if lane == laneControl {
-		st.arrivals = max(st.arrivals, int64(l.loaded.Seq)) // numbers only rise
-	}
-	l.complete = len(page) < pageSize
-	s.windows.grown(len(page))
-	if len(page) == 0 {
-		return nil, nil
-	}
-	return page[0], nil
+	return p.done(), nil
 }
 
 // endLeases gives back what is over at now and tells those who wait for it.

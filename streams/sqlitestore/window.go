@@ -24,15 +24,23 @@ type entry struct {
 	at         place
 	until      int64 // end of the lease; 0: not out
 	settling   int   // settlements under way that take the item away
+	picked     bool  // by the Take under way
 	prev, next *entry
 }
 
 // lane is the part of one lane that is in memory: all its items up to and
-// including loaded, and no others.
+// including loaded. If so many of these are out or held back that the lane is
+// long, Take looks further: of the items behind loaded up to far all are in
+// memory but those whose order key is in skipped, and these keys are out.
 type lane struct {
 	head, tail *entry
+	n          int
 	loaded     place
 	complete   bool // nothing on the disk stands behind loaded
+
+	far     place
+	farDone bool // nothing on the disk stands behind far
+	skipped map[string]bool
 }
 
 // window is the beginning of a queue, with the leases on it.
@@ -62,25 +70,45 @@ func (w *window) insert(e *entry, full bool) bool {
 	l := &w.lanes[e.lane]
 	behind := l.loaded.Before(e.at)
 	switch {
-	case behind && (!l.complete || full):
-		l.complete = false
-		return false
-	case behind:
+	case behind && l.complete && !full:
 		l.loaded = e.at
-	case e.lane != laneResent:
+	case e.lane == laneResent && (!behind || !l.complete && !l.far.Before(e.at)):
+	case behind && (l.complete || l.far.Before(e.at)):
+		l.leave()
+		return false
+	default:
 		return false // numbers only rise, so a load was faster
 	}
-	prev := l.tail
-	for prev != nil && e.at.Before(prev.at) {
-		prev = prev.prev
-	}
-	if prev != nil && prev.at == e.at {
+	if prev := l.before(e.at); prev != nil && prev.at == e.at {
 		w.remove(prev) // about to leave, or e would not be new
+	}
+	w.enter(e)
+	return true
+}
+
+// leave notes that an item behind all others stays on the disk alone.
+func (l *lane) leave() {
+	if l.complete {
+		l.complete, l.far, l.skipped = false, l.loaded, nil
+	}
+	l.farDone = false
+}
+
+// before returns the last entry at or before the place.
+func (l *lane) before(at place) *entry {
+	prev := l.tail
+	for prev != nil && at.Before(prev.at) {
 		prev = prev.prev
 	}
-	l.link(prev, e)
+	return prev
+}
+
+// enter puts e in its place in the lane.
+func (w *window) enter(e *entry) {
+	l := &w.lanes[e.lane]
+	l.link(l.before(e.at), e)
+	l.n++
 	w.byID[e.item.ID] = e
-	return true
 }
 
 // link puts e behind prev (nil: first).
@@ -102,6 +130,7 @@ func (l *lane) link(prev, e *entry) {
 func (w *window) remove(e *entry) {
 	w.giveBack(e)
 	l := &w.lanes[e.lane]
+	l.n--
 	if e.prev == nil {
 		l.head = e.next
 	} else {
@@ -197,46 +226,3 @@ func (w *window) earlierOut(e *entry) bool {
 
 // size is the number of items in memory.
 func (w *window) size() int { return len(w.byID) }
-
-// picker chooses what a Take hands out.
-type picker struct {
-	max     int
-	picked  []*entry
-	heldKey map[string]bool // keys known to be held back
-}
-
-// full reports whether nothing more is wanted.
-func (p *picker) full() bool { return len(p.picked) >= p.max }
-
-// walk picks from e on, in order.
-func (p *picker) walk(w *window, e *entry, wanted func(*entry) bool) {
-	for ; e != nil && !p.full(); e = e.next {
-		if e.until != 0 || e.settling > 0 || !wanted(e) {
-			continue
-		}
-		if p.held(w, e) {
-			w.held = true
-			continue
-		}
-		p.picked = append(p.picked, e)
-	}
-}
-
-// held reports whether e must wait for an earlier item with its order key.
-func (p *picker) held(w *window, e *entry) bool {
-	key := e.item.OrderKey
-	if key == "" || w.outKeys[key] == 0 {
-		return false
-	}
-	if p.heldKey[key] {
-		return true
-	}
-	if !w.earlierOut(e) {
-		return false
-	}
-	if p.heldKey == nil {
-		p.heldKey = make(map[string]bool)
-	}
-	p.heldKey[key] = true
-	return true
-}
