@@ -79,15 +79,18 @@ func (s *Store) Touch(_ context.Context, id string, at time.Time) {
 			break
 		}
 	}
-	s.activity.note(st, func() {
-		if !s.enter() {
-			return
-		}
-		defer s.background.Done()
-		if err := s.saveActivity(context.Background()); err != nil {
-			s.report(err)
-		}
-	})
+	s.activity.note(st, s.activityDue)
+}
+
+// activityDue saves the marks when the timer says so.
+func (s *Store) activityDue() {
+	if !s.enter() {
+		return
+	}
+	defer s.background.Done()
+	if err := s.saveActivity(context.Background()); err != nil {
+		s.report(err)
+	}
 }
 
 // saveActivity writes the marks that are in memory alone.
@@ -105,7 +108,7 @@ func (s *Store) saveActivity(ctx context.Context) error {
 		})
 		if err != nil {
 			for _, st := range list {
-				s.activity.note(st, func() {})
+				s.activity.note(st, s.activityDue)
 			}
 			return failure("save activity", err)
 		}
