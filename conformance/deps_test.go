@@ -81,7 +81,7 @@ var importMap = []folder{
 	{path: "receiver/sessions", ours: []string{"receiver", "set/subject"}, fixed: []string{"sqlite", "go-redis"}},
 	{path: "receiver/policy", ours: []string{"receiver", "set/..."}},
 	{path: "receiver/profile", ours: []string{"receiver", "set/..."}},
-	{path: "receiver/hooks", ours: []string{"receiver", "receiver/sessions", "set/jose", "set/delivery/guard"}, fixed: []string{"go-redis"}},
+	{path: "receiver/hooks", ours: []string{"receiver", "receiver/sessions", "set/subject", "set/jose", "set/delivery/guard"}, fixed: []string{"go-redis"}},
 
 	{path: "conformance", ours: []string{"set/...", "streams", "wellknown"}},
 	{path: "conformance/peer", ours: []string{"set/...", "streams", "wellknown"}},
