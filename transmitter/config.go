@@ -93,6 +93,10 @@ type Config struct {
 	Crash  func(point string) // called at the named points of the work (tests); nil: nobody
 }
 
+// pathCharacters are those that an issuer's path may have: they stand for
+// themselves in every URL that is made of it.
+const pathCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/"
+
 const (
 	maxStreams  = 100
 	maxSubjects = 1_000_000
@@ -156,6 +160,9 @@ func (c *Config) checkIssuer() error {
 		return errors.New("is not a URL with a host")
 	case u.RawQuery != "", u.ForceQuery, strings.Contains(c.Issuer, "#"), u.User != nil:
 		return errors.New("has a query, a fragment or user information")
+	}
+	if strings.ContainsFunc(u.EscapedPath(), func(r rune) bool { return !strings.ContainsRune(pathCharacters, r) }) || strings.Contains(u.Path, "//") {
+		return errors.New("has a path with other characters than letters, digits, -._~ and single slashes")
 	}
 	if u.Scheme == "http" && c.InsecureLoopback {
 		if _, err := guard.CheckURL(c.Issuer, guard.Policy{InsecureLoopback: true}); err != nil {

@@ -77,7 +77,10 @@ func newMetrics(store streams.Queue) *metrics {
 }
 
 func (m *metrics) handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
+		// What the store cannot tell is left out; all else is still told.
+		ErrorHandling: promhttp.ContinueOnError,
+	})
 }
 
 // attempt counts one push.

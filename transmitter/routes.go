@@ -46,6 +46,7 @@ func (t *Transmitter) api() []route {
 	p := poll.Handler{
 		Queue: t.cfg.Streams, Registry: t.cfg.Streams, Sign: t.signForPoll,
 		LongPoll: t.cfg.LongPoll, Redeliver: t.cfg.Redeliver, Logger: t.cfg.Logger, Now: t.cfg.Now,
+		Delivered: func(item streams.Item) { t.metrics.polled(t.cfg.Now().Sub(item.Added)) },
 	}
 	in := ingest.Handler{Ingest: t.ingest, Refusing: t.refusing}
 	ev := eventapi.Handler{Log: t.cfg.Log, DeadLetters: t.cfg.Streams, Registry: t.cfg.Streams}
@@ -74,7 +75,7 @@ func (t *Transmitter) routes() *echo.Echo {
 	e := echo.New()
 	e.HTTPErrorHandler = t.writeError
 	e.IPExtractor = echo.ExtractIPDirect()
-	e.Use(t.recover, t.metrics.requests)
+	e.Use(t.metrics.requests, t.recover)
 	for _, r := range t.api() {
 		e.Add(r.method, t.base+r.path, r.handler, t.admit(r.operation))
 	}
@@ -110,6 +111,7 @@ func (t *Transmitter) admit(op auth.Operation) echo.MiddlewareFunc {
 				return err
 			}
 			request.WithPrincipal(c, principal)
+			request.NoStore(c) // SSF-8.1.1-08, for every answer of ours
 			return next(c)
 		}
 	}
@@ -119,7 +121,11 @@ func (t *Transmitter) admit(op auth.Operation) echo.MiddlewareFunc {
 func (t *Transmitter) recover(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) (err error) {
 		defer func() {
-			if p := recover(); p != nil && p != http.ErrAbortHandler {
+			p := recover()
+			if p == http.ErrAbortHandler { //nolint:errorlint // the server's own way to cut a connection
+				panic(p)
+			}
+			if p != nil {
 				t.cfg.Logger.ErrorContext(c.Request().Context(), "a handler panicked", "route", c.Path(), "panic", p)
 				err = echo.NewHTTPError(http.StatusInternalServerError)
 			}

@@ -47,6 +47,7 @@ type Transmitter struct {
 	metrics *metrics
 	ingest  *ingest.Ingest
 	server  *echo.Echo
+	formats formats
 
 	stop     sync.Once
 	stopping chan struct{}
@@ -177,13 +178,4 @@ func (t *Transmitter) queueFull(ctx context.Context, stream string, dropped int)
 	if err := t.pause(ctx, stream, "the queue is full; later events were not kept"); err != nil {
 		t.cfg.Logger.ErrorContext(ctx, "could not pause a full stream", "stream_id", stream, "err", err)
 	}
-}
-
-// subjectFormat returns the subject format an application prefers.
-func (t *Transmitter) subjectFormat(ctx context.Context, owner string) string {
-	app, err := t.cfg.Applications.Application(ctx, owner)
-	if err != nil {
-		return ""
-	}
-	return app.SubjectFormat
 }

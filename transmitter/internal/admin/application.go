@@ -52,6 +52,7 @@ func (h Handler) addApplication(c echo.Context) error {
 	if err := read(c, &ask); err != nil {
 		return err
 	}
+	ask.Created = time.Time{} // the store's to say
 	made, err := h.Applications.AddApplication(c.Request().Context(), auth.Application(ask))
 	if err != nil {
 		return refusal(err)

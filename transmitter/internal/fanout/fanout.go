@@ -22,7 +22,8 @@ const (
 	// batch is the most records read at a time.
 	batch = 256
 	// chunk is the most items put in one transaction: an event for very many
-	// streams is put in several, so that others' puts come in between.
+	// streams is put in several, so that others' puts come in between. It is
+	// also about how many items of several events wait in memory.
 	chunk = 512
 	// saveEvery and saveAfter bound how far behind the saved place may be.
 	saveEvery = 512
@@ -184,8 +185,19 @@ func (f *Fanout) put(ctx context.Context, records []*eventlog.Record) error {
 			if items, err = f.match(ctx, items, rec, uint32(n)); err != nil {
 				return err
 			}
+			if len(items) < chunk {
+				continue
+			}
+			if err := f.putItems(ctx, items); err != nil {
+				return err
+			}
+			items = items[:0]
 		}
 	}
+	return f.putItems(ctx, items)
+}
+
+func (f *Fanout) putItems(ctx context.Context, items []streams.Item) error {
 	for len(items) > 0 {
 		part := items[:min(chunk, len(items))]
 		items = items[len(part):]

@@ -20,9 +20,10 @@ import (
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
 )
 
-// ErrGone: the record behind an item is not in the log any more, or does not
-// hold what the item points at. The item can never be signed.
-var ErrGone = errors.New("outbox: the record behind the item is gone")
+// ErrGone: the item can never be signed. The record behind it is not in the
+// log any more, or does not hold what the item points at, or what it holds
+// fits into no SET.
+var ErrGone = errors.New("outbox: no SET can be made of the item")
 
 // Records is what the outbox asks of the log.
 type Records interface {
@@ -80,7 +81,15 @@ func (o *Outbox) Sign(ctx context.Context, s streams.Stream, item streams.Item) 
 		out.Compact = compact
 		return out, nil
 	}
-	if out.Compact, err = b.Sign(key); err != nil {
+	claims, err := b.Claims()
+	if err != nil { // it would be the same next time
+		return SET{}, fmt.Errorf("%w: %w", ErrGone, err)
+	}
+	out.Compact, err = key.Sign(claims)
+	if errors.Is(err, jose.ErrTooLarge) {
+		return SET{}, fmt.Errorf("%w: %w", ErrGone, err)
+	}
+	if err != nil {
 		return SET{}, fmt.Errorf("outbox: signing: %w", err)
 	}
 	if o.cfg.Signed != nil {

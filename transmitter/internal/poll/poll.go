@@ -15,6 +15,7 @@ import (
 
 	"github.com/tocsin-ssf/tocsin/set/delivery"
 	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/outbox"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/request"
 )
 
@@ -46,7 +47,8 @@ type Handler struct {
 		Stream(ctx context.Context, id string) (streams.Stream, error)
 		Touch(ctx context.Context, id string, at time.Time)
 	}
-	// Sign makes the compact SET of an item. Required.
+	// Sign makes the compact SET of an item. Required. An item whose error is
+	// outbox.ErrGone becomes a dead letter and holds up no other.
 	Sign func(ctx context.Context, s streams.Stream, item streams.Item) (string, error)
 	// MaxBatch is the most SETs of one answer; zero: DefaultMaxBatch.
 	MaxBatch int
@@ -58,6 +60,9 @@ type Handler struct {
 	// Refused is told of each SET that the receiver refused for good (U23);
 	// nil: nobody is.
 	Refused func(ctx context.Context, s streams.Stream, item streams.Item, why delivery.Failure)
+	// Delivered is told of each SET that the receiver acknowledged; nil:
+	// nobody is.
+	Delivered func(item streams.Item)
 	// Logger: nil discards.
 	Logger *slog.Logger
 	// Now is the clock; nil: time.Now.
@@ -174,7 +179,11 @@ func (h *Handler) settle(ctx context.Context, s streams.Stream, req delivery.Pol
 		return err
 	}
 	for _, item := range gone {
-		if why, refused := req.SetErrs[item.ID]; refused {
+		why, refused := req.SetErrs[item.ID]
+		if !refused && h.Delivered != nil {
+			h.Delivered(item)
+		}
+		if refused {
 			h.log().WarnContext(ctx, "the receiver refused a SET", "stream_id", s.ID, "jti", item.ID, "event_type", item.Type, "code", string(why.Err))
 			if h.Refused != nil {
 				h.Refused(ctx, s, item, why)
@@ -221,22 +230,42 @@ func (h *Handler) liftDeadlines(c echo.Context) (restore func()) {
 
 // response makes the body of the answer, up to the end of ctx.
 func (h *Handler) response(ctx context.Context, s streams.Stream, items []streams.Item) ([]byte, error) {
-	out := delivery.PollResponse{Sets: make([]delivery.PollSet, len(items))}
-	for i, item := range items {
+	out := delivery.PollResponse{Sets: make([]delivery.PollSet, 0, len(items))}
+	var gone []streams.Outcome
+	for _, item := range items {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		compact, err := h.Sign(ctx, s, item)
+		if errors.Is(err, outbox.ErrGone) {
+			h.log().WarnContext(ctx, "a SET cannot be made", "stream_id", s.ID, "jti", item.ID, "event_type", item.Type, "err", err)
+			gone = append(gone, streams.Outcome{ID: item.ID, Verdict: streams.Refused, Code: "gone", Description: "no SET can be made of this event any more"})
+			continue
+		}
 		if err != nil {
 			return nil, fmt.Errorf("sign the SET %s of stream %s: %w", item.ID, s.ID, err)
 		}
-		out.Sets[i] = delivery.PollSet{ID: item.ID, SET: compact}
+		out.Sets = append(out.Sets, delivery.PollSet{ID: item.ID, SET: compact})
+	}
+	if err := h.setAside(ctx, s, gone); err != nil {
+		return nil, err
 	}
 	var err error
 	if out.MoreAvailable, err = h.Queue.More(ctx, s.ID); err != nil {
 		return nil, err
 	}
 	return out.MarshalJSON()
+}
+
+// setAside makes dead letters of items that can never be handed out.
+func (h *Handler) setAside(ctx context.Context, s streams.Stream, gone []streams.Outcome) error {
+	if len(gone) == 0 {
+		return nil
+	}
+	ctx, cancel := detached(ctx)
+	defer cancel()
+	_, err := h.Queue.Settle(ctx, s.ID, gone, nil)
+	return err
 }
 
 // write sends the body out at once, so that a connection that is gone is noticed.

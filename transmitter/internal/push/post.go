@@ -50,7 +50,7 @@ func (p *Pusher) deliver(ctx context.Context, to target, item streams.Item) resu
 	cfg := &p.cfg
 	signed, err := cfg.Outbox.Sign(ctx, to.stream, item)
 	if errors.Is(err, outbox.ErrGone) {
-		return result{item: item, judgement: SetAside, code: "gone", text: "the record behind this SET was erased"}
+		return result{item: item, judgement: SetAside, code: "gone", text: "no SET can be made of this event any more"}
 	}
 	if err != nil {
 		return result{item: item, judgement: BackOff, code: "signing", text: err.Error()}

@@ -10,6 +10,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"slices"
 	"time"
 
@@ -23,6 +24,7 @@ const (
 	CodeBodyTooLarge         = "body_too_large"
 	CodeUnsupportedMediaType = "unsupported_media_type"
 	CodeTooManyRequests      = "too_many_requests"
+	CodeTimeout              = "timeout"
 )
 
 // MediaTypeJSON is the media type of the bodies of the management API and of
@@ -61,19 +63,37 @@ func Invalid(member, description string) *Error {
 	return &Error{Status: http.StatusBadRequest, Code: CodeInvalidRequest, Member: member, Description: description}
 }
 
+// bodyTimeout bounds the reading of a body: a sender that trickles holds no
+// connection for longer.
+const bodyTimeout = 30 * time.Second
+
 // Body reads the request's body of at most limit bytes.
 //
-// Errors are *Error: 413 if the body is longer (the connection is closed
-// after the answer), 400 if it cannot be read.
+// Errors are *Error: 413 if the body is longer (one that says so is not read
+// at all; the connection is closed after the answer), 408 if it does not come
+// in time, 400 if it cannot be read.
 func Body(c echo.Context, limit int64) ([]byte, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, limit))
+	w := c.Response().Writer
+	if c.Request().ContentLength > limit {
+		w.Header().Set("Connection", "close") // what is still to come is not read
+		return nil, TooLarge(limit)
+	}
+	control := http.NewResponseController(w)
+	// A writer without deadlines (a test's recorder) has bounds of its own.
+	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout))
+	body, err := io.ReadAll(http.MaxBytesReader(w, c.Request().Body, limit))
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
 		return nil, TooLarge(limit)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		w.Header().Set("Connection", "close")
+		return nil, &Error{Status: http.StatusRequestTimeout, Code: CodeTimeout, Description: "the body did not come in time"}
 	case err != nil:
 		return nil, Invalid("", "the body could not be read")
 	}
+	// Left in place it would end the request's context when it passes.
+	_ = control.SetReadDeadline(time.Time{})
 	return body, nil
 }
 
