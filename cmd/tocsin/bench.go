@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/bench"
+)
+
+// benchCmd measures the transmitter against the floor of the machine.
+type benchCmd struct {
+	printFlags
+	Only  string `help:"Run this workload alone." placeholder:"NAME"`
+	Quick bool   `help:"The main job's workloads within a minute: shorter rounds."`
+	Full  bool   `help:"Every workload, also those that need minutes: many streams, a long history."`
+	Dir   string `help:"Folder for the data folders that are measured, on a real disk; they are removed." default:"." placeholder:"DIR"`
+	Role  string `help:"Role of a process beside the server." hidden:""`
+}
+
+// Help shows an example and says what is measured.
+func (benchCmd) Help() string {
+	return "Examples:\n  tocsin bench --quick\n  tocsin bench --only push-rs256 --json\n\n" +
+		"Without --full the workloads of the main job run. Server, senders and receivers are processes of\n" +
+		"their own on a durable store: 8 senders, one event per request, distinct subjects. A figure is the\n" +
+		"median of five rounds, its ratio the median of the ratios of each round to the floor measured beside it.\n" +
+		"A target that is missed is printed, and is no failure of the command.\n\nWorkloads:\n" +
+		bench.Describe() + "\n" + bench.Definitions()
+}
+
+// Run measures and prints.
+func (c benchCmd) Run(ctx context.Context, std streamsIO) error {
+	if c.Role != "" {
+		return bench.Serve(ctx, c.Role, std.in, std.out)
+	}
+	if c.Quick && c.Full {
+		return usage("--quick and --full exclude each other")
+	}
+	binary, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("finding this program: %w", err)
+	}
+	report, err := bench.Run(ctx, bench.Config{
+		Binary: binary, Dir: c.Dir, Only: c.Only, Full: c.Full, Quick: c.Quick, Progress: std.err,
+	})
+	if errors.Is(err, bench.ErrUnknown) {
+		return usage("%v", err)
+	}
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return printJSON(std.out, report)
+	}
+	return report.Table(std.out)
+}

@@ -1,0 +1,187 @@
+// Package bench measures the transmitter against the floor of the machine it
+// runs on: what the same work costs at least, as raw signatures, synced
+// appends and loopback requests.
+//
+// Server, senders and receivers are processes of their own. CPU time is the
+// server's own, as the kernel accounts for it, taken around the measured
+// rounds only, after a round that warms up. The floor is measured again
+// beside each round, with all CPUs busy as they are in the round, so that a
+// slow or busy machine slows both. A figure is the median of its rounds; a
+// ratio is the median of the rounds' own ratios.
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Rounds is how often each figure is measured.
+const Rounds = 5
+
+// Config says what to measure and with what.
+type Config struct {
+	// Binary is the path of the tocsin binary whose processes are measured; required.
+	Binary string
+	// Dir is the folder under which data folders are made and removed; "": the
+	// current one. It is to be on a real disk, as a server's is.
+	Dir string
+	// Only names the one workload to run; "": those of Full or of the main job.
+	Only string
+	// Full runs every workload.
+	Full bool
+	// Quick shortens the rounds: the main job's workloads end within a minute.
+	Quick bool
+	// Progress hears what is going on, for people; required.
+	Progress io.Writer
+}
+
+// Result is one figure beside its floor.
+type Result struct {
+	Name  string  `json:"name"`
+	Value float64 `json:"value"` // in Unit, median of the rounds
+	Unit  string  `json:"unit"`
+	Floor float64 `json:"floor,omitempty"` // in Unit, median; absent where the target is the figure's own
+	// Ratio is the median of value/floor of each round; absent without a floor.
+	Ratio float64 `json:"ratio,omitempty"`
+	// Target bounds the ratio, or the value where there is no floor.
+	Target float64 `json:"target,omitempty"`
+	// AtLeast says that the target is a lower bound.
+	AtLeast bool `json:"at_least,omitempty"`
+	Holds   bool `json:"holds"`
+	// Is says what value and floor are.
+	Is     string  `json:"is"`
+	Rounds []Round `json:"rounds,omitempty"`
+}
+
+// Round is what one round measured.
+type Round struct {
+	Value float64 `json:"value"`
+	Floor float64 `json:"floor,omitempty"`
+}
+
+// Report is what a run found.
+type Report struct {
+	Machine Machine  `json:"machine"`
+	Results []Result `json:"results"`
+}
+
+// workload measures some figures.
+type workload struct {
+	name string
+	is   string // what value and floor are
+	main bool   // of the main job
+	run  func(*bench, context.Context, workload) ([]Result, error)
+}
+
+func workloads() []workload {
+	return []workload{
+		{"push-rs256", "server CPU per event taken in, stored, signed, pushed and acknowledged ÷ one RS256 signature", true, (*bench).pushRS256},
+		{"push-eddsa", "the same with EdDSA ÷ (signature + synced append + loopback POST)", true, (*bench).pushEdDSA},
+		{"poll-eddsa", "server CPU per event taken in, stored, signed, polled and acknowledged in hundreds ÷ (signature + synced append)", true, (*bench).pollEdDSA},
+		{"verify-rs256", "CPU of reading and verifying a SET ÷ one RSA check", true, (*bench).verify},
+		{"slow-receiver", "SETs a second to one receiver that takes 20 ms each ÷ (window ÷ 20 ms)", true, (*bench).slowReceiver},
+		{"idle-latency", "event sent to push received, one at a time, median ÷ (RS256 signature + synced append + two loopback POSTs)", true, (*bench).idleLatency},
+		{"isolation", "event sent to push received, p99 of 19 receivers while a 20th hangs ÷ while it does not", false, (*bench).isolation},
+		{"many-streams-none", "server CPU per event with 10,000 streams of other subjects ÷ with one stream", false, (*bench).manyNone},
+		{"many-streams-all", "server CPU per event with 10,000 streams of another event type ÷ with one stream", false, (*bench).manyAll},
+		{"fanout-1000", "p99 of an event's POST while others go to 1,000 streams ÷ to one", false, (*bench).fanout},
+		{"history", "SETs a second with 200,000 events stored and delivered ÷ with an empty store", false, (*bench).history},
+	}
+}
+
+// Names returns the names of the workloads.
+func Names() []string {
+	var names []string
+	for _, w := range workloads() {
+		names = append(names, w.name)
+	}
+	return names
+}
+
+// Describe returns a line for each workload: its name and what it measures.
+func Describe() string {
+	var b strings.Builder
+	for _, w := range workloads() {
+		fmt.Fprintf(&b, "  %-18s %s\n", w.name, w.is)
+	}
+	return b.String()
+}
+
+// ErrUnknown says that no workload has the name.
+var ErrUnknown = errors.New("bench: no such workload")
+
+// bench is one run.
+type bench struct {
+	Config
+	dir   string // scratch, removed at the end
+	floor *floor
+	made  int // data folders so far
+}
+
+// Run measures. It ends the processes it started and removes what they stored.
+// Error: ErrUnknown (by errors.Is) if no workload is called Only.
+func Run(ctx context.Context, cfg Config) (_ *Report, err error) {
+	chosen := choose(cfg)
+	if len(chosen) == 0 {
+		return nil, fmt.Errorf("%w: %s; there are %s", ErrUnknown, cfg.Only, strings.Join(Names(), ", "))
+	}
+	if cfg.Dir == "" {
+		cfg.Dir = "."
+	}
+	base, err := filepath.Abs(cfg.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("bench: %w", err)
+	}
+	dir, err := os.MkdirTemp(base, "tocsin-bench-")
+	if err != nil {
+		return nil, fmt.Errorf("bench: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	b := &bench{Config: cfg, dir: dir}
+	if b.floor, err = newFloor(dir); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, b.floor.close()) }()
+
+	report := &Report{Results: []Result{}}
+	for _, w := range chosen {
+		start := time.Now()
+		results, err := w.run(b, ctx, w)
+		if err != nil {
+			return nil, fmt.Errorf("bench: %s: %w", w.name, err)
+		}
+		report.Results = append(report.Results, results...)
+		b.say("%s took %s", w.name, time.Since(start).Round(100*time.Millisecond))
+	}
+	report.Machine, err = b.machine()
+	return report, err
+}
+
+func choose(cfg Config) []workload {
+	return slices.DeleteFunc(workloads(), func(w workload) bool {
+		if cfg.Only != "" {
+			return w.name != cfg.Only
+		}
+		return !cfg.Full && !w.main
+	})
+}
+
+// say tells people how far we are.
+func (b *bench) say(format string, args ...any) {
+	fmt.Fprintf(b.Progress, "bench: "+format+"\n", args...)
+}
+
+// count shortens the rounds of a quick run.
+func (b *bench) count(n int) int {
+	if b.Quick {
+		return max(n/3, 1)
+	}
+	return n
+}
