@@ -1,0 +1,252 @@
+// Package ingest is the edge where account events come in: it validates, maps
+// and appends them to the log, durably, before it answers (contracts.md §2).
+// It matches and signs nothing.
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tocsin-ssf/tocsin/set/subject"
+	"github.com/tocsin-ssf/tocsin/transmitter/auth"
+	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/request"
+	"github.com/tocsin-ssf/tocsin/transmitter/mapping"
+)
+
+// Codes of an [ItemError].
+const (
+	CodeInvalid  = "invalid_event"
+	CodeDenied   = "access_denied"
+	CodeConflict = "source_id_conflict"
+)
+
+// ItemError says why one event was not taken; the others of its request are.
+type ItemError struct {
+	Code        string `json:"code"`
+	Member      string `json:"member,omitempty"`
+	Description string `json:"description"`
+	// FirstID is the id of the event that has the source id (CodeConflict).
+	FirstID string `json:"first_id,omitempty"`
+}
+
+// Error returns code and description.
+func (e *ItemError) Error() string { return "ingest: " + e.Code + ": " + e.Description }
+
+// Result is what became of one item: an id or an error.
+type Result struct {
+	ID  string     `json:"id,omitempty"`
+	Err *ItemError `json:"error,omitempty"`
+}
+
+// Log is what ingest asks of the event log.
+type Log interface {
+	Append(ctx context.Context, events ...eventlog.Event) ([]eventlog.Appended, error)
+}
+
+// Outcomes, for metrics.
+const (
+	Accepted  = "accepted"
+	Duplicate = "duplicate"
+	Unmapped  = "unmapped" // a vendor's record whose mapping failed: recorded
+	Refused   = "refused"
+)
+
+// Ingest takes events in.
+type Ingest struct {
+	log     Log
+	mapper  *mapping.Mapper
+	observe func(outcome string)
+}
+
+// New returns an ingest into log. observe hears of each item; it may be nil.
+func New(log Log, mapper *mapping.Mapper, observe func(outcome string)) *Ingest {
+	if observe == nil {
+		observe = func(string) {}
+	}
+	return &Ingest{log: log, mapper: mapper, observe: observe}
+}
+
+// Accept validates, maps and appends items for a source and returns a result
+// each, in order. Durable on return. After an error nothing was kept: a
+// *request.Error if the log cannot keep an event, else a failure of the log,
+// which is safe to retry.
+func (in *Ingest) Accept(ctx context.Context, source *auth.Source, items []Item) ([]Result, error) {
+	results := make([]Result, len(items))
+	events := make([]eventlog.Event, 0, len(items))
+	at := make([]int, 0, len(items))
+	for i := range items {
+		event, err := in.event(source, &items[i])
+		if err != nil {
+			results[i].Err = itemError(err)
+			in.observe(Refused)
+			continue
+		}
+		events, at = append(events, event), append(at, i)
+	}
+	if len(events) == 0 {
+		return results, nil
+	}
+	appended, err := in.log.Append(ctx, events...)
+	if errors.Is(err, eventlog.ErrEvent) {
+		return nil, request.Invalid("", "an event is too large to be kept")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("ingest: %w", err)
+	}
+	for j, a := range appended {
+		results[at[j]] = in.result(a, &events[j])
+	}
+	return results, nil
+}
+
+func (in *Ingest) result(a eventlog.Appended, e *eventlog.Event) Result {
+	var conflict *eventlog.ConflictError
+	switch {
+	case errors.As(a.Err, &conflict):
+		in.observe(Refused)
+		return Result{Err: &ItemError{
+			Code: CodeConflict, Member: "source_id", FirstID: conflict.FirstID,
+			Description: "the source used this source_id before, for another event",
+		}}
+	case a.Duplicate:
+		in.observe(Duplicate)
+	case e.MappingError != "":
+		in.observe(Unmapped)
+	default:
+		in.observe(Accepted)
+	}
+	return Result{ID: a.ID}
+}
+
+// event turns an item into the event that is appended.
+func (in *Ingest) event(source *auth.Source, item *Item) (eventlog.Event, error) {
+	if item.Err != nil {
+		return eventlog.Event{}, item.Err
+	}
+	e := eventlog.Event{
+		Source: source.Name, SourceID: item.SourceID, Type: item.Type, Time: item.Time,
+		Applications: source.Applications, Subjects: item.Subjects, Data: item.Data,
+	}
+	if item.Format != "" {
+		return in.vendorEvent(source, item, e)
+	}
+	mapped, err := in.mapper.Map(mapping.Event{Type: e.Type, Time: e.Time, Subjects: e.Subjects, Data: e.Data})
+	if err != nil {
+		return eventlog.Event{}, err
+	}
+	e.Mapped = outcomes(mapped)
+	return e, allowed(source, &e)
+}
+
+// vendorEvent maps a vendor's record. One that cannot be mapped is recorded
+// all the same: it happened.
+func (in *Ingest) vendorEvent(source *auth.Source, item *Item, e eventlog.Event) (eventlog.Event, error) {
+	e.Format, e.Original = item.Format, item.Record
+	record, err := in.mapper.Record(item.Format, item.Record)
+	var unknown *mapping.FormatError
+	if errors.As(err, &unknown) {
+		return e, err // no such format: the sender's mistake, not a record's
+	}
+	e.Type = item.Format
+	if record.Handle != "" {
+		e.Type += ":" + record.Handle
+	}
+	if e.SourceID == "" {
+		e.SourceID = record.ID
+	}
+	e.Time, e.Subjects = record.Time, record.Subjects
+	if err == nil && time.Until(e.Time) > maxFuture {
+		err = errFuture // a SET could end sessions that are yet to begin
+	}
+	if err != nil {
+		e.MappingError = strings.TrimPrefix(err.Error(), "mapping: ")
+		return e, nil
+	}
+	e.Mapped = outcomes(record.Mapped)
+	return e, allowed(source, &e)
+}
+
+func outcomes(mapped []mapping.Mapped) []eventlog.Mapped {
+	if len(mapped) == 0 {
+		return nil
+	}
+	out := make([]eventlog.Mapped, len(mapped))
+	for i, m := range mapped {
+		out[i] = eventlog.Mapped(m)
+	}
+	return out
+}
+
+// allowed holds the source to what it may speak for (contracts.md §1).
+func allowed(source *auth.Source, e *eventlog.Event) error {
+	if source.EventTypes != nil {
+		for _, m := range e.Mapped {
+			if !slices.Contains(source.EventTypes, m.Type) {
+				return &ItemError{Code: CodeDenied, Member: "type", Description: "the source may not send events of this type"}
+			}
+		}
+	}
+	if source.SubjectIssuers == nil {
+		return nil
+	}
+	check := func(ids []subject.Identifier) bool {
+		return !slices.ContainsFunc(ids, func(id subject.Identifier) bool { return !spokenFor(source.SubjectIssuers, id) })
+	}
+	ok := check(e.Subjects)
+	for _, m := range e.Mapped {
+		ok = ok && check(m.Subjects)
+	}
+	if !ok {
+		return &ItemError{Code: CodeDenied, Member: "subject", Description: "the source may not speak for the issuer of this subject"}
+	}
+	return nil
+}
+
+// errFuture is why a record is not mapped whose time is not yet.
+var errFuture = errors.New("the record's time lies in the future")
+
+// spokenFor reports whether each issuer that an identifier names is allowed.
+func spokenFor(issuers []string, id subject.Identifier) bool {
+	for _, member := range []string{"iss", "issuer"} {
+		if iss, ok := id.Value(member); ok && !slices.Contains(issuers, iss) {
+			return false
+		}
+	}
+	for _, name := range id.MemberNames() {
+		if m, ok := id.Member(name); ok && !spokenFor(issuers, m) {
+			return false
+		}
+	}
+	for _, alias := range id.Identifiers() {
+		if !spokenFor(issuers, alias) {
+			return false
+		}
+	}
+	return true
+}
+
+// itemError turns the reason of a refusal into what its sender is told.
+func itemError(err error) *ItemError {
+	var (
+		item   *ItemError
+		mapErr *mapping.Error
+		format *mapping.FormatError
+	)
+	switch {
+	case errors.As(err, &item):
+		return item
+	case errors.As(err, &mapErr):
+		return &ItemError{Code: CodeInvalid, Member: mapErr.Member, Description: mapErr.Description}
+	case errors.As(err, &format):
+		return &ItemError{Code: CodeInvalid, Member: "format", Description: "is not a format of records that is known here"}
+	}
+	return &ItemError{Code: CodeInvalid, Description: strings.TrimPrefix(err.Error(), "mapping: ")}
+}
+
+// maxFuture is how far ahead of our clock the time of an event may be.
+const maxFuture = 5 * time.Minute
