@@ -3,6 +3,7 @@ package risc
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 
 	"github.com/tocsin-ssf/tocsin/set/internal/payload"
 	"github.com/tocsin-ssf/tocsin/set/subject"
@@ -36,6 +37,11 @@ func (e IdentifierChanged) MarshalJSON() ([]byte, error) { return payload.Encode
 func (e *IdentifierChanged) UnmarshalJSON(data []byte) error {
 	*e = IdentifierChanged{}
 	return payload.Decode(data, e.members(), &e.Extra)
+}
+
+// LogValue shows the event's type; the new value identifies a person.
+func (e IdentifierChanged) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("event_type", IdentifierChangedType))
 }
 
 // ValidateSubject reports whether an event of the type may be about id: the two
