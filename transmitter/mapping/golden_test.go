@@ -19,7 +19,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// goldenSubject is what an event's first identifiers are if a case names none.
+// goldenSubjects are the identifiers of an event whose case names none.
 func goldenSubjects() []subject.Identifier {
 	return []subject.Identifier{subject.IssSub("https://idp.example.com", "u-17"), subject.Email("jo@example.com")}
 }

@@ -1,0 +1,84 @@
+// Package eventapi serves what applications read of the event log and of their
+// dead letters.
+package eventapi
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/tocsin-ssf/tocsin/set/subject"
+	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/transmitter/auth"
+	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/request"
+)
+
+// Log is what is asked of the event log.
+type Log interface {
+	Get(ctx context.Context, id string) (*eventlog.Record, error)
+}
+
+// Registry is what is asked of the streams.
+type Registry interface {
+	Stream(ctx context.Context, id string) (streams.Stream, error)
+}
+
+// Handler serves events and dead letters.
+type Handler struct {
+	Log         Log
+	DeadLetters streams.DeadLetters
+	Registry    Registry
+}
+
+// Event is an event as it is read: absent is absent.
+type Event struct {
+	ID           string               `json:"id"`
+	Source       string               `json:"source"`
+	SourceID     string               `json:"source_id,omitempty"`
+	Type         string               `json:"type"`
+	Time         *time.Time           `json:"time,omitempty"`
+	Recorded     time.Time            `json:"recorded_at"`
+	Subjects     []subject.Identifier `json:"subjects,omitempty"`
+	Data         json.RawMessage      `json:"data,omitempty"`
+	Format       string               `json:"format,omitempty"`
+	Record       json.RawMessage      `json:"record,omitempty"`
+	Sets         []eventlog.Mapped    `json:"sets,omitempty"`
+	MappingError string               `json:"mapping_error,omitempty"`
+}
+
+// Event answers GET /v1/events/{id}: 400 for what is no id, 404 alike for an
+// unknown event and for one that is not for the caller's application.
+func (h Handler) Event(c echo.Context) error {
+	rec, err := h.Log.Get(c.Request().Context(), c.Param("id"))
+	if err != nil {
+		return err
+	}
+	if !visible(rec, request.Principal(c)) {
+		return eventlog.ErrNotFound
+	}
+	c.Response().Header().Set("Cache-Control", "no-store")
+	return c.JSON(http.StatusOK, EventOf(rec))
+}
+
+func visible(rec *eventlog.Record, p *auth.Principal) bool {
+	return rec.Applications == nil || slices.Contains(rec.Applications, p.Application) || p.Allows(auth.ScopeAdmin)
+}
+
+// EventOf returns a record as it is read. It shares the record's memory.
+func EventOf(rec *eventlog.Record) Event {
+	e := Event{
+		ID: rec.ID, Source: rec.Source, SourceID: rec.SourceID, Type: rec.Type, Recorded: rec.Recorded.UTC(),
+		Subjects: rec.Subjects, Data: rec.Data, Format: rec.Format, Record: rec.Original,
+		Sets: rec.Mapped, MappingError: rec.MappingError,
+	}
+	if !rec.Time.IsZero() {
+		at := rec.Time.UTC()
+		e.Time = &at
+	}
+	return e
+}
