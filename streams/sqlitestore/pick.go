@@ -20,9 +20,9 @@ func (p *picker) done() []*entry {
 // full reports whether nothing more is wanted.
 func (p *picker) full() bool { return len(p.picked) >= p.max }
 
-// walk picks from e on, in order.
-func (p *picker) walk(w *window, e *entry, wanted func(*entry) bool) {
-	for ; e != nil && !p.full(); e = e.next {
+// walk picks from a lane, in order, as far as it was looked at.
+func (p *picker) walk(w *window, l *lane, wanted func(*entry) bool) {
+	for e := l.head; e != nil && !p.full() && l.seen(e.at); e = e.next {
 		if e.until != 0 || e.settling > 0 || e.picked || !wanted(e) {
 			continue
 		}
@@ -44,7 +44,7 @@ func (p *picker) held(w *window, e *entry) bool {
 	if p.heldKey[key] {
 		return true
 	}
-	if !w.earlierOut(e) {
+	if !w.earlierOut(key, e.lane, e.at) {
 		return false
 	}
 	if p.heldKey == nil {
@@ -56,45 +56,45 @@ func (p *picker) held(w *window, e *entry) bool {
 
 // loadMore reads what Take looks at next in a lane that is not complete: the
 // next page, or where the lane is long already, a page further on of which
-// only items are kept that nothing holds back. It returns the first entry
-// that came, nil if none did, and whether there may be more. Needs st.mu.
-func (s *Store) loadMore(ctx context.Context, st *stream, lane int) (first *entry, more bool, err error) {
+// only items are kept that nothing holds back. It reports whether there may
+// be more. Needs st.mu.
+func (s *Store) loadMore(ctx context.Context, st *stream, lane int) (more bool, err error) {
 	l := &st.win.lanes[lane]
 	if l.n < s.window {
-		first, err = s.loadPage(ctx, st, lane)
-		return first, !l.complete, err
+		return true, s.loadPage(ctx, st, lane)
 	}
 	if l.farDone {
-		return nil, false, nil
+		return false, nil
 	}
 	page, err := s.readPage(ctx, st, lane, l.far)
 	if err != nil {
-		return nil, false, err
+		return false, err
 	}
 	for _, e := range page {
 		l.far = e.at
-		if key := e.item.OrderKey; key != "" && (st.win.outKeys[key] > 0 || l.skipped[key]) {
+		key := e.item.OrderKey
+		if _, skipped := l.skipped[key]; skipped {
+			continue
+		}
+		if st.win.earlierOut(key, lane, e.at) {
 			if l.skipped == nil {
-				l.skipped = make(map[string]bool)
+				l.skipped = make(map[string]place)
 			}
-			l.skipped[key] = true
+			l.skipped[key] = e.at
 			st.win.held = true
 			continue
 		}
-		first = s.came(st, e, first)
+		s.came(st, e)
 	}
 	l.farDone = len(page) < s.page
-	return first, !l.farDone, nil
+	return true, nil
 }
 
-// reconsider begins to look further anew if a key that was skipped is not
-// out any more: its items may stand before those found since. Needs st.mu.
-func (s *Store) reconsider(st *stream, l *lane) {
-	stale := false
-	for key := range l.skipped {
-		stale = stale || st.win.outKeys[key] == 0
-	}
-	if !stale {
+// reconsider begins to look further anew if nothing holds back any more what
+// was skipped: it may stand before what was found since. Needs st.mu.
+func (s *Store) reconsider(st *stream, lane int) {
+	l := &st.win.lanes[lane]
+	if len(l.skipped) == 0 || st.win.holdsBack(lane) {
 		return
 	}
 	l.far, l.farDone, l.skipped = l.loaded, false, nil
@@ -105,17 +105,34 @@ func (s *Store) reconsider(st *stream, l *lane) {
 	}
 }
 
-// loadPage reads the next page of a lane and returns the first entry that
-// came, nil if none did. Needs st.mu.
-func (s *Store) loadPage(ctx context.Context, st *stream, lane int) (first *entry, err error) {
+// holdsBack reports whether something that is out stands before each item
+// that was skipped. Needs mu.
+func (w *window) holdsBack(lane int) bool {
+	skipped := w.lanes[lane].skipped
+	held := make(map[string]bool, len(skipped))
+	for i := laneControl; i <= lane; i++ {
+		for e := w.lanes[i].head; e != nil && len(held) < len(skipped); e = e.next {
+			if e.until == 0 {
+				continue
+			}
+			if at, ok := skipped[e.item.OrderKey]; ok && (i < lane || e.at.Before(at)) {
+				held[e.item.OrderKey] = true
+			}
+		}
+	}
+	return len(held) == len(skipped)
+}
+
+// loadPage reads the next page of a lane. Needs st.mu.
+func (s *Store) loadPage(ctx context.Context, st *stream, lane int) error {
 	l := &st.win.lanes[lane]
 	page, err := s.readPage(ctx, st, lane, l.loaded)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, e := range page {
 		l.loaded = e.at
-		first = s.came(st, e, first)
+		s.came(st, e)
 	}
 	if lane == laneControl {
 		st.arrivals = max(st.arrivals, int64(l.loaded.Seq)) // numbers only rise
@@ -124,21 +141,15 @@ func (s *Store) loadPage(ctx context.Context, st *stream, lane int) (first *entr
 	if l.complete || !l.loaded.Before(l.far) {
 		l.far, l.farDone, l.skipped = l.loaded, l.complete, nil
 	}
-	return first, nil
+	return nil
 }
 
-// came enters an item that was read, unless it is in memory already, and
-// returns the first that came.
-func (s *Store) came(st *stream, e, first *entry) *entry {
-	if st.win.byID[e.item.ID] != nil {
-		return first
+// came enters an item that was read, unless it is in memory already.
+func (s *Store) came(st *stream, e *entry) {
+	if st.win.byID[e.item.ID] == nil {
+		st.win.enter(e)
+		s.windows.grown(1)
 	}
-	st.win.enter(e)
-	s.windows.grown(1)
-	if first == nil {
-		return e
-	}
-	return first
 }
 
 func (s *Store) readPage(ctx context.Context, st *stream, lane int, after place) (page []*entry, err error) {

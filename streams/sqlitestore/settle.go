@@ -142,7 +142,7 @@ func (s *Store) beginSettle(ctx context.Context, st *stream, outcomes []streams.
 func (s *Store) bring(ctx context.Context, st *stream, v *verdict) error {
 	l := &st.window().lanes[v.e.lane]
 	for l.loaded.Before(v.e.at) && !l.complete {
-		if _, err := s.loadPage(ctx, st, v.e.lane); err != nil {
+		if err := s.loadPage(ctx, st, v.e.lane); err != nil {
 			return err
 		}
 	}

@@ -84,18 +84,18 @@ func (s *Store) pick(ctx context.Context, st *stream, max int, now time.Time) ([
 	p := picker{max: max}
 	for i := laneControl; i <= last && !p.full(); i++ {
 		l := &w.lanes[i]
-		s.reconsider(st, l)
-		p.walk(w, l.head, wanted)
+		s.reconsider(st, i)
+		p.walk(w, l, wanted)
 		for !p.full() && !l.complete {
-			first, more, err := s.loadMore(ctx, st, i)
+			more, err := s.loadMore(ctx, st, i)
 			if err != nil {
 				p.done()
 				return nil, err
 			}
-			p.walk(w, first, wanted)
 			if !more {
 				break
 			}
+			p.walk(w, l, wanted)
 		}
 	}
 	return p.done(), nil

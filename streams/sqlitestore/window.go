@@ -31,7 +31,7 @@ type entry struct {
 // lane is the part of one lane that is in memory: all its items up to and
 // including loaded. If so many of these are out or held back that the lane is
 // long, Take looks further: of the items behind loaded up to far all are in
-// memory but those whose order key is in skipped, and these keys are out.
+// memory but those that an earlier one with their order key holds back.
 type lane struct {
 	head, tail *entry
 	n          int
@@ -39,8 +39,8 @@ type lane struct {
 	complete   bool // nothing on the disk stands behind loaded
 
 	far     place
-	farDone bool // nothing on the disk stands behind far
-	skipped map[string]bool
+	farDone bool             // nothing on the disk stands behind far
+	skipped map[string]place // keys of those on the disk, with the first of each
 }
 
 // window is the beginning of a queue, with the leases on it.
@@ -92,6 +92,11 @@ func (l *lane) leave() {
 		l.complete, l.far, l.skipped = false, l.loaded, nil
 	}
 	l.farDone = false
+}
+
+// seen reports whether everything up to the place was looked at.
+func (l *lane) seen(at place) bool {
+	return l.complete || !l.loaded.Before(at) || !l.far.Before(at)
 }
 
 // before returns the last entry at or before the place.
@@ -208,14 +213,14 @@ func (w *window) expire(now int64) int {
 	return n
 }
 
-// earlierOut reports whether an item before e with its order key is out.
-func (w *window) earlierOut(e *entry) bool {
-	key := e.item.OrderKey
+// earlierOut reports whether an item with the order key is out that stands
+// before a place.
+func (w *window) earlierOut(key string, lane int, at place) bool {
 	if key == "" || w.outKeys[key] == 0 {
 		return false
 	}
-	for i := laneControl; i <= e.lane; i++ {
-		for x := w.lanes[i].head; x != nil && x != e; x = x.next {
+	for i := laneControl; i <= lane; i++ {
+		for x := w.lanes[i].head; x != nil && (i < lane || x.at.Before(at)); x = x.next {
 			if x.until != 0 && x.item.OrderKey == key {
 				return true
 			}

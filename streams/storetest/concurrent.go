@@ -125,6 +125,10 @@ func (x *fixture) storm(disabling bool) {
 		for x.depth(id).Items > 0 && time.Now().Before(deadline) {
 			time.Sleep(lease)
 		}
+	}
+	cancel()
+	takers.Wait()
+	for _, id := range ids {
 		equal(x, "items left on "+id, x.depth(id).Items, 0)
 		if !disabling {
 			for n := range nItems {
@@ -134,8 +138,6 @@ func (x *fixture) storm(disabling bool) {
 			}
 		}
 	}
-	cancel()
-	takers.Wait()
 }
 
 // feed puts events one after the other, each with the stream's epoch of a
