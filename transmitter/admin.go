@@ -26,7 +26,7 @@ func (t *Transmitter) adminServer(guards ...echo.MiddlewareFunc) http.Handler {
 	e := echo.New()
 	e.HTTPErrorHandler = t.writeError
 	e.IPExtractor = echo.ExtractIPDirect()
-	e.Use(t.answered, t.recover)
+	e.Use(t.answered, t.recover, onlyListed)
 	admin.Handler{
 		Applications: t.cfg.Applications, Keys: t.cfg.Keys, Streams: t.cfg.Streams, Catalog: t.catalog,
 		Ingest: t.ingest, Refusing: t.refusing, Log: t.cfg.Log, Backup: t.cfg.Backup,

@@ -2,8 +2,11 @@ package transmitter
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
+
+	"github.com/tocsin-ssf/tocsin/transmitter/auth"
 )
 
 const (
@@ -43,16 +46,16 @@ func (f *formats) put(owner, name string, now time.Time) {
 }
 
 // subjectFormat returns the subject format an application prefers, "" if it
-// has none or it cannot be told.
-func (t *Transmitter) subjectFormat(ctx context.Context, owner string) string {
+// has none or was removed meanwhile. An error is a failure of the store.
+func (t *Transmitter) subjectFormat(ctx context.Context, owner string) (string, error) {
 	now := t.cfg.Now()
 	if name, ok := t.formats.get(owner, now); ok {
-		return name
+		return name, nil
 	}
 	app, err := t.cfg.Applications.Application(ctx, owner)
-	if err != nil {
-		return ""
+	if err != nil && !errors.Is(err, auth.ErrNotFound) {
+		return "", err
 	}
 	t.formats.put(owner, app.SubjectFormat, now)
-	return app.SubjectFormat
+	return app.SubjectFormat, nil
 }

@@ -75,7 +75,7 @@ func (t *Transmitter) routes() *echo.Echo {
 	e := echo.New()
 	e.HTTPErrorHandler = t.writeError
 	e.IPExtractor = echo.ExtractIPDirect()
-	e.Use(t.metrics.requests, t.recover)
+	e.Use(t.metrics.requests, t.recover, onlyListed)
 	for _, r := range t.api() {
 		e.Add(r.method, t.base+r.path, r.handler, t.admit(r.operation))
 	}
@@ -114,6 +114,19 @@ func (t *Transmitter) admit(op auth.Operation) echo.MiddlewareFunc {
 			request.NoStore(c) // SSF-8.1.1-08, for every answer of ours
 			return next(c)
 		}
+	}
+}
+
+// onlyListed refuses every method that a path does not list, OPTIONS too: 405
+// with Allow (U35).
+func onlyListed(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		allow, ok := c.Get(echo.ContextKeyHeaderAllow).(string)
+		if !ok {
+			return next(c)
+		}
+		c.Response().Header().Set("Allow", strings.TrimPrefix(allow, "OPTIONS, "))
+		return echo.NewHTTPError(http.StatusMethodNotAllowed)
 	}
 }
 

@@ -39,11 +39,8 @@ func (i *IDs) ID(seq uint64) string {
 // Seq returns the sequence number of an id. Error: ErrMalformedID for a text
 // that ID never returned.
 func (i *IDs) Seq(id string) (uint64, error) {
-	if len(id) != idLength {
-		return 0, ErrMalformedID
-	}
-	var b [aes.BlockSize]byte
-	if n, err := base64.RawURLEncoding.Strict().Decode(b[:], []byte(id)); err != nil || n != len(b) {
+	b, ok := decodeID(id)
+	if !ok {
 		return 0, ErrMalformedID
 	}
 	i.block.Decrypt(b[:], b[:])
@@ -51,4 +48,18 @@ func (i *IDs) Seq(id string) (uint64, error) {
 		return 0, ErrMalformedID
 	}
 	return binary.BigEndian.Uint64(b[:]), nil
+}
+
+// HasIDForm reports whether the text looks like an id, of whatever log.
+func HasIDForm(text string) bool {
+	_, ok := decodeID(text)
+	return ok
+}
+
+func decodeID(id string) (b [aes.BlockSize]byte, ok bool) {
+	if len(id) != idLength {
+		return b, false
+	}
+	n, err := base64.RawURLEncoding.Strict().Decode(b[:], []byte(id))
+	return b, err == nil && n == len(b)
 }

@@ -5,6 +5,7 @@ package eventapi
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 	"time"
@@ -54,7 +55,13 @@ type Event struct {
 // Event answers GET /v1/events/{id}: 400 for what is no id, 404 alike for an
 // unknown event and for one that is not for the caller's application.
 func (h Handler) Event(c echo.Context) error {
-	rec, err := h.Log.Get(c.Request().Context(), c.Param("id"))
+	id := c.Param("id")
+	rec, err := h.Log.Get(c.Request().Context(), id)
+	if errors.Is(err, eventlog.ErrMalformedID) && eventlog.HasIDForm(id) {
+		// No log of ours gave it out. A caller must not learn by that which
+		// of others' ids are real.
+		return eventlog.ErrNotFound
+	}
 	if err != nil {
 		return err
 	}

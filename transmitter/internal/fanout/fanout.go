@@ -55,8 +55,10 @@ type Config struct {
 	// Full is told of each stream whose queue could not keep dropped items.
 	Full func(ctx context.Context, stream string, dropped int)
 	// Format returns the subject format that an application prefers; nil or
-	// "" stands for the event's first identifier.
-	Format func(ctx context.Context, owner string) string
+	// "" stands for the event's first identifier. An error is one of the
+	// store: the same subject must not reach a party now under one identifier
+	// and then under another (SSF-10.1-01), so the event is tried again.
+	Format func(ctx context.Context, owner string) (string, error)
 	// Authorize decides whether an application may hear of the n-th mapped
 	// event of a record (SSF-9.2-01); nil: it may.
 	Authorize func(ctx context.Context, owner string, rec *eventlog.Record, n uint32) bool
@@ -234,7 +236,9 @@ func (f *Fanout) match(ctx context.Context, items []streams.Item, rec *eventlog.
 		}
 		chosen := c.Subject
 		if chosen < 0 {
-			chosen = f.preferred(ctx, c.Owner, subjects)
+			if chosen, err = f.preferred(ctx, c.Owner, subjects); err != nil {
+				return items, err
+			}
 		}
 		items = append(items, streams.Item{
 			Stream: c.Stream, Epoch: c.Epoch,
@@ -253,15 +257,18 @@ func (f *Fanout) match(ctx context.Context, items []streams.Item, rec *eventlog.
 
 // preferred returns the index of the first identifier in the format that the
 // application prefers, else 0.
-func (f *Fanout) preferred(ctx context.Context, owner string, subjects []subject.Identifier) int {
+func (f *Fanout) preferred(ctx context.Context, owner string, subjects []subject.Identifier) (int, error) {
 	if f.cfg.Format == nil || len(subjects) == 1 {
-		return 0
+		return 0, nil
 	}
-	format := f.cfg.Format(ctx, owner)
+	format, err := f.cfg.Format(ctx, owner)
+	if err != nil {
+		return 0, fmt.Errorf("fanout: reading the preferred format: %w", err)
+	}
 	for i, id := range subjects {
 		if id.Format() == format {
-			return i
+			return i, nil
 		}
 	}
-	return 0
+	return 0, nil
 }
