@@ -25,7 +25,7 @@ const (
 	killRounds     = 20
 	killRoundsLong = 300
 	stormSenders   = 6
-	stormSubjects  = 4 // per sender; each sender's subjects are its own
+	stormSubjects  = 2 // per sender, used in runs of eight; each sender's are its own
 	stormType      = "https://schemas.openid.net/secevent/caep/event-type/session-revoked"
 	settleTime     = 90 * time.Second
 	window         = 8 // --push-window
@@ -168,7 +168,7 @@ func (s *storm) newReceiver(t *testing.T, name string) *stormReceiver {
 // that the order per subject is known.
 func (s *storm) send(ctx context.Context, sender int) {
 	for n := 0; ctx.Err() == nil; n++ {
-		who := fmt.Sprintf("s%d-%d@example.com", sender, n%stormSubjects)
+		who := fmt.Sprintf("s%d-%d@example.com", sender, n/8%stormSubjects)
 		event := map[string]any{
 			"source_id": fmt.Sprintf("%d-%d", sender, n), "type": stormType,
 			"subject": map[string]string{"format": "email", "email": who},
@@ -198,6 +198,7 @@ func pause(d time.Duration) { <-time.After(d) }
 // pushed is a push receiver that answers 500 now and then, before or after it
 // has kept the SET.
 func (s *storm) pushed(r *stormReceiver, w http.ResponseWriter, q *http.Request) {
+	life := s.lifeNow() // of the server that sends it, which may die meanwhile
 	body, err := io.ReadAll(q.Body)
 	if err != nil {
 		return
@@ -206,19 +207,23 @@ func (s *storm) pushed(r *stormReceiver, w http.ResponseWriter, q *http.Request)
 		w.WriteHeader(http.StatusInternalServerError)
 		return
 	}
-	s.keep(r, string(body))
+	pause(time.Duration(rand.IntN(4)) * time.Millisecond) // so that those side by side overtake each other
+	s.keep(r, string(body), life)
 	w.WriteHeader(http.StatusAccepted)
 }
 
-func (s *storm) keep(r *stormReceiver, compact string) string {
+func (s *storm) lifeNow() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.life
+}
+
+func (s *storm) keep(r *stormReceiver, compact string, life int) string {
 	token, err := set.Parse([]byte(compact))
 	if err != nil {
 		return ""
 	}
 	who, _ := token.Subject.Value("email")
-	s.mu.Lock()
-	life := s.life
-	s.mu.Unlock()
 	a := arrival{token.ID, token.TransactionID, who, life, time.Now()}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -245,6 +250,7 @@ func (s *storm) pollLoop(ctx context.Context, r *stormReceiver) {
 			delete(ask, "ack")
 		}
 		poller := &http.Client{Timeout: 2 * time.Second}
+		life := s.lifeNow()
 		status, body, err := s.server.Call(ctx, poller, http.MethodPost, r.poll, r.token, ask)
 		if err != nil || status != http.StatusOK {
 			pause(5 * time.Millisecond)
@@ -261,7 +267,7 @@ func (s *storm) pollLoop(ctx context.Context, r *stormReceiver) {
 		}
 		ack = nil
 		for _, one := range answer.Sets {
-			if jti := s.keep(r, one.SET); jti != "" && rand.IntN(20) > 0 { // now and then one is not acknowledged
+			if jti := s.keep(r, one.SET, life); jti != "" && rand.IntN(20) > 0 { // now and then one is not acknowledged
 				ack = append(ack, jti)
 			}
 		}
