@@ -201,7 +201,8 @@ type DeadLetter struct {
 type DeadLetters interface {
 	// DeadLetters returns up to max dead letters of a stream, oldest first,
 	// from after (exclusive; "" from the start), and the next after ("" at
-	// the end). Error: ErrNotFound (stream).
+	// the end). Errors: ErrNotFound (stream); ErrPlace for an after that no
+	// call returned, where the store can tell.
 	DeadLetters(ctx context.Context, stream, after string, max int) (page []DeadLetter, next string, err error)
 	// Resend puts a dead letter back on the queue under its jti, ahead of
 	// events, without an order key and marked Resent. Error: ErrNotFound.

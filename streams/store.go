@@ -18,6 +18,8 @@ var (
 	ErrExists = errors.New("streams: stream id already used")
 	// ErrConflict: the owner already has as many streams as it may.
 	ErrConflict = errors.New("streams: owner has its stream already")
+	// ErrPlace: not a place from which a list can go on.
+	ErrPlace = errors.New("streams: malformed place")
 	// ErrFull: a bound was reached (subjects of a stream).
 	ErrFull = errors.New("streams: full")
 )

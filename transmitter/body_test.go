@@ -128,6 +128,7 @@ func TestWrongBodies(t *testing.T) {
 		"GET /v1/streams/" + stream + "/dead-letters?limit=501":                         {{name: "limit 501", status: bad, member: "limit"}},
 		"GET /v1/streams/" + stream + "/dead-letters?limit=x":                           {{name: "limit x", status: bad, member: "limit"}},
 		"GET /v1/streams/" + stream + "/dead-letters?after=" + strings.Repeat("a", 300): {{name: "long after", status: bad, member: "after"}},
+		"GET /v1/streams/" + stream + "/dead-letters?after=nowhere":                     {{name: "no place", status: bad, member: "after"}},
 		"POST /v1/streams/" + stream + "/dead-letters/none/resend":                      {{name: "unknown", status: 404, err: "not_found"}},
 		"DELETE /v1/streams/" + stream + "/dead-letters/none":                           {{name: "unknown", status: 404, err: "not_found"}},
 	}

@@ -54,6 +54,8 @@ func answerOf(err error) (a answer, fixed bool) {
 		return answer{Status: http.StatusBadRequest, Err: "invalid_request", Member: "id", Description: "is not the id of an event"}, true
 	case errors.Is(err, eventlog.ErrEvent):
 		return answer{Status: http.StatusBadRequest, Err: "invalid_request", Description: "one of the events cannot be kept"}, true
+	case errors.Is(err, streams.ErrPlace):
+		return answer{Status: http.StatusBadRequest, Err: "invalid_request", Member: "after", Description: "is not a cursor of ours"}, true
 	case errors.Is(err, streams.ErrConflict):
 		return answer{Status: http.StatusConflict, Err: "conflict", Description: "the application has its stream already: read, change or delete that one"}, true
 	case errors.Is(err, streams.ErrFull):

@@ -41,7 +41,7 @@ func (s *Store) DeadLetters(ctx context.Context, id, after string, max int) ([]s
 	var from int64
 	if after != "" {
 		if from, err = strconv.ParseInt(after, 10, 64); err != nil {
-			return nil, "", errors.New("sqlitestore: dead letters: malformed place")
+			return nil, "", streams.ErrPlace
 		}
 	}
 	if max < 1 {
