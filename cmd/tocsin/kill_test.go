@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -95,6 +97,7 @@ type stormReceiver struct {
 	seen                      map[string]arrival // by jti, first acceptance
 	repeats                   []repeat
 	acked                     map[string]bool // jtis whose ack was answered 200
+	open                      atomic.Int64    // connections to its push endpoint
 }
 
 type arrival struct {
@@ -108,6 +111,16 @@ type repeat struct {
 	first arrival
 	life  int
 	acked bool
+}
+
+// count keeps the number of open connections.
+func (r *stormReceiver) count(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		r.open.Add(1)
+	case http.StateClosed, http.StateHijacked:
+		r.open.Add(-1)
+	}
 }
 
 func newStorm(t *testing.T) *storm {
@@ -139,7 +152,9 @@ func (s *storm) newReceiver(t *testing.T, name string) *stormReceiver {
 	}
 	how := map[string]any{"method": delivery.MethodPoll}
 	if name[:4] == "push" {
-		sink := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) { s.pushed(r, w, q) }))
+		sink := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) { s.pushed(r, w, q) }))
+		sink.Config.ConnState = r.count
+		sink.Start()
 		t.Cleanup(sink.Close)
 		how = map[string]any{"method": delivery.MethodPush, "endpoint_url": sink.URL}
 	}
@@ -289,6 +304,7 @@ func (s *storm) killOver(t *testing.T, rounds int) {
 		case <-moment:
 		}
 		s.server.Kill()
+		s.lastWords()
 		s.mu.Lock()
 		s.life++
 		s.crashed = append(s.crashed, time.Now())
@@ -305,6 +321,17 @@ func (s *storm) killOver(t *testing.T, rounds int) {
 	s.server.Kill()
 	if err := s.server.Start(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// lastWords waits until the receivers have read what the dead server had
+// still sent: it belongs to its life.
+func (s *storm) lastWords() {
+	pause(20 * time.Millisecond) // what the kernel holds is accepted by then
+	for _, r := range s.receivers {
+		for r.open.Load() > 0 {
+			pause(time.Millisecond)
+		}
 	}
 }
 
