@@ -100,7 +100,7 @@ func (h Handler) backup(c echo.Context) error {
 		return request.Invalid("dir", "is missing")
 	}
 	if h.Backup == nil {
-		return echo.NewHTTPError(http.StatusNotImplemented)
+		return &request.Error{Status: http.StatusNotImplemented, Code: "not_offered", Description: "this transmitter has no backup of its own"}
 	}
 	if err := h.Backup(c.Request().Context(), ask.Dir); err != nil {
 		return &request.Error{Status: http.StatusConflict, Code: "backup_failed", Member: "dir", Description: err.Error()}
