@@ -60,7 +60,10 @@ func (b Builder) Claims() ([]byte, error) {
 		w.bytes(b.Event.Payload)
 	}
 	w.raw(`}}`)
-	return w.buf, w.err
+	if w.err != nil {
+		return nil, w.err
+	}
+	return w.buf, nil
 }
 
 // Sign returns the SET in compact form. s must have been made with
@@ -120,10 +123,6 @@ func (w *writer) text(s string) {
 	buf, err := jsontext.AppendQuote(w.buf, s)
 	if err != nil && w.err == nil {
 		w.err = fmt.Errorf("set: a text is not UTF-8: %w", err)
-	}
-	if w.err != nil {
-		w.buf = nil
-		return
 	}
 	w.buf = buf
 }

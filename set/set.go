@@ -36,6 +36,9 @@ type Event struct {
 	Payload json.RawMessage // JSON object, byte for byte as sent; read-only
 }
 
+// LogValue shows the type; the payload may say who the subject is.
+func (e Event) LogValue() slog.Value { return slog.StringValue(e.Type) }
+
 // Token is a SET that was read. Only a [Verifier] returns verified ones.
 // It must not be changed and may then be read concurrently.
 type Token struct {

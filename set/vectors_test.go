@@ -86,17 +86,23 @@ type change struct {
 	tolerant   verdict
 }
 
-func (c change) compact(t testing.TB) string {
+// body returns the claims.
+func (c change) body(t testing.TB) string {
 	t.Helper()
-	if strings.Count(claims, c.old) != 1 && c.old != "" {
+	switch {
+	case c.old == "" && c.new == "":
+		return claims
+	case c.old == "":
+		return c.new
+	case strings.Count(claims, c.old) != 1:
 		t.Fatalf("%s: %q is not once in the claims", c.name, c.old)
 	}
-	body := claims
-	if c.old != "" {
-		body = strings.Replace(claims, c.old, c.new, 1)
-	} else if c.new != "" {
-		body = c.new
-	}
+	return strings.Replace(claims, c.old, c.new, 1)
+}
+
+func (c change) compact(t testing.TB) string {
+	t.Helper()
+	body := c.body(t)
 	head := header
 	if c.header != "" {
 		head = c.header

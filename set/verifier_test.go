@@ -1,0 +1,363 @@
+package set_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tocsin-ssf/tocsin/set"
+	"github.com/tocsin-ssf/tocsin/set/delivery"
+	"github.com/tocsin-ssf/tocsin/set/jose"
+	"github.com/tocsin-ssf/tocsin/set/subject"
+)
+
+func verify(t testing.TB, tolerances set.Tolerances, claims string) *set.Token {
+	t.Helper()
+	tok, err := newVerifier(t, tolerances).Verify(t.Context(), []byte(sign(t, header, claims)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tok
+}
+
+func edit(t testing.TB, old, new string) string {
+	t.Helper()
+	return change{name: t.Name(), old: old, new: new}.body(t)
+}
+
+// What the SET says arrives in the token, unknown members and the order of
+// events included, byte for byte (SSF-4.2.3-02, SET-2.2-05).
+func TestVerifyToken(t *testing.T) {
+	const unknownEvent = `{ "a" : 1.0, "b":"\u00fc" }`
+	raw := edit(t, `"events":`+eventsJSON,
+		`"toe":1763999000.25,"x": {"y":1e2},"events":{"https://example.com/b":`+unknownEvent+`,"`+revokedType+`":`+payloadJSON+`}`)
+	compact := sign(t, header, raw)
+	tok, err := newVerifier(t, set.Tolerances{}).Verify(t.Context(), []byte(compact))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tok.Compact() != compact || string(tok.Claims()) != raw {
+		t.Errorf("got %s and %s, want both as they came", tok.Compact(), tok.Claims())
+	}
+	for name, pair := range map[string][2]string{
+		"iss": {tok.Issuer, issuer}, "jti": {tok.ID, "24c63fb56e5a2d77"}, "txn": {tok.TransactionID, "8675309"},
+		"aud":     {strings.Join(tok.Audience, " "), audience},
+		"iat":     {tok.IssuedAt.Format(time.RFC3339Nano), "2025-11-24T15:59:00Z"},
+		"toe":     {tok.TimeOfEvent.Format(time.RFC3339Nano), "2025-11-24T15:43:20.25Z"},
+		"sub_id":  {string(tok.Subject.Raw()), subjectJSON},
+		"kid":     {tok.Header.KeyID, "test"},
+		"type":    {tok.Type(), "https://example.com/b"},
+		"first":   {string(tok.Events[0].Payload), unknownEvent},
+		"second":  {string(tok.Events[1].Payload), payloadJSON},
+		"by type": {string(first(tok.Event(revokedType)).Payload), payloadJSON},
+	} {
+		if pair[0] != pair[1] {
+			t.Errorf("%s: got %s, want %s", name, pair[0], pair[1])
+		}
+	}
+	if _, ok := tok.Event("https://example.com/c"); ok {
+		t.Error("got an event that is not there, want none")
+	}
+}
+
+func first[A, B any](a A, _ B) A { return a }
+
+// SUBJ-4.1-01, SSF-3.1.1-01, L1, RISC-3.1-01: sub_id alone names the subject,
+// whatever else could; only where it is absent, and that is tolerated, the inner
+// one does.
+func TestVerifySubject(t *testing.T) {
+	inner := `{` + innerEmail + `}`
+	email := subject.Email("jdoe@example.com")
+	account := subject.IssSub(issuer, "145234573")
+	noSubID := func(events string) string {
+		return edit(t, `"sub_id":`+subjectJSON+`,"events":`+eventsJSON, `"events":`+events)
+	}
+	cases := []struct {
+		name, claims string
+		want         subject.Identifier
+	}{
+		{"sub besides", edit(t, txnClaim, `"sub":"someone else"`), account},
+		{"inner subject besides", edit(t, payloadJSON, inner), account},
+		{"inner subject alone", noSubID(`{"` + revokedType + `":` + inner + `}`), email},
+		{"the first inner subject", noSubID(`{"` + otherType + `":` + inner + `,"` + revokedType + `":{"subject":{"format":"opaque","id":"1"}}}`), email},
+		{"sub and an inner subject", strings.Replace(noSubID(`{"`+revokedType+`":`+inner+`}`), txnClaim, `"sub":"someone else"`, 1), email},
+		{"format before subject_type", edit(t, subjectJSON, `{"subject_type":"opaque","format":"email","email":"jdoe@example.com"}`), email},
+		{"old names inside", noSubID(`{"` + revokedType + `":{"subject":{"subject_type":"iss-sub","iss":"` + issuer + `","sub":"145234573"}}}`), account},
+		{"phone of RISC", edit(t, subjectJSON, `{"format":"phone","phone":"+12065550100"}`), subject.Phone("+12065550100")}, // U26
+	}
+	for _, c := range cases {
+		if tok := verify(t, everything(), c.claims); !tok.Subject.Equal(c.want) {
+			t.Errorf("%s: got %s, want %s", c.name, tok.Subject.Canonical(), c.want.Canonical())
+		}
+	}
+}
+
+// L12: a number is kept as its decimal text.
+func TestVerifyNumericTxn(t *testing.T) {
+	for _, number := range []string{"8675309", "12345678901234567890123", "1.50"} {
+		tok := verify(t, set.Tolerances{NumericTxn: true}, edit(t, txnClaim, `"txn":`+number))
+		if tok.TransactionID != number {
+			t.Errorf("got %s, want %s", tok.TransactionID, number)
+		}
+	}
+}
+
+// SSF-4.1.4-01, JWT-3.1-01: a key in the header, or of another owner, is worth
+// nothing, not even under the kid that we know.
+func TestVerifyForged(t *testing.T) {
+	forger, err := jose.Generate(jose.RS256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := forger.MarshalPrivateJWK()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var jwk map[string]any
+	if err := json.Unmarshal(raw, &jwk); err != nil {
+		t.Fatal(err)
+	}
+	jwk["kid"] = "test"
+	forger, err = jose.ParsePrivateKey(encode(t, jwk))
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := jose.NewSigner(forger, set.HeaderType)
+	if err != nil {
+		t.Fatal(err)
+	}
+	compact, err := signer.Sign([]byte(claims))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := judge(t, newVerifier(t, everything()), compact); got != badSignature {
+		t.Errorf("key of another under our kid: got %q, want %q", got, badSignature)
+	}
+	public := encode(t, forger.Public())
+	head := `{"alg":"RS256","kid":"test","typ":"secevent+jwt","jwk":` + string(public) + `}`
+	parts := strings.Split(compact, ".")
+	parts[0] = base64.RawURLEncoding.EncodeToString([]byte(head))
+	if got := judge(t, newVerifier(t, everything()), strings.Join(parts, ".")); got != badSignature {
+		t.Errorf("key in the header: got %q, want %q", got, badSignature)
+	}
+}
+
+// JWT-3.2-01: other algorithms are there by configuration alone, each with its key.
+func TestVerifyAlgorithms(t *testing.T) {
+	for _, alg := range []jose.Algorithm{jose.PS256, jose.ES256, jose.EdDSA} {
+		own, err := jose.Generate(alg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		signer, err := jose.NewSigner(own, set.HeaderType)
+		if err != nil {
+			t.Fatal(err)
+		}
+		compact, err := signer.Sign([]byte(claims))
+		if err != nil {
+			t.Fatal(err)
+		}
+		source := keys(func(_, kid string, alg jose.Algorithm) (*jose.PublicKey, error) {
+			return jose.NewKeySet(own.Public()).Find(kid, alg)
+		})
+		for _, c := range []struct {
+			allowed []jose.Algorithm
+			want    verdict
+		}{{nil, badAlgorithm}, {[]jose.Algorithm{jose.RS256}, badAlgorithm}, {[]jose.Algorithm{jose.RS256, alg}, accepted}} {
+			v, err := set.NewVerifier(set.VerifierConfig{Issuer: issuer, Audience: []string{audience}, Keys: source, Now: now, Algorithms: c.allowed})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := judge(t, v, compact); got != c.want {
+				t.Errorf("%s with %v allowed: got %q, want %q", alg, c.allowed, got, c.want)
+			}
+		}
+	}
+}
+
+// U21: what the key source says of a key is a verdict, what it says of itself is
+// not (SEC-03: the SET is offered again).
+func TestVerifyKeySource(t *testing.T) {
+	unreachable := errors.New("no route to host")
+	cases := []struct {
+		name string
+		err  error
+		want error
+	}{
+		{"unknown", jose.ErrUnknownKey, &set.Error{Code: delivery.CodeInvalidKey, Description: "the issuer has no key of this kid"}},
+		{"another algorithm", jose.ErrAlgorithm, &set.Error{Code: delivery.CodeInvalidKey, Description: "the key is for another algorithm"}},
+		{"too small", jose.ErrWeakKey, &set.Error{Code: delivery.CodeInvalidKey, Description: "the key is too small"}}, // INTEROP-2.6-01
+		{"no key and no error", nil, &set.Error{Code: delivery.CodeInvalidKey}},
+		{"unreachable", unreachable, unreachable},
+		{"cancelled", context.Canceled, context.Canceled},
+	}
+	compact := []byte(sign(t, header, claims))
+	for _, c := range cases {
+		asked := 0
+		source := keys(func(iss, kid string, alg jose.Algorithm) (*jose.PublicKey, error) {
+			asked++
+			if iss != issuer || kid != "test" || alg != jose.RS256 { // JWT-3.8-01
+				t.Errorf("asked for %s %s %s, want the issuer's key test for RS256", iss, kid, alg)
+			}
+			return nil, c.err
+		})
+		v, err := set.NewVerifier(set.VerifierConfig{Issuer: issuer, Audience: []string{audience}, Keys: source, Now: now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tok, err := v.Verify(t.Context(), compact)
+		if tok != nil || !errors.Is(err, c.want) {
+			t.Errorf("%s: got %v, %v, want %v", c.name, tok, err, c.want)
+		}
+		var refusal *set.Error
+		if _, isVerdict := c.want.(*set.Error); errors.As(err, &refusal) != isVerdict {
+			t.Errorf("%s: got verdict %v, want the opposite", c.name, !isVerdict)
+		}
+		if asked != 1 {
+			t.Errorf("%s: got %d questions, want 1", c.name, asked)
+		}
+	}
+}
+
+// PUSH-5.4-01: what is cheap to refuse costs no key.
+func TestVerifyCheapFirst(t *testing.T) {
+	source := keys(func(string, string, jose.Algorithm) (*jose.PublicKey, error) {
+		t.Error("got a question for a key, want none")
+		return nil, jose.ErrUnknownKey
+	})
+	v, err := set.NewVerifier(set.VerifierConfig{Issuer: issuer, Audience: []string{audience}, Keys: source, Now: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range changes() {
+		if c.want.Err != key && c.want.Err != failed && c.want != accepted {
+			judge(t, v, c.compact(t))
+		}
+	}
+}
+
+// U33: the skew is what was configured.
+func TestVerifySkew(t *testing.T) {
+	for _, c := range []struct {
+		skew, ahead time.Duration
+		want        verdict
+	}{
+		{0, set.DefaultSkew, accepted}, {0, set.DefaultSkew + time.Second, inFuture},
+		{time.Minute, time.Minute, accepted}, {time.Minute, time.Minute + time.Second, inFuture},
+		{-1, 0, accepted}, {-1, time.Second, inFuture},
+	} {
+		v, err := set.NewVerifier(set.VerifierConfig{Issuer: issuer, Audience: []string{audience}, Keys: published(t), Now: now, Skew: c.skew})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := sessionRevoked()
+		b.IssuedAt = now().Add(c.ahead)
+		if got := judge(t, v, sign(t, header, mustClaims(t, b))); got != c.want {
+			t.Errorf("skew %v, iat %v ahead: got %q, want %q", c.skew, c.ahead, got, c.want)
+		}
+	}
+}
+
+func TestNewVerifierNamesAllThatIsWrong(t *testing.T) {
+	v, err := set.NewVerifier(set.VerifierConfig{Audience: []string{""}, Algorithms: []jose.Algorithm{"none", "HS256"}})
+	if v != nil || err == nil {
+		t.Fatalf("got %v, %v, want an error alone", v, err)
+	}
+	for _, want := range []string{"Issuer", "Audience", "Keys", `"none"`, `"HS256"`} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s in it", err, want)
+		}
+	}
+	allowed := []string{audience}
+	v, err = set.NewVerifier(set.VerifierConfig{Issuer: issuer, Audience: allowed, Keys: published(t), Now: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	allowed[0] = "changed" // the verifier keeps what it was given
+	if got := judge(t, v, sign(t, header, claims)); got != accepted {
+		t.Errorf("after the caller's change: got %q, want accepted", got)
+	}
+}
+
+// A verifier serves many SETs, one after the other and at once; none of them
+// shows in another, and none depends on the caller's bytes.
+func TestVerifyManyAtOnce(t *testing.T) {
+	v := newVerifier(t, everything())
+	var compact []string
+	for i := range 8 {
+		b := sessionRevoked()
+		b.ID = strings.Repeat(string(rune('a'+i)), 1+i*20)
+		b.Subject = subject.Opaque(b.ID)
+		b.Event.Payload = json.RawMessage(`{"x":"` + b.ID + `"}`)
+		compact = append(compact, sign(t, header, mustClaims(t, b)))
+	}
+	compact = append(compact, sign(t, header, `{"iss":["`), sign(t, header, edit(t, txnClaim, `"sub":"x"`)))
+	var group sync.WaitGroup
+	for range 4 {
+		group.Go(func() {
+			for round := range 10 {
+				for i, c := range compact {
+					scrap := []byte(c)
+					tok, err := v.Verify(t.Context(), scrap)
+					copy(scrap, bytes.Repeat([]byte("x"), len(scrap)))
+					if i >= 8 {
+						continue
+					}
+					id := strings.Repeat(string(rune('a'+i)), 1+i*20)
+					if err != nil || tok.ID != id || !tok.Subject.Equal(subject.Opaque(id)) ||
+						string(tok.Events[0].Payload) != `{"x":"`+id+`"}` || tok.Compact() != c {
+						t.Errorf("round %d, SET %d: got %v, %v, want what was sent", round, i, tok, err)
+						return
+					}
+				}
+			}
+		})
+	}
+	group.Wait()
+}
+
+// RFC 8935 §2.3: the errors that a caller branches on.
+func TestError(t *testing.T) {
+	cause := errors.New("cause")
+	err := error(&set.Error{Code: delivery.CodeInvalidKey, Description: "d", Err: cause})
+	for _, c := range []struct {
+		target error
+		want   bool
+	}{
+		{cause, true}, {&set.Error{Code: delivery.CodeInvalidKey}, true}, {&set.Error{Code: delivery.CodeInvalidKey, Description: "d"}, true},
+		{&set.Error{Code: delivery.CodeInvalidKey, Description: "e"}, false}, {&set.Error{Code: delivery.CodeInvalidIssuer}, false}, {errors.New("x"), false},
+	} {
+		if got := errors.Is(err, c.target); got != c.want {
+			t.Errorf("is %v: got %v, want %v", c.target, got, c.want)
+		}
+	}
+	if got, want := err.Error(), "set: invalid_key: d: cause"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got, want := (&set.Error{Code: delivery.CodeInvalidKey, Description: "d"}).Error(), "set: invalid_key: d"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// The constant lists every verdict that the vectors know; each has a vector.
+func TestVectorsReachEveryCode(t *testing.T) {
+	seen := map[delivery.Code]bool{}
+	for _, c := range changes() {
+		seen[c.want.Err] = true
+	}
+	for _, code := range []delivery.Code{"", request, key, failed, delivery.CodeInvalidIssuer, delivery.CodeInvalidAudience} {
+		if !seen[code] {
+			t.Errorf("%q: got no vector, want one", code)
+		}
+	}
+	if slices.Contains([]bool{seen[delivery.CodeAccessDenied], seen[delivery.CodeInvalidState]}, true) {
+		t.Error("got a verdict that the verifier cannot give")
+	}
+}
