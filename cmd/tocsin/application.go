@@ -29,6 +29,7 @@ type application struct {
 
 type applicationAddCmd struct {
 	dataFlags
+	jsonFlag
 	ID            string   `help:"Id of the application." required:""`
 	Name          string   `help:"Name for people."`
 	Audience      []string `help:"The aud of its SETs." required:"" placeholder:"URL"`

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -17,7 +18,7 @@ type backupCmd struct {
 // Help shows an example.
 func (backupCmd) Help() string {
 	return "Example:\n  tocsin backup --data ./tocsin-data --to /var/backups/tocsin-2026-11-23\n" +
-		"The copy holds the private signing keys. Start a server on it with --data."
+		"The copy holds the private signing keys, and the CA that serve made. Start a server on it with --data."
 }
 
 // Run copies the folder.
@@ -27,7 +28,12 @@ func (c backupCmd) Run(ctx context.Context, std streamsIO) error {
 		return err
 	}
 	err = c.with(ctx, false, func(api *adminapi.Client) error {
-		return api.Do(ctx, http.MethodPost, "/admin/backup", map[string]string{"dir": to}, nil)
+		err := api.Do(ctx, http.MethodPost, "/admin/backup", map[string]string{"dir": to}, nil)
+		var refused *adminapi.Error
+		if errors.As(err, &refused) && refused.Description != "" {
+			return errors.New(refused.Description) // it names the folder itself
+		}
+		return err
 	})
 	if err == nil {
 		fmt.Fprintf(std.out, "copied %s to %s\n", c.Data, to)

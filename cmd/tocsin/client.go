@@ -37,6 +37,7 @@ type clientSource struct {
 
 type clientAddCmd struct {
 	dataFlags
+	jsonFlag
 	ID          string `help:"The client_id." required:""`
 	Audience    string `help:"Audience of its application, which is made if need be." xor:"owner" required:"" placeholder:"URL"`
 	Application string `help:"Id of its application." xor:"owner" required:""`

@@ -3,13 +3,13 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
-	"os"
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/adminapi"
+	"github.com/tocsin-ssf/tocsin/set/delivery/guard"
 )
 
 type eventCmd struct {
@@ -19,6 +19,7 @@ type eventCmd struct {
 
 type eventEmitCmd struct {
 	dataFlags
+	jsonFlag
 	Type     string `help:"Name of an account event (account.suspended) or event type URI." placeholder:"TYPE"`
 	Subject  string `help:"Subject identifier, or an array of them, as JSON." placeholder:"JSON"`
 	Payload  string `help:"The event's data, as JSON." placeholder:"JSON" name:"event-data"`
@@ -35,7 +36,7 @@ func (eventEmitCmd) Help() string {
 // maxEventFile bounds a file of events, as the API does.
 const maxEventFile = 4 << 20
 
-// Run emits and prints the answer.
+// Run emits and prints the answer. It fails if one of the events was refused.
 func (c eventEmitCmd) Run(ctx context.Context, std streamsIO) error {
 	body, err := c.body(std)
 	if err != nil {
@@ -43,11 +44,42 @@ func (c eventEmitCmd) Run(ctx context.Context, std streamsIO) error {
 	}
 	return c.with(ctx, false, func(api *adminapi.Client) error {
 		var answer json.RawMessage
-		if err := api.Do(ctx, http.MethodPost, "/admin/events", body, &answer); err != nil {
+		err := api.Do(ctx, http.MethodPost, "/admin/events", body, &answer)
+		var refused *adminapi.Error
+		if errors.As(err, &refused) {
+			answer = refused.Body
+		}
+		total, failed := judged(answer)
+		if err != nil && total == 0 { // not an answer about several events
 			return err
 		}
-		return printJSON(std.out, answer)
+		if err := printJSON(std.out, answer); err != nil {
+			return err
+		}
+		if failed > 0 {
+			return fmt.Errorf("%d of %d events were refused", failed, total)
+		}
+		return nil
 	})
+}
+
+// judged counts the results of an answer about several events, and those that
+// are errors; an answer about one event has no results.
+func judged(answer []byte) (total, failed int) {
+	var several struct {
+		Results []struct {
+			Error json.RawMessage `json:"error"`
+		} `json:"results"`
+	}
+	if json.Unmarshal(answer, &several) != nil {
+		return 0, 0
+	}
+	for _, r := range several.Results {
+		if r.Error != nil {
+			failed++
+		}
+	}
+	return len(several.Results), failed
 }
 
 func (c eventEmitCmd) body(std streamsIO) ([]byte, error) {
@@ -70,24 +102,15 @@ func (c eventEmitCmd) body(std streamsIO) ([]byte, error) {
 		}
 		return json.Marshal(event)
 	}
-	in := std.in
-	if c.File != "-" {
-		file, err := os.Open(c.File)
-		if err != nil {
-			return nil, err
-		}
-		defer file.Close() //nolint:errcheck // it is only read
-		in = file
+	if c.File == "-" {
+		return guard.ReadBody(std.in, maxEventFile)
 	}
-	body, err := io.ReadAll(io.LimitReader(in, maxEventFile+1))
-	if err == nil && len(body) > maxEventFile {
-		err = fmt.Errorf("%s is larger than 4 MiB; emit it in parts", c.File)
-	}
-	return body, err
+	return readFile(c.File, maxEventFile)
 }
 
 type eventGetCmd struct {
 	dataFlags
+	jsonFlag
 	ID string `arg:"" help:"The event's id."`
 }
 

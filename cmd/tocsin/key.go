@@ -46,7 +46,10 @@ func (c keyListCmd) Run(ctx context.Context, std streamsIO) error {
 	})
 }
 
-type keyRotateCmd struct{ dataFlags }
+type keyRotateCmd struct {
+	dataFlags
+	jsonFlag
+}
 
 // Help shows an example.
 func (keyRotateCmd) Help() string {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -17,10 +18,15 @@ import (
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/config"
 )
 
+// version is the release, set by the linker (see the Makefile); without it the
+// version that Go recorded of the module is told.
+var version string
+
 func main() {
 	// A file at its size limit shall be an error of that write, not our end.
 	signal.Ignore(syscall.SIGXFSZ)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	code := run(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -36,7 +42,8 @@ const (
 // cli is the command line. Every flag has an environment twin, TOCSIN_<FLAG>,
 // and is a key of the YAML file named by --config.
 type cli struct {
-	Config string `help:"YAML file with settings; a key is a flag's name." placeholder:"FILE"`
+	Config  string           `help:"YAML file with settings; a key is a flag's name." placeholder:"FILE"`
+	Version kong.VersionFlag `help:"Print the version." name:"version"`
 
 	Demo        demoCmd        `cmd:"" help:"Run both halves on a temporary store: sample records in, a session revoked, told step by step."`
 	Serve       serveCmd       `cmd:"" help:"Run the transmitter."`
@@ -95,29 +102,56 @@ func parse(args, env []string, out, errOut io.Writer) (*kong.Context, int) {
 		return nil, exitUsage
 	}
 	exit := -1
-	parser, err := kong.New(new(cli),
-		kong.Name("tocsin"),
-		kong.Description("Shared Signals (SSF) transmitter and receiver: when an account is suspended, every application knows within moments.\n\nStart with: tocsin demo"),
-		kong.Writers(out, errOut),
-		kong.Exit(func(code int) { exit = code }),
-		kong.Resolvers(settings),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-	)
+	parser, err := newParser(out, errOut, settings, func(code int) { exit = code })
 	if err != nil {
 		fmt.Fprintln(errOut, "tocsin:", err)
 		return nil, exitFailed
 	}
 	command, err := parser.Parse(args)
-	if exit >= 0 { // --help was answered
+	if exit >= 0 { // --help or --version was answered
 		return nil, exit
 	}
 	if err != nil {
 		fmt.Fprintln(errOut, "tocsin:", err)
-		var wrong *kong.ParseError
-		if errors.As(err, &wrong) && wrong.Context != nil && wrong.Context.Selected() != nil {
-			fmt.Fprintf(errOut, "Try: tocsin %s --help\n", wrong.Context.Selected().Path())
-		}
+		fmt.Fprintf(errOut, "Try: tocsin%s --help\n", selected(err))
 		return nil, exitUsage
 	}
 	return command, exitDone
+}
+
+// newParser returns the parser of the command line. exit is called when the
+// program has been asked for help or its version, and has answered.
+func newParser(out, errOut io.Writer, settings kong.Resolver, exit func(code int)) (*kong.Kong, error) {
+	return kong.New(new(cli),
+		kong.Name("tocsin"),
+		kong.Description("Shared Signals (SSF) transmitter and receiver: when an account is suspended, every application knows within moments.\n\nStart with: tocsin demo"),
+		kong.Writers(out, errOut),
+		kong.Exit(exit),
+		kong.Resolvers(settings),
+		kong.Vars{"version": "tocsin " + release()},
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+	)
+}
+
+// selected returns the command that a wrong command line meant, with a space
+// before it, or "".
+func selected(err error) string {
+	var wrong *kong.ParseError
+	if errors.As(err, &wrong) && wrong.Context != nil {
+		if node := wrong.Context.Selected(); node != nil {
+			return " " + node.Path()
+		}
+	}
+	return ""
+}
+
+// release returns the version of the program.
+func release() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "unknown"
 }

@@ -1,10 +1,16 @@
 package main_test
 
 import (
+	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"sync"
 	"testing"
 
+	"github.com/rogpeppe/go-internal/testscript"
+
+	main "github.com/tocsin-ssf/tocsin/cmd/tocsin"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/proctest"
 )
 
@@ -16,15 +22,29 @@ var built struct {
 
 var scratch string
 
+// TestMain also lets the test binary be the commands that scripts call: tocsin,
+// and curl where the machine has none.
 func TestMain(m *testing.M) {
+	commands := map[string]func(){"tocsin": main.Main}
+	if _, err := exec.LookPath("curl"); err != nil || filepath.Base(os.Args[0]) == "curl" {
+		commands["curl"] = curl
+	}
+	testscript.Main(withScratch{m}, commands)
+}
+
+// withScratch runs the tests with a folder for what they build.
+type withScratch struct{ tests *testing.M }
+
+// Run runs the tests.
+func (w withScratch) Run() int {
 	dir, err := os.MkdirTemp("", "tocsin-test-")
 	if err != nil {
-		panic(err)
+		fmt.Fprintln(os.Stderr, err)
+		return 1
 	}
+	defer os.RemoveAll(dir) //nolint:errcheck // a folder of the system's temporary ones
 	scratch = dir
-	code := m.Run()
-	_ = os.RemoveAll(dir)
-	os.Exit(code)
+	return w.tests.Run()
 }
 
 // binary returns the path of the binary, which is built once.

@@ -1,14 +1,14 @@
 package main
 
 import (
-	"context"
+	"crypto/x509"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/netip"
 	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/tocsin-ssf/tocsin/wellknown"
@@ -27,26 +27,24 @@ func loopback(address string) bool {
 	return err == nil && ip.IsLoopback()
 }
 
-// listenPrivately opens a Unix socket that only this user can connect to: it
-// is made in a folder that nobody else can enter and then moved.
-func listenPrivately(ctx context.Context, path string) (net.Listener, error) {
-	dir, err := os.MkdirTemp(filepath.Dir(path), ".socket-")
+// maxCAFile bounds a file with certificates; the system's own bundles are
+// smaller.
+const maxCAFile = 4 << 20
+
+// caPool returns the system's certificates and those of a PEM file.
+func caPool(file string) (*x509.CertPool, error) {
+	raw, err := readFile(file, maxCAFile)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("reading certificates: %w", err)
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // an empty folder left behind harms nobody
-	made := filepath.Join(dir, "s")
-	l, err := (&net.ListenConfig{}).Listen(ctx, "unix", made)
+	pool, err := x509.SystemCertPool()
 	if err != nil {
-		return nil, err
+		pool = x509.NewCertPool()
 	}
-	if u, ok := l.(*net.UnixListener); ok {
-		u.SetUnlinkOnClose(false)
+	if !pool.AppendCertsFromPEM(raw) {
+		return nil, fmt.Errorf("%s holds no PEM certificate", file)
 	}
-	if err := os.Chmod(made, 0o600); err != nil {
-		return nil, err
-	}
-	return l, os.Rename(made, path)
+	return pool, nil
 }
 
 // certificateHosts are the names a certificate of our own is good for.

@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/adminapi"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/node"
@@ -20,24 +20,27 @@ import (
 // dataFlags are of commands that speak to the server of a data folder, or
 // open the folder if none runs on it.
 type dataFlags struct {
-	Data string `help:"Data folder; the server that runs on it is asked, else it is opened." default:"./tocsin-data" placeholder:"DIR"`
+	Data string `help:"Data folder; the server that runs on it is asked, else it is opened (default: ${default})." default:"./tocsin-data" placeholder:"DIR"`
 }
 
 // offlineIssuer stands for the issuer where a folder is opened without a
 // server: nothing is served or signed under it.
 const offlineIssuer = "https://offline.invalid"
 
+// patience is how long a command waits for a folder that another process holds.
+const patience = 5 * time.Second
+
 // with calls fn with a client of the folder's admin API. make says whether a
 // folder that is not there is made.
 func (d dataFlags) with(ctx context.Context, make bool, fn func(*adminapi.Client) error) error {
-	if _, err := os.Stat(d.Data); errors.Is(err, os.ErrNotExist) && !make {
+	if !make && !node.Exists(d.Data) {
 		return fmt.Errorf("there is no data folder %s; name it with --data", d.Data)
 	}
 	dir, err := filepath.Abs(d.Data)
 	if err != nil {
 		return err
 	}
-	client, err := adminapi.Open(ctx, node.Config{Dir: dir, Transmitter: transmitter.Config{Issuer: offlineIssuer}})
+	client, err := adminapi.Open(ctx, node.Config{Dir: dir, Transmitter: transmitter.Config{Issuer: offlineIssuer}}, patience)
 	if err != nil {
 		return err
 	}
@@ -47,6 +50,11 @@ func (d dataFlags) with(ctx context.Context, make bool, fn func(*adminapi.Client
 // printFlags choose how data is printed.
 type printFlags struct {
 	JSON bool `help:"Print JSON." name:"json"`
+}
+
+// jsonFlag is of commands that print JSON alone.
+type jsonFlag struct {
+	JSON bool `help:"Print JSON; it is what this command prints in any case." name:"json"`
 }
 
 // print prints v as JSON, or as the table that rows makes.
@@ -67,7 +75,7 @@ func printJSON(out io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
-// algorithmFlag is how commands name an algorithm.
+// algorithm reads the name of an algorithm.
 func algorithm(name string) (jose.Algorithm, error) {
 	alg, err := jose.ParseAlgorithm(name)
 	if err != nil {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,10 +10,8 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"time"
 
-	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/adminapi"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/localca"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/node"
 	"github.com/tocsin-ssf/tocsin/set/delivery/guard"
@@ -25,12 +22,12 @@ import (
 
 // serveCmd runs the transmitter.
 type serveCmd struct {
-	Listen      string `help:"Address to serve on." default:"127.0.0.1:8443" placeholder:"HOST:PORT"`
+	Listen      string `help:"Address to serve on (default: ${default})." default:"127.0.0.1:8443" placeholder:"HOST:PORT"`
 	Issuer      string `help:"Issuer URL; default: https:// and the address served on." placeholder:"URL"`
-	Data        string `help:"Data folder." default:"./tocsin-data" placeholder:"DIR"`
-	TLSCert     string `help:"Certificate chain, PEM; without it a CA in the data folder signs one." placeholder:"FILE" name:"tls-cert"`
-	TLSKey      string `help:"Key of the certificate, PEM." placeholder:"FILE" name:"tls-key"`
-	AdminListen string `help:"Address of health, metrics and the admin API; \"off\" for none." default:"127.0.0.1:0" placeholder:"HOST:PORT"`
+	Data        string `help:"Data folder (default: ${default})." default:"./tocsin-data" placeholder:"DIR"`
+	TLSCert     string `help:"Certificate chain, PEM; without it a CA in the data folder signs one." placeholder:"FILE" name:"tls-cert" and:"tls"`
+	TLSKey      string `help:"Key of the certificate, PEM." placeholder:"FILE" name:"tls-key" and:"tls"`
+	AdminListen string `help:"Address of health, metrics and the admin API; \"off\" for none (default: ${default})." default:"127.0.0.1:0" placeholder:"HOST:PORT"`
 
 	PushCA    string   `help:"CAs of push receivers, PEM, beside the system's." placeholder:"FILE" name:"push-ca"`
 	PushAllow []string `help:"Address ranges that pushes may reach although they are not public." placeholder:"CIDR"`
@@ -70,12 +67,9 @@ func (serveCmd) Help() string {
 func (s serveCmd) Run(ctx context.Context, std streamsIO) error {
 	logger := newLogger(std.err, s.LogLevel)
 	slog.SetDefault(logger)
-	if s.InsecureLoopback && !loopback(s.Listen) {
-		return usage("--insecure-loopback serves plain http on loopback alone, and --listen %s is not; leave one of them out", s.Listen)
-	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.Listen)
+	listener, err := s.listen(ctx)
 	if err != nil {
-		return fmt.Errorf("listening on %s: %w", s.Listen, err)
+		return err
 	}
 	defer listener.Close() //nolint:errcheck // the server closes it
 	cfg, err := s.config(listener.Addr(), logger)
@@ -87,7 +81,7 @@ func (s serveCmd) Run(ctx context.Context, std streamsIO) error {
 		return err
 	}
 	defer n.Close() //nolint:errcheck // closed and checked below on the ordinary way
-	server, hint, err := s.server(listener.Addr(), n.Transmitter, logger)
+	public, hint, err := s.server(listener.Addr(), n.Transmitter, logger)
 	if err != nil {
 		return err
 	}
@@ -97,37 +91,75 @@ func (s serveCmd) Run(ctx context.Context, std streamsIO) error {
 	}
 	fmt.Fprintf(std.out, "tocsin: ready %s %s\n", cfg.Transmitter.Issuer, admin.address)
 	s.welcome(std, cfg.Transmitter.Issuer, hint)
-	return errors.Join(s.serve(ctx, n.Transmitter, server, listener, admin), n.Close())
+	sites := append([]site{{public, listener}}, admin.sites...)
+	return errors.Join(s.serve(ctx, n.Transmitter, sites), os.Remove(admin.socket), n.Close())
 }
 
-// serve runs all parts and ends them in order: refuse, drain, save.
-func (s serveCmd) serve(ctx context.Context, t *transmitter.Transmitter, server *http.Server, l net.Listener, admin *adminServer) error {
+// listen opens the public listener. Plain http is for loopback alone, by the
+// address that is really listened on.
+func (s serveCmd) listen(ctx context.Context) (net.Listener, error) {
+	refused := usage("--insecure-loopback serves plain http on loopback alone, and --listen %s is not; leave one of them out", s.Listen)
+	if s.InsecureLoopback {
+		if s.TLSCert != "" {
+			return nil, usage("--insecure-loopback serves plain http and --tls-cert https; leave one of them out")
+		}
+		if !loopback(s.Listen) {
+			return nil, refused
+		}
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("serving on %s (--listen): %w", s.Listen, err)
+	}
+	if s.InsecureLoopback && !loopback(listener.Addr().String()) {
+		return nil, errors.Join(refused, listener.Close())
+	}
+	return listener, nil
+}
+
+// site is a server with the listener it serves.
+type site struct {
+	server   *http.Server
+	listener net.Listener
+}
+
+// serve runs all parts until ctx or one of them ends, and then ends them in
+// order: refuse, drain, save.
+func (s serveCmd) serve(ctx context.Context, t *transmitter.Transmitter, sites []site) error {
 	running, stopRun := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopRun()
-	runDone := make(chan error, 1)
-	go func() { runDone <- t.Run(running) }()
-	served := make(chan error, 1)
-	go func() { served <- serveOn(server, l) }()
-	admin.start()
-
-	var failed error
+	ended := make(chan error, 1+len(sites))
+	go func() { ended <- t.Run(running) }()
+	for _, one := range sites {
+		go func() { ended <- serveOn(one.server, one.listener) }()
+	}
+	left := cap(ended)
+	var errs []error
 	select {
 	case <-ctx.Done():
 		slog.Info("shutting down")
-	case failed = <-served:
+	case err := <-ended:
+		left--
+		errs = append(errs, fmt.Errorf("a part ended by itself: %w", err))
 	}
 	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.ShutdownTimeout)
 	defer cancel()
 	t.Refuse()
-	errs := []error{failed, server.Shutdown(deadline)}
-	stopRun()
-	select {
-	case err := <-runDone:
-		errs = append(errs, err)
-	case <-deadline.Done():
-		errs = append(errs, errors.New("deliveries did not end in time; they are repeated at the next start"))
+	for _, one := range sites {
+		if err := one.server.Shutdown(deadline); err != nil {
+			errs = append(errs, errors.New("requests did not end in time"), one.server.Close())
+		}
 	}
-	return errors.Join(append(errs, admin.shutdown(deadline))...)
+	stopRun()
+	for ; left > 0; left-- {
+		select {
+		case err := <-ended:
+			errs = append(errs, err)
+		case <-deadline.Done():
+			return errors.Join(append(errs, errors.New("deliveries did not end in time; they are repeated at the next start"))...)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func serveOn(server *http.Server, l net.Listener) error {
@@ -149,6 +181,9 @@ func (s serveCmd) config(addr net.Addr, logger *slog.Logger) (node.Config, error
 		scheme = "http"
 	}
 	if s.Issuer == "" {
+		if tcp, ok := addr.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+			return node.Config{}, usage("--listen %s is every address of this machine: name with --issuer the one that others use", s.Listen)
+		}
 		s.Issuer = scheme + "://" + addr.String()
 	}
 	policy := guard.Policy{InsecureLoopback: s.InsecureLoopback}
@@ -224,76 +259,4 @@ func (s serveCmd) server(addr net.Addr, t *transmitter.Transmitter, logger *slog
 func (s serveCmd) welcome(std streamsIO, issuer, trust string) {
 	fmt.Fprintf(std.err, "Metadata:   curl %s%s\n", trust, metadataURL(issuer))
 	fmt.Fprintf(std.err, "Next:       tocsin client add --data %s --id my-app --audience https://app.example --scope \"ssf.manage ssf.read\"\n", s.Data)
-}
-
-func caPool(file string) (*x509.CertPool, error) {
-	raw, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("reading certificates: %w", err)
-	}
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		pool = x509.NewCertPool()
-	}
-	if !pool.AppendCertsFromPEM(raw) {
-		return nil, fmt.Errorf("%s holds no PEM certificate", file)
-	}
-	return pool, nil
-}
-
-// adminServer serves operators: on the Unix socket, and by token on TCP.
-type adminServer struct {
-	address string // of the TCP listener, or of the socket
-	socket  string
-	parts   []adminPart
-	done    chan error
-}
-
-type adminPart struct {
-	server   *http.Server
-	listener net.Listener
-}
-
-func (s serveCmd) admin(ctx context.Context, t *transmitter.Transmitter, logger *slog.Logger) (*adminServer, error) {
-	a := &adminServer{socket: filepath.Join(s.Data, adminapi.SocketFile)}
-	// We hold the folder's lock: a socket that is there is a dead server's.
-	if err := os.Remove(a.socket); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("the admin socket: %w", err)
-	}
-	socket, err := listenPrivately(ctx, a.socket)
-	if err != nil {
-		return nil, fmt.Errorf("the admin socket: %w", err)
-	}
-	a.parts = append(a.parts, adminPart{newServer(t.SocketHandler(), logger), socket})
-	a.address = a.socket
-	if s.AdminListen != "off" && s.AdminListen != "" {
-		if !loopback(s.AdminListen) {
-			logger.Warn("the admin listener is reachable from other machines and speaks plain http; put it behind TLS", "address", s.AdminListen)
-		}
-		tcp, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.AdminListen)
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("the admin listener: %w", err), socket.Close())
-		}
-		a.parts = append(a.parts, adminPart{newServer(t.AdminHandler(), logger), tcp})
-		a.address = tcp.Addr().String()
-	}
-	a.done = make(chan error, len(a.parts))
-	return a, nil
-}
-
-func (a *adminServer) start() {
-	for _, p := range a.parts {
-		go func() { a.done <- serveOn(p.server, p.listener) }()
-	}
-}
-
-func (a *adminServer) shutdown(ctx context.Context) error {
-	var errs []error
-	for _, p := range a.parts {
-		errs = append(errs, p.server.Shutdown(ctx))
-	}
-	for range a.parts {
-		errs = append(errs, <-a.done)
-	}
-	return errors.Join(errs...)
 }

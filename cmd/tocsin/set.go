@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/set"
@@ -49,7 +48,10 @@ func show(t *set.Token, verified bool) shown {
 	return s
 }
 
-type setDecodeCmd struct{ tokenArg }
+type setDecodeCmd struct {
+	tokenArg
+	jsonFlag
+}
 
 // Help shows an example.
 func (setDecodeCmd) Help() string { return "Example:\n  tocsin set decode @token.jwt" }
@@ -69,6 +71,7 @@ func (c setDecodeCmd) Run(std streamsIO) error {
 
 type setVerifyCmd struct {
 	tokenArg
+	jsonFlag
 	Issuer           string   `help:"Issuer that must have signed it." required:"" placeholder:"URL"`
 	Audience         []string `help:"Audience it must be for." required:"" placeholder:"URL"`
 	JWKS             string   `help:"File with the issuer's key set; default: fetched from the issuer." name:"jwks" placeholder:"FILE"`
@@ -112,13 +115,13 @@ func (c setVerifyCmd) Run(ctx context.Context, std streamsIO) error {
 
 func (c setVerifyCmd) keys() (set.KeySource, error) {
 	if c.JWKS != "" {
-		raw, err := os.ReadFile(c.JWKS)
+		raw, err := readFile(c.JWKS, maxKeyFile)
 		if err != nil {
 			return nil, err
 		}
 		keys, err := jose.ParseKeySet(raw)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("reading the key set %s: %w", c.JWKS, err)
 		}
 		return fileKeys{keys}, nil
 	}
@@ -158,18 +161,18 @@ func (setSignCmd) Help() string {
 		"    --type https://schemas.openid.net/secevent/caep/event-type/session-revoked --subject '{\"format\":\"email\",\"email\":\"jo@example.com\"}'"
 }
 
-// maxKeyFile bounds a file with a key.
-const maxKeyFile = 64 << 10
+// maxKeyFile bounds a file with keys.
+const maxKeyFile = 1 << 20
 
 // Run prints the compact SET.
 func (c setSignCmd) Run(std streamsIO) error {
-	raw, err := readText(std, "@"+c.Key, maxKeyFile)
+	raw, err := readFile(c.Key, maxKeyFile)
 	if err != nil {
 		return err
 	}
 	key, err := jose.ParsePrivateKey(raw)
 	if err != nil {
-		return err
+		return fmt.Errorf("reading the key %s: %w", c.Key, err)
 	}
 	signer, err := jose.NewSigner(key, "secevent+jwt")
 	if err != nil {

@@ -2,22 +2,11 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"net/http"
-	"os"
-	"strings"
-
-	"golang.org/x/oauth2"
-	"golang.org/x/oauth2/clientcredentials"
 
 	"github.com/tocsin-ssf/tocsin/receiver/client"
 	"github.com/tocsin-ssf/tocsin/set/delivery"
-	"github.com/tocsin-ssf/tocsin/set/delivery/guard"
 	"github.com/tocsin-ssf/tocsin/set/subject"
 	"github.com/tocsin-ssf/tocsin/streams"
-	"github.com/tocsin-ssf/tocsin/wellknown"
 )
 
 type streamCmd struct {
@@ -33,69 +22,6 @@ type streamCmd struct {
 	Verify        streamVerifyCmd        `cmd:"" help:"Ask for a verification event."`
 }
 
-// peerFlags say which transmitter is spoken to, and as whom.
-type peerFlags struct {
-	Issuer           string `help:"Issuer URL of the transmitter." required:"" placeholder:"URL"`
-	Token            string `help:"Access token; better given as TOCSIN_TOKEN." placeholder:"TOKEN"`
-	ClientID         string `help:"client_id, for a token of the token endpoint."`
-	ClientSecret     string `help:"client_secret; better given as TOCSIN_CLIENT_SECRET."`
-	TokenURL         string `help:"Token endpoint; default: from the transmitter's authorization server metadata." placeholder:"URL"`
-	Scope            string `help:"Scopes to ask for." default:"ssf.read ssf.manage"`
-	CA               string `help:"CA of the transmitter, PEM, beside the system's." name:"ca" placeholder:"FILE"`
-	InsecureLoopback bool   `help:"Allow plain http to loopback."`
-	AllowPrivate     bool   `help:"Allow a transmitter on a private address." default:"true" negatable:""`
-}
-
-// open returns a client of the peer's management API.
-func (p peerFlags) open(ctx context.Context) (*client.Client, error) {
-	policy := guard.Policy{InsecureLoopback: p.InsecureLoopback}
-	if p.AllowPrivate {
-		// The address comes from the one who types the command, not from a peer.
-		policy.Allow = guard.PrivateRanges()
-	}
-	if p.CA != "" {
-		pool, err := caPool(p.CA)
-		if err != nil {
-			return nil, err
-		}
-		policy.RootCAs = pool
-	}
-	plain := guard.NewClient(policy)
-	token, err := p.token(ctx, plain)
-	if err != nil {
-		return nil, err
-	}
-	return client.New(client.Config{Issuer: p.Issuer, Token: token, HTTP: plain})
-}
-
-// token returns where access tokens come from.
-func (p peerFlags) token(ctx context.Context, plain *http.Client) (func(context.Context) (string, error), error) {
-	if p.Token != "" {
-		return func(context.Context) (string, error) { return p.Token, nil }, nil
-	}
-	if p.ClientID == "" || p.ClientSecret == "" {
-		return nil, usage("give --token, or --client-id and --client-secret")
-	}
-	if p.TokenURL == "" {
-		server, err := wellknown.NewClient(wellknown.Config{HTTP: plain}).AuthorizationServer(ctx, p.Issuer)
-		if err != nil {
-			return nil, fmt.Errorf("finding the token endpoint (or name it with --token-url): %w", err)
-		}
-		p.TokenURL = server.TokenEndpoint
-	}
-	config := clientcredentials.Config{
-		ClientID: p.ClientID, ClientSecret: p.ClientSecret, TokenURL: p.TokenURL, Scopes: strings.Fields(p.Scope),
-	}
-	source := config.TokenSource(context.WithValue(ctx, oauth2.HTTPClient, plain))
-	return func(context.Context) (string, error) {
-		t, err := source.Token()
-		if err != nil {
-			return "", err
-		}
-		return t.AccessToken, nil
-	}, nil
-}
-
 // idArg names the stream.
 type idArg struct {
 	ID string `arg:"" name:"stream-id" help:"The stream_id."`
@@ -103,15 +29,15 @@ type idArg struct {
 
 // deliveryFlags are what a receiver says about a stream.
 type deliveryFlags struct {
-	Events        []string `help:"Event type URIs to ask for." placeholder:"URI"`
+	Events        []string `help:"Event type URIs to ask for; a new stream carries no others." placeholder:"URI"`
 	Push          string   `help:"Push to this endpoint_url; default: poll." placeholder:"URL"`
 	Poll          bool     `help:"Poll."`
 	Authorization string   `help:"Authorization header of each push; better given as TOCSIN_AUTHORIZATION." placeholder:"VALUE"`
-	Description   string   `help:"Text for people."`
+	Description   *string  `help:"Text for people." placeholder:"TEXT"`
 }
 
 func (d deliveryFlags) request() (client.Request, error) {
-	r := client.Request{EventsRequested: d.Events}
+	r := client.Request{EventsRequested: d.Events, Description: d.Description}
 	switch {
 	case d.Push != "" && d.Poll:
 		return r, usage("--push and --poll exclude each other")
@@ -119,9 +45,6 @@ func (d deliveryFlags) request() (client.Request, error) {
 		r.Delivery = &streams.Delivery{Method: delivery.MethodPush, EndpointURL: d.Push, AuthorizationHeader: d.Authorization}
 	case d.Poll:
 		r.Delivery = &streams.Delivery{Method: delivery.MethodPoll}
-	}
-	if d.Description != "" {
-		r.Description = &d.Description
 	}
 	return r, nil
 }
@@ -144,19 +67,6 @@ func (c streamCreateCmd) Run(ctx context.Context, std streamsIO) error {
 		return err
 	}
 	return printed(ctx, std, c.peerFlags, func(api *client.Client) (any, error) { return api.Create(ctx, r) })
-}
-
-// printed calls fn and prints what it returns; nil prints nothing.
-func printed(ctx context.Context, std streamsIO, p peerFlags, fn func(*client.Client) (any, error)) error {
-	api, err := p.open(ctx)
-	if err != nil {
-		return err
-	}
-	v, err := fn(api)
-	if err != nil || v == nil {
-		return err
-	}
-	return printJSON(std.out, v)
 }
 
 type streamListCmd struct{ peerFlags }
@@ -245,7 +155,7 @@ type streamStatusCmd struct {
 	peerFlags
 	idArg
 	Set    string `help:"New status: enabled, paused or disabled." enum:",enabled,paused,disabled" default:""`
-	Reason string `help:"Reason of the new status."`
+	Reason string `help:"Reason of the new status." placeholder:"TEXT"`
 }
 
 // Help shows an example.
@@ -324,7 +234,7 @@ func (c streamRemoveSubjectCmd) Run(ctx context.Context, std streamsIO) error {
 type streamVerifyCmd struct {
 	peerFlags
 	idArg
-	State string `help:"Opaque text that the verification event repeats."`
+	State *string `help:"Opaque text that the verification event repeats." placeholder:"TEXT"`
 }
 
 // Help shows an example.
@@ -334,35 +244,5 @@ func (streamVerifyCmd) Help() string {
 
 // Run asks for it.
 func (c streamVerifyCmd) Run(ctx context.Context, std streamsIO) error {
-	var state *string
-	if c.State != "" {
-		state = &c.State
-	}
-	return printed(ctx, std, c.peerFlags, func(api *client.Client) (any, error) { return nil, api.Verify(ctx, c.ID, state) })
-}
-
-// readText reads a value that is a text, a file's name behind @, or - for
-// standard input; at most limit bytes.
-func readText(std streamsIO, value string, limit int64) ([]byte, error) {
-	switch {
-	case value == "-":
-		return guard.ReadBody(std.in, limit)
-	case strings.HasPrefix(value, "@"):
-		file, err := os.Open(value[1:])
-		if err != nil {
-			return nil, err
-		}
-		defer file.Close() //nolint:errcheck // it is only read
-		return guard.ReadBody(file, limit)
-	}
-	if int64(len(value)) > limit {
-		return nil, errors.New("the text is too long")
-	}
-	return []byte(value), nil
-}
-
-// object reports whether raw is a JSON object.
-func object(raw []byte) bool {
-	var m map[string]json.RawMessage
-	return json.Unmarshal(raw, &m) == nil && m != nil
+	return printed(ctx, std, c.peerFlags, func(api *client.Client) (any, error) { return nil, api.Verify(ctx, c.ID, c.State) })
 }

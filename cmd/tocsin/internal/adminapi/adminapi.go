@@ -12,17 +12,18 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
-	"path/filepath"
+	"time"
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/node"
+	"github.com/tocsin-ssf/tocsin/set/delivery/guard"
 	"github.com/tocsin-ssf/tocsin/streams/store/sqlitedb"
 )
 
-// SocketFile is the name of the socket in the data folder.
-const SocketFile = "admin.sock"
-
+// maxAnswerBytes bounds an answer of the server.
 const maxAnswerBytes = 16 << 20
+
+// retryEvery is how often a folder is looked at that another process holds.
+const retryEvery = 50 * time.Millisecond
 
 // Client calls the admin API of one folder.
 type Client struct {
@@ -30,21 +31,38 @@ type Client struct {
 	node *node.Node // open if no server runs
 }
 
-// Open finds the server of cfg.Dir or opens the folder. Without a server the
-// folder must exist, unless create.
-func Open(ctx context.Context, cfg node.Config) (*Client, error) {
-	socket := filepath.Join(cfg.Dir, SocketFile)
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+// Open finds the server of cfg.Dir, or opens the folder, which is made if
+// there is none. For as long as patience it waits for a process that holds the
+// folder and does not answer: a server that starts or ends, another command.
+//
+// Error: sqlitedb.ErrLocked (by errors.Is) if it still does.
+func Open(ctx context.Context, cfg node.Config, patience time.Duration) (*Client, error) {
+	end := time.NewTimer(patience)
+	defer end.Stop()
+	again := time.NewTicker(retryEvery)
+	defer again.Stop()
+	for {
+		c, err := open(ctx, cfg)
+		if !errors.Is(err, sqlitedb.ErrLocked) {
+			return c, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-end.C:
+			return nil, fmt.Errorf("%w; no server answers on its %s", err, SocketFile)
+		case <-again.C:
+		}
 	}
+}
+
+func open(ctx context.Context, cfg node.Config) (*Client, error) {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return Dial(ctx, cfg.Dir) }
 	if conn, err := dial(ctx, "", ""); err == nil {
 		_ = conn.Close()
 		return &Client{http: &http.Client{Transport: &http.Transport{DialContext: dial}}}, nil
 	}
 	n, err := node.Open(ctx, cfg)
-	if errors.Is(err, sqlitedb.ErrLocked) {
-		return nil, fmt.Errorf("%w; its socket %s does not answer (yet)", err, socket)
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -62,22 +80,42 @@ func (c *Client) Close() error {
 
 // Error is an answer that is not 2xx.
 type Error struct {
-	Status      int    `json:"-"`
-	Err         string `json:"err"`
-	Member      string `json:"member"`
-	Description string `json:"description"`
+	Status      int
+	Code        string
+	Member      string // of the request that is wrong; "" for none
+	Description string
+	Body        []byte // the answer as it came
 }
 
 // Error tells what the server said.
 func (e *Error) Error() string {
 	text := e.Description
 	if text == "" {
-		text = http.StatusText(e.Status)
+		text = fmt.Sprintf("the server answered %d %s", e.Status, http.StatusText(e.Status))
 	}
 	if e.Member != "" {
 		text = e.Member + " " + text
 	}
 	return text
+}
+
+// refusal reads the body of an answer that is not 2xx: the API's errors, and
+// those of an event that was refused.
+func refusal(status int, body []byte) *Error {
+	var said struct {
+		Err         string `json:"err"`
+		Member      string `json:"member"`
+		Description string `json:"description"`
+		Error       struct {
+			Code        string `json:"code"`
+			Member      string `json:"member"`
+			Description string `json:"description"`
+		} `json:"error"`
+	}
+	if json.Unmarshal(body, &said) == nil && said.Err == "" {
+		said.Err, said.Member, said.Description = said.Error.Code, said.Error.Member, said.Error.Description
+	}
+	return &Error{Status: status, Code: said.Err, Member: said.Member, Description: said.Description, Body: body}
 }
 
 // Do calls method path with body (nil: none, []byte: as it is, else as JSON)
@@ -105,27 +143,18 @@ func (c *Client) Do(ctx context.Context, method, path string, body, out any) err
 		return fmt.Errorf("asking the server: %w", err)
 	}
 	defer resp.Body.Close() //nolint:errcheck // the answer has been read
-	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes))
+	raw, err := guard.ReadBody(resp.Body, maxAnswerBytes)
 	if err != nil {
 		return fmt.Errorf("reading the server's answer: %w", err)
 	}
 	if resp.StatusCode/100 != 2 {
-		refusal := &Error{Status: resp.StatusCode}
-		_ = json.Unmarshal(raw, refusal)
-		return refusal
+		return refusal(resp.StatusCode, raw)
 	}
 	if out == nil || len(raw) == 0 {
 		return nil
 	}
-	return json.Unmarshal(raw, out)
-}
-
-// inProcess answers requests by a handler of this process.
-type inProcess struct{ handler http.Handler }
-
-// RoundTrip serves the request.
-func (p inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
-	w := httptest.NewRecorder()
-	p.handler.ServeHTTP(w, r)
-	return w.Result(), nil
+	if err := json.Unmarshal(raw, out); err != nil {
+		return fmt.Errorf("reading the server's answer: %w", err)
+	}
+	return nil
 }

@@ -26,20 +26,26 @@ type Resolver struct {
 	keys []string     // of the file
 }
 
+// separator joins the parts of a nested key; no flag's name contains it.
+const separator = "\x00"
+
 // Load reads the file at path ("": none) and the environment, given as
-// NAME=value.
+// NAME=value. A variable that is empty is as one that is not set.
 func Load(path string, environ []string) (*Resolver, error) {
-	r := &Resolver{path: path, all: koanf.New("\x00")}
+	r := &Resolver{path: path, all: koanf.New(separator)}
 	if path != "" {
 		if err := r.all.Load(file.Provider(path), yaml.Parser()); err != nil {
 			return nil, fmt.Errorf("reading the configuration %s: %w", path, err)
 		}
 		r.keys = r.all.Keys()
 	}
-	twins := env.Provider("\x00", env.Opt{
+	twins := env.Provider(separator, env.Opt{
 		Prefix:      Prefix,
 		EnvironFunc: func() []string { return environ },
 		TransformFunc: func(name, value string) (string, any) {
+			if value == "" {
+				return "", nil
+			}
 			name = strings.TrimPrefix(name, Prefix)
 			return strings.ReplaceAll(strings.ToLower(name), "_", "-"), value
 		},
@@ -59,7 +65,11 @@ func (r *Resolver) Validate(app *kong.Application) error {
 		}
 		return next(nil)
 	})
+	for _, name := range []string{"help", "version", "config"} {
+		delete(known, name)
+	}
 	for _, key := range r.keys {
+		key, _, _ = strings.Cut(key, separator)
 		if !known[key] {
 			return fmt.Errorf("%s: no setting is called %q (tocsin serve --help lists them)", r.path, key)
 		}
@@ -69,16 +79,18 @@ func (r *Resolver) Validate(app *kong.Application) error {
 
 // Resolve returns the value of a flag that was not given, or nil.
 func (r *Resolver) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
-	if flag.Name == "help" || flag.Name == "config" || !r.all.Exists(flag.Name) {
+	if flag.Name == "help" || flag.Name == "version" || flag.Name == "config" || !r.all.Exists(flag.Name) {
 		return nil, nil
 	}
 	switch v := r.all.Get(flag.Name).(type) {
+	case nil: // a key without a value
+		return nil, nil
 	case []any:
 		texts := make([]string, len(v))
 		for i, one := range v {
 			texts[i] = fmt.Sprint(one)
 		}
-		return strings.Join(texts, ","), nil
+		return kong.JoinEscaped(texts, ','), nil
 	case map[string]any:
 		return nil, fmt.Errorf("the setting %q of %s is a map, not a value", flag.Name, r.path)
 	default:
@@ -90,6 +102,9 @@ func (r *Resolver) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any,
 // command line is parsed as a whole; "" if neither does.
 func File(args, environ []string) string {
 	for i, arg := range args {
+		if arg == "--" {
+			break
+		}
 		if path, ok := strings.CutPrefix(arg, "--config="); ok {
 			return path
 		}

@@ -44,19 +44,14 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
 	w, err := newWorld(ctx, dir, cfg)
 	if err != nil {
-		return fmt.Errorf("setting the stage: %w", err)
+		return cfg.interrupted(ctx, fmt.Errorf("setting the stage: %w", err))
 	}
-	defer func() { stop(); err = errors.Join(err, w.close()) }()
-	tell := teller{out: cfg.Out, json: cfg.JSON, began: time.Now()}
+	defer func() { err = errors.Join(err, w.close()) }()
+	tell := teller{out: cfg.Out, json: cfg.JSON}
 	if err := w.story(ctx, &tell); err != nil {
-		if ctx.Err() != nil {
-			return nil
-		}
-		return err
+		return cfg.interrupted(ctx, err)
 	}
 	if cfg.Once {
 		return nil
@@ -66,4 +61,13 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	}
 	<-ctx.Done()
 	return nil
+}
+
+// interrupted returns what an error of the story means: nothing, if somebody
+// ended a demo that has no end of its own.
+func (c Config) interrupted(ctx context.Context, err error) error {
+	if ctx.Err() != nil && !c.Once {
+		return nil
+	}
+	return err
 }

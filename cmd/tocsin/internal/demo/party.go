@@ -57,7 +57,7 @@ func (w *world) newParty(ctx context.Context, dir, name string, push bool) (*par
 		return nil, errors.Join(err, listener.Close())
 	}
 	if err := w.receive(ctx, p, token, push, listener); err != nil {
-		return nil, errors.Join(err, p.inbox.Close())
+		return nil, errors.Join(err, p.inbox.Close(), listener.Close())
 	}
 	return p, nil
 }

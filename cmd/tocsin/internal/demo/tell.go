@@ -22,7 +22,6 @@ type Step struct {
 type teller struct {
 	out   io.Writer
 	json  bool
-	began time.Time
 	event time.Time // when the event that is told of was sent
 }
 

@@ -26,7 +26,8 @@ type world struct {
 	shop   *party // by push
 	mail   *party // by poll
 	client *http.Client
-	kim    string // the cookie of the one whose session goes on
+	stop   context.CancelFunc // ends the parts
+	kim    string             // the cookie of the one whose session goes on
 
 	group   sync.WaitGroup
 	mu      sync.Mutex
@@ -37,9 +38,11 @@ type world struct {
 const shutdownTime = 5 * time.Second
 
 func newWorld(ctx context.Context, dir string, cfg Config) (*world, error) {
-	w := &world{cfg: cfg, client: guard.NewClient(guard.Policy{InsecureLoopback: true, Timeout: cfg.Patience})}
+	ctx, stop := context.WithCancel(ctx)
+	w := &world{cfg: cfg, stop: stop, client: guard.NewClient(guard.Policy{InsecureLoopback: true, Timeout: cfg.Patience})}
 	listener, err := w.listen(ctx)
 	if err != nil {
+		stop()
 		return nil, err
 	}
 	w.issuer = "http://" + listener.Addr().String()
@@ -47,6 +50,7 @@ func newWorld(ctx context.Context, dir string, cfg Config) (*world, error) {
 		Issuer: w.issuer, InsecureLoopback: true, Logger: cfg.Logger, LongPoll: 5 * time.Second,
 	}})
 	if err != nil {
+		stop()
 		return nil, errors.Join(err, listener.Close())
 	}
 	w.serve(listener, w.node.Transmitter.Handler())
@@ -110,11 +114,12 @@ func (w *world) fail(err error) {
 	w.failed = append(w.failed, err)
 }
 
-// close ends all; the context of the parts must have ended.
+// close ends all parts and waits for them.
 func (w *world) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
 	defer cancel()
 	w.node.Transmitter.Refuse()
+	w.stop()
 	var errs []error
 	for _, s := range w.servers {
 		if err := s.Shutdown(ctx); err != nil {

@@ -24,7 +24,7 @@ import (
 // Files of the authority.
 const (
 	CertFile = "ca.pem"
-	keyFile  = "ca-key.pem"
+	KeyFile  = "ca-key.pem"
 )
 
 const (
@@ -53,7 +53,7 @@ func Certificate(dir string, hosts []string) (tls.Certificate, string, error) {
 }
 
 func load(dir string) (*x509.Certificate, *ecdsa.PrivateKey, error) {
-	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, CertFile), filepath.Join(dir, keyFile))
+	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, CertFile), filepath.Join(dir, KeyFile))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -84,7 +84,7 @@ func create(dir string) (*x509.Certificate, *ecdsa.PrivateKey, error) {
 		return nil, nil, err
 	}
 	// The certificate last: without it the authority does not exist yet.
-	if err := write(filepath.Join(dir, keyFile), 0o600, "PRIVATE KEY", private); err != nil {
+	if err := write(filepath.Join(dir, KeyFile), 0o600, "PRIVATE KEY", private); err != nil {
 		return nil, nil, err
 	}
 	if err := write(filepath.Join(dir, CertFile), 0o644, "CERTIFICATE", der); err != nil {

@@ -53,6 +53,12 @@ type Node struct {
 	copies  map[string]func(ctx context.Context, path string) error
 }
 
+// Exists reports whether dir is a data folder.
+func Exists(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, adminFile))
+	return err == nil
+}
+
 // Open locks the folder, opens its stores and builds the transmitter.
 // Error: sqlitedb.ErrLocked (by errors.Is) if another process has the folder.
 func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
@@ -134,25 +140,4 @@ func (n *Node) Close() error {
 	}
 	n.closers = nil
 	return errors.Join(errs...)
-}
-
-// Backup copies the live stores into dir, which must not exist or be empty.
-// state.db is copied before log.db: a log that is ahead of its queues is only
-// fanned out again, one behind them would have lost events.
-func (n *Node) Backup(ctx context.Context, dir string) error {
-	if !filepath.IsAbs(dir) {
-		return fmt.Errorf("the folder %s is not an absolute path", dir)
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("making the folder of the copy: %w", err)
-	}
-	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
-		return errors.Join(err, fmt.Errorf("the folder %s is not empty", dir))
-	}
-	for _, file := range []string{stateFile, adminFile, logFile} {
-		if err := n.copies[file](ctx, filepath.Join(dir, file)); err != nil {
-			return fmt.Errorf("copying %s: %w", file, err)
-		}
-	}
-	return nil
 }

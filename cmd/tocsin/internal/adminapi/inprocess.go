@@ -1,0 +1,49 @@
+package adminapi
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"strconv"
+)
+
+// inProcess answers requests by a handler of this process.
+type inProcess struct{ handler http.Handler }
+
+// RoundTrip serves the request and returns the whole answer.
+func (p inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := &recorder{header: http.Header{}}
+	p.handler.ServeHTTP(w, r)
+	if r.Body != nil {
+		_ = r.Body.Close()
+	}
+	w.WriteHeader(http.StatusOK) // if the handler wrote nothing
+	return &http.Response{
+		Status:     strconv.Itoa(w.status) + " " + http.StatusText(w.status),
+		StatusCode: w.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: w.sent, Body: io.NopCloser(&w.body), ContentLength: int64(w.body.Len()), Request: r,
+	}, nil
+}
+
+// recorder keeps an answer.
+type recorder struct {
+	header, sent http.Header
+	status       int // 0: not written yet
+	body         bytes.Buffer
+}
+
+// Header returns the header to be sent.
+func (w *recorder) Header() http.Header { return w.header }
+
+// WriteHeader fixes status and header at its first call.
+func (w *recorder) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status, w.sent = status, w.header.Clone()
+	}
+}
+
+// Write appends to the body.
+func (w *recorder) Write(b []byte) (int, error) {
+	w.WriteHeader(http.StatusOK)
+	return w.body.Write(b)
+}

@@ -1,0 +1,197 @@
+package main_test
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/localca"
+	"github.com/tocsin-ssf/tocsin/set/jose"
+)
+
+// TestScripts runs testdata/script/*.txtar: one script for each command, with
+// its failures. Besides testscript's own words a script may use
+//
+//	exits CODE COMMAND…   run a command and compare its exit code
+//	serve FLAG…           start `tocsin serve`, set $ISSUER and $ADMIN
+//	stop                  end it as an operator does (SIGTERM), exit code 0
+//	field NAME PATH       set $NAME to a member of the JSON just printed
+//	poll NAME             poll $STREAM with $TOKEN until a SET comes, set $NAME
+//	                      to its jti and write it to polled.jwt
+//	refuse NAME           poll it again, reporting the SET with this jti as refused
+//	certificate HOST      write cert.pem, key.pem and their CA, root.pem
+//	jwk                   write a signing key, key.jwk, and its set, jwks.json
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits, "serve": serve, "stop": stop, "field": field,
+			"certificate": certificate, "jwk": jwk, "poll": poll, "refuse": refuse,
+		},
+		Setup: func(env *testscript.Env) error {
+			env.Values[serverKey{}] = new(server)
+			return nil
+		},
+		RequireExplicitExec: true,
+	})
+}
+
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND…")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	var exit *exec.ExitError
+	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("got exit code %d, want %d", got, want)
+	}
+}
+
+// server is the server of a script.
+type server struct {
+	cmd  *exec.Cmd // nil while none runs
+	out  io.Reader
+	logs *bytes.Buffer
+}
+
+// serverKey is where a script keeps its server.
+type serverKey struct{}
+
+// end takes the process away that has ended, or ends it.
+func (s *server) end(signal os.Signal) error {
+	if s.cmd == nil {
+		return nil
+	}
+	_ = s.cmd.Process.Signal(signal)
+	rest, _ := io.ReadAll(s.out)
+	err := s.cmd.Wait()
+	s.cmd = nil
+	if err == nil && len(rest) > 0 {
+		err = fmt.Errorf("unexpected output %q", rest)
+	}
+	return err
+}
+
+func serve(ts *testscript.TestScript, neg bool, args []string) {
+	if neg {
+		ts.Fatalf("serve cannot be negated: use exits")
+	}
+	s, _ := ts.Value(serverKey{}).(*server)
+	if s.cmd != nil {
+		ts.Fatalf("a server runs already")
+	}
+	path, err := exec.LookPath("tocsin")
+	ts.Check(err)
+	s.logs = new(bytes.Buffer)
+	s.cmd = exec.Command(path, append([]string{"serve"}, args...)...)
+	s.cmd.Dir, s.cmd.Stderr = ts.Getenv("WORK"), s.logs
+	for _, name := range []string{"PATH", "TMPDIR", "HOME", "TOCSIN_CONFIG", "TOCSIN_DATA"} {
+		s.cmd.Env = append(s.cmd.Env, name+"="+ts.Getenv(name))
+	}
+	pipe, err := s.cmd.StdoutPipe()
+	ts.Check(err)
+	ts.Check(s.cmd.Start())
+	ts.Defer(func() { _ = s.end(os.Kill) })
+	out := bufio.NewReader(pipe)
+	s.out = out
+	line, _ := out.ReadString('\n')
+	words := strings.Fields(line)
+	if len(words) != 4 || words[0] != "tocsin:" || words[1] != "ready" {
+		err := s.end(os.Kill)
+		ts.Fatalf("the first line is %q, want tocsin: ready ISSUER ADMIN (%v)\n%s", line, err, s.logs)
+	}
+	ts.Setenv("ISSUER", words[2])
+	ts.Setenv("ADMIN", words[3])
+}
+
+func stop(ts *testscript.TestScript, neg bool, args []string) {
+	s, _ := ts.Value(serverKey{}).(*server)
+	if neg || len(args) > 0 || s.cmd == nil {
+		ts.Fatalf("usage: stop, after serve")
+	}
+	err := s.end(syscall.SIGTERM)
+	ts.Check(os.WriteFile(ts.MkAbs("serve.err"), s.logs.Bytes(), 0o600))
+	if err != nil {
+		ts.Fatalf("stop: got %v, want exit code 0\n%s", err, s.logs)
+	}
+}
+
+func field(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: field NAME PATH")
+	}
+	var v any
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &v))
+	for name := range strings.SplitSeq(args[1], ".") {
+		switch at := v.(type) {
+		case map[string]any:
+			v = at[name]
+		case []any:
+			i, err := strconv.Atoi(name)
+			ts.Check(err)
+			if i >= len(at) {
+				ts.Fatalf("got %d elements, want one at %d", len(at), i)
+			}
+			v = at[i]
+		default:
+			v = nil
+		}
+	}
+	if v == nil {
+		ts.Fatalf("there is no %s", args[1])
+	}
+	ts.Setenv(args[0], fmt.Sprint(v))
+}
+
+func certificate(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: certificate HOST")
+	}
+	dir := ts.MkAbs(".authority")
+	ts.Check(os.MkdirAll(dir, 0o700))
+	pair, ca, err := localca.Certificate(dir, args)
+	ts.Check(err)
+	root, err := os.ReadFile(ca)
+	ts.Check(err)
+	der, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	ts.Check(err)
+	key := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]})
+	for name, text := range map[string][]byte{"cert.pem": cert, "key.pem": key, "root.pem": root} {
+		ts.Check(os.WriteFile(ts.MkAbs(name), text, 0o600))
+	}
+}
+
+func jwk(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 0 {
+		ts.Fatalf("usage: jwk")
+	}
+	key, err := jose.Generate(jose.RS256)
+	ts.Check(err)
+	private, err := key.MarshalPrivateJWK()
+	ts.Check(err)
+	public, err := json.Marshal(jose.NewKeySet(key.Public()))
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs("key.jwk"), private, 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs("jwks.json"), public, 0o600))
+}
