@@ -71,14 +71,13 @@ func TestKillStorm(t *testing.T) {
 
 // storm is the world of one test.
 type storm struct {
-	server  *proctest.Server
-	source  string // token
-	client  *http.Client
-	over    chan struct{}
-	mu      sync.Mutex
-	sent    []sent // in order per subject
-	life    int    // how often the server was started
-	crashed []time.Time
+	server *proctest.Server
+	source string // token
+	client *http.Client
+	over   chan struct{}
+	mu     sync.Mutex
+	sent   []sent // in order per subject
+	life   int    // how often the server was started
 
 	receivers []*stormReceiver
 }
@@ -303,12 +302,7 @@ func (s *storm) killOver(t *testing.T, rounds int) {
 		case <-s.server.Done():
 		case <-moment:
 		}
-		s.server.Kill()
-		s.lastWords()
-		s.mu.Lock()
-		s.life++
-		s.crashed = append(s.crashed, time.Now())
-		s.mu.Unlock()
+		s.kill()
 		var env []string
 		if round%2 == 0 {
 			env = []string{fmt.Sprintf("TOCSIN_CRASH_POINT=%s:%d", points[round/2%len(points)], 1+rand.IntN(30))}
@@ -318,10 +312,19 @@ func (s *storm) killOver(t *testing.T, rounds int) {
 		}
 	}
 	// The last life must not end by itself.
-	s.server.Kill()
+	s.kill()
 	if err := s.server.Start(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// kill ends a life of the server.
+func (s *storm) kill() {
+	s.server.Kill()
+	s.lastWords()
+	s.mu.Lock()
+	s.life++
+	s.mu.Unlock()
 }
 
 // lastWords waits until the receivers have read what the dead server had
