@@ -8,10 +8,12 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/big"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -43,22 +45,32 @@ func read(t testing.TB, name string) []byte {
 // rawKey is the key of RFC 7515 A.2, whose private half everyone knows.
 func rawKey(t testing.TB) *rsa.PrivateKey {
 	t.Helper()
-	var jwk struct{ N, D, P, Q string }
-	if err := json.Unmarshal(read(t, "key.json"), &jwk); err != nil {
+	key, err := loadKey()
+	if err != nil {
 		t.Fatal(err)
 	}
+	return key
+}
+
+var loadKey = sync.OnceValues(func() (*rsa.PrivateKey, error) {
+	raw, err := os.ReadFile(filepath.Join("testdata", "key.json"))
+	if err != nil {
+		return nil, err
+	}
+	var jwk struct{ N, D, P, Q string }
+	if err := json.Unmarshal(raw, &jwk); err != nil {
+		return nil, err
+	}
 	number := func(s string) *big.Int {
-		b, err := base64.RawURLEncoding.DecodeString(s)
-		if err != nil {
-			t.Fatal(err)
-		}
+		b, decodeErr := base64.RawURLEncoding.DecodeString(s)
+		err = errors.Join(err, decodeErr)
 		return new(big.Int).SetBytes(b)
 	}
 	key := &rsa.PrivateKey{PublicKey: rsa.PublicKey{N: number(jwk.N), E: 65537}, D: number(jwk.D),
 		Primes: []*big.Int{number(jwk.P), number(jwk.Q)}}
 	key.Precompute()
-	return key
-}
+	return key, err
+})
 
 // sign makes a compact JWS of any header and claims, also of those that no
 // Signer would make.

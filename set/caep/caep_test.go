@@ -159,6 +159,21 @@ func TestTolerantReading(t *testing.T) {
 	}
 }
 
+// CAEP-3.4-02: an absent previous level is one that the transmitter does not know.
+func TestPreviousLevelUnknown(t *testing.T) {
+	const data = `{"namespace":"NIST-AAL","current_level":"nist-aal2"}`
+	e := read[caep.AssuranceLevelChange](t, data)
+	if e.PreviousLevel != "" || e.ChangeDirection != "" {
+		t.Errorf("got %+v, want neither level nor direction", e)
+	}
+	if err := e.Validate(); err != nil {
+		t.Errorf("got %v, want nil", err)
+	}
+	if got, err := json.Marshal(e); err != nil || string(got) != data {
+		t.Errorf("got %s, %v, want %s", got, err, data)
+	}
+}
+
 // A value that is used again for reading keeps nothing of what it held.
 func TestUnmarshalStartsEmpty(t *testing.T) {
 	e := caep.RiskLevelChange{RiskReason: "old", OptionalClaims: caep.OptionalClaims{Extra: map[string]json.RawMessage{"x": json.RawMessage("1")}}}

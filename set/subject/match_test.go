@@ -91,6 +91,9 @@ func TestMatch(t *testing.T) {
 		{"U5 any alias, both sides", subject.Matching{AnyAlias: true}, aliasAB, aliasBC, true},
 		{"U5 any alias, none", subject.Matching{AnyAlias: true}, aliasBC, simpleA, false},
 		{"U5 any alias, in a member", subject.Matching{AnyAlias: true, RequireCommonMember: true}, joined(`"user":` + aliasAB), joined(userA), true},
+		{"SUBJ-3.2.2.1-01 addresses folded by the caller", subject.Matching{Normalize: foldDomain}, `{"format":"email","email":"JDoe@EXAMPLE.com"}`, `{"format":"email","email":"JDoe@example.COM"}`, true},
+		{"SUBJ-3.2.2.1-01 local parts kept apart", subject.Matching{Normalize: foldDomain}, `{"format":"email","email":"JDoe@example.com"}`, `{"format":"email","email":"jdoe@example.com"}`, false},
+		{"SUBJ-3.2.2.1-01 nothing folded by itself", standard, `{"format":"email","email":"jdoe@EXAMPLE.com"}`, `{"format":"email","email":"jdoe@example.com"}`, false},
 		{"U5 normaliser", subject.Matching{Normalize: foldOpaque}, `{"format":"opaque","id":"A"}`, simpleA, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -108,6 +111,16 @@ func TestMatch(t *testing.T) {
 func foldOpaque(id subject.Identifier) subject.Identifier {
 	v, _ := id.Value("id")
 	return subject.Opaque(strings.ToLower(v))
+}
+
+// foldDomain is a canonicalisation of e-mail addresses as a caller would have it.
+func foldDomain(id subject.Identifier) subject.Identifier {
+	address, ok := id.Value("email")
+	if !ok {
+		return id
+	}
+	local, domain, _ := strings.Cut(address, "@")
+	return subject.Email(local + "@" + strings.ToLower(domain))
 }
 
 // The three worked examples of SSF §8.1.3.1.
