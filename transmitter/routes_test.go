@@ -391,6 +391,7 @@ func (h *house) snapshot(stream string) []any {
 	if err != nil {
 		h.t.Fatal(err)
 	}
+	s.Active = time.Time{} // any call of the owner counts (SSF-8.1.1-04)
 	depth, err := h.store.Depth(ctx, stream)
 	if err != nil {
 		h.t.Fatal(err)

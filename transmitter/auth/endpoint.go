@@ -19,10 +19,11 @@ const (
 	codeInvalidGrant         = "invalid_grant"
 	codeInvalidScope         = "invalid_scope"
 	codeUnsupportedGrantType = "unsupported_grant_type"
-	codeServerError          = "server_error"
+	codeUnavailable          = "temporarily_unavailable" // a failure of ours (RFC 6749 §4.1.2.1)
 )
 
-// retryAfter is what a client that failed too often is told to wait, in seconds.
+// retryAfter is what a client that failed too often, or that met a failure of
+// ours, is told to wait, in seconds.
 const retryAfter = 1
 
 // endpointError is the answer to a wrong request at an OAuth endpoint.
@@ -166,7 +167,7 @@ func (a *Authenticator) endpoint(serve func(context.Context, url.Values, http.He
 func (a *Authenticator) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var e *endpointError
 	if !errors.As(err, &e) {
-		e = &endpointError{http.StatusInternalServerError, codeServerError, ""}
+		e = &endpointError{http.StatusServiceUnavailable, codeUnavailable, ""}
 		if r.Context().Err() == nil {
 			a.cfg.Logger.ErrorContext(r.Context(), "oauth endpoint failed", slog.Any("err", err))
 		}
@@ -174,7 +175,7 @@ func (a *Authenticator) fail(w http.ResponseWriter, r *http.Request, err error) 
 	switch e.status {
 	case http.StatusUnauthorized:
 		w.Header().Set("WWW-Authenticate", `Basic realm="client"`)
-	case http.StatusTooManyRequests:
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
 	case http.StatusMethodNotAllowed:
 		w.Header().Set("Allow", http.MethodPost)

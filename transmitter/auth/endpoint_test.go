@@ -302,8 +302,8 @@ func TestEndpointFailure(t *testing.T) {
 	if err := json.NewDecoder(res.Body).Decode(&body); err != nil {
 		t.Fatal(err)
 	}
-	if res.StatusCode != 500 || len(body) != 1 || body["error"] != "server_error" {
-		t.Errorf("got %d %v, want 500 server_error alone", res.StatusCode, body)
+	if res.StatusCode != 503 || len(body) != 1 || body["error"] != "temporarily_unavailable" || res.Header.Get("Retry-After") == "" {
+		t.Errorf("got %d %v, Retry-After %q, want 503 temporarily_unavailable alone", res.StatusCode, body, res.Header.Get("Retry-After"))
 	}
 	if !strings.Contains(lines.String(), "closed") || strings.Contains(lines.String(), c.Secret) {
 		t.Errorf("log: got %q, want the cause without the secret", lines.String())

@@ -22,19 +22,33 @@ func (w *worker) settle(ctx context.Context, r result) error {
 		}
 	}
 	w.inFlight -= len(outcomes)
+	w.unsettled = append(w.unsettled, outcomes...)
+	if h := w.newHealth(); h != nil {
+		w.unsaved = h
+	}
+	return w.flush(ctx)
+}
+
+// flush writes down what has not been yet. What the store does not take stays
+// with the worker, which tries again: dropped, it would hold back its subjects
+// until the leases end, and then be delivered again.
+func (w *worker) flush(ctx context.Context) error {
+	if len(w.unsettled) == 0 {
+		return nil
+	}
 	// A verdict that was received is written down also while the process stops.
 	ctx = context.WithoutCancel(ctx)
 	w.pusher.cfg.Crash(CrashBeforeSettle)
-	_, err := w.pusher.cfg.Store.Settle(ctx, w.id, outcomes, w.newHealth())
-	if err != nil {
+	if _, err := w.pusher.cfg.Store.Settle(ctx, w.id, w.unsettled, w.unsaved); err != nil {
 		return fmt.Errorf("push: settling: %w", err)
 	}
+	w.unsettled, w.unsaved = nil, nil
 	w.pusher.cfg.Crash(CrashAfterSettle)
 	return nil
 }
 
 // drain waits for what is in flight and settles it as well as it can: the
-// store has just failed, and what is not settled is delivered again.
+// store has just failed.
 func (w *worker) drain(ctx context.Context) error {
 	var err error
 	for w.inFlight > 0 {

@@ -22,8 +22,13 @@ type worker struct {
 	health   streams.Health
 	results  chan result
 	inFlight int
-	extra    int   // slots held beyond the first
-	round    round // what the current window has seen
+	// unsettled are verdicts that are not written down yet, unsaved the health
+	// that goes with them; nil: as it is in the store.
+	unsettled []streams.Outcome
+	unsaved   *streams.Health
+
+	extra int   // slots held beyond the first
+	round round // what the current window has seen
 }
 
 // target is where the SETs of a window go. It is never changed, so that those
@@ -71,6 +76,9 @@ func (w *worker) run(ctx context.Context) {
 // work delivers until nothing is left, the stream backs off, or ctx ends.
 // All that was in flight is settled when it returns without an error.
 func (w *worker) work(ctx context.Context) error {
+	if err := w.flush(ctx); err != nil {
+		return err
+	}
 	if err := w.load(ctx); err != nil {
 		return err
 	}
