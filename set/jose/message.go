@@ -89,13 +89,20 @@ func (p *Parser) Parse(compact []byte) (*Message, error) {
 	if !ok {
 		sc = new(scanner)
 	}
-	defer p.scanners.Put(sc)
-	sc.buf = *bytes.NewBuffer(header)
-	sc.dec.Reset(&sc.buf)
+	defer func() {
+		sc.read(nil) // let go of the message
+		p.scanners.Put(sc)
+	}()
+	sc.read(header)
 	if err := m.Header.parse(&sc.dec); err != nil {
 		return nil, err
 	}
 	return m, nil
+}
+
+func (sc *scanner) read(header []byte) {
+	sc.buf = *bytes.NewBuffer(header)
+	sc.dec.Reset(&sc.buf)
 }
 
 // decode decodes part into the free space of buf and returns what is left.
