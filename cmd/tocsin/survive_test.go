@@ -101,7 +101,7 @@ func (s *station) emit(ctx context.Context, n int) (status int, id, retryAfter s
 	if err != nil {
 		return 0, "", "", err
 	}
-	defer resp.Body.Close() //nolint:errcheck // read to its end
+	defer resp.Body.Close() // read to its end
 	var answer struct{ ID string }
 	body, err := io.ReadAll(resp.Body)
 	if err == nil && resp.StatusCode == http.StatusAccepted {

@@ -57,16 +57,16 @@ type Authenticator struct {
 func New(cfg Config) (*Authenticator, error) {
 	var errs []error
 	if cfg.Store == nil {
-		errs = append(errs, errors.New("Store is required"))
+		errs = append(errs, errors.New("the Store is required"))
 	}
 	if cfg.Issuer == "" {
-		errs = append(errs, errors.New("Issuer is required"))
+		errs = append(errs, errors.New("the Issuer is required"))
 	}
 	if cfg.Signer == nil || cfg.Keys == nil {
-		errs = append(errs, errors.New("Signer and Keys are required"))
+		errs = append(errs, errors.New("the Signer and the Keys are required"))
 	}
 	if l := cfg.TokenLifetime; l < 0 || l > MaxTokenLifetime || l%time.Second != 0 {
-		errs = append(errs, fmt.Errorf("TokenLifetime must be whole seconds up to %s", MaxTokenLifetime))
+		errs = append(errs, fmt.Errorf("the TokenLifetime must be whole seconds up to %s", MaxTokenLifetime))
 	}
 	if len(errs) > 0 {
 		return nil, fmt.Errorf("auth: Config: %w", errors.Join(errs...))

@@ -55,6 +55,9 @@ func (p *Pusher) deliver(ctx context.Context, to target, item streams.Item) resu
 	if err != nil {
 		return result{item: item, judgement: BackOff, code: "signing", text: err.Error()}
 	}
+	if !p.mayLeave(ctx, to.stream, item) {
+		return result{item: item, judgement: BackOff, code: changed}
+	}
 	cfg.Crash(CrashBeforePost)
 	start := cfg.Now()
 	r := p.post(ctx, to, item, signed)
@@ -69,6 +72,17 @@ func (p *Pusher) deliver(ctx context.Context, to target, item streams.Item) resu
 	cfg.Observe(attempt)
 	p.log(ctx, r, signed.TransactionID, took)
 	return r
+}
+
+// mayLeave looks once more, right before the request: of a window that was
+// taken before the stream was paused, disabled, deleted (SSF-8.1.2.1-04,
+// SSF-8.1.1.5-02) or sent elsewhere, the rest stays here.
+func (p *Pusher) mayLeave(ctx context.Context, taken streams.Stream, item streams.Item) bool {
+	now, err := p.cfg.Store.Stream(context.WithoutCancel(ctx), taken.ID)
+	if err != nil || now.Delivery != taken.Delivery || item.Lane == streams.LaneEvents && item.Epoch != now.Epoch {
+		return false
+	}
+	return now.Status == streams.Enabled || item.Type == streams.TypeStreamUpdated
 }
 
 // post makes one request and judges its answer. A second answer to the same
@@ -89,7 +103,7 @@ func (p *Pusher) post(ctx context.Context, to target, item streams.Item, signed 
 	if err != nil {
 		return p.networkFailure(r, err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // the answer has been judged; closing cannot change it
+	defer resp.Body.Close() // the answer has been judged; closing cannot change it
 	if resp.StatusCode/100 == 2 {
 		if resp.ContentLength > 0 && resp.ContentLength <= maxAnswerBytes {
 			// A short body is read, so that the connection can be used again.

@@ -187,7 +187,7 @@ func (w *world) call(ctx context.Context, method, to string, body any, header ht
 	if err != nil {
 		return 0, nil, err
 	}
-	defer resp.Body.Close() //nolint:errcheck // it is read as far as it is wanted
+	defer resp.Body.Close() // it is read as far as it is wanted
 	_, err = io.Copy(io.Discard, io.LimitReader(resp.Body, maxAnswerBytes))
 	return resp.StatusCode, resp.Header, err
 }

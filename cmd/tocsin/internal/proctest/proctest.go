@@ -173,7 +173,7 @@ func (s *Server) Call(ctx context.Context, client *http.Client, method, path, to
 	if err != nil {
 		return 0, nil, err
 	}
-	defer resp.Body.Close() //nolint:errcheck // read to its end
+	defer resp.Body.Close() // read to its end
 	raw, err := io.ReadAll(resp.Body)
 	return resp.StatusCode, raw, err
 }
