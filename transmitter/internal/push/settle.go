@@ -61,8 +61,9 @@ func (w *worker) drain(ctx context.Context) error {
 // means for the stream.
 func (w *worker) outcome(r result) streams.Outcome {
 	o := streams.Outcome{ID: r.item.ID, Code: r.code, Description: r.text}
-	if r.code == released {
+	if r.code == released || r.code == changed {
 		o.Verdict = streams.Released
+		w.stale = w.stale || r.code == changed
 		return o
 	}
 	judgement := r.judgement

@@ -19,6 +19,7 @@ type worker struct {
 	wake   chan struct{}
 
 	to       target
+	stale    bool // the stream is not what it was when to was read
 	health   streams.Health
 	results  chan result
 	inFlight int
@@ -98,6 +99,12 @@ func (w *worker) work(ctx context.Context) error {
 			if err := w.settle(ctx, r); err != nil {
 				return errors.Join(err, w.drain(ctx))
 			}
+			if !w.stale {
+				continue
+			}
+			if err := w.reload(ctx); err != nil {
+				return errors.Join(err, w.drain(ctx))
+			}
 		case <-w.wake:
 			if err := w.reload(ctx); err != nil {
 				return errors.Join(err, w.drain(ctx))
@@ -126,7 +133,7 @@ func (w *worker) reload(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("push: reading the stream: %w", err)
 	}
-	w.to = target{stream, header(stream.Delivery)}
+	w.to, w.stale = target{stream, header(stream.Delivery)}, false
 	return nil
 }
 
@@ -221,5 +228,9 @@ func (w *worker) send(ctx context.Context, to target, line []streams.Item) {
 	}
 }
 
-// released is the code of a result that stands for no attempt.
-const released = "released"
+// released and changed are the codes of a result that stands for no attempt:
+// the item goes back. With changed the stream is read again.
+const (
+	released = "released"
+	changed  = "changed"
+)
