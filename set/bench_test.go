@@ -92,6 +92,14 @@ func TestVerifyAllocations(t *testing.T) {
 	}
 }
 
+// Building claims runs once for every SET that is sent: one allocation.
+func TestClaimsAllocations(t *testing.T) {
+	b := sessionRevoked()
+	if got := testing.AllocsPerRun(50, func() { _, _ = b.Claims() }); got > 2 {
+		t.Errorf("got %v allocations, want at most 2", got)
+	}
+}
+
 func BenchmarkParts(b *testing.B) {
 	compact := []byte(sign(b, header, mustClaims(b, sessionRevoked())))
 	builder := sessionRevoked()

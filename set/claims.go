@@ -66,6 +66,9 @@ func (c *claims) read() error {
 	case len(token.Events) == 0:
 		return errEvent
 	}
+	if c.tolerances.FormerTypes {
+		token.renameFormer()
+	}
 	return c.subject()
 }
 

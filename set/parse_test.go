@@ -136,7 +136,7 @@ func TestEventAs(t *testing.T) {
 	if e, err := set.EventAs[caep.CredentialChange](good); !errors.Is(err, set.ErrNoEvent) || e.CredentialType != "" {
 		t.Errorf("another type: got %+v, %v, want %v", e, err, set.ErrNoEvent)
 	}
-	bad := verify(t, set.Tolerances{}, edit(t, eventsJSON, `{"`+caep.CredentialChangeType+`":{"credential_type":1,"change_type":"create"}}`))
+	bad := verify(t, set.Tolerances{}, edit(t, eventsJSON, `{"`+caep.CredentialChangeType+`":{"change_type":"create","credential_type":1}}`))
 	want := &set.Error{Code: delivery.CodeInvalidRequest}
 	if e, err := set.EventAs[caep.CredentialChange](bad); !errors.Is(err, want) || !errors.Is(err, caep.ErrType) || e.ChangeType != "" {
 		t.Errorf("wrong type of a member: got %+v, %v, want %v", e, err, want)

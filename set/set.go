@@ -32,7 +32,7 @@ const (
 
 // Event is one member of `events` (RFC 8417 §2.2).
 type Event struct {
-	Type    string          // URI of the event type
+	Type    string          // URI of the event type; see also [Tolerances.FormerTypes]
 	Payload json.RawMessage // JSON object, byte for byte as sent; read-only
 }
 

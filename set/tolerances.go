@@ -11,5 +11,6 @@ type Tolerances struct {
 	SubAndExp        bool           // claims `sub` and `exp` present: ignored, `exp` never enforced (U2)
 	InnerSubject     bool           // no `sub_id`, the subject inside the event as `subject` (L1)
 	NumericTxn       bool           // `txn` as a number, kept as its decimal text (L12)
+	FormerTypes      bool           // event types under the URIs of drafts: [Event].Type is the current one (L5, L16)
 	LegacyIdentifier subject.Legacy // older forms of the identifier itself (L2, L3, L4)
 }

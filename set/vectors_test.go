@@ -67,7 +67,7 @@ func wrong(description string) verdict { return verdict{request, description} }
 
 // everything tolerates all that a verifier can tolerate.
 func everything() set.Tolerances {
-	return set.Tolerances{MissingType: true, SubAndExp: true, InnerSubject: true, NumericTxn: true,
+	return set.Tolerances{MissingType: true, SubAndExp: true, InnerSubject: true, NumericTxn: true, FormerTypes: true,
 		LegacyIdentifier: subject.Legacy{SubjectType: true, FormatNames: true, ImplicitComplex: true}}
 }
 
