@@ -129,6 +129,19 @@ func TestVerifySkew(t *testing.T) {
 	}
 }
 
+// SET-5.3-01, SSF-4.1.7-01: a verifier has no opinion on order. SETs come newest
+// first, with the same iat, and again; each is taken as it is.
+func TestVerifyKeepsNoOrder(t *testing.T) {
+	v := newVerifier(t, set.Tolerances{})
+	for i, age := range []time.Duration{0, time.Hour, time.Minute, time.Minute, 10 * 365 * 24 * time.Hour, 0} {
+		b := sessionRevoked()
+		b.ID, b.IssuedAt = strings.Repeat("x", 1+i%3), now().Add(-age)
+		if got := judge(t, v, sign(t, header, mustClaims(t, b))); got != accepted {
+			t.Errorf("SET %d, %v old: got %q, want it accepted", i, age, got)
+		}
+	}
+}
+
 func TestNewVerifierNamesAllThatIsWrong(t *testing.T) {
 	v, err := set.NewVerifier(set.VerifierConfig{Audience: []string{""}, Algorithms: []jose.Algorithm{"none", "HS256"}})
 	if v != nil || err == nil {
