@@ -3,8 +3,6 @@ package main_test
 import (
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"sync"
 	"testing"
 
@@ -22,14 +20,9 @@ var built struct {
 
 var scratch string
 
-// TestMain also lets the test binary be the commands that scripts call: tocsin,
-// and curl where the machine has none.
+// TestMain also lets the test binary be tocsin, which scripts call.
 func TestMain(m *testing.M) {
-	commands := map[string]func(){"tocsin": main.Main}
-	if _, err := exec.LookPath("curl"); err != nil || filepath.Base(os.Args[0]) == "curl" {
-		commands["curl"] = curl
-	}
-	testscript.Main(withScratch{m}, commands)
+	testscript.Main(withScratch{m}, map[string]func(){"tocsin": main.Main})
 }
 
 // withScratch runs the tests with a folder for what they build.
@@ -42,7 +35,7 @@ func (w withScratch) Run() int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // a folder of the system's temporary ones
+	defer os.RemoveAll(dir) // a folder of the system's temporary ones
 	scratch = dir
 	return w.tests.Run()
 }

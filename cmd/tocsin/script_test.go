@@ -35,6 +35,7 @@ import (
 //	certificate HOST      write cert.pem, key.pem and their CA, root.pem
 //	jwk                   write a signing key, key.jwk, and its set, jwks.json
 func TestScripts(t *testing.T) {
+	needCurl(t)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -47,6 +48,14 @@ func TestScripts(t *testing.T) {
 		},
 		RequireExplicitExec: true,
 	})
+}
+
+// needCurl fails loudly where curl is missing: make needs installs it.
+func needCurl(t *testing.T) {
+	t.Helper()
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Fatalf("this test calls curl (make needs installs it): %v", err)
+	}
 }
 
 func exits(ts *testscript.TestScript, neg bool, args []string) {

@@ -142,7 +142,7 @@ func (c *Client) Do(ctx context.Context, method, path string, body, out any) err
 	if err != nil {
 		return fmt.Errorf("asking the server: %w", err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // the answer has been read
+	defer resp.Body.Close() // the answer has been read
 	raw, err := guard.ReadBody(resp.Body, maxAnswerBytes)
 	if err != nil {
 		return fmt.Errorf("reading the server's answer: %w", err)

@@ -10,12 +10,16 @@ import (
 // inProcess answers requests by a handler of this process.
 type inProcess struct{ handler http.Handler }
 
-// RoundTrip serves the request and returns the whole answer.
+// RoundTrip serves the request and returns the whole answer. Where the
+// request's context has ended it is its error: a handler then answers nothing.
 func (p inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	w := &recorder{header: http.Header{}}
 	p.handler.ServeHTTP(w, r)
 	if r.Body != nil {
 		_ = r.Body.Close()
+	}
+	if err := r.Context().Err(); err != nil {
+		return nil, err
 	}
 	w.WriteHeader(http.StatusOK) // if the handler wrote nothing
 	return &http.Response{

@@ -24,7 +24,7 @@ func Listen(ctx context.Context, dir string) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(private) //nolint:errcheck // an empty folder left behind harms nobody
+	defer os.RemoveAll(private) // an empty folder left behind harms nobody
 	const name = "s"
 	path, done, err := shorten(private, name)
 	if err != nil {

@@ -38,10 +38,11 @@ const (
 // and the path of the authority's certificate.
 func Certificate(dir string, hosts []string) (tls.Certificate, string, error) {
 	path := filepath.Join(dir, CertFile)
-	ca, key, err := load(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		ca, key, err = create(dir)
+	found := load
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		found = create
 	}
+	ca, key, err := found(dir)
 	if err != nil {
 		return tls.Certificate{}, "", fmt.Errorf("the certificate authority of %s: %w", dir, err)
 	}
@@ -93,7 +94,11 @@ func create(dir string) (*x509.Certificate, *ecdsa.PrivateKey, error) {
 	return load(dir)
 }
 
+// write writes a new file, which replaces what is left of a start cut off.
 func write(path string, mode fs.FileMode, kind string, der []byte) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	return os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), mode)
 }
 

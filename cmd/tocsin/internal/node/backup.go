@@ -69,7 +69,7 @@ func copyPlain(from, to string) error {
 	if err != nil {
 		return err
 	}
-	defer in.Close() //nolint:errcheck // it is only read
+	defer in.Close() // it is only read
 	info, err := in.Stat()
 	if err != nil {
 		return err

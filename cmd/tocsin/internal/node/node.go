@@ -86,6 +86,9 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 
 func (n *Node) stores(ctx context.Context, cfg *Config) (*transmitter.Transmitter, error) {
 	tc := &cfg.Transmitter
+	if tc.Logger == nil {
+		tc.Logger = slog.Default()
+	}
 	// The stores report their commits to metrics that exist once they do.
 	var built *transmitter.Transmitter
 	observe := func(store string) func(int, time.Duration) {
@@ -102,7 +105,7 @@ func (n *Node) stores(ctx context.Context, cfg *Config) (*transmitter.Transmitte
 	n.opened(logFile, log.Close, log.Backup)
 	state, err := sqlitestore.Open(ctx, sqlitestore.Config{
 		Path: n.path(stateFile), MaxDepth: cfg.MaxDepth, Now: tc.Now, Observe: observe("state"),
-		Report: func(err error) { slog.Error("the store of streams has work to repeat", "err", err) },
+		Report: func(err error) { tc.Logger.Error("the store of streams has work to repeat", "err", err) },
 	})
 	if err != nil {
 		return nil, err

@@ -1,0 +1,162 @@
+package node_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/localca"
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/node"
+	"github.com/tocsin-ssf/tocsin/streams/store/sqlitedb"
+	"github.com/tocsin-ssf/tocsin/transmitter"
+	"github.com/tocsin-ssf/tocsin/transmitter/auth"
+)
+
+func config(dir string) node.Config {
+	return node.Config{Dir: dir, Transmitter: transmitter.Config{Issuer: "https://ssf.example"}}
+}
+
+func open(t *testing.T, dir string) *node.Node {
+	t.Helper()
+	n, err := node.Open(t.Context(), config(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := n.Close(); err != nil {
+			t.Errorf("close: got %v", err)
+		}
+	})
+	return n
+}
+
+// One folder, one process (contracts.md §7): who comes second is told who is
+// first, and may have it afterwards.
+func TestLock(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	if node.Exists(dir) {
+		t.Error("before: got an existing folder, want none")
+	}
+	first := open(t, dir)
+	if !node.Exists(dir) {
+		t.Error("after: got no folder, want one")
+	}
+	if _, err := node.Open(t.Context(), config(dir)); !errors.Is(err, sqlitedb.ErrLocked) {
+		t.Errorf("second: got %v, want ErrLocked", err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	open(t, dir)
+	info, err := os.Stat(dir)
+	if err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("got mode %v (%v), want 0700", info.Mode().Perm(), err)
+	}
+}
+
+// An Open that fails half-way leaves nothing open: the lock is free, and once
+// the reason is gone the folder opens.
+func TestPartialOpenCloses(t *testing.T) {
+	for _, file := range []string{"log.db", "state.db", "admin.db"} {
+		t.Run(file, func(t *testing.T) {
+			dir := t.TempDir()
+			blocked := filepath.Join(dir, file)
+			if err := os.Mkdir(blocked, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			_, err := node.Open(t.Context(), config(dir))
+			if err == nil || !strings.Contains(err.Error(), dir) {
+				t.Fatalf("got %v, want an error that names the folder", err)
+			}
+			lock, err := sqlitedb.LockFolder(dir)
+			if err != nil {
+				t.Fatalf("lock after a failure: got %v, want it free", err)
+			}
+			if err := errors.Join(lock.Unlock(), os.Remove(blocked)); err != nil {
+				t.Fatal(err)
+			}
+			open(t, dir)
+		})
+	}
+	dir := t.TempDir()
+	wrong := config(dir)
+	wrong.Transmitter.Issuer = "http://ssf.example"
+	if _, err := node.Open(t.Context(), wrong); err == nil {
+		t.Error("a wrong issuer: got no error")
+	}
+	open(t, dir)
+}
+
+func TestBackup(t *testing.T) {
+	dir, to := t.TempDir(), filepath.Join(t.TempDir(), "copy")
+	n := open(t, dir)
+	if _, err := n.Applications.AddApplication(t.Context(), auth.Application{ID: "shop", Audience: []string{"https://shop.example"}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := localca.Certificate(dir, []string{"localhost"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Backup(t.Context(), to); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := names(t, to), []string{"admin.db", "ca-key.pem", "ca.pem", "log.db", "state.db"}; !slices.Equal(got, want) {
+		t.Errorf("got files %q, want %q", got, want)
+	}
+	for _, name := range []string{"admin.db", "ca-key.pem"} {
+		if info, err := os.Stat(filepath.Join(to, name)); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: got mode %v (%v), want 0600", name, info.Mode().Perm(), err)
+		}
+	}
+	if err := n.Backup(t.Context(), to); err == nil || !strings.Contains(err.Error(), "not empty") {
+		t.Errorf("into a folder in use: got %v, want an error that says so", err)
+	}
+	if err := n.Backup(t.Context(), "relative"); err == nil {
+		t.Error("a relative path: got no error, the server's folder is not the caller's")
+	}
+
+	// Both open at once: the copy is a folder of its own, with the same keys.
+	other := open(t, to)
+	if _, err := other.Applications.Application(t.Context(), "shop"); err != nil {
+		t.Errorf("an application in the copy: got %v", err)
+	}
+	if got, want := other.Keys.Signer().KeyID(), n.Keys.Signer().KeyID(); got != want {
+		t.Errorf("got key %s in the copy, want %s", got, want)
+	}
+	if len(other.Keys.List()) != 1 {
+		t.Errorf("got %d keys in the copy, want 1", len(other.Keys.List()))
+	}
+}
+
+// A copy that fails leaves nothing behind that looks like one.
+func TestBackupFails(t *testing.T) {
+	n := open(t, t.TempDir())
+	to := filepath.Join(t.TempDir(), "copy")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := n.Backup(ctx, to); err == nil {
+		t.Fatal("got no error, want one")
+	}
+	if got := names(t, to); len(got) > 0 {
+		t.Errorf("got files %q, want none", got)
+	}
+	if err := n.Backup(t.Context(), to); err != nil {
+		t.Errorf("again: got %v", err)
+	}
+}
+
+func names(t *testing.T, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, e := range entries {
+		out = append(out, e.Name())
+	}
+	return out
+}
