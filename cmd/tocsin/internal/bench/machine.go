@@ -36,7 +36,7 @@ func cpuModel() string {
 	if err != nil {
 		return ""
 	}
-	defer f.Close() //nolint:errcheck // it is only read
+	defer f.Close() // it is only read
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		if name, value, ok := strings.Cut(lines.Text(), ":"); ok && strings.TrimSpace(name) == "model name" {
 			return strings.TrimSpace(value)
