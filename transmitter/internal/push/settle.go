@@ -60,6 +60,9 @@ func (w *worker) drain(ctx context.Context) error {
 // outcome turns a result into the verdict of the queue and notes what it
 // means for the stream.
 func (w *worker) outcome(r result) streams.Outcome {
+	if isAnnouncement(r.item) {
+		w.news--
+	}
 	o := streams.Outcome{ID: r.item.ID, Code: r.code, Description: r.text}
 	if r.code == released || r.code == changed {
 		o.Verdict = streams.Released

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/set/delivery"
@@ -23,6 +24,7 @@ type worker struct {
 	health   streams.Health
 	results  chan result
 	inFlight int
+	news     int // stream-updated in flight: nothing else leaves meanwhile
 	// unsettled are verdicts that are not written down yet, unsaved the health
 	// that goes with them; nil: as it is in the store.
 	unsettled []streams.Outcome
@@ -156,7 +158,12 @@ func (w *worker) fill(ctx context.Context) error {
 		return fmt.Errorf("push: taking: %w", err)
 	}
 	w.inFlight += len(items)
-	for _, line := range lines(items) {
+	news, rest := announcements(items)
+	if w.news = len(news); w.news > 0 {
+		go w.announce(ctx, w.to, news, rest)
+		return nil
+	}
+	for _, line := range lines(rest) {
 		go w.send(ctx, w.to, line)
 	}
 	return nil
@@ -164,7 +171,7 @@ func (w *worker) fill(ctx context.Context) error {
 
 // room returns how many more items may be in flight.
 func (w *worker) room() int {
-	if w.round.failed || w.round.pause != "" {
+	if w.round.failed || w.round.pause != "" || w.news > 0 {
 		return 0
 	}
 	window := w.pusher.cfg.Window
@@ -212,20 +219,57 @@ func lines(items []streams.Item) [][]streams.Item {
 	return out
 }
 
-// send delivers a line in order. After a SET that must be tried again, the
-// rest of the line goes back unsent.
-func (w *worker) send(ctx context.Context, to target, line []streams.Item) {
+// announcements splits off stream-updated, which goes ahead of held events
+// (SSF-8.1.5-02).
+func announcements(items []streams.Item) (news, rest []streams.Item) {
+	if !slices.ContainsFunc(items, isAnnouncement) {
+		return nil, items
+	}
+	for _, item := range items {
+		if isAnnouncement(item) {
+			news = append(news, item)
+		} else {
+			rest = append(rest, item)
+		}
+	}
+	return news, rest
+}
+
+func isAnnouncement(item streams.Item) bool {
+	return item.Lane == streams.LaneControl && item.Type == streams.TypeStreamUpdated
+}
+
+// announce delivers news in order and, once it has been answered, what was
+// taken with it, which goes back unsent if the news must be tried again.
+func (w *worker) announce(ctx context.Context, to target, news, rest []streams.Item) {
+	if !w.send(ctx, to, news) {
+		w.release(rest)
+		return
+	}
+	for _, line := range lines(rest) {
+		go w.send(ctx, to, line)
+	}
+}
+
+func (w *worker) release(items []streams.Item) {
+	for _, item := range items {
+		w.results <- result{item: item, judgement: BackOff, code: released}
+	}
+}
+
+// send delivers a line in order and reports whether it came to its end. After
+// a SET that must be tried again, the rest of the line goes back unsent.
+func (w *worker) send(ctx context.Context, to target, line []streams.Item) bool {
 	for i, item := range line {
 		r := w.pusher.deliver(ctx, to, item)
 		w.results <- r
 		if r.judgement == Accepted || r.judgement == SetAside {
 			continue
 		}
-		for _, rest := range line[i+1:] {
-			w.results <- result{item: rest, judgement: BackOff, code: released}
-		}
-		return
+		w.release(line[i+1:])
+		return false
 	}
+	return true
 }
 
 // released and changed are the codes of a result that stands for no attempt:
