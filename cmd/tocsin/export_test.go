@@ -1,18 +1,31 @@
 package main
 
 import (
+	"context"
 	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
 
 	"github.com/alecthomas/kong"
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/config"
+	"github.com/tocsin-ssf/tocsin/transmitter"
 )
 
 // Main is main, for scripts that run the program as a process.
 func Main() { main() }
 
-// Run is run.
-var Run = run
+// Run, Loopback and CertificateHosts are what their names say.
+var (
+	Run              = run
+	Loopback         = loopback
+	CertificateHosts = certificateHosts
+)
+
+// SetVersion does what the linker does for a release.
+func SetVersion(v string) { version = v }
 
 // Leaves returns every command that does something, as its words.
 func Leaves() ([]string, error) {
@@ -33,3 +46,9 @@ func Leaves() ([]string, error) {
 
 // Parse reads a command line and runs nothing.
 func Parse(args []string) (*kong.Context, int) { return parse(args, nil, io.Discard, io.Discard) }
+
+// Serve runs a transmitter and a site on l as the command serve does.
+func Serve(ctx context.Context, t *transmitter.Transmitter, l net.Listener, h http.Handler, drain time.Duration) error {
+	s := serveCmd{ShutdownTimeout: drain}
+	return s.serve(ctx, t, []site{{&http.Server{Handler: h, ReadHeaderTimeout: time.Minute}, l}}, slog.New(slog.DiscardHandler))
+}

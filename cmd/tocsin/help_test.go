@@ -3,6 +3,8 @@ package main_test
 import (
 	"bytes"
 	"context"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -95,6 +97,21 @@ func split(t *testing.T, line string) []string {
 		words = append(words, word.String())
 	}
 	return words
+}
+
+// The Makefile sets main.version at the linker.
+func TestVersion(t *testing.T) {
+	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
+	if err != nil || !strings.Contains(string(makefile), "-X main.version=") {
+		t.Errorf("got a Makefile (%v) that does not set main.version", err)
+	}
+	main.SetVersion("v1.2.3")
+	defer main.SetVersion("")
+	var out, errOut bytes.Buffer
+	code := main.Run(t.Context(), []string{"--version"}, nil, strings.NewReader(""), &out, &errOut)
+	if want := "tocsin v1.2.3\n"; code != 0 || out.String() != want {
+		t.Errorf("got %q and exit code %d, want %q and 0", &out, code, want)
+	}
 }
 
 // A command that is ended by its context is a failure, not a success.

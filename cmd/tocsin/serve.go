@@ -71,7 +71,7 @@ func (s serveCmd) Run(ctx context.Context, std streamsIO) error {
 	if err != nil {
 		return err
 	}
-	defer listener.Close() //nolint:errcheck // the server closes it
+	defer listener.Close() // the server closes it
 	cfg, err := s.config(listener.Addr(), logger)
 	if err != nil {
 		return err
@@ -80,7 +80,7 @@ func (s serveCmd) Run(ctx context.Context, std streamsIO) error {
 	if err != nil {
 		return err
 	}
-	defer n.Close() //nolint:errcheck // closed and checked below on the ordinary way
+	defer n.Close() // closed and checked below on the ordinary way
 	public, hint, err := s.server(listener.Addr(), n.Transmitter, logger)
 	if err != nil {
 		return err
@@ -92,7 +92,7 @@ func (s serveCmd) Run(ctx context.Context, std streamsIO) error {
 	fmt.Fprintf(std.out, "tocsin: ready %s %s\n", cfg.Transmitter.Issuer, admin.address)
 	s.welcome(std, cfg.Transmitter.Issuer, hint)
 	sites := append([]site{{public, listener}}, admin.sites...)
-	return errors.Join(s.serve(ctx, n.Transmitter, sites), os.Remove(admin.socket), n.Close())
+	return errors.Join(s.serve(ctx, n.Transmitter, sites, logger), os.Remove(admin.socket), n.Close())
 }
 
 // listen opens the public listener. Plain http is for loopback alone, by the
@@ -125,7 +125,7 @@ type site struct {
 
 // serve runs all parts until ctx or one of them ends, and then ends them in
 // order: refuse, drain, save.
-func (s serveCmd) serve(ctx context.Context, t *transmitter.Transmitter, sites []site) error {
+func (s serveCmd) serve(ctx context.Context, t *transmitter.Transmitter, sites []site, logger *slog.Logger) error {
 	running, stopRun := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopRun()
 	ended := make(chan error, 1+len(sites))
@@ -137,7 +137,7 @@ func (s serveCmd) serve(ctx context.Context, t *transmitter.Transmitter, sites [
 	var errs []error
 	select {
 	case <-ctx.Done():
-		slog.Info("shutting down")
+		logger.Info("shutting down")
 	case err := <-ended:
 		left--
 		errs = append(errs, fmt.Errorf("a part ended by itself: %w", err))

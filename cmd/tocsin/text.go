@@ -31,7 +31,7 @@ func readFile(name string, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close() //nolint:errcheck // it is only read
+	defer file.Close() // it is only read
 	raw, err := guard.ReadBody(file, limit)
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", name, err)

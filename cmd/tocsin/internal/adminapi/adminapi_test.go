@@ -40,7 +40,9 @@ func serve(t *testing.T, dir string) {
 		if err := server.Close(); err != nil {
 			t.Errorf("close: got %v", err)
 		}
-		<-done
+		if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+			t.Errorf("serve: got %v, want ErrServerClosed", err)
+		}
 		if err := n.Close(); err != nil {
 			t.Errorf("close: got %v", err)
 		}

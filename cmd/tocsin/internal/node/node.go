@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -53,10 +54,11 @@ type Node struct {
 	copies  map[string]func(ctx context.Context, path string) error
 }
 
-// Exists reports whether dir is a data folder.
+// Exists reports whether dir is a data folder, or may be one that cannot be
+// looked into.
 func Exists(dir string) bool {
 	_, err := os.Stat(filepath.Join(dir, adminFile))
-	return err == nil
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // Open locks the folder, opens its stores and builds the transmitter.
