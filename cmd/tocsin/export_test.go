@@ -11,6 +11,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/config"
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/node"
 	"github.com/tocsin-ssf/tocsin/transmitter"
 )
 
@@ -51,4 +52,17 @@ func Parse(args []string) (*kong.Context, int) { return parse(args, nil, io.Disc
 func Serve(ctx context.Context, t *transmitter.Transmitter, l net.Listener, h http.Handler, drain time.Duration) error {
 	s := serveCmd{ShutdownTimeout: drain}
 	return s.serve(ctx, t, []site{{&http.Server{Handler: h, ReadHeaderTimeout: time.Minute}, l}}, slog.New(slog.DiscardHandler))
+}
+
+// ServeConfig returns what `serve` with these flags opens, served on addr.
+func ServeConfig(args []string, addr net.Addr) (node.Config, error) {
+	var all cli
+	parser, err := kong.New(&all, kong.Vars{"version": ""})
+	if err != nil {
+		return node.Config{}, err
+	}
+	if _, err := parser.Parse(append([]string{"serve"}, args...)); err != nil {
+		return node.Config{}, err
+	}
+	return all.Serve.config(addr, slog.New(slog.DiscardHandler))
 }

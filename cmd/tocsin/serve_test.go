@@ -86,3 +86,58 @@ func TestDrain(t *testing.T) {
 		}
 	}
 }
+
+// Every flag that sets something arrives where it is meant; what is not given
+// is what help and Config call the default.
+func TestServeFlags(t *testing.T) {
+	type c = node.Config
+	tests := []struct {
+		args string
+		got  func(c) any
+		was  any // without the flag
+		want any
+	}{
+		{"--issuer https://ssf.example", func(c c) any { return c.Transmitter.Issuer }, "https://127.0.0.1:8443", "https://ssf.example"},
+		{"--data d", func(c c) any { return c.Dir }, "./tocsin-data", "d"},
+		{"--algorithm PS256", func(c c) any { return string(c.Algorithm) }, "", "PS256"},
+		{"--max-queue 5", func(c c) any { return c.MaxDepth }, 1_000_000, 5},
+		{"--default-subjects NONE", func(c c) any { return string(c.Transmitter.DefaultSubjects) }, "ALL", "NONE"},
+		{"--min-verification-interval 5s", func(c c) any { return c.Transmitter.MinVerificationInterval }, time.Duration(0), 5 * time.Second},
+		{"--min-verification-interval 5s --conformance", func(c c) any { return c.Transmitter.MinVerificationInterval }, time.Duration(0), time.Duration(0)},
+		{"--inactivity-timeout 5s", func(c c) any { return c.Transmitter.InactivityTimeout }, time.Duration(0), 5 * time.Second},
+		{"--one-stream", func(c c) any { return c.Transmitter.OneStream }, false, true},
+		{"--max-streams 5", func(c c) any { return c.Transmitter.MaxStreams }, 100, 5},
+		{"--max-subjects 5", func(c c) any { return c.Transmitter.MaxSubjects }, 1_000_000, 5},
+		{"--token-lifetime 5m", func(c c) any { return c.Transmitter.TokenLifetime }, time.Hour, 5 * time.Minute},
+		{"--push-window 5", func(c c) any { return c.Transmitter.PushWindow }, 32, 5},
+		{"--push-timeout 5s", func(c c) any { return c.Transmitter.PushTimeout }, 15 * time.Second, 5 * time.Second},
+		{"--push-schedule 1s,2s", func(c c) any { return len(c.Transmitter.PushSchedule) }, 0, 2},
+		{"--push-give-up 5h", func(c c) any { return c.Transmitter.PushGiveUp }, 120 * time.Hour, 5 * time.Hour},
+		{"--push-refusals 5", func(c c) any { return c.Transmitter.PushRefusals }, 20, 5},
+		{"--push-allow 10.0.0.0/8,fd00::/8", func(c c) any { return len(c.Transmitter.Push.Allow) }, 0, 2},
+		{"--long-poll 5s", func(c c) any { return c.Transmitter.LongPoll }, 30 * time.Second, 5 * time.Second},
+		{"--redeliver 5s", func(c c) any { return c.Transmitter.Redeliver }, time.Minute, 5 * time.Second},
+		{"--expiry 5h", func(c c) any { return c.Transmitter.Expiry }, 168 * time.Hour, 5 * time.Hour},
+		{"--insecure-loopback", func(c c) any { return c.Transmitter.InsecureLoopback }, false, true},
+		{"--insecure-loopback", func(c c) any { return c.Transmitter.Push.InsecureLoopback }, false, true},
+		{"--insecure-loopback", func(c c) any { return c.Transmitter.Issuer }, "https://127.0.0.1:8443", "http://127.0.0.1:8443"},
+	}
+	addr := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8443}
+	bare, err := main.ServeConfig(nil, addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range tests {
+		cfg, err := main.ServeConfig(strings.Fields(test.args), addr)
+		if err != nil {
+			t.Errorf("%s: got %v", test.args, err)
+			continue
+		}
+		if got := test.got(bare); got != test.was {
+			t.Errorf("without %s: got %v, want %v", test.args, got, test.was)
+		}
+		if got := test.got(cfg); got != test.want {
+			t.Errorf("%s: got %v, want %v", test.args, got, test.want)
+		}
+	}
+}
