@@ -17,6 +17,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/set/delivery/guard"
 	"github.com/tocsin-ssf/tocsin/set/jose"
 	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/wellknown"
 )
 
 // party is the receiving half with a stream at a house.
@@ -61,6 +62,7 @@ func (h *house) newParty(app string, push bool) *party {
 	cfg := receiver.Config{
 		Issuer: h.issuer, Audience: []string{audience(app)}, HTTP: plain, StreamID: p.stream, Inbox: inbox, Mux: mux, Client: p.api,
 		Algorithms: []jose.Algorithm{jose.ES256, jose.RS256}, Authorization: how.AuthorizationHeader,
+		Keys: wellknown.NewClient(wellknown.Config{HTTP: plain, MinRefresh: time.Millisecond}).Keys(h.issuer),
 	}
 	if !push {
 		cfg.Poll = &receiver.Poll{Endpoint: stream.Delivery.EndpointURL, Token: bearer, HTTP: plain, Interval: 10 * time.Millisecond}
