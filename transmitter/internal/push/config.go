@@ -15,11 +15,23 @@ const (
 	jitter = 0.2
 	// maxRetryAfter bounds what a receiver may ask for.
 	maxRetryAfter = time.Hour
-	// keyTries and keyPause: invalid_key alone is retried per SET, three
-	// times in ten minutes, since the receiver may be fetching keys.
+	// keyTries: invalid_key alone is retried per SET, three times in ten
+	// minutes, since the receiver may be fetching keys. keySoon is longer than
+	// receivers commonly wait between two looks at our keys, so that a rotation
+	// costs seconds; keyLate leaves them time to be mended.
 	keyTries = 3
-	keyPause = 200 * time.Second
+	keySoon  = 15 * time.Second
+	keyLate  = 6 * time.Minute
 )
+
+// keyPause returns the pause after an invalid_key to a SET that had so many
+// verdicts before.
+func keyPause(attempts int) time.Duration {
+	if attempts == 0 {
+		return keySoon
+	}
+	return keyLate
+}
 
 // DefaultSchedule returns the pauses of contracts.md §5.
 func DefaultSchedule() []time.Duration {

@@ -82,7 +82,7 @@ func (w *worker) outcome(r result) streams.Outcome {
 		w.round.answered = true
 		w.refused(r)
 	case RetryKey:
-		o.Verdict, o.After = streams.Failed, keyPause
+		o.Verdict, o.After = streams.Failed, keyPause(r.item.Attempts)
 	case PauseStream:
 		w.round.pause = r.text
 		fallthrough

@@ -1,0 +1,66 @@
+package poll_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/outbox"
+)
+
+// A SET that can never be made becomes a dead letter; those beside it are
+// handed out, and the next poll is not held up.
+func TestItemGone(t *testing.T) {
+	b := newBench(t)
+	sign := b.Sign
+	b.Sign = func(ctx context.Context, s streams.Stream, item streams.Item) (string, error) {
+		if item.ID == "j1" || item.ID == "j3" {
+			return "", fmt.Errorf("signing: %w", outbox.ErrGone)
+		}
+		return sign(ctx, s, item)
+	}
+	b.put(3)
+	b.want("POLL-2.3-01 the rest", `{"returnImmediately":true}`, `{"sets":{"j2":"[j2]"}}`)
+	if got, want := b.depth(), (streams.Depth{Items: 1, Leased: 1, Dead: 2}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	letters, _, err := b.store.DeadLetters(t.Context(), "s", "", 10)
+	if err != nil || len(letters) != 2 || letters[0].ID != "j1" || letters[0].Code != "gone" || letters[0].Description == "" {
+		t.Errorf("got %+v, %v, want j1 and j3 with code gone", letters, err)
+	}
+	b.Sign = func(context.Context, streams.Stream, streams.Item) (string, error) { return "", errors.New("disk") }
+	b.put(1)
+	if w, err := b.do(t.Context(), "s", `{"returnImmediately":true}`); err == nil {
+		t.Errorf("a failure that may pass: got %d %s, want an error", w.Code, w.Body)
+	}
+	b.Sign = sign
+	b.want("it was back at once", `{"returnImmediately":true}`, `{"sets":{"j4":"[j4]"}}`)
+}
+
+// Delivered hears of each SET that is acknowledged, once, and of no other.
+func TestDelivered(t *testing.T) {
+	b := newBench(t)
+	var got []string
+	b.Delivered = func(item streams.Item) {
+		got = append(got, item.ID)
+		if item.Added.IsZero() {
+			t.Errorf("%s: got no time", item.ID)
+		}
+	}
+	b.put(4)
+	if w, err := b.do(t.Context(), "s", `{}`); err != nil || w.Code != http.StatusOK {
+		t.Fatal(w.Code, err)
+	}
+	refused := `"setErrs":{"j2":{"err":"invalid_request","description":"d"},"j3":{"err":"invalid_request","description":"d"}}`
+	for range 2 { // again: acknowledged before
+		b.want("ack", `{"ack":["j1","j2","unknown"],`+refused+`,"maxEvents":0}`, `{"sets":{}}`)
+	}
+	if diff := cmp.Diff([]string{"j1"}, got); diff != "" {
+		t.Errorf("POLL-2.2-03, U23: want - got +\n%s", diff)
+	}
+}
