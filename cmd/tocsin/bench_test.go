@@ -1,0 +1,47 @@
+package main_test
+
+import (
+	"encoding/json"
+	"errors"
+	"os/exec"
+	"testing"
+)
+
+// What bench prints as JSON is a contract; what it measures is no test.
+func TestBenchJSON(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), binary(t), "bench", "--only", "verify-rs256", "--quick", "--json", "--dir", t.TempDir()).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Machine map[string]any `json:"machine"`
+		Results []struct {
+			Name          string
+			Value, Target float64
+			Unit          string
+			Floor, Ratio  float64
+			Holds         *bool
+			Rounds        []any
+		} `json:"results"`
+	}
+	if err := json.Unmarshal(out, &got); err != nil {
+		t.Fatalf("got %s, want JSON: %v", out, err)
+	}
+	if len(got.Results) != 2 || got.Machine["cpus"] == nil {
+		t.Fatalf("got %s, want the machine and two results", out)
+	}
+	r := got.Results[0]
+	if r.Name != "verify-rs256" || r.Value <= 0 || r.Floor <= 0 || r.Ratio <= 0 || r.Target != 1.6 || r.Holds == nil || len(r.Rounds) != 5 {
+		t.Errorf("got %+v, want verify-rs256 with its floor, ratio, target and five rounds", r)
+	}
+}
+
+func TestBenchUsage(t *testing.T) {
+	for _, args := range [][]string{{"bench", "--only", "nonsense"}, {"bench", "--quick", "--full"}} {
+		err := exec.CommandContext(t.Context(), binary(t), args...).Run()
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.ExitCode() != 2 {
+			t.Errorf("tocsin %v: got %v, want exit code 2", args, err)
+		}
+	}
+}
