@@ -12,7 +12,8 @@ import (
 // It has no goroutine of its own: the first caller leads, that is, it commits
 // all that waits, and on its way out makes the first of those who came
 // meanwhile the next leader. So a lone caller never switches goroutines, and
-// the more callers there are, the more share a sync. There is no timer.
+// the more callers there are, the more share a sync. Only a database whose
+// Config.Gather is set waits for them, and only after a batch that was shared.
 type committer struct {
 	mu      sync.Mutex
 	idle    sync.Cond // signalled when leading ends
@@ -26,6 +27,7 @@ type committer struct {
 	base    Synchronous // of the database
 	current Synchronous // of the connection
 	observe func(int, time.Duration)
+	gather  time.Duration
 	batch   []*op
 	shared  bool // the last batch had more than one op
 	tx      Tx
@@ -42,9 +44,10 @@ type op struct {
 	failed bool // fn itself failed, so its error stands
 }
 
-func (c *committer) init(w *conn, mode Synchronous, observe func(int, time.Duration)) {
+func (c *committer) init(w *conn, cfg Config) {
 	c.idle.L = &c.mu
-	c.conn, c.base, c.current, c.observe = w, mode, mode, observe
+	c.conn, c.base, c.current = w, cfg.Synchronous, cfg.Synchronous
+	c.observe, c.gather = cfg.Observe, cfg.Gather
 	c.pool.New = func() any { return &op{wake: make(chan bool, 1)} }
 }
 
@@ -107,7 +110,7 @@ func (c *committer) lead(own *op) {
 		// Let those who were just woken, or are about to call, get in line:
 		// larger batches for next to no time (a quarter less CPU with 8
 		// callers). A lone caller does not pay for it.
-		runtime.Gosched()
+		c.linger()
 	}
 	c.collect()
 	batch := c.batch
@@ -126,6 +129,15 @@ func (c *committer) lead(own *op) {
 			o.wake <- false
 		}
 	}
+}
+
+// linger gives others a moment to get in line.
+func (c *committer) linger() {
+	if c.gather <= 0 {
+		runtime.Gosched()
+		return
+	}
+	<-time.After(c.gather)
 }
 
 // collect moves the next batch from the queue to c.batch.

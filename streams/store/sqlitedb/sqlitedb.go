@@ -56,6 +56,10 @@ type Config struct {
 	// next; the file's version is the number of those applied. Only append
 	// to the list: a script that was ever released must not change.
 	Migrations []string
+	// Gather is how long a write waits for others to share its commit, after
+	// one that was shared; zero: it lets others run and does not wait. A lone
+	// writer never waits, but once after it was not alone.
+	Gather time.Duration
 	// ReadConns bounds the reads that run at once; zero is DefaultReadConns.
 	ReadConns int
 	// Observe, if set, is told of every commit: how many writes shared it and
@@ -114,7 +118,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	for range n {
 		db.readers <- nil
 	}
-	db.commits.init(w, cfg.Synchronous, cfg.Observe)
+	db.commits.init(w, cfg)
 	return db, nil
 }
 

@@ -29,6 +29,8 @@ const (
 	maxReadBytes = 16 << 20
 	// maxTailBytes bounds the records that stay in memory.
 	maxTailBytes = 64 << 20
+	// gather lets more appends share a sync where they come side by side.
+	gather = 500 * time.Microsecond
 )
 
 // applicationID marks log.db: "TocL".
@@ -92,7 +94,7 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 	}
 	db, err := sqlitedb.Open(ctx, sqlitedb.Config{
 		Path: cfg.Path, ApplicationID: applicationID, Synchronous: sqlitedb.Full,
-		Migrations: migrations(), Observe: cfg.Observe,
+		Migrations: migrations(), Observe: cfg.Observe, Gather: gather,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("sqlitelog: %w", err)
