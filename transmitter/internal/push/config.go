@@ -11,6 +11,10 @@ const (
 	// retryFirst and retryMost bound the pause after a failure of the store.
 	retryFirst = 50 * time.Millisecond
 	retryMost  = 5 * time.Second
+	// busy and gatherTime: where so many are in flight, an answer waits a
+	// moment for others before it is written down.
+	busy       = 3
+	gatherTime = 2 * time.Millisecond
 	// jitter is how far a pause may stray from the schedule, either way.
 	jitter = 0.2
 	// maxRetryAfter bounds what a receiver may ask for.

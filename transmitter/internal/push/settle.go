@@ -9,24 +9,36 @@ import (
 	"github.com/tocsin-ssf/tocsin/streams"
 )
 
-// settle writes down r and what else has come back meanwhile, in one
-// transaction, with the stream's health where it changed.
+// settle writes down r and what else comes back with it, in one transaction,
+// with the stream's health where it changed.
 func (w *worker) settle(ctx context.Context, r result) error {
-	outcomes := []streams.Outcome{w.outcome(r)}
-	for more := true; more; {
-		select {
-		case r := <-w.results:
-			outcomes = append(outcomes, w.outcome(r))
-		default:
-			more = false
-		}
-	}
+	outcomes := w.gather(r)
 	w.inFlight -= len(outcomes)
 	w.unsettled = append(w.unsettled, outcomes...)
 	if h := w.newHealth(); h != nil {
 		w.unsaved = h
 	}
 	return w.flush(ctx)
+}
+
+// gather returns the outcome of r and of what has come back by now. Where
+// several are out, it waits a moment for them: they share a transaction.
+func (w *worker) gather(r result) []streams.Outcome {
+	outcomes := append(make([]streams.Outcome, 0, w.inFlight), w.outcome(r))
+	if w.inFlight < busy {
+		return outcomes
+	}
+	timer := time.NewTimer(gatherTime)
+	defer timer.Stop()
+	for len(outcomes) < w.inFlight {
+		select {
+		case r := <-w.results:
+			outcomes = append(outcomes, w.outcome(r))
+		case <-timer.C:
+			return outcomes
+		}
+	}
+	return outcomes
 }
 
 // flush writes down what has not been yet. What the store does not take stays
