@@ -15,6 +15,8 @@ import (
 
 	"github.com/tocsin-ssf/tocsin/set"
 	"github.com/tocsin-ssf/tocsin/set/ssf"
+	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/transmitter/auth"
 )
 
 // all polls each stream once and returns the SETs by stream.
@@ -200,6 +202,45 @@ func TestPushOverTLS(t *testing.T) {
 			})
 			if got := len(sink.requests()) > 0; got != c.want {
 				t.Errorf("got the SET sent %v, want %v; %s", got, c.want, h.logs)
+			}
+		})
+	}
+}
+
+// SUBJ-6-01: of a user's identifiers a SET bears the one that the recipient has
+// registered, else the one of the format it prefers, else the first; never two.
+func TestIdentifierThatTheRecipientKnows(t *testing.T) {
+	const mail, opaque, phone = `{"format":"email","email":"a@example.com"}`, `{"format":"opaque","id":"x"}`, `{"format":"phone_number","phone_number":"+12065550100"}`
+	for _, c := range []struct {
+		name, prefers, registered, want string
+	}{
+		{"nothing known", "", "", mail},
+		{"preferred", "phone_number", "", phone},
+		{"preferred, but not among them", "did", "", mail},
+		{"registered", "", opaque, opaque},
+		{"registered and another preferred", "phone_number", opaque, opaque},
+	} {
+		t.Run("SUBJ-6-01 "+c.name, func(t *testing.T) {
+			h := open(t, func(s *setup) {
+				if c.registered != "" {
+					s.DefaultSubjects = streams.SubjectsNone
+				}
+			})
+			if _, err := h.apps.AddApplication(t.Context(), auth.Application{ID: "alice", Audience: []string{audience("alice")}, SubjectFormat: c.prefers}); err != nil {
+				t.Fatal(err)
+			}
+			token := h.client("alice", everyScope)
+			stream := h.stream(token, "")
+			if c.registered != "" {
+				h.must(http.StatusOK, http.MethodPost, "/ssf/subjects/add", token, `{"stream_id":"`+stream+`","subject":`+c.registered+`}`)
+			}
+			h.post(token, about(sessionRevoked, `[`+mail+`,`+opaque+`,`+phone+`]`))
+			_, sets := h.poll(token, stream, `{}`)
+			if len(sets) != 1 {
+				t.Fatalf("got %d SETs, want one", len(sets))
+			}
+			if got := string(parse(t, sets[0]).Subject.Raw()); got != c.want {
+				t.Errorf("got %s, want %s", got, c.want)
 			}
 		})
 	}
