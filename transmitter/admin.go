@@ -9,6 +9,7 @@ import (
 
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/admin"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/request"
 )
 
 // readyTime bounds how long a readiness check may ask the stores.
@@ -26,7 +27,7 @@ func (t *Transmitter) adminServer(guards ...echo.MiddlewareFunc) http.Handler {
 	e := echo.New()
 	e.HTTPErrorHandler = t.writeError
 	e.IPExtractor = echo.ExtractIPDirect()
-	e.Use(t.answered, t.recover, onlyListed)
+	e.Use(t.answered, t.recover, request.BoundBody, onlyListed)
 	admin.Handler{
 		Applications: t.cfg.Applications, Keys: t.cfg.Keys, Streams: t.cfg.Streams, Catalog: t.catalog,
 		Ingest: t.ingest, Refusing: t.refusing, Log: t.cfg.Log, Backup: t.cfg.Backup,

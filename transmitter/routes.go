@@ -75,7 +75,7 @@ func (t *Transmitter) routes() *echo.Echo {
 	e := echo.New()
 	e.HTTPErrorHandler = t.writeError
 	e.IPExtractor = echo.ExtractIPDirect()
-	e.Use(t.metrics.requests, t.recover, onlyListed)
+	e.Use(t.metrics.requests, t.recover, request.BoundBody, onlyListed)
 	for _, r := range t.api() {
 		e.Add(r.method, t.base+r.path, r.handler, t.admit(r.operation))
 	}

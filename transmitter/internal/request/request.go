@@ -78,9 +78,7 @@ func Body(c echo.Context, limit int64) ([]byte, error) {
 		w.Header().Set("Connection", "close") // what is still to come is not read
 		return nil, TooLarge(limit)
 	}
-	control := http.NewResponseController(w)
-	// A writer without deadlines (a test's recorder) has bounds of its own.
-	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout))
+	limitReading(c)
 	body, err := io.ReadAll(http.MaxBytesReader(w, c.Request().Body, limit))
 	var tooLarge *http.MaxBytesError
 	switch {
@@ -93,8 +91,26 @@ func Body(c echo.Context, limit int64) ([]byte, error) {
 		return nil, Invalid("", "the body could not be read")
 	}
 	// Left in place it would end the request's context when it passes.
-	_ = control.SetReadDeadline(time.Time{})
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	return body, nil
+}
+
+// BoundBody is the middleware that bounds in time the body of every request,
+// also of one that is refused before its body is read: the server reads on
+// then, up to a point. A handler that waits lifts it, as Body does.
+func BoundBody(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if c.Request().ContentLength != 0 {
+			limitReading(c)
+		}
+		return next(c)
+	}
+}
+
+// limitReading begins the time of a body. A writer without deadlines (a
+// test's recorder) has bounds of its own.
+func limitReading(c echo.Context) {
+	_ = http.NewResponseController(c.Response().Writer).SetReadDeadline(time.Now().Add(bodyTimeout))
 }
 
 // TooLarge returns the 413 for a body beyond limit bytes.
