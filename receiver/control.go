@@ -55,7 +55,8 @@ func (r *Receiver) checkControl(t *set.Token) (*string, error) {
 	return &state, nil
 }
 
-// record keeps what a stream-updated event tells.
+// record keeps what a stream-updated event tells, if it is one of the three states
+// (SSF-8.1.2.1-02).
 func (r *Receiver) record(d Delivery) {
 	event, ok := d.Token.Event(streams.TypeStreamUpdated)
 	if !ok {
@@ -65,7 +66,8 @@ func (r *Receiver) record(d Delivery) {
 		Status streams.Status `json:"status"`
 		Reason string         `json:"reason"`
 	}
-	if json.Unmarshal(event.Payload, &update) != nil {
+	if json.Unmarshal(event.Payload, &update) != nil || !update.Status.Valid() {
+		r.log.Warn("stream-updated with a status that does not exist", "stream_id", r.StreamID(), "jti", d.ID, "txn", d.TransactionID)
 		return
 	}
 	r.status.Store(&Status{Status: update.Status, Reason: update.Reason, At: d.Token.IssuedAt})
