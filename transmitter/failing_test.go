@@ -283,3 +283,52 @@ func TestFailingApplications(t *testing.T) {
 		}
 	}
 }
+
+// An application is removed with its streams, also if the store of streams
+// fails in the middle: the same request again finishes it.
+func TestRemovalGoesOn(t *testing.T) {
+	var down atomic.Bool
+	h := open(t, func(s *setup) {
+		s.idle = true
+		s.wrapStore = func(store streams.Store) streams.Store { return failingWrites{store, &down} }
+	})
+	o := h.operator(h.SocketHandler())
+	token := h.client("shop", everyScope)
+	stream := h.stream(token, "")
+	down.Store(true)
+	checkError(t, "half-way", o.do("DELETE", "/admin/applications/shop", "", ""), http.StatusServiceUnavailable)
+	down.Store(false)
+	o.must(http.StatusNoContent, "DELETE", "/admin/applications/shop", "", "")
+	checkError(t, "again", o.do("DELETE", "/admin/applications/shop", "", ""), http.StatusNotFound)
+	if _, err := h.store.Stream(t.Context(), stream); !errors.Is(err, streams.ErrNotFound) {
+		t.Errorf("stream of a removed application: got %v, want ErrNotFound", err)
+	}
+}
+
+// A handler that panics, here by a hook of the deployment's, costs its answer
+// and nothing else.
+func TestPanicCostsOneAnswer(t *testing.T) {
+	var bad atomic.Bool
+	h := open(t, func(s *setup) {
+		s.Redeliver = 10 * time.Millisecond
+		s.FilterPayload = func(_, _ string, payload []byte) []byte {
+			if bad.Load() {
+				panic("secret of the hook")
+			}
+			return payload
+		}
+	})
+	token := h.client("shop", everyScope)
+	stream := h.stream(token, "")
+	bad.Store(true)
+	h.emit(token, "a")
+	a := h.do("POST", "/ssf/poll/"+stream, token, "{}")
+	checkError(t, "a panic", a, http.StatusInternalServerError)
+	if strings.Contains(a.body, "secret") || !strings.Contains(h.logs.String(), "a handler panicked") {
+		t.Errorf("got %s, want the cause in the log alone", a.body)
+	}
+	bad.Store(false)
+	if ids, _ := h.poll(token, stream, "{}"); len(ids) != 1 {
+		t.Errorf("afterwards: got %d SETs, want 1", len(ids))
+	}
+}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/tocsin-ssf/tocsin/streams"
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/request"
 )
@@ -61,24 +62,25 @@ func (h Handler) addApplication(c echo.Context) error {
 }
 
 // removeApplication also deletes the application's streams: nothing of it may
-// go on leaving.
+// go on leaving. If that fails half-way, the same request again finishes it.
 func (h Handler) removeApplication(c echo.Context) error {
 	ctx, id := c.Request().Context(), c.Param("id")
-	if _, err := h.Applications.Application(ctx, id); err != nil {
-		return err
+	// The application first: then no new stream can come in between.
+	removed := h.Applications.RemoveApplication(ctx, id)
+	if removed != nil && !errors.Is(removed, auth.ErrNotFound) {
+		return removed
 	}
 	owned, err := h.Streams.Streams(ctx, id)
 	if err != nil {
 		return err
 	}
-	// The application first: then no new stream can come in between.
-	if err := h.Applications.RemoveApplication(ctx, id); err != nil {
-		return err
-	}
 	for _, s := range owned {
-		if err := h.Streams.Delete(ctx, s.ID); err != nil {
+		if err := h.Streams.Delete(ctx, s.ID); err != nil && !errors.Is(err, streams.ErrNotFound) {
 			return err
 		}
+	}
+	if removed != nil && len(owned) == 0 {
+		return removed
 	}
 	return c.NoContent(http.StatusNoContent)
 }
