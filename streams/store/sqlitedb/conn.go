@@ -38,6 +38,9 @@ type Result struct {
 // openConn opens path and runs settings on the connection.
 func openConn(path string, settings []string) (*conn, error) {
 	name := url.URL{Scheme: "file", Path: filepath.ToSlash(path)}
+	if vfs != "" {
+		name.RawQuery = "vfs=" + vfs
+	}
 	raw, err := (&sqlite.Driver{}).Open(name.String())
 	if err != nil {
 		return nil, err

@@ -7,5 +7,7 @@ import (
 	"os"
 )
 
+const vfs = "" // SQLite's default
+
 // lockFile refuses: without a lock two processes could ruin a folder.
 func lockFile(*os.File) error { return errors.ErrUnsupported }

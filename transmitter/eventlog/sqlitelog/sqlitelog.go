@@ -30,7 +30,7 @@ const (
 	// maxTailBytes bounds the records that stay in memory.
 	maxTailBytes = 64 << 20
 	// gather lets more appends share a sync where they come side by side.
-	gather = 500 * time.Microsecond
+	gather = time.Millisecond
 )
 
 // applicationID marks log.db: "TocL".

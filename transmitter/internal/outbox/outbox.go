@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/set"
@@ -49,6 +50,7 @@ type Config struct {
 type Outbox struct {
 	cfg   Config
 	cache *cache
+	turns chan struct{} // held while signing, one for each CPU
 }
 
 // SET is a signed item, ready to leave.
@@ -65,7 +67,7 @@ func New(cfg Config) *Outbox {
 	if cfg.Cache == 0 {
 		cfg.Cache = 4096
 	}
-	return &Outbox{cfg: cfg, cache: newCache(cfg.Cache)}
+	return &Outbox{cfg: cfg, cache: newCache(cfg.Cache), turns: make(chan struct{}, runtime.GOMAXPROCS(0))}
 }
 
 // Sign returns the signed SET of an item of stream s.
@@ -80,6 +82,14 @@ func (o *Outbox) Sign(ctx context.Context, s streams.Stream, item streams.Item) 
 	if compact, ok := o.cache.get(item.ID, key.KeyID()); ok {
 		out.Compact = compact
 		return out, nil
+	}
+	// Very many items may be due at once. Those that wait here do not stand in
+	// the scheduler's way of whoever has less to do.
+	select {
+	case o.turns <- struct{}{}:
+		defer func() { <-o.turns }()
+	case <-ctx.Done():
+		return SET{}, fmt.Errorf("outbox: %w", ctx.Err())
 	}
 	claims, err := b.Claims()
 	if err != nil { // it would be the same next time
