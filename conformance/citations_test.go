@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	root            = ".." // of the module
+	root        = ".."                   // of the module
 	uncitedFile = "testdata/uncited.txt" // one line each: an id, "#", why no test can cite it
 	lastCited   = 9                      // sections up to this one are what transmitter and receiver are tested for, id by id
 	minReason   = 20                     // bytes; less is no reason

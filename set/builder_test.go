@@ -27,15 +27,21 @@ func TestBuilderClaims(t *testing.T) {
 		want string
 	}{
 		{"least", func(*set.Builder) {}, head + tail},
-		{"SSF-4.1.8-01 several audiences", func(b *set.Builder) { b.Audience = []string{"a", "b"} },
-			`{"iss":"https://i","jti":"1","iat":5,"aud":["a","b"]` + tail},
+		{
+			"SSF-4.1.8-01 several audiences", func(b *set.Builder) { b.Audience = []string{"a", "b"} },
+			`{"iss":"https://i","jti":"1","iat":5,"aud":["a","b"]` + tail,
+		},
 		{"SSF-4.1.9-01 txn", func(b *set.Builder) { b.TransactionID = "8675309" }, head + `,"txn":"8675309"` + tail},
 		{"SET-2.2-05 toe", func(b *set.Builder) { b.TimeOfEvent = time.Unix(7, 999999999) }, head + `,"toe":7` + tail},
 		{"SET-2.2-05 toe of 1970", func(b *set.Builder) { b.TimeOfEvent = time.Unix(0, 0) }, head + `,"toe":0` + tail},
-		{"SSF-4.2.3-01 payload as it is", func(b *set.Builder) { b.Event.Payload = json.RawMessage(`{ "x" : 1.0 }`) },
-			head + `,"sub_id":{"format":"opaque","id":"s"},"events":{"urn:x":{ "x" : 1.0 }}}`},
-		{"JWT-3.7-01 texts", func(b *set.Builder) { b.ID = "\"\\\n\u0000\u00fc<\U0001f512" },
-			strings.Replace(head, `"jti":"1"`, `"jti":"\"\\\n\u0000`+"\u00fc<\U0001f512"+`"`, 1) + tail},
+		{
+			"SSF-4.2.3-01 payload as it is", func(b *set.Builder) { b.Event.Payload = json.RawMessage(`{ "x" : 1.0 }`) },
+			head + `,"sub_id":{"format":"opaque","id":"s"},"events":{"urn:x":{ "x" : 1.0 }}}`,
+		},
+		{
+			"JWT-3.7-01 texts", func(b *set.Builder) { b.ID = "\"\\\n\u0000\u00fc<\U0001f512" },
+			strings.Replace(head, `"jti":"1"`, `"jti":"\"\\\n\u0000`+"\u00fc<\U0001f512"+`"`, 1) + tail,
+		},
 	}
 	for _, c := range cases {
 		b := least

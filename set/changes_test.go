@@ -83,8 +83,10 @@ func algorithms() []change {
 		{name: "JWT-3.10-01 no kid", header: `{"alg":"RS256","typ":"secevent+jwt"}`, want: verdict{key, "the header has no kid"}},
 		{name: "JWT-3.10-01 kid in other case", header: `{"alg":"RS256","kid":"TEST","typ":"secevent+jwt"}`, want: verdict{key, "the issuer has no key of this kid"}},
 		{name: "JWT-3.10-01 kid too long", header: `{"alg":"RS256","typ":"secevent+jwt","kid":"` + strings.Repeat("k", jose.MaxKeyIDBytes+1) + `"}`, want: tooLarge},
-		{name: "SSF-4.1.4-01 places to find keys are not looked at",
-			header: `{"alg":"RS256","kid":"test","typ":"secevent+jwt","jku":"https://attacker.example/jwks","x5u":"https://attacker.example/x5u","jwk":{"kty":"oct","k":"AAAA"},"x5c":["AAAA"]}`, want: accepted},
+		{
+			name:   "SSF-4.1.4-01 places to find keys are not looked at",
+			header: `{"alg":"RS256","kid":"test","typ":"secevent+jwt","jku":"https://attacker.example/jwks","x5u":"https://attacker.example/x5u","jwk":{"kty":"oct","k":"AAAA"},"x5c":["AAAA"]}`, want: accepted,
+		},
 		{name: "RFC 7515 4.1.11 crit", header: `{"alg":"RS256","kid":"test","typ":"secevent+jwt","crit":["exp"],"exp":1}`, want: notJWS},
 		{name: "RFC 7797 b64", header: `{"alg":"RS256","kid":"test","typ":"secevent+jwt","b64":false}`, want: notJWS},
 		{name: "SSF-4.2.3-02 unknown members of the header", header: `{"x":{"a":[1]},"alg":"RS256","kid":"test","typ":"secevent+jwt","x5t":"a"}`, want: accepted},

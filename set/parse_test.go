@@ -51,8 +51,10 @@ func TestExamples(t *testing.T) {
 			want       verdict
 		}{{set.Tolerances{}, c.want}, {everything(), c.tolerant}} {
 			anyone := published(t)
-			v, err := set.NewVerifier(set.VerifierConfig{Issuer: c.issuer, Audience: []string{c.audience}, Now: now, Tolerances: with.tolerances,
-				Keys: keys(func(_, kid string, alg jose.Algorithm) (*jose.PublicKey, error) { return anyone(issuer, kid, alg) })})
+			v, err := set.NewVerifier(set.VerifierConfig{
+				Issuer: c.issuer, Audience: []string{c.audience}, Now: now, Tolerances: with.tolerances,
+				Keys: keys(func(_, kid string, alg jose.Algorithm) (*jose.PublicKey, error) { return anyone(issuer, kid, alg) }),
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -175,8 +177,10 @@ func FuzzParse(f *testing.F) {
 }
 
 func rebuild(t *testing.T, tok *set.Token, event set.Event) {
-	b := set.Builder{Issuer: tok.Issuer, ID: tok.ID, Audience: tok.Audience, IssuedAt: tok.IssuedAt, TimeOfEvent: tok.TimeOfEvent,
-		TransactionID: tok.TransactionID, Subject: tok.Subject, Event: event}
+	b := set.Builder{
+		Issuer: tok.Issuer, ID: tok.ID, Audience: tok.Audience, IssuedAt: tok.IssuedAt, TimeOfEvent: tok.TimeOfEvent,
+		TransactionID: tok.TransactionID, Subject: tok.Subject, Event: event,
+	}
 	claims, err := b.Claims()
 	if err != nil {
 		t.Fatalf("%s: built again: %v", tok.Claims(), err)

@@ -66,8 +66,10 @@ var loadKey = sync.OnceValues(func() (*rsa.PrivateKey, error) {
 		err = errors.Join(err, decodeErr)
 		return new(big.Int).SetBytes(b)
 	}
-	key := &rsa.PrivateKey{PublicKey: rsa.PublicKey{N: number(jwk.N), E: 65537}, D: number(jwk.D),
-		Primes: []*big.Int{number(jwk.P), number(jwk.Q)}}
+	key := &rsa.PrivateKey{
+		PublicKey: rsa.PublicKey{N: number(jwk.N), E: 65537}, D: number(jwk.D),
+		Primes: []*big.Int{number(jwk.P), number(jwk.Q)},
+	}
 	key.Precompute()
 	return key, err
 })
@@ -124,8 +126,10 @@ func published(t testing.TB) keys {
 
 func newVerifier(t testing.TB, tolerances set.Tolerances) *set.Verifier {
 	t.Helper()
-	v, err := set.NewVerifier(set.VerifierConfig{Issuer: issuer, Audience: []string{"other", audience},
-		Keys: published(t), Now: now, Tolerances: tolerances})
+	v, err := set.NewVerifier(set.VerifierConfig{
+		Issuer: issuer, Audience: []string{"other", audience},
+		Keys: published(t), Now: now, Tolerances: tolerances,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,9 +138,11 @@ func newVerifier(t testing.TB, tolerances set.Tolerances) *set.Verifier {
 
 func sessionRevoked() set.Builder {
 	user := subject.IssSub(issuer, "145234573")
-	return set.Builder{Issuer: issuer, ID: "24c63fb56e5a2d77a6b512616ca9fa24", Audience: []string{audience},
+	return set.Builder{
+		Issuer: issuer, ID: "24c63fb56e5a2d77a6b512616ca9fa24", Audience: []string{audience},
 		IssuedAt: now().Add(-time.Minute), TransactionID: "8675309", Subject: user,
-		Event: set.Event{Type: revokedType, Payload: json.RawMessage(`{"initiating_entity":"policy","reason_admin":{"en":"Landspeed Policy Violation: C076E82F"},"event_timestamp":1763999900}`)}}
+		Event: set.Event{Type: revokedType, Payload: json.RawMessage(`{"initiating_entity":"policy","reason_admin":{"en":"Landspeed Policy Violation: C076E82F"},"event_timestamp":1763999900}`)},
+	}
 }
 
 func mustClaims(t testing.TB, b set.Builder) string {

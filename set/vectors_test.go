@@ -67,8 +67,10 @@ func wrong(description string) verdict { return verdict{request, description} }
 
 // everything tolerates all that a verifier can tolerate.
 func everything() set.Tolerances {
-	return set.Tolerances{MissingType: true, SubAndExp: true, InnerSubject: true, NumericTxn: true, FormerTypes: true,
-		LegacyIdentifier: subject.Legacy{SubjectType: true, FormatNames: true, ImplicitComplex: true}}
+	return set.Tolerances{
+		MissingType: true, SubAndExp: true, InnerSubject: true, NumericTxn: true, FormerTypes: true,
+		LegacyIdentifier: subject.Legacy{SubjectType: true, FormatNames: true, ImplicitComplex: true},
+	}
 }
 
 // change is a vector: the claims with old replaced by new, or a header, or a

@@ -121,7 +121,8 @@ func TestVerifyKeySource(t *testing.T) {
 			t.Errorf("%s: got %v, %v, want %v", c.name, tok, err, c.want)
 		}
 		var refusal *set.Error
-		if _, isVerdict := c.want.(*set.Error); errors.As(err, &refusal) != isVerdict {
+		var verdict *set.Error
+		if errors.As(err, &refusal) != errors.As(c.want, &verdict) {
 			t.Errorf("%s: got verdict %v, want the opposite", c.name, !isVerdict)
 		}
 		if asked != 1 {

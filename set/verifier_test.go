@@ -113,9 +113,12 @@ func TestVerifySkew(t *testing.T) {
 		skew, ahead time.Duration
 		want        verdict
 	}{
-		{0, set.DefaultSkew, accepted}, {0, set.DefaultSkew + time.Second, inFuture},
-		{time.Minute, time.Minute, accepted}, {time.Minute, time.Minute + time.Second, inFuture},
-		{-1, 0, accepted}, {-1, time.Second, inFuture},
+		{0, set.DefaultSkew, accepted},
+		{0, set.DefaultSkew + time.Second, inFuture},
+		{time.Minute, time.Minute, accepted},
+		{time.Minute, time.Minute + time.Second, inFuture},
+		{-1, 0, accepted},
+		{-1, time.Second, inFuture},
 	} {
 		v, err := set.NewVerifier(set.VerifierConfig{Issuer: issuer, Audience: []string{audience}, Keys: published(t), Now: now, Skew: c.skew})
 		if err != nil {
@@ -208,8 +211,12 @@ func TestError(t *testing.T) {
 		target error
 		want   bool
 	}{
-		{cause, true}, {&set.Error{Code: delivery.CodeInvalidKey}, true}, {&set.Error{Code: delivery.CodeInvalidKey, Description: "d"}, true},
-		{&set.Error{Code: delivery.CodeInvalidKey, Description: "e"}, false}, {&set.Error{Code: delivery.CodeInvalidIssuer}, false}, {errors.New("x"), false},
+		{cause, true},
+		{&set.Error{Code: delivery.CodeInvalidKey}, true},
+		{&set.Error{Code: delivery.CodeInvalidKey, Description: "d"}, true},
+		{&set.Error{Code: delivery.CodeInvalidKey, Description: "e"}, false},
+		{&set.Error{Code: delivery.CodeInvalidIssuer}, false},
+		{errors.New("x"), false},
 	} {
 		if got := errors.Is(err, c.target); got != c.want {
 			t.Errorf("is %v: got %v, want %v", c.target, got, c.want)

@@ -114,8 +114,10 @@ func (c *Config) setDefaults() error {
 		field   string
 		missing bool
 	}{
-		{"Log", c.Log == nil}, {"Streams", c.Streams == nil},
-		{"Applications", c.Applications == nil}, {"Keys", c.Keys == nil},
+		{"Log", c.Log == nil},
+		{"Streams", c.Streams == nil},
+		{"Applications", c.Applications == nil},
+		{"Keys", c.Keys == nil},
 	} {
 		if required.missing {
 			bad(required.field, "is required")

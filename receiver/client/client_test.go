@@ -99,67 +99,112 @@ func TestOperations(t *testing.T) {
 		want   seen
 		result any // compared if not nil
 	}{
-		{"SSF-8.1.1.1-05: create sends what a receiver supplies", 201, stream("1"),
+		{
+			"SSF-8.1.1.1-05: create sends what a receiver supplies", 201, stream("1"),
 			func(ctx context.Context, c *client.Client) (any, error) {
 				s, err := c.Create(ctx, whole)
 				return s.StreamID, err
 			},
-			seen{method: "POST", url: "/streams?v=1", body: `{` + wholeJSON}, "1"},
-		{"create by poll", 201, stream("1"),
+			seen{method: "POST", url: "/streams?v=1", body: `{` + wholeJSON},
+			"1",
+		},
+		{
+			"create by poll", 201, stream("1"),
 			func(ctx context.Context, c *client.Client) (any, error) {
 				return c.Create(ctx, client.Request{Delivery: &streams.Delivery{Method: delivery.MethodPoll}})
 			},
-			seen{method: "POST", url: "/streams?v=1", body: `{"delivery":{"method":"urn:ietf:rfc:8936"}}`}, nil},
-		{"SSF-8.1.1.2-01: read", 200, stream("a b/ü"),
+			seen{method: "POST", url: "/streams?v=1", body: `{"delivery":{"method":"urn:ietf:rfc:8936"}}`},
+			nil,
+		},
+		{
+			"SSF-8.1.1.2-01: read", 200, stream("a b/ü"),
 			func(ctx context.Context, c *client.Client) (any, error) {
 				s, err := c.Stream(ctx, "a b/ü")
 				return s.Delivery.EndpointURL, err
 			},
-			seen{method: "GET", url: "/streams?stream_id=a+b%2F%C3%BC&v=1"}, "https://receiver.example/a b/ü"},
-		{"SSF-8.1.1.2-02: list", 200, "[" + stream("1") + "," + stream("2") + "]",
+			seen{method: "GET", url: "/streams?stream_id=a+b%2F%C3%BC&v=1"},
+			"https://receiver.example/a b/ü",
+		},
+		{
+			"SSF-8.1.1.2-02: list", 200, "[" + stream("1") + "," + stream("2") + "]",
 			func(ctx context.Context, c *client.Client) (any, error) { l, err := c.Streams(ctx); return len(l), err },
-			seen{method: "GET", url: "/streams?v=1"}, 2},
-		{"empty list", 200, "[]",
+			seen{method: "GET", url: "/streams?v=1"},
+			2,
+		},
+		{
+			"empty list", 200, "[]",
 			func(ctx context.Context, c *client.Client) (any, error) { l, err := c.Streams(ctx); return len(l), err },
-			seen{method: "GET", url: "/streams?v=1"}, 0},
-		{"update, SSF-8.1.1.3-02: absent members are not sent", 200, stream("1"),
+			seen{method: "GET", url: "/streams?v=1"},
+			0,
+		},
+		{
+			"update, SSF-8.1.1.3-02: absent members are not sent", 200, stream("1"),
 			func(ctx context.Context, c *client.Client) (any, error) {
 				return c.Update(ctx, "1", client.Request{Description: &text})
 			},
-			seen{method: "PATCH", url: "/streams?v=1", body: `{"stream_id":"1","description":"ours"}`}, nil},
-		{"SSF-8.1.1.4-01: replace", 200, stream("1"),
+			seen{method: "PATCH", url: "/streams?v=1", body: `{"stream_id":"1","description":"ours"}`},
+			nil,
+		},
+		{
+			"SSF-8.1.1.4-01: replace", 200, stream("1"),
 			func(ctx context.Context, c *client.Client) (any, error) { return c.Replace(ctx, "1", whole) },
-			seen{method: "PUT", url: "/streams?v=1", body: `{"stream_id":"1",` + wholeJSON}, nil},
-		{"delete", 204, "",
+			seen{method: "PUT", url: "/streams?v=1", body: `{"stream_id":"1",` + wholeJSON},
+			nil,
+		},
+		{
+			"delete", 204, "",
 			func(ctx context.Context, c *client.Client) (any, error) { return nil, c.Delete(ctx, "1") },
-			seen{method: "DELETE", url: "/streams?stream_id=1&v=1"}, nil},
-		{"status", 200, `{"stream_id":"1","status":"paused","reason":"r"}`,
+			seen{method: "DELETE", url: "/streams?stream_id=1&v=1"},
+			nil,
+		},
+		{
+			"status", 200, `{"stream_id":"1","status":"paused","reason":"r"}`,
 			func(ctx context.Context, c *client.Client) (any, error) { return c.Status(ctx, "1") },
-			seen{method: "GET", url: "/status?stream_id=1"}, client.Status{StreamID: "1", Status: "paused", Reason: "r"}},
-		{"set status", 200, `{"stream_id":"1","status":"disabled"}`,
+			seen{method: "GET", url: "/status?stream_id=1"},
+			client.Status{StreamID: "1", Status: "paused", Reason: "r"},
+		},
+		{
+			"set status", 200, `{"stream_id":"1","status":"disabled"}`,
 			func(ctx context.Context, c *client.Client) (any, error) {
 				return c.SetStatus(ctx, "1", streams.Disabled, "r")
 			},
-			seen{method: "POST", url: "/status", body: `{"stream_id":"1","status":"disabled","reason":"r"}`}, client.Status{StreamID: "1", Status: "disabled"}},
-		{"add subject", 200, "",
+			seen{method: "POST", url: "/status", body: `{"stream_id":"1","status":"disabled","reason":"r"}`},
+			client.Status{StreamID: "1", Status: "disabled"},
+		},
+		{
+			"add subject", 200, "",
 			func(ctx context.Context, c *client.Client) (any, error) {
 				return nil, c.AddSubject(ctx, "1", mail, false)
 			},
-			seen{method: "POST", url: "/add", body: `{"stream_id":"1","subject":{"format":"email","email":"a@example.com"}}`}, nil},
-		{"U19: add unverified, answered 204", 204, "",
+			seen{method: "POST", url: "/add", body: `{"stream_id":"1","subject":{"format":"email","email":"a@example.com"}}`},
+			nil,
+		},
+		{
+			"U19: add unverified, answered 204", 204, "",
 			func(ctx context.Context, c *client.Client) (any, error) {
 				return nil, c.AddSubject(ctx, "1", mail, true)
 			},
-			seen{method: "POST", url: "/add", body: `{"stream_id":"1","subject":{"format":"email","email":"a@example.com"},"verified":false}`}, nil},
-		{"remove subject", 204, "",
+			seen{method: "POST", url: "/add", body: `{"stream_id":"1","subject":{"format":"email","email":"a@example.com"},"verified":false}`},
+			nil,
+		},
+		{
+			"remove subject", 204, "",
 			func(ctx context.Context, c *client.Client) (any, error) { return nil, c.RemoveSubject(ctx, "1", mail) },
-			seen{method: "POST", url: "/remove", body: `{"stream_id":"1","subject":{"format":"email","email":"a@example.com"}}`}, nil},
-		{"verify", 204, "",
+			seen{method: "POST", url: "/remove", body: `{"stream_id":"1","subject":{"format":"email","email":"a@example.com"}}`},
+			nil,
+		},
+		{
+			"verify", 204, "",
 			func(ctx context.Context, c *client.Client) (any, error) { return nil, c.Verify(ctx, "1", &state) },
-			seen{method: "POST", url: "/verify", body: `{"stream_id":"1","state":"s"}`}, nil},
-		{"verify without state", 204, "",
+			seen{method: "POST", url: "/verify", body: `{"stream_id":"1","state":"s"}`},
+			nil,
+		},
+		{
+			"verify without state", 204, "",
 			func(ctx context.Context, c *client.Client) (any, error) { return nil, c.Verify(ctx, "1", nil) },
-			seen{method: "POST", url: "/verify", body: `{"stream_id":"1"}`}, nil},
+			seen{method: "POST", url: "/verify", body: `{"stream_id":"1"}`},
+			nil,
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := &transmitter{answer: func(int, seen) *http.Response { return answer(tt.status, tt.answer) }}

@@ -80,32 +80,62 @@ func TestExampleValues(t *testing.T) {
 		got  func(data string) any
 		want any
 	}{
-		{"3.1-session-revoked-2", func(s string) any { return read[caep.SessionRevoked](t, s) },
+		{
+			"3.1-session-revoked-2", func(s string) any { return read[caep.SessionRevoked](t, s) },
 			caep.SessionRevoked{OptionalClaims: common(1615304991, caep.InitiatedByPolicy, policy,
-				map[string]string{"en": "Access attempt from multiple regions.", "es-410": "Intento de acceso desde varias regiones."})}},
-		{"3.2-token-claims-change", func(s string) any { return read[caep.TokenClaimsChange](t, s) },
-			caep.TokenClaimsChange{Claims: map[string]json.RawMessage{"role": json.RawMessage(`"ro-admin"`)},
-				OptionalClaims: common(1615304991, "", nil, nil)}},
-		{"3.3-credential-change", func(s string) any { return read[caep.CredentialChange](t, s) },
-			caep.CredentialChange{CredentialType: caep.CredentialFIDO2Roaming, ChangeType: caep.ChangeCreate, FriendlyName: "Jane's USB authenticator",
+				map[string]string{"en": "Access attempt from multiple regions.", "es-410": "Intento de acceso desde varias regiones."})},
+		},
+		{
+			"3.2-token-claims-change", func(s string) any { return read[caep.TokenClaimsChange](t, s) },
+			caep.TokenClaimsChange{
+				Claims:         map[string]json.RawMessage{"role": json.RawMessage(`"ro-admin"`)},
+				OptionalClaims: common(1615304991, "", nil, nil),
+			},
+		},
+		{
+			"3.3-credential-change", func(s string) any { return read[caep.CredentialChange](t, s) },
+			caep.CredentialChange{
+				CredentialType: caep.CredentialFIDO2Roaming, ChangeType: caep.ChangeCreate, FriendlyName: "Jane's USB authenticator",
 				FIDO2AAGUID:    "accced6a-63f5-490a-9eea-e59bc1896cfc",
-				OptionalClaims: common(1615304991, caep.InitiatedByUser, map[string]string{"en": "User self-enrollment"}, nil)}},
-		{"3.4-assurance-level-change", func(s string) any { return read[caep.AssuranceLevelChange](t, s) },
-			caep.AssuranceLevelChange{Namespace: caep.NamespaceNISTAAL, CurrentLevel: "nist-aal2", PreviousLevel: "nist-aal1",
-				ChangeDirection: caep.DirectionIncrease, OptionalClaims: common(1615304991, caep.InitiatedByUser, nil, nil)}},
-		{"3.5-device-compliance-change", func(s string) any { return read[caep.DeviceComplianceChange](t, s) },
-			caep.DeviceComplianceChange{PreviousStatus: caep.Compliant, CurrentStatus: caep.NotCompliant,
+				OptionalClaims: common(1615304991, caep.InitiatedByUser, map[string]string{"en": "User self-enrollment"}, nil),
+			},
+		},
+		{
+			"3.4-assurance-level-change", func(s string) any { return read[caep.AssuranceLevelChange](t, s) },
+			caep.AssuranceLevelChange{
+				Namespace: caep.NamespaceNISTAAL, CurrentLevel: "nist-aal2", PreviousLevel: "nist-aal1",
+				ChangeDirection: caep.DirectionIncrease, OptionalClaims: common(1615304991, caep.InitiatedByUser, nil, nil),
+			},
+		},
+		{
+			"3.5-device-compliance-change", func(s string) any { return read[caep.DeviceComplianceChange](t, s) },
+			caep.DeviceComplianceChange{
+				PreviousStatus: caep.Compliant, CurrentStatus: caep.NotCompliant,
 				OptionalClaims: common(1615304991, caep.InitiatedByPolicy, map[string]string{"en": "Location Policy Violation: C076E8A3"},
-					map[string]string{"en": "Device is no longer in a trusted location."})}},
-		{"3.6-session-established", func(s string) any { return read[caep.SessionEstablished](t, s) },
-			caep.SessionEstablished{UserAgent: "abb0b6e7da81a42233f8f2b1a8ddb1b9a4c81611", Context: "AAL2", Methods: []string{"otp"},
-				OptionalClaims: common(1615304991, "", nil, nil)}},
-		{"3.7-session-presented", func(s string) any { return read[caep.SessionPresented](t, s) },
-			caep.SessionPresented{UserAgent: "abb0b6e7da81a42233f8f2b1a8ddb1b9a4c81611", ExternalID: "12345",
-				OptionalClaims: common(1615304991, "", nil, nil)}},
-		{"3.8-risk-level-change", func(s string) any { return read[caep.RiskLevelChange](t, s) },
-			caep.RiskLevelChange{RiskReason: "PASSWORD_FOUND_IN_DATA_BREACH", Principal: caep.PrincipalUser, CurrentLevel: caep.RiskLow,
-				PreviousLevel: caep.RiskHigh, OptionalClaims: common(1615304991, "", nil, nil)}},
+					map[string]string{"en": "Device is no longer in a trusted location."}),
+			},
+		},
+		{
+			"3.6-session-established", func(s string) any { return read[caep.SessionEstablished](t, s) },
+			caep.SessionEstablished{
+				UserAgent: "abb0b6e7da81a42233f8f2b1a8ddb1b9a4c81611", Context: "AAL2", Methods: []string{"otp"},
+				OptionalClaims: common(1615304991, "", nil, nil),
+			},
+		},
+		{
+			"3.7-session-presented", func(s string) any { return read[caep.SessionPresented](t, s) },
+			caep.SessionPresented{
+				UserAgent: "abb0b6e7da81a42233f8f2b1a8ddb1b9a4c81611", ExternalID: "12345",
+				OptionalClaims: common(1615304991, "", nil, nil),
+			},
+		},
+		{
+			"3.8-risk-level-change", func(s string) any { return read[caep.RiskLevelChange](t, s) },
+			caep.RiskLevelChange{
+				RiskReason: "PASSWORD_FOUND_IN_DATA_BREACH", Principal: caep.PrincipalUser, CurrentLevel: caep.RiskLow,
+				PreviousLevel: caep.RiskHigh, OptionalClaims: common(1615304991, "", nil, nil),
+			},
+		},
 	}
 	for _, c := range cases {
 		for _, data := range payloads(t, "testdata/"+c.file+".json") {

@@ -16,15 +16,21 @@ func TestParseFailure(t *testing.T) {
 		want       delivery.Failure
 		ok         bool
 	}{
-		{"RFC 8935 §2.4 example", `{"err":"authentication_failed","description":"Access token has expired."}`,
-			delivery.Failure{Err: delivery.CodeAuthenticationFailed, Description: "Access token has expired."}, true},
+		{
+			"RFC 8935 §2.4 example", `{"err":"authentication_failed","description":"Access token has expired."}`,
+			delivery.Failure{Err: delivery.CodeAuthenticationFailed, Description: "Access token has expired."},
+			true,
+		},
 		{"no description", `{"err":"invalid_key"}`, delivery.Failure{Err: delivery.CodeInvalidKey}, true},
 		{"unknown code and members", `{"x":[{}],"err":"setData","y":1}`, delivery.Failure{Err: "setData"}, true},
 		{"case is kept", `{"err":"Invalid_Key"}`, delivery.Failure{Err: "Invalid_Key"}, true},
 		{"duplicate: last wins", `{"err":"a","err":"b"}`, delivery.Failure{Err: "b"}, true},
 		{"description not a string", `{"err":"a","description":{"en":"x"}}`, delivery.Failure{Err: "a"}, true},
-		{"description cut on a rune", `{"err":"a","description":"x` + long + `"}`,
-			delivery.Failure{Err: "a", Description: "x" + long[:delivery.MaxDescriptionBytes-2]}, true},
+		{
+			"description cut on a rune", `{"err":"a","description":"x` + long + `"}`,
+			delivery.Failure{Err: "a", Description: "x" + long[:delivery.MaxDescriptionBytes-2]},
+			true,
+		},
 		{"broken UTF-8 replaced", "{\"err\":\"a\",\"description\":\"\xff\"}", delivery.Failure{Err: "a", Description: "\uFFFD"}, true},
 		{"err not a string", `{"err":1}`, delivery.Failure{}, false},
 		{"no err", `{"error":"invalid_key"}`, delivery.Failure{}, false},
@@ -46,8 +52,10 @@ func TestParseFailure(t *testing.T) {
 }
 
 func TestCodeKnown(t *testing.T) {
-	for _, c := range []delivery.Code{"invalid_request", "invalid_key", "invalid_issuer", "invalid_audience",
-		"authentication_failed", "access_denied", "invalid_state"} {
+	for _, c := range []delivery.Code{
+		"invalid_request", "invalid_key", "invalid_issuer", "invalid_audience",
+		"authentication_failed", "access_denied", "invalid_state",
+	} {
 		if !c.Known() {
 			t.Errorf("%q: got unknown, want known", c)
 		}

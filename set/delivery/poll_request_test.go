@@ -19,17 +19,23 @@ func TestParsePollRequest(t *testing.T) {
 	}{
 		{"POLL-2-01 defaults", `{}`, delivery.PollRequest{}},
 		{"POLL-2.2-01 zero is not absent", `{"maxEvents":0}`, delivery.PollRequest{MaxEvents: ptr(0)}},
-		{"POLL-2.4.2-01 ack only", `{"ack":["a","b"],"maxEvents":0,"returnImmediately":true}`,
-			delivery.PollRequest{MaxEvents: ptr(0), ReturnImmediately: true, Ack: []string{"a", "b"}}},
+		{
+			"POLL-2.4.2-01 ack only", `{"ack":["a","b"],"maxEvents":0,"returnImmediately":true}`,
+			delivery.PollRequest{MaxEvents: ptr(0), ReturnImmediately: true, Ack: []string{"a", "b"}},
+		},
 		{"POLL-2.4.3-01 RFC 8936 example", string(read(t, "rfc8936-2.4.4-request.json")), delivery.PollRequest{
 			ReturnImmediately: true, Ack: []string{"3d0c3cf797584bd193bd0fb1bd4e7d30"},
 			SetErrs: map[string]delivery.Failure{"4d3559ec67504aaba65d40b0363faad8": {
-				Err: delivery.CodeAuthenticationFailed, Description: "The SET could not be authenticated"}}}},
+				Err: delivery.CodeAuthenticationFailed, Description: "The SET could not be authenticated",
+			}},
+		}},
 		{"POLL-2.2-03 empty is absent", `{"ack":[],"setErrs":{}}`, delivery.PollRequest{}},
 		{"unknown members", `{"x":{"maxEvents":-1},"MaxEvents":-1}`, delivery.PollRequest{}},
 		{"the largest count", `{"maxEvents":9223372036854775807}`, delivery.PollRequest{MaxEvents: ptr(1<<63 - 1)}},
-		{"setErrs without description", `{"setErrs":{"a":{"err":"x","more":1}}}`,
-			delivery.PollRequest{SetErrs: map[string]delivery.Failure{"a": {Err: "x"}}}},
+		{
+			"setErrs without description", `{"setErrs":{"a":{"err":"x","more":1}}}`,
+			delivery.PollRequest{SetErrs: map[string]delivery.Failure{"a": {Err: "x"}}},
+		},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -103,10 +109,16 @@ func TestPollRequestJSON(t *testing.T) {
 		want string
 	}{
 		{"zero", delivery.PollRequest{}, `{}`},
-		{"POLL-2.4.2-01", delivery.PollRequest{MaxEvents: ptr(0), ReturnImmediately: true, Ack: []string{"a"}},
-			`{"maxEvents":0,"returnImmediately":true,"ack":["a"]}`},
-		{"errors", delivery.PollRequest{SetErrs: map[string]delivery.Failure{"b": {Err: "y"}, "a": {Err: "x", Description: "d"}}},
-			`{"setErrs":{"a":{"err":"x","description":"d"},"b":{"err":"y"}}}`},
+		{
+			"POLL-2.4.2-01",
+			delivery.PollRequest{MaxEvents: ptr(0), ReturnImmediately: true, Ack: []string{"a"}},
+			`{"maxEvents":0,"returnImmediately":true,"ack":["a"]}`,
+		},
+		{
+			"errors",
+			delivery.PollRequest{SetErrs: map[string]delivery.Failure{"b": {Err: "y"}, "a": {Err: "x", Description: "d"}}},
+			`{"setErrs":{"a":{"err":"x","description":"d"},"b":{"err":"y"}}}`,
+		},
 	}
 	for _, c := range cases {
 		got, err := json.Marshal(c.in)

@@ -18,13 +18,18 @@ func TestParsePollResponse(t *testing.T) {
 		want       delivery.PollResponse
 	}{
 		{"POLL-2.5-01 none", `{"sets":{}}`, delivery.PollResponse{}},
-		{"POLL-2.3-02", `{"moreAvailable":true,"sets":{"a":"x"}}`,
-			delivery.PollResponse{Sets: []delivery.PollSet{{ID: "a", SET: "x"}}, MoreAvailable: true}},
+		{
+			"POLL-2.3-02", `{"moreAvailable":true,"sets":{"a":"x"}}`,
+			delivery.PollResponse{Sets: []delivery.PollSet{{ID: "a", SET: "x"}}, MoreAvailable: true},
+		},
 		{"RFC 8936 §2.5 example keeps its order", string(read(t, "rfc8936-2.5-response.json")), delivery.PollResponse{Sets: []delivery.PollSet{
 			{ID: "4d3559ec67504aaba65d40b0363faad8", SET: "eyJhbGciOiJub25lIn0.eyJqdGkiOiI0ZDM1NTllYzY3NTA0YWFiYTY1ZDQwYjAzNjNmYWFkOCJ9."},
-			{ID: "3d0c3cf797584bd193bd0fb1bd4e7d30", SET: "eyJhbGciOiJub25lIn0.eyJqdGkiOiIzZDBjM2NmNzk3NTg0YmQxOTNiZDBmYjFiZDRlN2QzMCJ9."}}}},
-		{"a bad SET hides no other", `{"sets":{"a":"","b":"x"},"extra":null}`,
-			delivery.PollResponse{Sets: []delivery.PollSet{{ID: "a"}, {ID: "b", SET: "x"}}}},
+			{ID: "3d0c3cf797584bd193bd0fb1bd4e7d30", SET: "eyJhbGciOiJub25lIn0.eyJqdGkiOiIzZDBjM2NmNzk3NTg0YmQxOTNiZDBmYjFiZDRlN2QzMCJ9."},
+		}}},
+		{
+			"a bad SET hides no other", `{"sets":{"a":"","b":"x"},"extra":null}`,
+			delivery.PollResponse{Sets: []delivery.PollSet{{ID: "a"}, {ID: "b", SET: "x"}}},
+		},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -87,8 +92,11 @@ func TestPollResponseJSON(t *testing.T) {
 		want string
 	}{
 		{"POLL-2.3-01 sets is always present", delivery.PollResponse{}, `{"sets":{}}`},
-		{"contracts §4: queue order", delivery.PollResponse{Sets: []delivery.PollSet{{"b", "1.2.3"}, {"a", "4.5.6"}}, MoreAvailable: true},
-			`{"sets":{"b":"1.2.3","a":"4.5.6"},"moreAvailable":true}`},
+		{
+			"contracts §4: queue order",
+			delivery.PollResponse{Sets: []delivery.PollSet{{"b", "1.2.3"}, {"a", "4.5.6"}}, MoreAvailable: true},
+			`{"sets":{"b":"1.2.3","a":"4.5.6"},"moreAvailable":true}`,
+		},
 		{"escapes", delivery.PollResponse{Sets: []delivery.PollSet{{"\"é\n", "\\"}}}, `{"sets":{"\"é\n":"\\"}}`},
 	}
 	for _, c := range cases {

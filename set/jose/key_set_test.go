@@ -84,15 +84,25 @@ func TestKeySetFind(t *testing.T) {
 		{"rs", jose.RS256, nil},
 		{"rs", jose.PS256, jose.ErrAlgorithm}, // JWT-3.1-01
 		{"rs", jose.ES256, jose.ErrAlgorithm},
-		{"unbound", jose.RS256, nil}, {"unbound", jose.PS256, nil}, {"unbound", jose.EdDSA, jose.ErrAlgorithm},
-		{"shared", jose.RS256, nil}, {"shared", jose.ES256, nil},
+		{"unbound", jose.RS256, nil},
+		{"unbound", jose.PS256, nil},
+		{"unbound", jose.EdDSA, jose.ErrAlgorithm},
+		{"shared", jose.RS256, nil},
+		{"shared", jose.ES256, nil},
 		{leaked.Kid, jose.EdDSA, nil},
-		{"weak", jose.RS256, jose.ErrWeakKey},                                           // INTEROP-2.6-01
-		{"RS", jose.RS256, jose.ErrUnknownKey}, {"rs ", jose.RS256, jose.ErrUnknownKey}, // JWT-3.10-01: exact
-		{"", jose.RS256, jose.ErrUnknownKey}, {"enc", jose.RS256, jose.ErrUnknownKey}, {"ops", jose.RS256, jose.ErrUnknownKey},
-		{"rs512", jose.RS256, jose.ErrUnknownKey}, {"rsoaep", jose.RS256, jose.ErrUnknownKey},
-		{"offcurve", jose.ES256, jose.ErrUnknownKey}, {"short", jose.EdDSA, jose.ErrUnknownKey}, {"x25519", jose.EdDSA, jose.ErrUnknownKey},
-		{"oct", jose.RS256, jose.ErrUnknownKey}, {"pqc", jose.RS256, jose.ErrUnknownKey},
+		{"weak", jose.RS256, jose.ErrWeakKey}, // INTEROP-2.6-01
+		{"RS", jose.RS256, jose.ErrUnknownKey},
+		{"rs ", jose.RS256, jose.ErrUnknownKey}, // JWT-3.10-01: exact
+		{"", jose.RS256, jose.ErrUnknownKey},
+		{"enc", jose.RS256, jose.ErrUnknownKey},
+		{"ops", jose.RS256, jose.ErrUnknownKey},
+		{"rs512", jose.RS256, jose.ErrUnknownKey},
+		{"rsoaep", jose.RS256, jose.ErrUnknownKey},
+		{"offcurve", jose.ES256, jose.ErrUnknownKey},
+		{"short", jose.EdDSA, jose.ErrUnknownKey},
+		{"x25519", jose.EdDSA, jose.ErrUnknownKey},
+		{"oct", jose.RS256, jose.ErrUnknownKey},
+		{"pqc", jose.RS256, jose.ErrUnknownKey},
 		{strings.Repeat("k", jose.MaxKeyIDBytes+1), jose.ES256, jose.ErrUnknownKey},
 	}
 	for _, c := range cases {

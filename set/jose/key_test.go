@@ -93,10 +93,14 @@ func verifySigned(t *testing.T, signer *jose.Signer, document []byte) {
 // RFC 7638 §3.1 and RFC 8037 A.3.
 func TestThumbprint(t *testing.T) {
 	cases := []struct{ name, jwk, want string }{
-		{"RFC 7638", `{"kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw","e":"AQAB"}`,
-			"NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"},
-		{"RFC 8037", `{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}`,
-			"kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"},
+		{
+			"RFC 7638", `{"kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw","e":"AQAB"}`,
+			"NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs",
+		},
+		{
+			"RFC 8037", `{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}`,
+			"kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k",
+		},
 	}
 	for _, c := range cases {
 		key, err := jose.ParsePublicKey([]byte(c.jwk))
@@ -128,12 +132,12 @@ func TestPrivateKeyHides(t *testing.T) {
 	logger := slog.New(slog.NewJSONHandler(&out, nil))
 	logger.Info("key", "key", key)
 	fmt.Fprintf(&out, "%v %+v %#v %s %d %x", key, key, key, key, key, key)
-	encoded, err := json.Marshal(key)
+	encoded, err := json.Marshal(any(key))
 	if err != nil {
 		t.Fatal(err)
 	}
 	out.Write(encoded)
-	for _, secret := range []string{jwk.D, fmt.Sprintf("%x", seed), strings.Trim(fmt.Sprint(seed), "[]")} {
+	for _, secret := range []string{jwk.D, fmt.Sprintf("%x", seed), strings.Trim(fmt.Sprintf("%v", seed), "[]")} {
 		if strings.Contains(out.String(), secret) {
 			t.Errorf("output shows the key: %s", out.String())
 		}

@@ -35,8 +35,10 @@ func vectors(t testing.TB) []vector {
 // Each vector is a token, a key and the verdict: the examples of RFC 7515 and
 // RFC 8037, and what must not pass (RFC 8725 §3).
 func TestVectors(t *testing.T) {
-	verdicts := map[string]error{"ok": nil, "malformed": jose.ErrMalformed,
-		"algorithm": jose.ErrAlgorithm, "signature": jose.ErrSignature}
+	verdicts := map[string]error{
+		"ok": nil, "malformed": jose.ErrMalformed,
+		"algorithm": jose.ErrAlgorithm, "signature": jose.ErrSignature,
+	}
 	for _, v := range vectors(t) {
 		t.Run(v.Name, func(t *testing.T) {
 			want, listed := verdicts[v.Want]

@@ -161,11 +161,20 @@ func TestParticipation(t *testing.T) {
 		next  risc.Participation
 		ok    bool
 	}{
-		{in, risc.OptInType, in, false}, {initiated, risc.OptInType, in, false}, {out, risc.OptInType, in, true},
-		{in, risc.OptOutInitiatedType, initiated, true}, {initiated, risc.OptOutInitiatedType, initiated, false}, {out, risc.OptOutInitiatedType, initiated, false},
-		{in, risc.OptOutCancelledType, in, false}, {initiated, risc.OptOutCancelledType, in, true}, {out, risc.OptOutCancelledType, in, false},
-		{in, risc.OptOutEffectiveType, out, false}, {initiated, risc.OptOutEffectiveType, out, true}, {out, risc.OptOutEffectiveType, out, false},
-		{in, risc.AccountDisabledType, in, false}, {out, "", out, false},
+		{in, risc.OptInType, in, false},
+		{initiated, risc.OptInType, in, false},
+		{out, risc.OptInType, in, true},
+		{in, risc.OptOutInitiatedType, initiated, true},
+		{initiated, risc.OptOutInitiatedType, initiated, false},
+		{out, risc.OptOutInitiatedType, initiated, false},
+		{in, risc.OptOutCancelledType, in, false},
+		{initiated, risc.OptOutCancelledType, in, true},
+		{out, risc.OptOutCancelledType, in, false},
+		{in, risc.OptOutEffectiveType, out, false},
+		{initiated, risc.OptOutEffectiveType, out, true},
+		{out, risc.OptOutEffectiveType, out, false},
+		{in, risc.AccountDisabledType, in, false},
+		{out, "", out, false},
 	}
 	for _, c := range cases {
 		if next, ok := c.from.Next(c.event); next != c.next || ok != c.ok {

@@ -20,10 +20,14 @@ func TestExamples(t *testing.T) {
 		file, eventType string
 		got, want       any
 	}{
-		{"8.1.4-verification", ssf.VerificationType, new(ssf.Verification),
-			&ssf.Verification{State: text("VGhpcyBpcyBhbiBleGFtcGxlIHN0YXRlIHZhbHVlLgo=")}},
-		{"8.1.5-stream-updated", ssf.StreamUpdatedType, new(ssf.StreamUpdated),
-			&ssf.StreamUpdated{Status: ssf.StatusPaused, Reason: "Internal error"}},
+		{
+			"8.1.4-verification", ssf.VerificationType, new(ssf.Verification),
+			&ssf.Verification{State: text("VGhpcyBpcyBhbiBleGFtcGxlIHN0YXRlIHZhbHVlLgo=")},
+		},
+		{
+			"8.1.5-stream-updated", ssf.StreamUpdatedType, new(ssf.StreamUpdated),
+			&ssf.StreamUpdated{Status: ssf.StatusPaused, Reason: "Internal error"},
+		},
 	}
 	for _, c := range cases {
 		raw, err := os.ReadFile("testdata/" + c.file + ".json")

@@ -20,10 +20,14 @@ func TestEqual(t *testing.T) {
 		{"no normalisation", `{"format":"opaque","id":"\u00e4"}`, `{"format":"opaque","id":"a\u0308"}`, false},
 		{"other format, same value", `{"format":"uri","uri":"acct:a@b"}`, `{"format":"account","uri":"acct:a@b"}`, false},
 		{"array order", `{"format":"ip-addresses","ip-addresses":["::1","::2"]}`, `{"format":"ip-addresses","ip-addresses":["::2","::1"]}`, false},
-		{"alias order", `{"format":"aliases","identifiers":[{"format":"opaque","id":"1"},{"format":"opaque","id":"2"}]}`,
-			`{"format":"aliases","identifiers":[{"format":"opaque","id":"2"},{"format":"opaque","id":"1"}]}`, false},
-		{"complex member order", `{"format":"complex","user":{"format":"opaque","id":"1"},"tenant":{"format":"opaque","id":"2"}}`,
-			`{"tenant":{"id":"2","format":"opaque"},"user":{"id":"1","format":"opaque"},"format":"complex"}`, true},
+		{
+			"alias order", `{"format":"aliases","identifiers":[{"format":"opaque","id":"1"},{"format":"opaque","id":"2"}]}`,
+			`{"format":"aliases","identifiers":[{"format":"opaque","id":"2"},{"format":"opaque","id":"1"}]}`, false,
+		},
+		{
+			"complex member order", `{"format":"complex","user":{"format":"opaque","id":"1"},"tenant":{"format":"opaque","id":"2"}}`,
+			`{"tenant":{"id":"2","format":"opaque"},"user":{"id":"1","format":"opaque"},"format":"complex"}`, true,
+		},
 		{"undescribed members", `{"format":"opaque","id":"1","x":1}`, `{"format":"opaque","id":"1"}`, true},
 		{"unknown format, nested", `{"format":"x","a":{"b":1,"c":[true,null]}}`, `{"a":{"c":[true,null],"b":1},"format":"x"}`, true},
 		{"unknown format, extra member", `{"format":"x","a":1}`, `{"format":"x","a":1,"b":2}`, false},

@@ -224,8 +224,10 @@ func TestParseLegacy(t *testing.T) {
 		{"L3 phone-number", `{"format":"phone-number","phone":"+12065550100"}`, all, `{"format":"phone_number","phone_number":"+12065550100"}`},
 		{"L3 member phone", `{"format":"phone_number","phone":"+12065550100"}`, all, `{"format":"phone_number","phone_number":"+12065550100"}`},
 		{"L4", `{"user":{"format":"opaque","id":"1"}}`, subject.Legacy{ImplicitComplex: true}, `{"format":"complex","user":{"format":"opaque","id":"1"}}`},
-		{"L4 with L2 below", `{"user":{"subject_type":"opaque","id":"1"},"robot":{"subject_type":"opaque","id":"2"}}`, all,
-			`{"format":"complex","user":{"format":"opaque","id":"1"},"robot":{"format":"opaque","id":"2"}}`},
+		{
+			"L4 with L2 below", `{"user":{"subject_type":"opaque","id":"1"},"robot":{"subject_type":"opaque","id":"2"}}`, all,
+			`{"format":"complex","user":{"format":"opaque","id":"1"},"robot":{"format":"opaque","id":"2"}}`,
+		},
 		{"L4 not asked for", `{"user":{"format":"opaque","id":"1"}}`, subject.Legacy{SubjectType: true}, ""},
 		{"L4 holds no subject", `{"email":"a@example.com"}`, all, ""},
 		{"L4 empty", `{}`, all, ""},

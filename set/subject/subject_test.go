@@ -98,8 +98,10 @@ func TestConstructors(t *testing.T) {
 		{subject.SAMLAssertionID("https://a/", "_1"), `{"format":"saml_assertion_id","issuer":"https://a/","assertion_id":"_1"}`},
 		{subject.IPAddresses(netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("::1")), `{"format":"ip-addresses","ip-addresses":["10.0.0.1","::1"]}`},
 		{alias, `{"format":"aliases","identifiers":[{"format":"email","email":"a@example.com"},{"format":"phone_number","phone_number":"+12065550100"}]}`},
-		{complexOf(t, map[string]subject.Identifier{"user": subject.Opaque("u"), "tenant": subject.Opaque("t"), "group": {}}),
-			`{"format":"complex","user":{"format":"opaque","id":"u"},"tenant":{"id":"t","format":"opaque"}}`},
+		{
+			complexOf(t, map[string]subject.Identifier{"user": subject.Opaque("u"), "tenant": subject.Opaque("t"), "group": {}}),
+			`{"format":"complex","user":{"format":"opaque","id":"u"},"tenant":{"id":"t","format":"opaque"}}`,
+		},
 	} {
 		want := must(t, c.want)
 		if !c.id.Equal(want) || c.id.Canonical() != want.Canonical() {

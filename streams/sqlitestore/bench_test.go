@@ -61,8 +61,10 @@ func user(i int) subject.Identifier { return subject.Email(fmt.Sprintf("user%d@e
 // crowd makes n streams that an event of typeA about user(-1) does not match.
 func crowd(t testing.TB, s *sqlitestore.Store, n int) {
 	populate(t, s, n, func(i int) streams.Stream {
-		st := streams.Stream{ID: fmt.Sprint("crowd", i), Owner: fmt.Sprint("app", i%100), Audience: []string{"a"}, Status: streams.Enabled,
-			EventsDelivered: []string{typeA}, DefaultSubjects: streams.SubjectsNone, Delivery: streams.Delivery{Method: delivery.MethodPush}}
+		st := streams.Stream{
+			ID: fmt.Sprint("crowd", i), Owner: fmt.Sprint("app", i%100), Audience: []string{"a"}, Status: streams.Enabled,
+			EventsDelivered: []string{typeA}, DefaultSubjects: streams.SubjectsNone, Delivery: streams.Delivery{Method: delivery.MethodPush},
+		}
 		if i%2 == 0 {
 			st.DefaultSubjects, st.EventsDelivered = streams.SubjectsAll, []string{typeB}
 		}
@@ -81,8 +83,10 @@ func BenchmarkMatch(b *testing.B) {
 			s := open(b)
 			crowd(b, s, n)
 			populate(b, s, 2, func(i int) streams.Stream {
-				st := streams.Stream{ID: fmt.Sprint("mine", i), Owner: "mine", Audience: []string{"a"}, Status: streams.Enabled,
-					EventsDelivered: []string{typeA}, DefaultSubjects: streams.SubjectsAll}
+				st := streams.Stream{
+					ID: fmt.Sprint("mine", i), Owner: "mine", Audience: []string{"a"}, Status: streams.Enabled,
+					EventsDelivered: []string{typeA}, DefaultSubjects: streams.SubjectsAll,
+				}
 				if i == 1 {
 					st.DefaultSubjects = streams.SubjectsNone
 				}
@@ -120,9 +124,11 @@ func BenchmarkPutTakeSettle(b *testing.B) {
 				items := make([]streams.Item, batch)
 				for i := range items {
 					seq++
-					items[i] = streams.Item{Stream: fmt.Sprint("s", i%nstreams), Pos: streams.Position{Seq: seq}, Type: typeA,
+					items[i] = streams.Item{
+						Stream: fmt.Sprint("s", i%nstreams), Pos: streams.Position{Seq: seq}, Type: typeA,
 						ID:       fmt.Sprintf("abcdefghijklmnopqrstuvwxyz0123456789%08d", seq),
-						OrderKey: user(int(seq)).Canonical(), Added: time.Now()}
+						OrderKey: user(int(seq)).Canonical(), Added: time.Now(),
+					}
 				}
 				if _, err := s.Put(b.Context(), items...); err != nil {
 					b.Fatal(err)

@@ -44,8 +44,10 @@ type querier interface {
 func scanItem(rows interface{ Scan(...any) error }, stream string, rest ...any) (*entry, error) {
 	e := &entry{item: streams.Item{Stream: stream}}
 	var n, control, resent, added int64
-	dest := append([]any{&e.lane, &e.at.Seq, &n, &e.item.ID, &e.item.Epoch, &e.item.Type, &e.item.OrderKey,
-		&e.item.Subject, &e.item.Payload, &added, &e.item.Attempts, &control, &resent}, rest...)
+	dest := append([]any{
+		&e.lane, &e.at.Seq, &n, &e.item.ID, &e.item.Epoch, &e.item.Type, &e.item.OrderKey,
+		&e.item.Subject, &e.item.Payload, &added, &e.item.Attempts, &control, &resent,
+	}, rest...)
 	if err := rows.Scan(dest...); err != nil {
 		return nil, err
 	}

@@ -36,8 +36,10 @@ func openAt(t testing.TB, path string) *sqlitestore.Store {
 }
 
 func push(id string) streams.Stream {
-	return streams.Stream{ID: id, Owner: "app", Audience: []string{"a"}, Status: streams.Enabled, Epoch: 1, EventsDelivered: []string{typeA},
-		DefaultSubjects: streams.SubjectsAll, Delivery: streams.Delivery{Method: delivery.MethodPush}}
+	return streams.Stream{
+		ID: id, Owner: "app", Audience: []string{"a"}, Status: streams.Enabled, Epoch: 1, EventsDelivered: []string{typeA},
+		DefaultSubjects: streams.SubjectsAll, Delivery: streams.Delivery{Method: delivery.MethodPush},
+	}
 }
 
 func must(t testing.TB, err error) {

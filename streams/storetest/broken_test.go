@@ -267,8 +267,11 @@ func brokenStores() []brokenStore {
 				}
 			})
 		}}, []string{"Put/AtOrBelowTheHighestPositionDoesNothing"}},
-		{"forgets the highest position with the process", fault{reopen: func(m *Memory) { m.each(forgetHigh) }},
-			[]string{"Put/AtOrBelowTheHighestPositionDoesNothing", "Reopen/FanOutMayBeginAgain"}},
+		{
+			"forgets the highest position with the process",
+			fault{reopen: func(m *Memory) { m.each(forgetHigh) }},
+			[]string{"Put/AtOrBelowTheHighestPositionDoesNothing", "Reopen/FanOutMayBeginAgain"},
+		},
 		{"reorders", fault{took: func(_ *Memory, _ string, items []streams.Item) []streams.Item {
 			slices.Reverse(items)
 			return items
@@ -327,15 +330,24 @@ func brokenStores() []brokenStore {
 				m.one(after.ID, func(s *memoryStream) { s.Status = streams.Enabled })
 			}
 		}}, []string{"Take/PausedHandsOutStreamUpdatedOnly"}},
-		{"loses a wake-up of Ready", fault{ready: func(ids []string) []string { return ids[:len(ids)-1] }},
-			[]string{"Ready/TellsOfAPut", "Ready/TellsOfWorkWhenOpened", "Concurrent/NoWakeUpIsLost"}},
-		{"tells of nothing when opened", fault{reopen: func(m *Memory) { m.each(func(s *memoryStream) { s.cause = false }) }},
-			[]string{"Ready/TellsOfWorkWhenOpened", "Model/Queue"}},
+		{
+			"loses a wake-up of Ready",
+			fault{ready: func(ids []string) []string { return ids[:len(ids)-1] }},
+			[]string{"Ready/TellsOfAPut", "Ready/TellsOfWorkWhenOpened", "Concurrent/NoWakeUpIsLost"},
+		},
+		{
+			"tells of nothing when opened",
+			fault{reopen: func(m *Memory) { m.each(func(s *memoryStream) { s.cause = false }) }},
+			[]string{"Ready/TellsOfWorkWhenOpened", "Model/Queue"},
+		},
 		{"does not tell of a key that is free", fault{settled: func(m *Memory, id string) {
 			m.one(id, func(s *memoryStream) { s.cause = false })
 		}}, []string{"Ready/TellsOfAKeyThatIsFree", "Ready/TellsOfAReturn", "Model/Queue"}},
-		{"forgets health", fault{reopen: func(m *Memory) { m.each(func(s *memoryStream) { s.health, s.backingOff = streams.Health{}, false }) }},
-			[]string{"Settle/HealthIsReplacedAndDurable", "Ready/TellsOfNextDueAfterARestart"}},
+		{
+			"forgets health",
+			fault{reopen: func(m *Memory) { m.each(func(s *memoryStream) { s.health, s.backingOff = streams.Health{}, false }) }},
+			[]string{"Settle/HealthIsReplacedAndDurable", "Ready/TellsOfNextDueAfterARestart"},
+		},
 		{"ignores health", fault{settle: func(_ *Memory, _ string, o []streams.Outcome, _ *streams.Health) ([]streams.Outcome, *streams.Health) {
 			return o, nil
 		}}, []string{"Ready/NotWhileBackingOff", "Ready/TellsOfNextDue"}},
@@ -355,15 +367,27 @@ func brokenStores() []brokenStore {
 			}
 			return o, h
 		}}, []string{"Settle/FailedWithAfterHidesItemAndKey"}},
-		{"ignores From", fault{create: func(s *streams.Stream) { s.From = 0 }},
-			[]string{"Match/StreamsBeginAfterFrom", "Registry/CreateStoresAsGiven"}},
+		{
+			"ignores From",
+			fault{create: func(s *streams.Stream) { s.From = 0 }},
+			[]string{"Match/StreamsBeginAfterFrom", "Registry/CreateStoresAsGiven"},
+		},
 		{"ignores owners", fault{query: func(q *streams.Query) { q.Owners = nil }}, []string{"Match/OwnersBound"}},
-		{"matches by the first subject alone", fault{query: func(q *streams.Query) { q.Subjects = q.Subjects[:min(1, len(q.Subjects))] }},
-			[]string{"Match/EachStreamOnceByItsFirstSubject", "Match/AnyExcludedIdentifierExcludes"}},
-		{"matches twice", fault{match: func(_ *Memory, c []streams.Candidate) []streams.Candidate { return append(c, c...) }},
-			[]string{"Match/EachStreamOnceByItsFirstSubject"}},
-		{"loses subjects with the process", fault{reopen: func(m *Memory) { m.each(func(s *memoryStream) { s.entries = nil }) }},
-			[]string{"Subjects/DurableOnReturn", "Model/Match"}},
+		{
+			"matches by the first subject alone",
+			fault{query: func(q *streams.Query) { q.Subjects = q.Subjects[:min(1, len(q.Subjects))] }},
+			[]string{"Match/EachStreamOnceByItsFirstSubject", "Match/AnyExcludedIdentifierExcludes"},
+		},
+		{
+			"matches twice",
+			fault{match: func(_ *Memory, c []streams.Candidate) []streams.Candidate { return append(c, c...) }},
+			[]string{"Match/EachStreamOnceByItsFirstSubject"},
+		},
+		{
+			"loses subjects with the process",
+			fault{reopen: func(m *Memory) { m.each(func(s *memoryStream) { s.entries = nil }) }},
+			[]string{"Subjects/DurableOnReturn", "Model/Match"},
+		},
 		{"keeps only the user of complex subjects", fault{subject: func(id subject.Identifier) subject.Identifier {
 			if u, ok := id.Member("user"); ok {
 				c, err := subject.Complex(map[string]subject.Identifier{"user": u})
@@ -384,12 +408,21 @@ func brokenStores() []brokenStore {
 				slices.SortStableFunc(s.items, place)
 			})
 		}}, []string{"DeadLetters/ResendGoesAheadWithoutOrder"}},
-		{"expires what is young", fault{expire: func(before *time.Time) { *before = before.Add(time.Hour) }},
-			[]string{"Depth/ExpireMakesDeadLetters", "DeadLetters/ResentItemsDoNotExpireAtOnce"}},
-		{"forgets activity", fault{reopen: func(m *Memory) { m.each(func(s *memoryStream) { s.Active = s.Created }) }},
-			[]string{"Activity/TouchIsSavedWithinAMinute"}},
-		{"forgets cursors", fault{reopen: func(m *Memory) { defer m.lock()(); clear(m.cursors) }},
-			[]string{"Reopen/CursorsAreKept"}},
+		{
+			"expires what is young",
+			fault{expire: func(before *time.Time) { *before = before.Add(time.Hour) }},
+			[]string{"Depth/ExpireMakesDeadLetters", "DeadLetters/ResentItemsDoNotExpireAtOnce"},
+		},
+		{
+			"forgets activity",
+			fault{reopen: func(m *Memory) { m.each(func(s *memoryStream) { s.Active = s.Created }) }},
+			[]string{"Activity/TouchIsSavedWithinAMinute"},
+		},
+		{
+			"forgets cursors",
+			fault{reopen: func(m *Memory) { defer m.lock()(); clear(m.cursors) }},
+			[]string{"Reopen/CursorsAreKept"},
+		},
 	}
 }
 

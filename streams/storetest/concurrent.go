@@ -205,11 +205,11 @@ func (o *observer) takeAll(ctx context.Context, id string) {
 		}
 		var outcomes []streams.Outcome
 		for _, it := range items {
-			switch n := rand.IntN(20); {
-			case n == 0: // forgotten: the lease ends
-			case n == 1:
+			switch rand.IntN(20) {
+			case 0: // forgotten: the lease ends
+			case 1:
 				outcomes = append(outcomes, streams.Outcome{ID: it.ID, Verdict: streams.Failed})
-			case n == 2:
+			case 2:
 				outcomes = append(outcomes, streams.Outcome{ID: it.ID, Verdict: streams.Released})
 			default:
 				outcomes = append(outcomes, streams.Outcome{ID: it.ID, Verdict: streams.Delivered})

@@ -118,8 +118,10 @@ func settleCases() []testCase {
 			x.events("s1", 1, 2, 3, 4)
 			x.items("s1", 4)
 			items, err := x.store.Settle(x.ctx, "s1", []streams.Outcome{
-				{ID: "e4", Verdict: streams.Released}, {ID: "e1", Verdict: streams.Delivered},
-				{ID: "e3", Verdict: streams.Failed}, {ID: "e2", Verdict: streams.Refused},
+				{ID: "e4", Verdict: streams.Released},
+				{ID: "e1", Verdict: streams.Delivered},
+				{ID: "e3", Verdict: streams.Failed},
+				{ID: "e2", Verdict: streams.Refused},
 			}, &streams.Health{Failures: 1})
 			x.must(err)
 			equal(x, "left or returned", sorted(items), "e1 e2 e3 e4")

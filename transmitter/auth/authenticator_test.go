@@ -358,15 +358,21 @@ func TestCheck(t *testing.T) {
 		{"read", "", "Bearer " + token, auth.OpReadStream, 0, ""},
 		{"no credential", "", "", auth.OpReadStream, 401, "Bearer " + metadata},
 		{"in the query alone", "?access_token=" + token, "", auth.OpReadStream, 401, "Bearer " + metadata},
-		{"in the query too", "?access_token=" + token, "Bearer " + token, auth.OpReadStream, 400,
-			`Bearer error="invalid_request", error_description="send the access token in the Authorization header only", ` + metadata},
+		{
+			"in the query too", "?access_token=" + token, "Bearer " + token, auth.OpReadStream, 400,
+			`Bearer error="invalid_request", error_description="send the access token in the Authorization header only", ` + metadata,
+		},
 		{"in the query too, encoded", "?a%63cess_token=x", "Bearer " + token, auth.OpReadStream, 400, ""},
 		{"another parameter", "?stream_id=access_token", "Bearer " + token, auth.OpReadStream, 0, ""},
-		{"insufficient", "", "Bearer " + token, auth.OpCreateStream, 403,
-			`Bearer error="insufficient_scope", error_description="the access token is not good for this", scope="ssf.manage", ` + metadata},
+		{
+			"insufficient", "", "Bearer " + token, auth.OpCreateStream, 403,
+			`Bearer error="insufficient_scope", error_description="the access token is not good for this", scope="ssf.manage", ` + metadata,
+		},
 		{"operation without rule", "", "Bearer " + token, "none", 403, ""},
-		{"bad token", "", "Bearer x", auth.OpReadStream, 401,
-			`Bearer error="invalid_token", error_description="not an access token of ours", ` + metadata},
+		{
+			"bad token", "", "Bearer x", auth.OpReadStream, 401,
+			`Bearer error="invalid_token", error_description="not an access token of ours", ` + metadata,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

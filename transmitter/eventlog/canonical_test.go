@@ -28,8 +28,10 @@ func sample() eventlog.Event {
 		Format:       "idme", Original: json.RawMessage(`{"kind": "closed"}`),
 		Mapped: []eventlog.Mapped{
 			{Type: "https://schemas.openid.net/secevent/risc/event-type/account-disabled", Payload: json.RawMessage(`{"reason":"hijacking"}`)},
-			{Type: "https://schemas.openid.net/secevent/caep/event-type/session-revoked", Payload: json.RawMessage(`{}`),
-				Subjects: []subject.Identifier{subject.Phone("+12065550100")}},
+			{
+				Type: "https://schemas.openid.net/secevent/caep/event-type/session-revoked", Payload: json.RawMessage(`{}`),
+				Subjects: []subject.Identifier{subject.Phone("+12065550100")},
+			},
 		},
 	}
 }

@@ -344,7 +344,7 @@ func TestPrivateKeysStayInside(t *testing.T) {
 		t.Fatal(err)
 	}
 	shown = fmt.Append(shown, records[0].LogValue(), r.List(), records)
-	asNumbers := strings.Trim(fmt.Sprint([]byte(private.D)), "[]")
+	asNumbers := strings.Trim(fmt.Sprintf("%v", []byte(private.D)), "[]")
 	if bytes.Contains(shown, []byte(private.D)) || bytes.Contains(shown, []byte(asNumbers)) {
 		t.Errorf("the private key shows: %s", shown)
 	}

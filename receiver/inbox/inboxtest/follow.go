@@ -2,6 +2,7 @@ package inboxtest
 
 import (
 	"context"
+	"errors"
 	"testing/synctest"
 	"time"
 
@@ -129,7 +130,7 @@ func takeWaits(s *suite) {
 	take(ctx)
 	waiting()
 	cancel()
-	if got := <-result; got.err != context.Canceled {
+	if got := <-result; !errors.Is(got.err, context.Canceled) {
 		s.Errorf("got error %v after ctx ended, want %v", got.err, context.Canceled)
 	}
 

@@ -1,6 +1,7 @@
 package inboxtest
 
 import (
+	"errors"
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/receiver/inbox"
@@ -35,7 +36,7 @@ func states(s *suite) {
 	s.expect("one", time.Hour)
 	s.expect("two", 2*time.Hour)
 	s.expect("", 3*time.Hour)
-	if got := s.one(verification("v0", "three")); got.Err != inbox.ErrUnexpectedState || got.Duplicate {
+	if got := s.one(verification("v0", "three")); !errors.Is(got.Err, inbox.ErrUnexpectedState) || got.Duplicate {
 		s.Errorf("got %+v, want %v", got, inbox.ErrUnexpectedState)
 	}
 	s.append(verification("v1", "one"))
@@ -43,12 +44,12 @@ func states(s *suite) {
 	if got := s.one(verification("v1", "one")); !got.Duplicate || got.Err != nil {
 		s.Errorf("got %+v for a repeat, want the answer of the first time", got)
 	}
-	if got := s.one(verification("v2", "one")); got.Err != inbox.ErrUnexpectedState {
+	if got := s.one(verification("v2", "one")); !errors.Is(got.Err, inbox.ErrUnexpectedState) {
 		s.Errorf("got %+v for a state answered before, want %v", got, inbox.ErrUnexpectedState)
 	}
 	other := verification("v3", "two")
 	other.Feed = "other"
-	if got := s.one(other); got.Err != inbox.ErrUnexpectedState {
+	if got := s.one(other); !errors.Is(got.Err, inbox.ErrUnexpectedState) {
 		s.Errorf("got %+v for the state of another feed, want %v", got, inbox.ErrUnexpectedState)
 	}
 	s.append(verification("v4", ""), message("v5", "stream")) // an empty state, and none at all
@@ -65,7 +66,7 @@ func statesSurvive(s *suite) {
 	s.outstanding("late", "answered")
 	<-time.After(time.Hour)
 	s.outstanding("answered")
-	if got := s.one(verification("v1", "late")); got.Err != inbox.ErrUnexpectedState {
+	if got := s.one(verification("v1", "late")); !errors.Is(got.Err, inbox.ErrUnexpectedState) {
 		s.Errorf("got %+v for an expired state, want %v", got, inbox.ErrUnexpectedState)
 	}
 	s.append(verification("v2", "answered"))

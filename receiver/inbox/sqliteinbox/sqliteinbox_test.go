@@ -1,6 +1,7 @@
 package sqliteinbox_test
 
 import (
+	"errors"
 	"path/filepath"
 	"testing"
 	"testing/synctest"
@@ -81,7 +82,7 @@ func TestFull(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got[0].Err != nil || got[1].Err != nil || got[2].Err != inbox.ErrFull {
+	if got[0].Err != nil || got[1].Err != nil || !errors.Is(got[2].Err, inbox.ErrFull) {
 		t.Fatalf("got %+v, want the third refused as full", got)
 	}
 	if got, err := in.Append(t.Context(), message("a")); err != nil || !got[0].Duplicate {

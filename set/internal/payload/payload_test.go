@@ -127,8 +127,12 @@ func TestStrings(t *testing.T) {
 		want []string
 		send bool
 	}{
-		{`["pwd","otp"]`, []string{"pwd", "otp"}, true}, {`[]`, []string{}, true},
-		{`"pwd"`, []string{"pwd"}, false}, {`["pwd",1]`, nil, false}, {`{"a":"b"}`, nil, false}, {`[["pwd"]]`, nil, false},
+		{`["pwd","otp"]`, []string{"pwd", "otp"}, true},
+		{`[]`, []string{}, true},
+		{`"pwd"`, []string{"pwd"}, false},
+		{`["pwd",1]`, nil, false},
+		{`{"a":"b"}`, nil, false},
+		{`[["pwd"]]`, nil, false},
 	}
 	for _, c := range cases {
 		data := []byte(`{"text":"a","methods":` + c.json + `}`)
@@ -159,9 +163,11 @@ func TestGiven(t *testing.T) {
 
 func TestEncode(t *testing.T) {
 	given := "<&>"
-	a := all{Text: "b", Given: &given, At: time.Unix(1, 500e6), Reasons: map[string]string{"z": "1", "a": "2"},
+	a := all{
+		Text: "b", Given: &given, At: time.Unix(1, 500e6), Reasons: map[string]string{"z": "1", "a": "2"},
 		Object: map[string]json.RawMessage{"n": json.RawMessage("12345678901234567890")},
-		Extra:  map[string]json.RawMessage{"y": json.RawMessage(`[1]`), "b": json.RawMessage(`null`), "text": json.RawMessage(`"hidden"`), "methods": json.RawMessage(`17`)}}
+		Extra:  map[string]json.RawMessage{"y": json.RawMessage(`[1]`), "b": json.RawMessage(`null`), "text": json.RawMessage(`"hidden"`), "methods": json.RawMessage(`17`)},
+	}
 	const want = `{"text":"b","given":"\u003c\u0026\u003e","at":1.5,"reasons":{"a":"2","z":"1"},"object":{"n":12345678901234567890},"b":null,"methods":17,"y":[1]}`
 	if got, err := payload.Encode(a.members(), a.Extra); err != nil || string(got) != want {
 		t.Errorf("got %s, %v, want %s", got, err, want)

@@ -87,8 +87,10 @@ func TestWriteFailureIsolated(t *testing.T) {
 		{"before writing", func(*sqlitedb.Tx) error { return boom }, func(err error) bool { return errors.Is(err, boom) }},
 		{"after writing", late, func(err error) bool { return errors.Is(err, boom) }},
 		{"constraint", insert(1, "again"), func(err error) bool { return err != nil }},
-		{"bad SQL", func(tx *sqlitedb.Tx) error { _, err := tx.Exec("INSERT INTO nowhere VALUES(1)"); return err },
-			func(err error) bool { return err != nil }},
+		{
+			"bad SQL", func(tx *sqlitedb.Tx) error { _, err := tx.Exec("INSERT INTO nowhere VALUES(1)"); return err },
+			func(err error) bool { return err != nil },
+		},
 		{"panic after writing", func(tx *sqlitedb.Tx) error {
 			if err := insert(901, "panic")(tx); err != nil {
 				return err

@@ -21,9 +21,12 @@ func TestRetryPolicy(t *testing.T) {
 		code   string // of the dead letter
 	}
 	classes := []class{
-		{status: 200, want: delivered}, {status: 202, want: delivered}, {status: 204, want: delivered},
+		{status: 200, want: delivered},
+		{status: 202, want: delivered},
+		{status: 204, want: delivered},
 		{status: 410, want: paused},
-		{status: 413, want: aside, code: "http_413"}, {status: 415, want: aside, code: "http_415"},
+		{status: 413, want: aside, code: "http_413"},
+		{status: 415, want: aside, code: "http_415"},
 		{status: 400, body: "", want: aside, code: "http_400"},
 		{status: 400, body: "<html>", want: aside, code: "http_400"},
 		{status: 400, body: `{"err":"not_a_code_we_know"}`, want: aside, code: "not_a_code_we_know"},

@@ -12,7 +12,6 @@ type rig struct {
 	load    *peer
 	sink    *peer
 	url     string // of the sink
-	servers []*server
 	closers []func() error
 }
 
