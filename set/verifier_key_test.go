@@ -120,10 +120,9 @@ func TestVerifyKeySource(t *testing.T) {
 		if tok != nil || !errors.Is(err, c.want) {
 			t.Errorf("%s: got %v, %v, want %v", c.name, tok, err, c.want)
 		}
-		var refusal *set.Error
-		var verdict *set.Error
-		if errors.As(err, &refusal) != errors.As(c.want, &verdict) {
-			t.Errorf("%s: got verdict %v, want the opposite", c.name, !isVerdict)
+		var got, want *set.Error
+		if errors.As(err, &got) != errors.As(c.want, &want) {
+			t.Errorf("%s: got verdict %v, want %v", c.name, got, want)
 		}
 		if asked != 1 {
 			t.Errorf("%s: got %d questions, want 1", c.name, asked)

@@ -171,7 +171,7 @@ func (t *Transmitter) signForPoll(ctx context.Context, s streams.Stream, item st
 	if err != nil {
 		return "", err
 	}
-	t.outbox.Keep(item, signed.Compact)
+	t.outbox.Keep(item, signed)
 	return signed.Compact, nil
 }
 

@@ -177,6 +177,10 @@ func (s *Store) commitUpdate(ctx context.Context, st *stream, old, cfg *streams.
 	defer st.mu.Unlock()
 	var added []*entry
 	var kept int64
+	var healthy *streams.Health // not nil: the stream is due at once
+	if cfg.Status == streams.Enabled && old.Status != streams.Enabled || cfg.Delivery != old.Delivery {
+		healthy = &streams.Health{}
+	}
 	err = s.db.WriteFull(ctx, func(t *tx) error {
 		if _, err := t.Exec(sqlUpdateStream, active, string(config), st.num); err != nil {
 			return err
@@ -186,6 +190,9 @@ func (s *Store) commitUpdate(ctx context.Context, st *stream, old, cfg *streams.
 			if kept, err = moveQueue(t, st, queue, true); err != nil {
 				return err
 			}
+		}
+		if err := saveHealth(t, st, healthy); err != nil {
+			return err
 		}
 		var over int
 		if added, over, err = putControl(t, st, queue, items); err == nil && over > 0 {
@@ -202,6 +209,9 @@ func (s *Store) commitUpdate(ctx context.Context, st *stream, old, cfg *streams.
 	}
 	if purge {
 		s.emptied(st, queue, int(kept))
+	}
+	if healthy != nil {
+		st.health = *healthy
 	}
 	s.keepControl(st, added)
 	f := factsOf(cfg)

@@ -56,6 +56,8 @@ type Outbox struct {
 // SET is a signed item, ready to leave.
 type SET struct {
 	Compact string
+	// KeyID is the key that signed it.
+	KeyID string
 	// TransactionID is the txn: the event's id, or the jti of a control event.
 	TransactionID string
 	// Accepted is when the event was recorded (or the control event made).
@@ -79,6 +81,7 @@ func (o *Outbox) Sign(ctx context.Context, s streams.Stream, item streams.Item) 
 	}
 	out := SET{TransactionID: b.TransactionID, Accepted: accepted}
 	key := o.cfg.Key()
+	out.KeyID = key.KeyID()
 	if compact, ok := o.cache.get(item.ID, key.KeyID()); ok {
 		out.Compact = compact
 		return out, nil
@@ -110,8 +113,8 @@ func (o *Outbox) Sign(ctx context.Context, s streams.Stream, item streams.Item) 
 
 // Keep remembers the signed bytes of an item that will be needed again: a
 // push that failed, a SET that a poll has not acknowledged.
-func (o *Outbox) Keep(item streams.Item, compact string) {
-	o.cache.put(item.ID, o.cfg.Key().KeyID(), compact)
+func (o *Outbox) Keep(item streams.Item, s SET) {
+	o.cache.put(item.ID, s.KeyID, s.Compact)
 }
 
 func (o *Outbox) build(ctx context.Context, s streams.Stream, item streams.Item) (set.Builder, time.Time, error) {

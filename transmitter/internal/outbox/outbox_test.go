@@ -210,8 +210,8 @@ func TestKeep(t *testing.T) {
 		items[i] = item(nil, 0, 0)
 		items[i].ID = fmt.Sprint("j", i)
 		out, _ := b.sign(t, stream(), items[i])
-		b.Keep(items[i], out.Compact)
-		b.Keep(items[i], out.Compact) // twice is once
+		b.Keep(items[i], out)
+		b.Keep(items[i], out) // twice is once
 		sets = append(sets, out.Compact)
 	}
 	signatures := len(b.signed)

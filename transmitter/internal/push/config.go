@@ -26,12 +26,13 @@ const (
 	keyTries = 3
 	keySoon  = 15 * time.Second
 	keyLate  = 6 * time.Minute
+	// maxKeyCounts bounds the SETs whose invalid_key answers are counted.
+	maxKeyCounts = 1 << 16
 )
 
-// keyPause returns the pause after an invalid_key to a SET that had so many
-// verdicts before.
-func keyPause(attempts int) time.Duration {
-	if attempts == 0 {
+// keyPause returns the pause after the n-th invalid_key to a SET (n ≥ 1).
+func keyPause(n int) time.Duration {
+	if n == 1 {
 		return keySoon
 	}
 	return keyLate

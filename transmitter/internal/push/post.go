@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -52,6 +53,9 @@ func (p *Pusher) deliver(ctx context.Context, to target, item streams.Item) resu
 	if errors.Is(err, outbox.ErrGone) {
 		return result{item: item, judgement: SetAside, code: "gone", text: "no SET can be made of this event any more"}
 	}
+	if err != nil && ctx.Err() != nil { // our own end, no failure of the receiver's
+		return result{item: item, judgement: BackOff, code: released}
+	}
 	if err != nil {
 		return result{item: item, judgement: BackOff, code: "signing", text: err.Error()}
 	}
@@ -67,11 +71,21 @@ func (p *Pusher) deliver(ctx context.Context, to target, item streams.Item) resu
 	if r.judgement == Accepted {
 		attempt.SinceAccepted = start.Add(took).Sub(signed.Accepted)
 	} else {
-		cfg.Outbox.Keep(item, signed.Compact)
+		cfg.Outbox.Keep(item, signed)
 	}
 	cfg.Observe(attempt)
 	p.log(ctx, r, signed.TransactionID, took)
+	if r.judgement != Accepted && p.moved(ctx, to.stream, item) {
+		// The verdict is on an endpoint that the stream has left.
+		return result{item: item, judgement: BackOff, code: changed}
+	}
 	return r
+}
+
+// moved reports whether the stream is sent elsewhere by now, or began anew.
+func (p *Pusher) moved(ctx context.Context, taken streams.Stream, item streams.Item) bool {
+	now, err := p.cfg.Store.Stream(context.WithoutCancel(ctx), taken.ID)
+	return err == nil && (now.Delivery != taken.Delivery || item.Lane == streams.LaneEvents && item.Epoch != now.Epoch)
 }
 
 // mayLeave looks once more, right before the request: of a window that was
@@ -120,7 +134,7 @@ func (p *Pusher) post(ctx context.Context, to target, item streams.Item, signed 
 	r.judgement = Judge(resp.StatusCode, refusal.Err)
 	r.code, r.text = string(refusal.Err), truncate(refusal.Description)
 	if r.code == "" {
-		r.code, r.text = fmt.Sprintf("http_%d", resp.StatusCode), "the receiver answered "+resp.Status
+		r.code, r.text = fmt.Sprintf("http_%d", resp.StatusCode), truncate("the receiver answered "+resp.Status)
 	}
 	r.retryAfter = retryAfter(resp.Header, cfg.Now())
 	return r
@@ -130,6 +144,9 @@ func (p *Pusher) networkFailure(r result, err error) result {
 	if p.cfg.Blocked(err) {
 		r.judgement, r.code, r.text = PauseStream, "blocked", "the endpoint_url leads to an address that is not allowed"
 		return r
+	}
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		err = u.Err // its URL may have a secret in its query
 	}
 	r.judgement, r.code, r.text = BackOff, "network", truncate(err.Error())
 	return r

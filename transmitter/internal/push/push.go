@@ -32,7 +32,7 @@ type Store interface {
 // Outbox signs items.
 type Outbox interface {
 	Sign(ctx context.Context, s streams.Stream, item streams.Item) (outbox.SET, error)
-	Keep(item streams.Item, compact string)
+	Keep(item streams.Item, signed outbox.SET)
 }
 
 // Attempt is one try to deliver one SET, for metrics.
@@ -94,6 +94,7 @@ type Pusher struct {
 
 	mu      sync.Mutex
 	workers map[string]*worker
+	keys    map[string]int // by jti: how often the receiver did not know the key; guarded by mu
 	done    sync.WaitGroup
 }
 
@@ -104,6 +105,7 @@ func New(cfg Config) *Pusher {
 		cfg:     cfg,
 		extra:   make(chan struct{}, cfg.InFlight),
 		workers: make(map[string]*worker),
+		keys:    make(map[string]int),
 	}
 }
 

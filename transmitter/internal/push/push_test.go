@@ -84,7 +84,7 @@ func (w *world) Sign(_ context.Context, _ streams.Stream, item streams.Item) (ou
 }
 
 // Keep forgets.
-func (*world) Keep(streams.Item, string) {}
+func (*world) Keep(streams.Item, outbox.SET) {}
 
 func newWorld(t *testing.T, answer func(post) *http.Response, change func(*push.Config), ids ...string) *world {
 	t.Helper()

@@ -81,20 +81,20 @@ func (w *worker) outcome(r result) streams.Outcome {
 		w.stale = w.stale || r.code == changed
 		return o
 	}
-	judgement := r.judgement
-	if judgement == RetryKey && r.item.Attempts+1 >= keyTries {
+	judgement, unknown := r.judgement, w.pusher.unknownKeys(r)
+	if unknown >= keyTries {
 		judgement = SetAside
 	}
 	switch judgement {
 	case Accepted:
 		o.Verdict = streams.Delivered
-		w.round.accepted, w.round.answered = true, true
+		w.health.Refusals, w.round.answered = 0, true
 	case SetAside:
 		o.Verdict = streams.Refused
 		w.round.answered = true
 		w.refused(r)
 	case RetryKey:
-		o.Verdict, o.After = streams.Failed, keyPause(r.item.Attempts)
+		o.Verdict, o.After = streams.Failed, keyPause(unknown)
 	case PauseStream:
 		w.round.pause = r.text
 		fallthrough
@@ -110,6 +110,32 @@ func (w *worker) outcome(r result) streams.Outcome {
 	return o
 }
 
+// unknownKeys returns how often the receiver has answered invalid_key to this
+// SET, r included, and forgets it with any verdict that ends it. The count is
+// in memory: a restart gives the SET its tries again.
+func (p *Pusher) unknownKeys(r result) int {
+	if r.judgement != RetryKey && r.judgement != Accepted && r.judgement != SetAside {
+		return 0
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if r.judgement != RetryKey {
+		if len(p.keys) > 0 {
+			delete(p.keys, r.item.ID)
+		}
+		return 0
+	}
+	if len(p.keys) >= maxKeyCounts {
+		clear(p.keys)
+	}
+	p.keys[r.item.ID]++
+	n := p.keys[r.item.ID]
+	if n >= keyTries {
+		delete(p.keys, r.item.ID)
+	}
+	return n
+}
+
 func (w *worker) refused(r result) {
 	w.health.Refusals++
 	if w.health.Refusals >= w.pusher.cfg.Refusals {
@@ -121,11 +147,7 @@ func (w *worker) refused(r result) {
 // verdict on the stream falls when the last request in flight has ended: then
 // the window is judged as a whole.
 func (w *worker) newHealth() *streams.Health {
-	before := w.health
 	cfg := &w.pusher.cfg
-	if w.round.accepted {
-		w.health.Refusals = 0
-	}
 	switch {
 	case w.round.failed && w.inFlight == 0:
 		if w.round.answered {
@@ -145,9 +167,10 @@ func (w *worker) newHealth() *streams.Health {
 	case w.round.answered && !w.round.failed:
 		w.health.Failures, w.health.FirstFailure, w.health.NextDue, w.health.LastError = 0, time.Time{}, time.Time{}, ""
 	}
-	if w.health == before {
+	if w.health == w.known {
 		return nil
 	}
+	w.known = w.health
 	health := w.health
 	return &health
 }

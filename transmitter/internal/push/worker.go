@@ -22,6 +22,7 @@ type worker struct {
 	to       target
 	stale    bool // the stream is not what it was when to was read
 	health   streams.Health
+	known    streams.Health // as it was last handed to the store
 	results  chan result
 	inFlight int
 	news     int // stream-updated in flight: nothing else leaves meanwhile
@@ -45,7 +46,6 @@ type target struct {
 type round struct {
 	failed     bool // one answer backs the stream off
 	answered   bool // one SET was accepted or refused: the receiver is there
-	accepted   bool
 	retryAfter time.Duration
 	lastError  string
 	pause      string // not empty: pause the stream for this reason
@@ -125,7 +125,7 @@ func (w *worker) load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("push: reading the health: %w", err)
 	}
-	w.health = health
+	w.health, w.known = health, health
 	return nil
 }
 
@@ -261,6 +261,10 @@ func (w *worker) release(items []streams.Item) {
 // a SET that must be tried again, the rest of the line goes back unsent.
 func (w *worker) send(ctx context.Context, to target, line []streams.Item) bool {
 	for i, item := range line {
+		if ctx.Err() != nil { // nothing new begins
+			w.release(line[i:])
+			return false
+		}
 		r := w.pusher.deliver(ctx, to, item)
 		w.results <- r
 		if r.judgement == Accepted || r.judgement == SetAside {
