@@ -132,7 +132,7 @@ func TestPrivateKeyHides(t *testing.T) {
 	logger := slog.New(slog.NewJSONHandler(&out, nil))
 	logger.Info("key", "key", key)
 	fmt.Fprintf(&out, "%v %+v %#v %s %d %x", key, key, key, key, key, key)
-	encoded, err := json.Marshal(any(key))
+	encoded, err := json.Marshal(map[string]any{"key": key})
 	if err != nil {
 		t.Fatal(err)
 	}
