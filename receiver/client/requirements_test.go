@@ -82,3 +82,23 @@ func TestIssuerOfEveryAnswer(t *testing.T) {
 		}
 	}
 }
+
+// SSF-8.1.1.1-08: the stream that is adopted on 409 is made what was asked for.
+func TestAdoptedIsUpdated(t *testing.T) {
+	f := &transmitter{answer: func(_ int, r seen) *http.Response {
+		switch r.method {
+		case http.MethodPost:
+			return answer(http.StatusConflict, "")
+		case http.MethodGet:
+			return answer(http.StatusOK, "["+stream("1")+"]")
+		}
+		return answer(http.StatusOK, stream("1"))
+	}}
+	if _, _, err := newClient(t, f).Ensure(t.Context(), client.Request{EventsRequested: []string{"e9"}}); err != nil {
+		t.Fatal(err)
+	}
+	last := f.requests[len(f.requests)-1]
+	if last.method != http.MethodPatch || last.body != `{"stream_id":"1","events_requested":["e9"]}` {
+		t.Errorf("SSF-8.1.1.1-08: got %s %s last, want the stream updated", last.method, last.body)
+	}
+}
