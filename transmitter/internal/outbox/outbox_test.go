@@ -231,6 +231,20 @@ func TestKeep(t *testing.T) {
 	}
 }
 
+// contracts.md §6: a SET that was signed before a rotation and kept after it is
+// signed anew: the key it is kept under is the one that signed it.
+func TestKeepAfterRotation(t *testing.T) {
+	b := newBench(t)
+	i := item(nil, 0, 0)
+	first, _ := b.sign(t, stream(), i)
+	b.key = signer(t) // while the first attempt is under way
+	b.Keep(i, first)
+	again, tok := b.sign(t, stream(), i)
+	if tok.Header.KeyID != b.key.KeyID() || again.KeyID != b.key.KeyID() {
+		t.Errorf("got key %s, told %s; want the current one %s", tok.Header.KeyID, again.KeyID, b.key.KeyID())
+	}
+}
+
 // SSF-10.3.2-01: a payload may be changed before it leaves, per application.
 func TestFilter(t *testing.T) {
 	b := newBench(t, func(c *outbox.Config) {
