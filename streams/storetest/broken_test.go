@@ -288,6 +288,19 @@ func brokenStores() []brokenStore {
 				m.one(after.ID, func(s *memoryStream) { s.insert(&memoryItem{Item: event(after.ID, 1, "")}) })
 			}
 		}}, []string{"Registry/RaisedEpochPurges", "Concurrent/NothingOfAnOlderEpoch"}},
+		{"keeps the health of an endpoint that was left", fault{update: func(m *Memory, before, after streams.Stream) {
+			if before.Delivery != after.Delivery {
+				m.one(after.ID, func(s *memoryStream) { s.health.Failures = 3 })
+			}
+		}}, []string{"Registry/EnablingAndANewDeliveryClearTheHealth"}},
+		{"keeps the back-off of what was paused", fault{update: func(m *Memory, before, after streams.Stream) {
+			if before.Status != after.Status && after.Status == streams.Enabled {
+				m.one(after.ID, func(s *memoryStream) {
+					s.health.NextDue = time.Now().Add(time.Hour)
+					s.backingOff = true
+				})
+			}
+		}}, []string{"Registry/EnablingAndANewDeliveryClearTheHealth"}},
 		{"loses settlements", fault{settle: func(_ *Memory, _ string, o []streams.Outcome, h *streams.Health) ([]streams.Outcome, *streams.Health) {
 			if len(o) > 0 {
 				o = o[1:]

@@ -212,6 +212,9 @@ func (m *Memory) Update(_ context.Context, id string, change func(*streams.Strea
 	if next.Epoch > s.Epoch {
 		s.items = slices.DeleteFunc(s.items, func(it *memoryItem) bool { return !isUpdated(it) })
 	}
+	if next.Status == streams.Enabled && s.Status != streams.Enabled || next.Delivery != s.Delivery {
+		s.health, s.backingOff = streams.Health{}, false
+	}
 	s.Stream = next.Clone()
 	for _, it := range items {
 		s.putControl(it)

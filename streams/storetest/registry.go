@@ -196,6 +196,40 @@ func registryCases() []testCase {
 			x.setStatus("s1", streams.Enabled)
 			equal(x, "Take after a pause", x.take("s1", 10), "e1 e2")
 		}},
+		{"EnablingAndANewDeliveryClearTheHealth", func(x *fixture) {
+			healthOf := func() streams.Health {
+				h, err := x.store.Health(x.ctx, "s1")
+				x.must(err)
+				return h
+			}
+			x.stream("s1")
+			x.events("s1", 1)
+			for _, c := range []struct {
+				name    string
+				change  func(*streams.Stream)
+				cleared bool
+			}{
+				{"enabled as before", func(s *streams.Stream) { s.Status, s.Reason = streams.Enabled, "again" }, false},
+				{"paused", func(s *streams.Stream) { s.Status = streams.Paused }, false},
+				{"enabled", func(s *streams.Stream) { s.Status = streams.Enabled }, true},
+				{"another endpoint", func(s *streams.Stream) { s.Delivery.EndpointURL += "/new" }, true},
+				{"another authorization", func(s *streams.Stream) { s.Delivery.AuthorizationHeader = "Bearer new" }, true},
+			} {
+				bad := streams.Health{Failures: 3, NextDue: time.Now().UTC().Add(time.Hour), Refusals: 2, LastError: "timeout"}
+				_, err := x.store.Settle(x.ctx, "s1", nil, &bad)
+				x.must(err)
+				x.ready()
+				x.update("s1", c.change)
+				want, due := bad, ""
+				if c.cleared {
+					want, due = streams.Health{}, "s1"
+				}
+				same(x, c.name+": health", healthOf(), want)
+				equal(x, c.name+": Ready", x.ready(), due)
+				x.reopen(true)
+				same(x, c.name+": health after a kill", healthOf(), want)
+			}
+		}},
 		{"DeleteErases", func(x *fixture) {
 			x.stream("s1")
 			x.stream("s2")
