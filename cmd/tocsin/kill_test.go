@@ -38,6 +38,7 @@ func crashPoints() []string {
 	return []string{
 		"fanout.before-put", "fanout.after-put",
 		"push.before-post", "push.after-post", "push.before-settle", "push.after-settle",
+		"ingest.before-append", "ingest.after-append", "poll.after-settle", "poll.before-answer",
 	}
 }
 

@@ -61,14 +61,26 @@ type Ingest struct {
 	log     Log
 	mapper  *mapping.Mapper
 	observe func(outcome string)
+	crash   func(point string)
 }
 
-// New returns an ingest into log. observe hears of each item; it may be nil.
-func New(log Log, mapper *mapping.Mapper, observe func(outcome string)) *Ingest {
+// Crash points: an event is either in the log or its sender has no answer.
+const (
+	CrashBeforeAppend = "ingest.before-append"
+	CrashAfterAppend  = "ingest.after-append"
+)
+
+// New returns an ingest into log. observe hears of each item, crash of the
+// named points of the work (tests); both may be nil.
+func New(log Log, mapper *mapping.Mapper, observe, crash func(string)) *Ingest {
+	nobody := func(string) {}
 	if observe == nil {
-		observe = func(string) {}
+		observe = nobody
 	}
-	return &Ingest{log: log, mapper: mapper, observe: observe}
+	if crash == nil {
+		crash = nobody
+	}
+	return &Ingest{log: log, mapper: mapper, observe: observe, crash: crash}
 }
 
 // Accept validates, maps and appends items for a source and returns a result
@@ -91,6 +103,7 @@ func (in *Ingest) Accept(ctx context.Context, source *auth.Source, items []Item)
 	if len(events) == 0 {
 		return results, nil
 	}
+	in.crash(CrashBeforeAppend)
 	appended, err := in.log.Append(ctx, events...)
 	if errors.Is(err, eventlog.ErrEvent) {
 		return nil, request.Invalid("", "an event is too large to be kept")
@@ -98,6 +111,7 @@ func (in *Ingest) Accept(ctx context.Context, source *auth.Source, items []Item)
 	if err != nil {
 		return nil, fmt.Errorf("ingest: %w", err)
 	}
+	in.crash(CrashAfterAppend)
 	for j, a := range appended {
 		results[at[j]] = in.result(a, &events[j])
 	}

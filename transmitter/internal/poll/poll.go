@@ -63,6 +63,8 @@ type Handler struct {
 	// Delivered is told of each SET that the receiver acknowledged; nil:
 	// nobody is.
 	Delivered func(item streams.Item)
+	// Crash is called at named points of the work (tests); nil: nothing is.
+	Crash func(point string)
 	// Logger: nil discards.
 	Logger *slog.Logger
 	// Now is the clock; nil: time.Now.
@@ -94,6 +96,7 @@ func (h *Handler) Poll(c echo.Context) error {
 	if err := h.settle(ctx, s, req); err != nil {
 		return err
 	}
+	h.crash(CrashAfterSettle)
 	if !req.ReturnImmediately {
 		defer h.liftDeadlines(c)()
 	}
@@ -103,6 +106,7 @@ func (h *Handler) Poll(c echo.Context) error {
 	}
 	body, err := h.response(ctx, s, items)
 	if err == nil && ctx.Err() == nil {
+		h.crash(CrashBeforeAnswer)
 		err = write(c, body)
 		if err == nil {
 			return nil
@@ -115,6 +119,18 @@ func (h *Handler) Poll(c echo.Context) error {
 		return write(c, []byte(nothing))
 	}
 	return err
+}
+
+// Crash points.
+const (
+	CrashAfterSettle  = "poll.after-settle"
+	CrashBeforeAnswer = "poll.before-answer"
+)
+
+func (h *Handler) crash(point string) {
+	if h.Crash != nil {
+		h.Crash(point)
+	}
 }
 
 // nothing is an answer without SETs.
