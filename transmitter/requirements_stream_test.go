@@ -70,3 +70,31 @@ func TestEventsDeliveredIsTrue(t *testing.T) {
 		t.Errorf("SSF-8.1.1-01: got %v, want nothing that is not in events_delivered", got)
 	}
 }
+
+// SSF-8.1.5-01, SSF-8.1.2-01, PUSH-4-01, U17, U18: a stream that the transmitter
+// pauses because its receiver says 410 tells so by stream-updated, which alone leaves
+// it; the receiver may enable it again, and what was held is delivered then.
+func TestPausedByTheTransmitter(t *testing.T) {
+	h := open(t, func(s *setup) { s.PushSchedule = []time.Duration{10 * time.Millisecond} })
+	token := h.client("alice", everyScope)
+	sink := newSink(t)
+	sink.status = func(n int) int {
+		if n == 0 {
+			return http.StatusGone
+		}
+		return 0
+	}
+	stream := h.stream(token, pushTo(sink.URL))
+	held := h.emit(token, "a")
+	until(t, "the stream-updated", func() bool { return len(sink.requests()) > 1 })
+	reason := h.must(http.StatusOK, http.MethodGet, "/ssf/status?stream_id="+stream, token, "")
+	if reason.member("status") != "paused" || reason.member("reason") == "" {
+		t.Fatalf("SSF-8.1.5-01: got %s, want it paused for a reason", reason.body)
+	}
+	checkUpdated(t, h, sink.requests()[1].compact, stream, `{"status":"paused","reason":"`+reason.member("reason")+`"}`)
+	h.must(http.StatusOK, http.MethodPost, "/ssf/status", token, `{"stream_id":"`+stream+`","status":"enabled"}`)
+	until(t, "the held event", func() bool { return slices.Contains(sink.transactions(), held) })
+	if got := len(sink.requests()); got != 3 { // SSF-8.1.2-01: no event of what the receiver asked for
+		t.Errorf("SSF-8.1.2-01: got %d pushes, want the refused one, stream-updated and the held event", got)
+	}
+}
