@@ -122,4 +122,9 @@ type Cursors interface {
 	// SaveCursor saves it. It may be lost with a power cut: a follower's
 	// cursor is only an optimisation.
 	SaveCursor(ctx context.Context, follower string, seq uint64) error
+	// Highest returns the highest sequence number of the log that the store
+	// knows of: the places of followers, the positions of queues and the From
+	// of streams. A log that ends before it is not the one that the store
+	// followed: its next events would be taken for ones seen (contracts.md §7).
+	Highest(ctx context.Context) (uint64, error)
 }

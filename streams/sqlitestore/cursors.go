@@ -23,6 +23,23 @@ func (s *Store) Cursor(ctx context.Context, follower string) (uint64, error) {
 	return seq, nil
 }
 
+// Highest implements [streams.Cursors].
+func (s *Store) Highest(ctx context.Context) (uint64, error) {
+	var highest uint64
+	err := s.db.Read(ctx, func(v *view) error {
+		return v.QueryRow(`SELECT coalesce(max(seq), 0) FROM cursors`).Scan(&highest)
+	})
+	if err != nil {
+		return 0, failure("highest", err)
+	}
+	for _, st := range s.index.snapshot() {
+		st.mu.Lock()
+		highest = max(highest, st.high.Seq, st.facts.Load().from)
+		st.mu.Unlock()
+	}
+	return highest, nil
+}
+
 // SaveCursor implements [streams.Cursors].
 func (s *Store) SaveCursor(ctx context.Context, follower string, seq uint64) error {
 	if seq > maxSeq {

@@ -432,9 +432,14 @@ func brokenStores() []brokenStore {
 			[]string{"Activity/TouchIsSavedWithinAMinute"},
 		},
 		{
+			"knows nothing of what was put once it is delivered",
+			fault{settled: func(m *Memory, id string) { m.one(id, func(s *memoryStream) { s.high = streams.Position{} }) }},
+			[]string{"Reopen/HighestIsOfCursorsQueuesAndFrom"},
+		},
+		{
 			"forgets cursors",
 			fault{reopen: func(m *Memory) { defer m.lock()(); clear(m.cursors) }},
-			[]string{"Reopen/CursorsAreKept"},
+			[]string{"Reopen/CursorsAreKept", "Reopen/HighestIsOfCursorsQueuesAndFrom"},
 		},
 	}
 }

@@ -357,6 +357,19 @@ func (m *Memory) SaveCursor(_ context.Context, follower string, seq uint64) erro
 	return nil
 }
 
+// Highest implements [streams.Cursors].
+func (m *Memory) Highest(context.Context) (uint64, error) {
+	defer m.lock()()
+	var highest uint64
+	for _, seq := range m.cursors {
+		highest = max(highest, seq)
+	}
+	for _, s := range m.order {
+		highest = max(highest, s.high.Seq, s.From)
+	}
+	return highest, nil
+}
+
 func (s *memoryStream) push() bool { return s.Delivery.Method == delivery.MethodPush }
 
 // isUpdated reports whether the item leaves a paused or disabled stream too.

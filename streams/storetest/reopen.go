@@ -24,6 +24,29 @@ func reopenCases() []testCase {
 				x.reopen(kill)
 			}
 		}},
+		// contracts.md §7: what a log that was put back must reach.
+		{"HighestIsOfCursorsQueuesAndFrom", func(x *fixture) {
+			highest := func(what string, want uint64) {
+				for range 2 {
+					got, err := x.store.Highest(x.ctx)
+					x.must(err)
+					equal(x, what, got, want)
+					x.reopen(true)
+				}
+			}
+			highest("at first", 0)
+			x.must(x.store.SaveCursor(x.ctx, "fanout", 3))
+			highest("of a cursor", 3)
+			x.stream("s1")
+			x.events("s1", 5)
+			x.settle("s1", streams.Delivered, "e5")
+			highest("of a queue, delivered or not", 5)
+			x.stream("s2", func(s *streams.Stream) { s.From = 7 })
+			highest("of a stream's From", 7)
+			x.put(control("s1", "c1"))
+			x.must(x.store.SaveCursor(x.ctx, "other", 6))
+			highest("of them all", 7)
+		}},
 		// contracts.md §3: putting again changes nothing.
 		{"FanOutMayBeginAgain", func(x *fixture) {
 			x.stream("s1")

@@ -16,10 +16,12 @@ import (
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/set/jose"
+	"github.com/tocsin-ssf/tocsin/streams"
 	"github.com/tocsin-ssf/tocsin/streams/sqlitestore"
 	"github.com/tocsin-ssf/tocsin/streams/store/sqlitedb"
 	"github.com/tocsin-ssf/tocsin/transmitter"
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
+	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog/sqlitelog"
 	"github.com/tocsin-ssf/tocsin/transmitter/keys"
 )
@@ -62,7 +64,8 @@ func Exists(dir string) bool {
 }
 
 // Open locks the folder, opens its stores and builds the transmitter.
-// Error: sqlitedb.ErrLocked (by errors.Is) if another process has the folder.
+// Errors (by errors.Is): sqlitedb.ErrLocked if another process has the folder,
+// ErrOldLog if its log was put back from an older copy than its streams.
 func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the data folder: %w", err)
@@ -113,6 +116,9 @@ func (n *Node) stores(ctx context.Context, cfg *Config) (*transmitter.Transmitte
 		return nil, err
 	}
 	n.opened(stateFile, state.Close, state.Backup)
+	if err := follows(ctx, log, state); err != nil {
+		return nil, err
+	}
 	n.Applications, err = auth.Open(ctx, n.path(adminFile))
 	if err != nil {
 		return nil, err
@@ -128,6 +134,28 @@ func (n *Node) stores(ctx context.Context, cfg *Config) (*transmitter.Transmitte
 	tc.Log, tc.Streams, tc.Applications, tc.Keys, tc.Backup = log, state, n.Applications, n.Keys, n.Backup
 	built, err = transmitter.New(*tc)
 	return built, err
+}
+
+// ErrOldLog: the event log ends before what the streams have seen of it.
+var ErrOldLog = errors.New("log.db is older than state.db")
+
+// follows refuses a log that was put back from an older copy: its next events
+// would have numbers that the queues have seen, and would never leave
+// (contracts.md §7).
+func follows(ctx context.Context, log eventlog.Log, state streams.Store) error {
+	head, err := log.Head(ctx)
+	if err != nil {
+		return err
+	}
+	highest, err := state.Highest(ctx)
+	if err != nil {
+		return err
+	}
+	if head >= highest {
+		return nil
+	}
+	return fmt.Errorf("%w: it ends at event %d and state.db has seen event %d, so new events would be skipped; restore the log.db that belongs to this state.db, or a newer one, or both files from one backup",
+		ErrOldLog, head, highest)
 }
 
 func (n *Node) path(file string) string { return filepath.Join(n.dir, file) }

@@ -8,12 +8,16 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/localca"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/node"
+	"github.com/tocsin-ssf/tocsin/streams/sqlitestore"
 	"github.com/tocsin-ssf/tocsin/streams/store/sqlitedb"
 	"github.com/tocsin-ssf/tocsin/transmitter"
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
+	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
+	"github.com/tocsin-ssf/tocsin/transmitter/eventlog/sqlitelog"
 )
 
 func config(dir string) node.Config {
@@ -89,6 +93,51 @@ func TestPartialOpenCloses(t *testing.T) {
 		t.Error("a wrong issuer: got no error")
 	}
 	open(t, dir)
+}
+
+// contracts.md §7: a log that was put back from an older copy than the streams
+// is refused with what to do; it would skip new events in silence.
+func TestOldLog(t *testing.T) {
+	dir := t.TempDir()
+	state, err := sqlitestore.Open(t.Context(), sqlitestore.Config{Path: filepath.Join(dir, "state.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(state.SaveCursor(t.Context(), "fanout", 3), state.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for head := range 4 {
+		n, err := node.Open(t.Context(), config(dir))
+		if head == 3 {
+			if err != nil {
+				t.Fatalf("a log that ends at 3: got %v, want it opened", err)
+			}
+			if err := n.Close(); err != nil {
+				t.Fatal(err)
+			}
+			break
+		}
+		if !errors.Is(err, node.ErrOldLog) || !strings.Contains(err.Error(), "restore the log.db") {
+			t.Fatalf("a log that ends at %d: got %v, want ErrOldLog and what to do", head, err)
+		}
+		appendTo(t, filepath.Join(dir, "log.db"))
+	}
+}
+
+// appendTo appends an event to a log.
+func appendTo(t *testing.T, file string) {
+	t.Helper()
+	log, err := sqlitelog.Open(t.Context(), sqlitelog.Config{Path: file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done, err := log.Append(t.Context(), eventlog.Event{Source: "hr", Type: "x", Time: time.Unix(1, 0)})
+	if err == nil {
+		err = done[0].Err
+	}
+	if err := errors.Join(err, log.Close()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestBackup(t *testing.T) {
