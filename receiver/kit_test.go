@@ -3,10 +3,12 @@ package receiver_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -30,7 +32,13 @@ const (
 	streamID = "stream-1"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(killedFolder); dir != "" {
+		fmt.Fprintln(os.Stderr, killedReceiver(dir))
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // transmitterKey is the one key of the fake transmitter; making RSA keys is slow.
 var transmitterKey = sync.OnceValue(func() *jose.PrivateKey { return generate(jose.RS256) })
