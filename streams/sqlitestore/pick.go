@@ -146,6 +146,9 @@ func (s *Store) loadPage(ctx context.Context, st *stream, lane int) error {
 
 // came enters an item that was read, unless it is in memory already.
 func (s *Store) came(st *stream, e *entry) {
+	if e.lane == laneEvents && st.read.Before(e.at) {
+		st.read = e.at
+	}
 	if st.win.byID[e.item.ID] == nil {
 		st.win.enter(e)
 		s.windows.grown(1)

@@ -231,11 +231,14 @@ func (s *Store) finish(p *portion, report *streams.PutReport) {
 	if len(p.events)+len(p.kept) == 0 {
 		return
 	}
+	if st.win == nil && len(p.events) > 0 && !st.read.Before(p.events[0].at) {
+		st.win = newWindow(false) // it was read, and forgotten: read it again
+	}
 	w := st.window()
 	st.items.Add(int64(len(p.events)))
 	for _, e := range p.events {
 		st.aged(e.item.Added)
-		if w.insert(e, w.size() >= s.window) {
+		if st.read.Before(e.at) && w.insert(e, w.size() >= s.window) {
 			s.windows.grown(1)
 		}
 	}

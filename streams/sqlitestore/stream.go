@@ -38,9 +38,13 @@ type stream struct {
 	// arrivals is the last number given in the control lane by this process.
 	arrivals int64
 	high     streams.Position
-	health   streams.Health
-	win      *window       // nil: nothing is in memory
-	wake     chan struct{} // closed to wake the takers that wait; nil: none
+	// read is the last event that was read from the disk. A Put that is about
+	// to make its items count leaves those up to it alone: they have been
+	// seen, and may be gone again.
+	read   place
+	health streams.Health
+	win    *window       // nil: nothing is in memory
+	wake   chan struct{} // closed to wake the takers that wait; nil: none
 
 	dueAt  int64 // guarded by dueTimes.mu
 	dueIdx int   // in the heap, from 1; 0: not in it
