@@ -1,0 +1,96 @@
+package transmitter_test
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// value returns the value of a series in the text of /metrics, -1 if there is none.
+func value(text, series string) float64 {
+	for line := range strings.Lines(text) {
+		if rest, ok := strings.CutPrefix(line, series+" "); ok {
+			if v, err := strconv.ParseFloat(strings.TrimSpace(rest), 64); err == nil {
+				return v
+			}
+		}
+	}
+	return -1
+}
+
+// What operators watch: depth and age of the queues, pushes by verdict, the time
+// from an event to its delivery, the batches of commits.
+func TestMetrics(t *testing.T) {
+	h := open(t)
+	o := h.operator(h.SocketHandler())
+	token := h.client("alice", everyScope)
+	sink := newSink(t)
+	sink.status = func(n int) int {
+		return []int{http.StatusInternalServerError, 0, http.StatusRequestEntityTooLarge}[min(n, 2)]
+	}
+	push := h.stream(token, pushTo(sink.URL))
+	h.emit(token, "a")
+	until(t, "one failure, one delivery", func() bool { return len(sink.requests()) == 2 })
+	h.emit(token, "b")
+	poll := h.stream(token, "")
+	waiting := h.emit(token, "c")
+	h.Commit("log", 3, 2*time.Millisecond)
+	var text string
+	scraped := func() bool {
+		text = o.must(http.StatusOK, "GET", "/metrics", "", "").body
+		return value(text, "tocsin_queue_depth") == 1 && value(text, "tocsin_dead_letters") == 2
+	}
+	until(t, "one SET waits, two are refused", scraped)
+	for series, want := range map[string]float64{
+		`tocsin_push_attempts_total{verdict="delivered"}`:     1,
+		`tocsin_push_attempts_total{verdict="failed"}`:        1,
+		`tocsin_push_attempts_total{verdict="refused"}`:       2,
+		"tocsin_push_attempt_seconds_count":                   4,
+		`tocsin_delivery_seconds_count{method="push"}`:        1,
+		`tocsin_stream_queue_depth{stream_id="` + poll + `"}`: 1,
+		`tocsin_stream_queue_depth{stream_id="` + push + `"}`: -1,
+		`tocsin_commit_batch_size_count{store="log"}`:         1,
+		`tocsin_commit_batch_size_sum{store="log"}`:           3,
+		`tocsin_commit_seconds_sum{store="log"}`:              0.002,
+		`tocsin_events_total{outcome="accepted"}`:             3,
+		"tocsin_queue_not_kept_total":                         0,
+		"tocsin_queue_expired_total":                          0,
+	} {
+		if got := value(text, series); got != want {
+			t.Errorf("%s: got %v, want %v\n%s", series, got, want, grep(text, "tocsin_"))
+		}
+	}
+	if took := value(text, `tocsin_delivery_seconds_sum{method="push"}`); took < 0.01 || took > patience.Seconds() {
+		t.Errorf("delivery: got %v s, want the retry in it", took) // it came after 20 ms, give or take
+	}
+	age := value(text, "tocsin_queue_oldest_seconds")
+	until(t, "what waits grows older", func() bool {
+		return value(o.must(http.StatusOK, "GET", "/metrics", "", "").body, "tocsin_queue_oldest_seconds") > age
+	})
+	if age <= 0 || age > patience.Seconds() {
+		t.Errorf("oldest: got %v s, want the age of event %s", age, waiting)
+	}
+}
+
+// Only the longest queues have a series of their own, however many there are.
+func TestMetricsOfManyStreams(t *testing.T) {
+	const many, most = 30, 20
+	h := open(t)
+	o := h.operator(h.SocketHandler())
+	token := h.client("alice", everyScope)
+	for range many {
+		h.stream(token, "")
+	}
+	h.emit(token, "a")
+	var text string
+	until(t, fmt.Sprintf("%d SETs wait", many), func() bool {
+		text = o.must(http.StatusOK, "GET", "/metrics", "", "").body
+		return value(text, "tocsin_queue_depth") == many
+	})
+	if got := strings.Count(text, "tocsin_stream_queue_depth{"); got != most {
+		t.Errorf("got %d streams with a depth of their own, want %d", got, most)
+	}
+}
