@@ -154,8 +154,10 @@ type Queue interface {
 
 	// Settle applies verdicts in one transaction, in any order, whether or not
 	// the lease still runs, and returns the items that left the queue or
-	// returned to it. Unknown jtis are ignored. A non-nil health replaces the
-	// stream's. Error: ErrNotFound (stream).
+	// returned to it. Unknown jtis are ignored. A Delivered item that became a
+	// dead letter meanwhile (expired while it was out) is erased there: nothing
+	// acknowledged comes back, by a Resend neither. A non-nil health replaces
+	// the stream's. Error: ErrNotFound (stream).
 	Settle(ctx context.Context, stream string, outcomes []Outcome, health *Health) ([]Item, error)
 
 	// Extend makes the leases of the items run for lease from now; items

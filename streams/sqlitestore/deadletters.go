@@ -149,7 +149,7 @@ func (s *Store) Drop(ctx context.Context, id, jti string) error {
 		return err
 	}
 	err = s.db.WriteFull(ctx, func(t *tx) error {
-		n, err := change(t, `DELETE FROM dead WHERE stream = ? AND hash = ? AND jti = ?`, st.num, hashOf(jti), jti)
+		n, err := change(t, sqlUnbury, st.num, hashOf(jti), jti)
 		if err == nil && n == 0 {
 			err = streams.ErrNotFound
 		}

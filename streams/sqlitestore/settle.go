@@ -14,6 +14,7 @@ const (
 	sqlAttempt    = `UPDATE items SET attempts = attempts + 1 WHERE queue = ? AND lane = ? AND seq = ? AND n = ?`
 	sqlSaveHealth = `INSERT INTO health (stream, state) VALUES (?, ?) ON CONFLICT (stream) DO UPDATE SET state = excluded.state`
 	sqlNoHealth   = `DELETE FROM health WHERE stream = ?`
+	sqlUnbury     = `DELETE FROM dead WHERE stream = ? AND hash = ? AND jti = ?`
 )
 
 // verdict is an outcome with the item it is about.
@@ -22,6 +23,17 @@ type verdict struct {
 	e       *entry
 	memory  bool // e is the window's own
 	changes int64
+}
+
+// settlement is what one Settle does.
+type settlement struct {
+	queue  int64
+	list   []verdict
+	health *streams.Health // nil: it is the stream's already
+	// acked are jtis that were delivered and are on the queue no more: they
+	// may be dead letters, of which erased is the number.
+	acked  []string
+	erased int64
 }
 
 // leaves reports whether the item leaves the queue.
@@ -49,12 +61,13 @@ func (s *Store) Settle(ctx context.Context, id string, outcomes []streams.Outcom
 // settleOnce applies the verdicts. again tells that the queue was purged
 // meanwhile, so that items that survived it must be looked for anew.
 func (s *Store) settleOnce(ctx context.Context, st *stream, outcomes []streams.Outcome, health *streams.Health) (items []streams.Item, again bool, err error) {
-	queue, list, health, err := s.beginSettle(ctx, st, outcomes, health)
+	set, err := s.beginSettle(ctx, st, outcomes, health)
 	if err != nil {
 		return nil, false, err
 	}
-	if needsWrite(list) || health != nil {
-		err = s.db.Write(ctx, func(t *tx) error { return s.writeVerdicts(t, st, queue, list, health) })
+	list := set.list
+	if set.needsWrite() {
+		err = s.db.Write(ctx, func(t *tx) error { return s.writeVerdicts(t, st, set) })
 	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -69,10 +82,11 @@ func (s *Store) settleOnce(ctx context.Context, st *stream, outcomes []streams.O
 	if st.gone {
 		return nil, false, streams.ErrNotFound
 	}
-	if st.queue != queue {
+	st.dead.Add(-set.erased)
+	if st.queue != set.queue {
 		return nil, true, nil
 	}
-	s.endSettle(st, list, health)
+	s.endSettle(st, list, set.health)
 	for i := range list {
 		items = append(items, list[i].e.item)
 	}
@@ -80,12 +94,11 @@ func (s *Store) settleOnce(ctx context.Context, st *stream, outcomes []streams.O
 }
 
 // beginSettle finds the items and keeps those that leave from being taken.
-// The health it returns is nil if it is the stream's already.
-func (s *Store) beginSettle(ctx context.Context, st *stream, outcomes []streams.Outcome, health *streams.Health) (int64, []verdict, *streams.Health, error) {
+func (s *Store) beginSettle(ctx context.Context, st *stream, outcomes []streams.Outcome, health *streams.Health) (*settlement, error) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if st.gone {
-		return 0, nil, nil, streams.ErrNotFound
+		return nil, streams.ErrNotFound
 	}
 	list := make([]verdict, 0, len(outcomes))
 	var missing []int
@@ -111,17 +124,21 @@ func (s *Store) beginSettle(ctx context.Context, st *stream, outcomes []streams.
 			return nil
 		})
 		if err != nil {
-			return 0, nil, nil, err
+			return nil, err
 		}
 	}
+	set := &settlement{queue: st.queue}
 	known := list[:0]
 	for _, v := range list {
 		if v.e == nil {
+			if v.Verdict == streams.Delivered && st.dead.Load() > 0 {
+				set.acked = append(set.acked, v.ID)
+			}
 			continue
 		}
 		if !v.memory && v.After > 0 {
 			if err := s.bring(ctx, st, &v); err != nil {
-				return 0, nil, nil, err
+				return nil, err
 			}
 		}
 		known = append(known, v)
@@ -131,10 +148,11 @@ func (s *Store) beginSettle(ctx context.Context, st *stream, outcomes []streams.
 			st.win.settle(known[i].e, 1)
 		}
 	}
-	if health != nil && *health == st.health {
-		health = nil
+	set.list = known
+	if health != nil && *health != st.health {
+		set.health = health
 	}
-	return st.queue, known, health, nil
+	return set, nil
 }
 
 // bring loads the queue as far as the item of v, which is to be hidden in
@@ -169,20 +187,20 @@ func (st *stream) onDisk() bool {
 	return false
 }
 
-func needsWrite(list []verdict) bool {
-	for i := range list {
-		if list[i].Verdict != streams.Released {
+func (set *settlement) needsWrite() bool {
+	for i := range set.list {
+		if set.list[i].Verdict != streams.Released {
 			return true
 		}
 	}
-	return false
+	return set.health != nil || len(set.acked) > 0
 }
 
 // writeVerdicts writes what became of the items.
-func (s *Store) writeVerdicts(t *tx, st *stream, queue int64, list []verdict, health *streams.Health) error {
-	for i := range list {
-		v := &list[i]
-		at := []any{queue, v.e.lane, int64(v.e.at.Seq), int64(v.e.at.N)}
+func (s *Store) writeVerdicts(t *tx, st *stream, set *settlement) error {
+	for i := range set.list {
+		v := &set.list[i]
+		at := []any{set.queue, v.e.lane, int64(v.e.at.Seq), int64(v.e.at.N)}
 		var err error
 		switch v.Verdict {
 		case streams.Delivered:
@@ -197,7 +215,15 @@ func (s *Store) writeVerdicts(t *tx, st *stream, queue int64, list []verdict, he
 			return err
 		}
 	}
-	return saveHealth(t, st, health)
+	set.erased = 0 // the transaction may run again
+	for _, jti := range set.acked {
+		n, err := change(t, sqlUnbury, st.num, hashOf(jti), jti)
+		if err != nil {
+			return err
+		}
+		set.erased += n
+	}
+	return saveHealth(t, st, set.health)
 }
 
 // change runs a statement and returns how many rows it changed.

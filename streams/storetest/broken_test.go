@@ -373,6 +373,15 @@ func brokenStores() []brokenStore {
 			}
 			return o, h
 		}}, []string{"Settle/FailedCountsAnAttemptReleasedDoesNot"}},
+		{"keeps dead letters that were delivered", fault{settle: func(m *Memory, id string, o []streams.Outcome, h *streams.Health) ([]streams.Outcome, *streams.Health) {
+			m.one(id, func(s *memoryStream) {
+				o = slices.DeleteFunc(slices.Clone(o), func(v streams.Outcome) bool {
+					_, err := s.letter(v.ID)
+					return err == nil
+				})
+			})
+			return o, h
+		}}, []string{"DeadLetters/DeliveredErasesADeadLetter"}},
 		{"ignores After", fault{settle: func(_ *Memory, _ string, o []streams.Outcome, h *streams.Health) ([]streams.Outcome, *streams.Health) {
 			o = slices.Clone(o)
 			for i := range o {

@@ -163,6 +163,27 @@ func deadLetterCases() []testCase {
 			equal(x, "dead letters", x.dead("s1"), "e1")
 			equal(x, "dead", x.depth("s1").Dead, 1)
 		}},
+		// contracts.md §4: nothing acknowledged comes back.
+		{"DeliveredErasesADeadLetter", func(x *fixture) {
+			x.stream("s1", poll)
+			x.events("s1", 1, 2, 3)
+			x.put(control("s1", "c1"))
+			x.items("s1", 4)
+			time.Sleep(lease) // the receiver is slow to acknowledge
+			_, err := x.store.Expire(x.ctx, time.Now(), 10)
+			x.must(err)
+			equal(x, "expired", x.depth("s1").Dead, 4)
+			equal(x, "left or returned", jtis(x.settle("s1", streams.Delivered, "e1", "c1", "unknown")), "")
+			equal(x, "other verdicts", jtis(x.settle("s1", streams.Failed, "e2"))+jtis(x.settle("s1", streams.Refused, "e3")), "")
+			for range 2 {
+				equal(x, "depth", x.depth("s1"), streams.Depth{Dead: 2})
+				equal(x, "dead letters", x.dead("s1"), "e2 e3")
+				x.is("Resend", x.store.Resend(x.ctx, "s1", "e1"), streams.ErrNotFound)
+				x.is("Resend", x.store.Resend(x.ctx, "s1", "c1"), streams.ErrNotFound)
+				equal(x, "Take", x.take("s1", 10), "")
+				x.reopen(true)
+			}
+		}},
 		{"DropErases", func(x *fixture) {
 			x.stream("s1")
 			x.events("s1", 1, 2)

@@ -155,6 +155,9 @@ func (m *Memory) Settle(_ context.Context, id string, outcomes []streams.Outcome
 	for _, o := range outcomes {
 		it, i := s.item(o.ID)
 		if it == nil {
+			if l, err := s.letter(o.ID); err == nil && o.Verdict == streams.Delivered {
+				s.letters = slices.Delete(s.letters, l, l+1)
+			}
 			continue
 		}
 		it.until = time.Time{}
