@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/set/jose"
@@ -95,10 +96,10 @@ func (n *Node) stores(ctx context.Context, cfg *Config) (*transmitter.Transmitte
 		tc.Logger = slog.Default()
 	}
 	// The stores report their commits to metrics that exist once they do.
-	var built *transmitter.Transmitter
+	var built atomic.Pointer[transmitter.Transmitter]
 	observe := func(store string) func(int, time.Duration) {
 		return func(batch int, took time.Duration) {
-			if t := built; t != nil {
+			if t := built.Load(); t != nil {
 				t.Commit(store, batch, took)
 			}
 		}
@@ -132,8 +133,9 @@ func (n *Node) stores(ctx context.Context, cfg *Config) (*transmitter.Transmitte
 	}
 	n.closers = append(n.closers, func() error { return n.Keys.Close(context.WithoutCancel(ctx)) })
 	tc.Log, tc.Streams, tc.Applications, tc.Keys, tc.Backup = log, state, n.Applications, n.Keys, n.Backup
-	built, err = transmitter.New(*tc)
-	return built, err
+	t, err := transmitter.New(*tc)
+	built.Store(t)
+	return t, err
 }
 
 // ErrOldLog: the event log ends before what the streams have seen of it.
