@@ -2,6 +2,7 @@ package streams_test
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -83,6 +84,10 @@ func (m *memory) Update(_ context.Context, id string, change func(*streams.Strea
 	m.streams[id] = again
 	m.items = append(m.items, items...)
 	return again.Clone(), nil
+}
+
+func (m *memory) Owners(context.Context) ([]string, error) {
+	return nil, errors.New("the catalog asks for no owners")
 }
 
 func (m *memory) Delete(_ context.Context, id string) error {

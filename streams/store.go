@@ -45,6 +45,8 @@ type Registry interface {
 	Stream(ctx context.Context, id string) (Stream, error)
 	// Streams returns the streams of owner in order of creation, possibly none.
 	Streams(ctx context.Context, owner string) ([]Stream, error)
+	// Owners returns the owners that have a stream, each once, in no order.
+	Owners(ctx context.Context) ([]string, error)
 	// Update lets change alter the stream in one transaction and returns the
 	// result. change may run more than once and must have no other effect;
 	// its error ends the update, nothing is changed, and is returned as it is.

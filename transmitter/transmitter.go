@@ -20,6 +20,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/labstack/echo/v4"
 
@@ -49,6 +50,8 @@ type Transmitter struct {
 	server  *echo.Echo
 	formats formats
 
+	sweeps atomic.Int32 // looks for orphaned streams that are still to be made
+
 	stop     sync.Once
 	stopping chan struct{}
 }
@@ -60,6 +63,7 @@ func New(cfg Config) (*Transmitter, error) {
 		return nil, err
 	}
 	t := &Transmitter{cfg: cfg, stopping: make(chan struct{})}
+	t.sweeps.Store(1)
 	t.root = strings.TrimSuffix(cfg.Issuer, "/")
 	t.base = basePath(t.root)
 	t.metrics = newMetrics(cfg.Streams)
@@ -109,6 +113,7 @@ func (t *Transmitter) Catalog() *streams.Catalog { return t.catalog }
 // Run follows the log, delivers, and keeps time, until ctx ends; it returns
 // nil after the last of its goroutines has ended.
 func (t *Transmitter) Run(ctx context.Context) error {
+	t.sweep(ctx) // before anything leaves
 	var group sync.WaitGroup
 	parts := []func(context.Context) error{t.fanout.Run, t.pusher.Run, t.cfg.Keys.Run, t.keepTime}
 	errs := make(chan error, len(parts))

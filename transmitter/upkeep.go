@@ -12,7 +12,8 @@ const (
 	expireAtOnce = 1000
 )
 
-// keepTime pauses inactive streams and expires what waited too long, until ctx ends.
+// keepTime pauses inactive streams, expires what waited too long and sweeps
+// after removals, until ctx ends.
 func (t *Transmitter) keepTime(ctx context.Context) error {
 	ticker := time.NewTicker(upkeepEvery)
 	defer ticker.Stop()
@@ -27,6 +28,7 @@ func (t *Transmitter) keepTime(ctx context.Context) error {
 }
 
 func (t *Transmitter) upkeep(ctx context.Context) {
+	t.sweep(ctx)
 	if _, err := t.catalog.PauseInactive(ctx); err != nil && ctx.Err() == nil {
 		t.cfg.Logger.ErrorContext(ctx, "could not pause inactive streams", "err", err)
 	}

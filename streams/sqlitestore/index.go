@@ -179,6 +179,19 @@ func (x *index) snapshot() []*stream {
 	return list
 }
 
+// owning returns the owners that have a stream.
+func (x *index) owning() []string {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	list := make([]string, 0, len(x.owners))
+	for owner, o := range x.owners {
+		if len(o.streams) > 0 {
+			list = append(list, owner)
+		}
+	}
+	return list
+}
+
 // of returns the streams of owner, in order of creation.
 func (x *index) of(owner string) []*stream {
 	x.mu.RLock()

@@ -81,6 +81,9 @@ func (s *Store) Streams(ctx context.Context, owner string) ([]streams.Stream, er
 	return list, nil
 }
 
+// Owners implements [streams.Registry].
+func (s *Store) Owners(context.Context) ([]string, error) { return s.index.owning(), nil }
+
 // read returns a copy of the stream.
 func (s *Store) read(ctx context.Context, st *stream) (streams.Stream, error) {
 	cfg := st.config.Load()

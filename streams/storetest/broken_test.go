@@ -419,6 +419,10 @@ func brokenStores() []brokenStore {
 			}
 			return id
 		}}, []string{"Match/ComplexSubjectsBySharedMembers", "Model/Match"}},
+		{"deletes by half", fault{deleted: func(m *Memory, id string) {
+			defer m.lock()()
+			m.order = append(m.order, &memoryStream{Stream: base(id)})
+		}}, []string{"Registry/OwnersAreThoseWithAStream", "Registry/DeleteErases"}},
 		{"forgets used ids", fault{deleted: func(m *Memory, id string) {
 			defer m.lock()()
 			delete(m.used, id)

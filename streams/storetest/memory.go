@@ -194,6 +194,18 @@ func (m *Memory) Streams(_ context.Context, owner string) ([]streams.Stream, err
 	return list, nil
 }
 
+// Owners implements [streams.Registry].
+func (m *Memory) Owners(context.Context) ([]string, error) {
+	defer m.lock()()
+	var owners []string
+	for _, s := range m.order {
+		if !slices.Contains(owners, s.Owner) {
+			owners = append(owners, s.Owner)
+		}
+	}
+	return owners, nil
+}
+
 // Update implements [streams.Registry].
 func (m *Memory) Update(_ context.Context, id string, change func(*streams.Stream) ([]streams.Item, error)) (streams.Stream, error) {
 	defer m.lock()()

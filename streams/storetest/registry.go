@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -118,6 +119,27 @@ func registryCases() []testCase {
 				equal(x, "streams of nobody", len(list), 0)
 				x.reopen(true)
 			}
+		}},
+		{"OwnersAreThoseWithAStream", func(x *fixture) {
+			owners := func(what, want string) {
+				list, err := x.store.Owners(x.ctx)
+				x.must(err)
+				slices.Sort(list)
+				equal(x, what, strings.Join(list, " "), want)
+			}
+			owners("at first", "")
+			x.stream("s1")
+			x.stream("s2")
+			x.stream("s3", func(s *streams.Stream) { s.Owner = "app2" })
+			x.disable("s3")
+			owners("of three streams", "app app2")
+			x.must(x.store.Delete(x.ctx, "s1"))
+			x.reopen(true)
+			owners("of two", "app app2")
+			x.must(x.store.Delete(x.ctx, "s2"))
+			owners("of one", "app2")
+			x.reopen(true)
+			owners("after a kill", "app2")
 		}},
 		{"UpdateReturnsTheResultAndKeepsIt", func(x *fixture) {
 			x.stream("s1")

@@ -38,7 +38,9 @@ type Handler struct {
 	Catalog      *streams.Catalog
 	Ingest       *ingest.Ingest
 	Refusing     func() bool
-	Log          Log
+	// Removed is told that an application is gone, before its streams are.
+	Removed func()
+	Log     Log
 	// Backup copies the live stores into a new folder; nil: 501.
 	Backup func(ctx context.Context, dir string) error
 }

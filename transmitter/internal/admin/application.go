@@ -70,6 +70,7 @@ func (h Handler) removeApplication(c echo.Context) error {
 	if removed != nil && !errors.Is(removed, auth.ErrNotFound) {
 		return removed
 	}
+	h.Removed()
 	owned, err := h.Streams.Streams(ctx, id)
 	if err != nil {
 		return err
