@@ -1,0 +1,63 @@
+package scs_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"time"
+
+	lib "github.com/alexedwards/scs/v2"
+	"github.com/tocsin-ssf/tocsin/receiver"
+	"github.com/tocsin-ssf/tocsin/receiver/hooks/scs"
+	"github.com/tocsin-ssf/tocsin/set/caep"
+	"github.com/tocsin-ssf/tocsin/set/subject"
+)
+
+// An application with a cookie session that a transmitter can end.
+func Example() {
+	manager := lib.New()
+	sessions, err := scs.New(manager)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	mux := receiver.NewMux() // of the application's receiver.Config
+	mux.Handle(receiver.OnType(caep.SessionRevokedType, sessions.Hook))
+
+	pages := http.NewServeMux()
+	pages.HandleFunc("/login", func(w http.ResponseWriter, r *http.Request) {
+		if err := sessions.Login(r.Context(), scs.Login{Users: []subject.Identifier{subject.Email("jo@example.com")}}); err != nil {
+			http.Error(w, "try again", http.StatusServiceUnavailable)
+			return
+		}
+		manager.Put(r.Context(), "user", "jo")
+	})
+	pages.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		if manager.GetString(r.Context(), "user") == "" {
+			http.Error(w, "log in", http.StatusUnauthorized)
+		}
+	})
+	app := manager.LoadAndSave(sessions.Guard(pages))
+
+	cookie := visit(app, "/login").Cookies()[0]
+	fmt.Println(visit(app, "/", cookie).Status)
+	// What the mux does when the event is there:
+	ended, err := sessions.Revoke(context.Background(), subject.Email("jo@example.com"), time.Now())
+	fmt.Println(ended, err)
+	fmt.Println(visit(app, "/", cookie).Status)
+	// Output:
+	// 200 OK
+	// 1 <nil>
+	// 401 Unauthorized
+}
+
+// visit asks for a page as a browser with these cookies.
+func visit(app http.Handler, page string, cookies ...*http.Cookie) *http.Response {
+	r, w := httptest.NewRequest(http.MethodGet, page, nil), httptest.NewRecorder()
+	for _, c := range cookies {
+		r.AddCookie(c)
+	}
+	app.ServeHTTP(w, r)
+	return w.Result()
+}
