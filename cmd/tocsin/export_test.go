@@ -18,11 +18,12 @@ import (
 // Main is main, for scripts that run the program as a process.
 func Main() { main() }
 
-// Run, Loopback and CertificateHosts are what their names say.
+// Run, Loopback, CertificateHosts and NewServer are what their names say.
 var (
 	Run              = run
 	Loopback         = loopback
 	CertificateHosts = certificateHosts
+	NewServer        = newServer
 )
 
 // SetVersion does what the linker does for a release.

@@ -217,18 +217,20 @@ func (s serveCmd) config(addr net.Addr, logger *slog.Logger) (node.Config, error
 	}, nil
 }
 
-// Limits of the servers; a poll's own wait is within none of them.
+// Limits of the servers. Requests that may last longer, polls that wait and
+// backups, lift those of reading and writing themselves.
 const (
 	readHeaderTime = 10 * time.Second
 	readTime       = 30 * time.Second
+	writeTime      = 60 * time.Second // a client that reads nothing is cut
 	idleTime       = 2 * time.Minute
 	maxHeaderBytes = 32 << 10
 )
 
 func newServer(h http.Handler, logger *slog.Logger) *http.Server {
 	return &http.Server{
-		Handler: h, ReadHeaderTimeout: readHeaderTime, ReadTimeout: readTime, IdleTimeout: idleTime,
-		MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+		Handler: h, ReadHeaderTimeout: readHeaderTime, ReadTimeout: readTime,
+		WriteTimeout: writeTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 	}
 }
 

@@ -7,6 +7,7 @@ package admin
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/labstack/echo/v4"
@@ -104,6 +105,8 @@ func (h Handler) backup(c echo.Context) error {
 	if h.Backup == nil {
 		return &request.Error{Status: http.StatusNotImplemented, Code: "not_offered", Description: "this transmitter has no backup of its own"}
 	}
+	// A large store takes longer to copy than the server's time for an answer.
+	_ = http.NewResponseController(c.Response().Writer).SetWriteDeadline(time.Time{}) // not supported: there is none
 	if err := h.Backup(c.Request().Context(), ask.Dir); err != nil {
 		return &request.Error{Status: http.StatusConflict, Code: "backup_failed", Member: "dir", Description: err.Error()}
 	}
