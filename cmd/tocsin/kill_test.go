@@ -294,19 +294,25 @@ func (s *storm) pollLoop(ctx context.Context, r *stormReceiver) {
 func (s *storm) killOver(t *testing.T, rounds int) {
 	t.Helper()
 	points := crashPoints()
+	point := "" // the one at which the server ends itself
 	for round := range rounds {
 		moment := time.After(time.Duration(50+rand.IntN(400)) * time.Millisecond)
-		if round%2 == 1 {
-			moment = time.After(10 * time.Second) // the point shall come first
+		if point != "" {
+			moment = time.After(settleTime)
 		}
 		select {
 		case <-s.server.Done():
 		case <-moment:
+			if point != "" {
+				t.Errorf("the server did not come to %s within %v", point, settleTime)
+			}
 		}
 		s.kill()
+		point = ""
 		var env []string
 		if round%2 == 0 {
-			env = []string{fmt.Sprintf("TOCSIN_CRASH_POINT=%s:%d", points[round/2%len(points)], 1+rand.IntN(30))}
+			point = fmt.Sprintf("%s:%d", points[round/2%len(points)], 1+rand.IntN(30))
+			env = []string{"TOCSIN_CRASH_POINT=" + point}
 		}
 		if err := s.server.Start(env...); err != nil {
 			t.Fatalf("start after kill %d: %v", round+1, err)
