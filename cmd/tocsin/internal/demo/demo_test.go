@@ -57,12 +57,17 @@ func empty(t *testing.T, dir string) {
 	}
 }
 
-// The whole story is seen, from outside, in the order it is told.
+// The whole story is seen, from outside, in the order it is told, while a newcomer
+// still looks.
 func TestOnce(t *testing.T) {
 	dir := private(t)
 	var out bytes.Buffer
+	began := time.Now()
 	if err := demo.Run(t.Context(), demo.Config{Out: &out, JSON: true, Once: true}); err != nil {
 		t.Fatal(err)
+	}
+	if took := time.Since(began); took > 20*time.Second {
+		t.Errorf("got the story after %v, want it within 20 seconds", took)
 	}
 	got, want := parse(t, out.Bytes()), steps()
 	if len(got) != len(want) {
