@@ -28,23 +28,21 @@ func Example() {
 	defer func() { _ = os.RemoveAll(dir) }()
 	transmitter := newTransmitter()
 
+	sessions := exampleSessions{cancel} // one event is enough for the example
+	app := http.NewServeMux()
+
 	// What an application writes.
 	in, err := sqliteinbox.Open(ctx, sqliteinbox.Config{Path: filepath.Join(dir, "inbox.db")})
 	check(err)
 	mux := receiver.NewMux()
-	mux.Handle(receiver.On(func(_ context.Context, d receiver.Delivery, e caep.SessionRevoked) error {
-		user, _ := d.Subject.Value("email")
-		fmt.Println("end the sessions of", user, "begun until", d.EventTime.Format(time.TimeOnly), "because:", e.ReasonAdmin["en"])
-		cancel() // of the example: one event is enough
-		return nil
+	mux.Handle(receiver.On(func(ctx context.Context, d receiver.Delivery, e caep.SessionRevoked) error {
+		return sessions.End(ctx, d.Subject, d.EventTime, e.ReasonAdmin["en"])
 	}))
-	r, err := receiver.New(receiver.Config{
-		Issuer: "https://idp.example", Audience: []string{"https://app.example"}, Inbox: in, Mux: mux,
-		Keys:   transmitter.keys, // leave it out to discover them
-		Logger: slog.New(slog.DiscardHandler),
-	})
+	cfg := receiver.Config{Issuer: "https://idp.example", Audience: []string{"https://app.example"}, Inbox: in, Mux: mux}
+	cfg.Keys = transmitter.keys // leave it out to discover them
+	cfg.Logger = slog.New(slog.DiscardHandler)
+	r, err := receiver.New(cfg)
 	check(err)
-	app := http.NewServeMux()
 	app.Handle("/ssf/events", r.Handler())
 
 	// What the transmitter does.
@@ -75,6 +73,17 @@ func ExamplePermanent() {
 	// Output:
 	// no user in the subject
 	// session store is down
+}
+
+// exampleSessions are those of the application.
+type exampleSessions struct{ ended func() }
+
+// End ends the sessions of a user that began until then.
+func (s exampleSessions) End(_ context.Context, who subject.Identifier, until time.Time, why string) error {
+	user, _ := who.Value("email")
+	fmt.Println("end the sessions of", user, "begun until", until.Format(time.TimeOnly), "because:", why)
+	s.ended()
+	return nil
 }
 
 // exampleTransmitter signs as a transmitter would.
