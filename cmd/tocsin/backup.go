@@ -12,6 +12,7 @@ import (
 
 type backupCmd struct {
 	dataFlags
+	printFlags
 	To string `help:"Folder of the copy: new, or empty." required:"" placeholder:"DIR"`
 }
 
@@ -35,8 +36,8 @@ func (c backupCmd) Run(ctx context.Context, std streamsIO) error {
 		}
 		return err
 	})
-	if err == nil {
-		fmt.Fprintf(std.out, "copied %s to %s\n", c.Data, to)
+	if err != nil {
+		return err
 	}
-	return err
+	return c.tell(std.out, map[string]string{"from": c.Data, "to": to}, fmt.Sprintf("copied %s to %s", c.Data, to))
 }

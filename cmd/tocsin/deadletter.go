@@ -82,6 +82,7 @@ func (c deadletterListCmd) Run(ctx context.Context, std streamsIO) error {
 // chosen are some dead letters of a stream, or all.
 type chosen struct {
 	streamFlag
+	printFlags
 	ID  []string `arg:"" optional:"" name:"jti" help:"The jtis."`
 	All bool     `help:"All of the stream."`
 }
@@ -105,7 +106,9 @@ func (c chosen) each(ctx context.Context, std streamsIO, method, action string) 
 			if err := api.Do(ctx, method, c.path()+"/"+url.PathEscape(id)+action, nil, nil); err != nil {
 				return fmt.Errorf("%s: %w", id, err)
 			}
-			fmt.Fprintln(std.out, id)
+			if err := c.tell(std.out, map[string]string{"jti": id}, id); err != nil {
+				return err
+			}
 		}
 		return nil
 	})

@@ -11,8 +11,8 @@ import (
 	main "github.com/tocsin-ssf/tocsin/cmd/tocsin"
 )
 
-// Every command's help shows an example, and every line of it is one that the
-// parser takes (architecture.md §4).
+// Every command's help shows an example, every line of it is one that the parser
+// takes, and what prints data can print JSON (architecture.md §4).
 func TestHelpExamples(t *testing.T) {
 	leaves, err := main.Leaves()
 	if err != nil {
@@ -27,6 +27,10 @@ func TestHelpExamples(t *testing.T) {
 			var out, errOut bytes.Buffer
 			if code := main.Run(t.Context(), append(words, "--help"), nil, strings.NewReader(""), &out, &errOut); code != 0 {
 				t.Fatalf("got exit code %d, want 0; %s", code, &errOut)
+			}
+			silent := leaf == "serve" || leaf == "key retire" || strings.HasSuffix(leaf, " remove")
+			if !silent && !strings.Contains(out.String(), "--json") {
+				t.Errorf("got no --json, want it on every command that prints data")
 			}
 			_, after, ok := strings.Cut(out.String(), "Example")
 			if !ok {

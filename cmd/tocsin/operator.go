@@ -68,6 +68,15 @@ func (p printFlags) print(out io.Writer, v any, header string, rows func(w io.Wr
 	return w.Flush()
 }
 
+// tell prints one line: text, or v as JSON.
+func (p printFlags) tell(out io.Writer, v any, text string) error {
+	if p.JSON {
+		return json.NewEncoder(out).Encode(v)
+	}
+	_, err := fmt.Fprintln(out, text)
+	return err
+}
+
 func printJSON(out io.Writer, v any) error {
 	enc := json.NewEncoder(out)
 	enc.SetIndent("", "  ")

@@ -145,6 +145,7 @@ func (f fileKeys) Key(_ context.Context, _, kid string, alg jose.Algorithm) (*jo
 }
 
 type setSignCmd struct {
+	printFlags
 	Key      string   `help:"File with a private JWK." required:"" placeholder:"FILE"`
 	Issuer   string   `help:"The iss." required:"" placeholder:"URL"`
 	Audience []string `help:"The aud." required:"" placeholder:"URL"`
@@ -198,6 +199,5 @@ func (c setSignCmd) Run(std streamsIO) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(std.out, compact)
-	return err
+	return c.tell(std.out, map[string]string{"set": compact}, compact)
 }
