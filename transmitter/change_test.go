@@ -392,8 +392,13 @@ func TestTwoIssuers(t *testing.T) {
 func TestConfigRefused(t *testing.T) {
 	_, err := transmitter.New(transmitter.Config{
 		DefaultSubjects: "SOME", MinVerificationInterval: time.Millisecond, InactivityTimeout: -time.Second,
+		MaxStreams: -1, MaxSubjects: -1, PushWindow: -1, PushTimeout: -1, PushSchedule: []time.Duration{1, -1},
+		PushGiveUp: -1, PushRefusals: -1, LongPoll: -1, Redeliver: -1, Expiry: -1,
 	})
-	for _, field := range []string{"Issuer", "Log", "Streams", "Applications", "Keys", "DefaultSubjects", "MinVerificationInterval", "InactivityTimeout"} {
+	for _, field := range []string{
+		"Issuer", "Log", "Streams", "Applications", "Keys", "DefaultSubjects", "MinVerificationInterval", "InactivityTimeout",
+		"MaxStreams", "MaxSubjects", "PushWindow", "PushTimeout", "PushSchedule", "PushGiveUp", "PushRefusals", "LongPoll", "Redeliver", "Expiry",
+	} {
 		if err == nil || !strings.Contains(err.Error(), "Config."+field+" ") {
 			t.Errorf("got %v, want it to name %s", err, field)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -137,6 +138,9 @@ func (c *Config) setDefaults() error {
 			bad(seconds.field, "is not a whole number of seconds")
 		}
 	}
+	for _, field := range c.negatives() {
+		bad(field, "is negative")
+	}
 	if c.EventsSupported == nil {
 		c.EventsSupported = append(caep.Types(), risc.Types()...)
 	}
@@ -151,6 +155,31 @@ func (c *Config) setDefaults() error {
 		c.Now = time.Now
 	}
 	return errors.Join(errs...)
+}
+
+// negatives returns the fields with a value that would bound nothing or end
+// everything at once.
+func (c *Config) negatives() (fields []string) {
+	for _, f := range []struct {
+		field string
+		is    bool
+	}{
+		{"MaxStreams", c.MaxStreams < 0},
+		{"MaxSubjects", c.MaxSubjects < 0},
+		{"PushWindow", c.PushWindow < 0},
+		{"PushTimeout", c.PushTimeout < 0},
+		{"PushSchedule", slices.ContainsFunc(c.PushSchedule, func(pause time.Duration) bool { return pause < 0 })},
+		{"PushGiveUp", c.PushGiveUp < 0},
+		{"PushRefusals", c.PushRefusals < 0},
+		{"LongPoll", c.LongPoll < 0},
+		{"Redeliver", c.Redeliver < 0},
+		{"Expiry", c.Expiry < 0},
+	} {
+		if f.is {
+			fields = append(fields, f.field)
+		}
+	}
+	return fields
 }
 
 func (c *Config) checkIssuer() error {
