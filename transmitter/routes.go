@@ -2,6 +2,7 @@ package transmitter
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -172,6 +173,10 @@ func (t *Transmitter) signForPoll(ctx context.Context, s streams.Stream, item st
 		return "", err
 	}
 	t.outbox.Keep(item, signed)
+	if t.cfg.Logger.Enabled(ctx, slog.LevelDebug) {
+		t.cfg.Logger.DebugContext(ctx, "polled a SET",
+			"stream_id", s.ID, "jti", item.ID, "txn", signed.TransactionID, "event_type", item.Type, "attempt", item.Attempts+1)
+	}
 	return signed.Compact, nil
 }
 

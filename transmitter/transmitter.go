@@ -96,7 +96,7 @@ func New(cfg Config) (*Transmitter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("transmitter: %w", err)
 	}
-	t.ingest = ingest.New(cfg.Log, mapper, t.metrics.offered, cfg.Crash)
+	t.ingest = ingest.New(cfg.Log, mapper, t.metrics.offered, cfg.Crash, cfg.Logger)
 	t.server = t.routes()
 	return t, nil
 }

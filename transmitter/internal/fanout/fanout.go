@@ -246,7 +246,7 @@ func (f *Fanout) match(ctx context.Context, items []streams.Item, rec *eventlog.
 	if err != nil {
 		return items, fmt.Errorf("fanout: matching: %w", err)
 	}
-	now := f.cfg.Now()
+	now, had := f.cfg.Now(), len(items)
 	for _, c := range found {
 		if f.cfg.Authorize != nil && !f.cfg.Authorize(ctx, c.Owner, rec, n) {
 			continue
@@ -268,6 +268,9 @@ func (f *Fanout) match(ctx context.Context, items []streams.Item, rec *eventlog.
 			Subject:  chosen,
 			Added:    now,
 		})
+	}
+	if f.log.Enabled(ctx, slog.LevelDebug) {
+		f.log.DebugContext(ctx, "event matched", "txn", rec.ID, "event_type", eventType, "streams", len(items)-had)
 	}
 	return items, nil
 }

@@ -45,7 +45,7 @@ func newServer(t testing.TB) *server {
 	}
 	s.append = s.keep
 	log := logFunc(func(events []eventlog.Event) ([]eventlog.Appended, error) { return s.append(events) })
-	in := ingest.New(log, mapper, func(outcome string) { s.outcomes = append(s.outcomes, outcome) }, nil)
+	in := ingest.New(log, mapper, func(outcome string) { s.outcomes = append(s.outcomes, outcome) }, nil, nil)
 	h := ingest.Handler{Ingest: in, Refusing: func() bool { return s.refusing }}
 	s.handler.HTTPErrorHandler = answer
 	s.handler.POST("/v1/events", h.Post, func(next echo.HandlerFunc) echo.HandlerFunc {

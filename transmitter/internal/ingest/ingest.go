@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -62,6 +63,7 @@ type Ingest struct {
 	mapper  *mapping.Mapper
 	observe func(outcome string)
 	crash   func(point string)
+	logger  *slog.Logger
 }
 
 // Crash points: an event is either in the log or its sender has no answer.
@@ -71,8 +73,8 @@ const (
 )
 
 // New returns an ingest into log. observe hears of each item, crash of the
-// named points of the work (tests); both may be nil.
-func New(log Log, mapper *mapping.Mapper, observe, crash func(string)) *Ingest {
+// named points of the work (tests); both may be nil. A nil logger is slog.Default.
+func New(log Log, mapper *mapping.Mapper, observe, crash func(string), logger *slog.Logger) *Ingest {
 	nobody := func(string) {}
 	if observe == nil {
 		observe = nobody
@@ -80,7 +82,10 @@ func New(log Log, mapper *mapping.Mapper, observe, crash func(string)) *Ingest {
 	if crash == nil {
 		crash = nobody
 	}
-	return &Ingest{log: log, mapper: mapper, observe: observe, crash: crash}
+	if logger == nil {
+		logger = slog.Default()
+	}
+	return &Ingest{log: log, mapper: mapper, observe: observe, crash: crash, logger: logger}
 }
 
 // Accept validates, maps and appends items for a source and returns a result
@@ -114,6 +119,9 @@ func (in *Ingest) Accept(ctx context.Context, source *auth.Source, items []Item)
 	in.crash(CrashAfterAppend)
 	for j, a := range appended {
 		results[at[j]] = in.result(a, &events[j])
+		if id := results[at[j]].ID; id != "" && in.logger.Enabled(ctx, slog.LevelDebug) {
+			in.logger.DebugContext(ctx, "event taken in", "txn", id, "event_type", events[j].Type, "duplicate", a.Duplicate)
+		}
 	}
 	return results, nil
 }
