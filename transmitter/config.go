@@ -61,7 +61,8 @@ type Config struct {
 	Backup func(ctx context.Context, dir string) error
 
 	// Push says where SETs may be pushed to; the zero value: to public
-	// addresses by https.
+	// addresses by https, and as many connections to one host as SETs may be
+	// in flight (2048).
 	Push guard.Policy
 	// InsecureLoopback allows plain http, for loopback alone.
 	InsecureLoopback bool

@@ -161,6 +161,9 @@ func (t *Transmitter) newCatalog() (*streams.Catalog, error) {
 func (t *Transmitter) pushPolicy() guard.Policy {
 	p := t.cfg.Push
 	p.Timeout = t.cfg.PushTimeout
+	// What is in flight is bounded by stream and in all. A bound by host would
+	// let streams that hang there delay the others of that host.
+	p.MaxConnsPerHost = orElse(p.MaxConnsPerHost, push.DefaultInFlight)
 	return p
 }
 

@@ -7,6 +7,10 @@ import (
 	"time"
 )
 
+// DefaultInFlight is the most SETs in flight on all streams together, unless
+// Config.InFlight says otherwise.
+const DefaultInFlight = 2048
+
 const (
 	// retryFirst and retryMost bound the pause after a failure of the store.
 	retryFirst = 50 * time.Millisecond
@@ -51,7 +55,7 @@ func (c *Config) setDefaults() {
 		c.Window = 32
 	}
 	if c.InFlight == 0 {
-		c.InFlight = 2048
+		c.InFlight = DefaultInFlight
 	}
 	if c.Timeout == 0 {
 		c.Timeout = 15 * time.Second

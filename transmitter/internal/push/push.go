@@ -60,7 +60,7 @@ type Config struct {
 	// Window is the most SETs in flight per stream; 0: 32.
 	Window int
 	// InFlight is the most SETs in flight on all streams together, one per
-	// stream not counted; 0: 2048.
+	// stream not counted; 0: DefaultInFlight.
 	InFlight int
 	// Timeout bounds one request with its answer; 0: 15 s.
 	Timeout time.Duration
