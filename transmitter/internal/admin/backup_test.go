@@ -3,6 +3,7 @@ package admin_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -60,6 +61,8 @@ func TestLongBackup(t *testing.T) {
 		if err := server.Close(); err != nil {
 			t.Error(err)
 		}
-		<-done
+		if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+			t.Errorf("the server's end: got %v, want ErrServerClosed", err)
+		}
 	})
 }
