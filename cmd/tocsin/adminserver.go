@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,8 +20,17 @@ type adminServer struct {
 	sites   []site
 }
 
+// checkAdmin refuses what would send admin tokens over a network in the clear.
+func (s serveCmd) checkAdmin() error {
+	if s.AdminListen == "off" || loopback(s.AdminListen) || !s.InsecureLoopback {
+		return nil
+	}
+	return usage("--admin-listen %s is not loopback, and with --insecure-loopback there is no certificate to serve it with; leave one of them out", s.AdminListen)
+}
+
 // admin opens the listeners of the admin server; we hold the folder's lock.
-func (s serveCmd) admin(ctx context.Context, t *transmitter.Transmitter, logger *slog.Logger) (*adminServer, error) {
+// Off loopback it is served with the certificate of the public server, secure.
+func (s serveCmd) admin(ctx context.Context, t *transmitter.Transmitter, secure *tls.Config, logger *slog.Logger) (*adminServer, error) {
 	a := &adminServer{socket: filepath.Join(s.Data, adminapi.SocketFile)}
 	socket, err := adminapi.Listen(ctx, s.Data)
 	if err != nil {
@@ -31,14 +41,19 @@ func (s serveCmd) admin(ctx context.Context, t *transmitter.Transmitter, logger 
 	if s.AdminListen == "off" {
 		return a, nil
 	}
-	if !loopback(s.AdminListen) {
-		logger.Warn("the admin listener is reachable from other machines and speaks plain http; put it behind TLS", "address", s.AdminListen)
-	}
 	tcp, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.AdminListen)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("the admin listener on %s (--admin-listen): %w", s.AdminListen, err), socket.Close())
 	}
-	a.sites = append(a.sites, site{newServer(t.AdminHandler(), logger), tcp})
+	server := newServer(t.AdminHandler(), logger)
+	// By the address that is really listened on: a name may lead anywhere.
+	if !loopback(tcp.Addr().String()) {
+		if secure == nil {
+			return nil, errors.Join(usage("--admin-listen %s is not loopback, and there is no certificate to serve it with", s.AdminListen), tcp.Close(), socket.Close())
+		}
+		server.TLSConfig = secure.Clone()
+	}
+	a.sites = append(a.sites, site{server, tcp})
 	a.address = tcp.Addr().String()
 	return a, nil
 }

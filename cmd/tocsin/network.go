@@ -48,7 +48,7 @@ func caPool(file string) (*x509.CertPool, error) {
 }
 
 // certificateHosts are the names a certificate of our own is good for.
-func certificateHosts(addr net.Addr, issuer string) []string {
+func certificateHosts(addr net.Addr, issuer, admin string) []string {
 	hosts := []string{"localhost", "127.0.0.1", "::1"}
 	add := func(host string) {
 		ip, err := netip.ParseAddr(host)
@@ -56,8 +56,10 @@ func certificateHosts(addr net.Addr, issuer string) []string {
 			hosts = append(hosts, host)
 		}
 	}
-	if host, _, err := net.SplitHostPort(addr.String()); err == nil {
-		add(host)
+	for _, address := range []string{addr.String(), admin} {
+		if host, _, err := net.SplitHostPort(address); err == nil {
+			add(host)
+		}
 	}
 	if u, err := url.Parse(issuer); err == nil {
 		add(u.Hostname())

@@ -25,20 +25,20 @@ func TestLoopback(t *testing.T) {
 // the issuer's host; "every address" is no host.
 func TestCertificateHosts(t *testing.T) {
 	tests := []struct {
-		addr, issuer string
-		want, not    []string
+		addr, issuer, admin string
+		want, not           []string
 	}{
-		{"127.0.0.1:8443", "https://127.0.0.1:8443", []string{"localhost", "127.0.0.1", "::1"}, []string{""}},
-		{"0.0.0.0:8443", "https://ssf.example/tenant", []string{"localhost", "ssf.example"}, []string{"0.0.0.0", ""}},
-		{"[::]:8443", "https://[2001:db8::1]:8443", []string{"2001:db8::1"}, []string{"::"}},
-		{"10.1.2.3:8443", "", []string{"10.1.2.3"}, []string{""}},
+		{"127.0.0.1:8443", "https://127.0.0.1:8443", "127.0.0.1:0", []string{"localhost", "127.0.0.1", "::1"}, []string{""}},
+		{"0.0.0.0:8443", "https://ssf.example/tenant", "0.0.0.0:9", []string{"localhost", "ssf.example"}, []string{"0.0.0.0", ""}},
+		{"[::]:8443", "https://[2001:db8::1]:8443", "off", []string{"2001:db8::1"}, []string{"::"}},
+		{"10.1.2.3:8443", "", "10.1.2.4:9", []string{"10.1.2.3", "10.1.2.4"}, []string{""}},
 	}
 	for _, test := range tests {
 		addr, err := net.ResolveTCPAddr("tcp", test.addr)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := main.CertificateHosts(addr, test.issuer)
+		got := main.CertificateHosts(addr, test.issuer, test.admin)
 		for _, host := range test.want {
 			if !slices.Contains(got, host) {
 				t.Errorf("%s, %s: got %q, want %s in it", test.addr, test.issuer, got, host)

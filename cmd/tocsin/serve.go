@@ -27,7 +27,7 @@ type serveCmd struct {
 	Data        string `help:"Data folder (default: ${default})." default:"./tocsin-data" placeholder:"DIR"`
 	TLSCert     string `help:"Certificate chain, PEM; without it a CA in the data folder signs one." placeholder:"FILE" name:"tls-cert" and:"tls"`
 	TLSKey      string `help:"Key of the certificate, PEM." placeholder:"FILE" name:"tls-key" and:"tls"`
-	AdminListen string `help:"Address of health, metrics and the admin API; \"off\" for none (default: ${default})." default:"127.0.0.1:0" placeholder:"HOST:PORT"`
+	AdminListen string `help:"Address of health, metrics and the admin API, https if it is not loopback; \"off\" for none (default: ${default})." default:"127.0.0.1:0" placeholder:"HOST:PORT"`
 
 	PushCA    string   `help:"CAs of push receivers, PEM, beside the system's." placeholder:"FILE" name:"push-ca"`
 	PushAllow []string `help:"Address ranges that pushes may reach although they are not public." placeholder:"CIDR"`
@@ -67,6 +67,9 @@ func (serveCmd) Help() string {
 func (s serveCmd) Run(ctx context.Context, std streamsIO) error {
 	logger := newLogger(std.err, s.LogLevel)
 	slog.SetDefault(logger)
+	if err := s.checkAdmin(); err != nil {
+		return err
+	}
 	listener, err := s.listen(ctx)
 	if err != nil {
 		return err
@@ -85,7 +88,7 @@ func (s serveCmd) Run(ctx context.Context, std streamsIO) error {
 	if err != nil {
 		return err
 	}
-	admin, err := s.admin(ctx, n.Transmitter, logger)
+	admin, err := s.admin(ctx, n.Transmitter, public.TLSConfig, logger)
 	if err != nil {
 		return err
 	}
@@ -250,7 +253,7 @@ func (s serveCmd) server(addr net.Addr, t *transmitter.Transmitter, logger *slog
 		server.TLSConfig.Certificates = []tls.Certificate{pair}
 		return server, "", nil
 	}
-	cert, ca, err := localca.Certificate(s.Data, certificateHosts(addr, s.Issuer))
+	cert, ca, err := localca.Certificate(s.Data, certificateHosts(addr, s.Issuer, s.AdminListen))
 	if err != nil {
 		return nil, "", err
 	}
