@@ -50,7 +50,7 @@ func parseObject(body []byte) (object, error) {
 }
 
 func checkNesting(body []byte) error {
-	dec := jsontext.NewDecoder(bytes.NewReader(body))
+	dec := jsontext.NewDecoder(bytes.NewBuffer(body))
 	for {
 		_, err := dec.ReadToken()
 		switch {

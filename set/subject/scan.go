@@ -23,7 +23,7 @@ func check(raw []byte) *Error {
 	case jsontext.Value(raw).IsValid():
 		return nil
 	}
-	dec := jsontext.NewDecoder(bytes.NewReader(raw))
+	dec := jsontext.NewDecoder(bytes.NewBuffer(raw))
 	if _, err := dec.ReadValue(); errors.Is(err, jsontext.ErrDuplicateName) {
 		return &Error{Reason: "a member name occurs twice"}
 	}

@@ -49,7 +49,7 @@ func eachMember(data []byte, visit func(name string, value jsontext.Value) error
 	if len(data) > MaxBytes {
 		return &Error{Reason: "is too long", Err: ErrType}
 	}
-	dec := jsontext.NewDecoder(bytes.NewReader(data))
+	dec := jsontext.NewDecoder(bytes.NewBuffer(data)) // of a Buffer it reads in place, without a copy
 	if dec.PeekKind() != '{' {
 		return &Error{Reason: "must be a JSON object", Err: ErrType}
 	}

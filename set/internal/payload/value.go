@@ -114,7 +114,7 @@ func (m Member) assignStrings(target *[]string, value jsontext.Value, how rigour
 		*target = []string{s}
 		return nil
 	}
-	dec := jsontext.NewDecoder(bytes.NewReader(value))
+	dec := jsontext.NewDecoder(bytes.NewBuffer(value))
 	if token, err := dec.ReadToken(); err != nil || token.Kind() != '[' {
 		return m.wrong("must be an array of strings")
 	}

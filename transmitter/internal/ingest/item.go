@@ -92,7 +92,7 @@ func parseArray(body []byte) ([]Item, error) {
 		return nil, request.Invalid("", "the JSON is nested too deeply")
 	}
 	// Duplicate names and invalid UTF-8 are an item's fault, found below.
-	dec := jsontext.NewDecoder(bytes.NewReader(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	dec := jsontext.NewDecoder(bytes.NewBuffer(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	if _, err := dec.ReadToken(); err != nil {
 		return nil, request.Invalid("", "the body is not JSON")
 	}
