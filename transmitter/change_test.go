@@ -392,7 +392,7 @@ func TestTwoIssuers(t *testing.T) {
 func TestConfigRefused(t *testing.T) {
 	_, err := transmitter.New(transmitter.Config{
 		DefaultSubjects: "SOME", MinVerificationInterval: time.Millisecond, InactivityTimeout: -time.Second,
-		MaxStreams: -1, MaxSubjects: -1, PushWindow: -1, PushTimeout: -1, PushSchedule: []time.Duration{1, -1},
+		MaxStreams: -1, MaxSubjects: -1, PushWindow: -1, PushTimeout: -1, PushSchedule: []time.Duration{1, 0},
 		PushGiveUp: -1, PushRefusals: -1, LongPoll: -1, Redeliver: -1, Expiry: -1,
 	})
 	for _, field := range []string{

@@ -139,8 +139,8 @@ func (c *Config) setDefaults() error {
 			bad(seconds.field, "is not a whole number of seconds")
 		}
 	}
-	for _, field := range c.negatives() {
-		bad(field, "is negative")
+	for _, field := range c.tooSmall() {
+		bad(field, "is too small")
 	}
 	if c.EventsSupported == nil {
 		c.EventsSupported = append(caep.Types(), risc.Types()...)
@@ -158,9 +158,9 @@ func (c *Config) setDefaults() error {
 	return errors.Join(errs...)
 }
 
-// negatives returns the fields with a value that would bound nothing or end
+// tooSmall returns the fields with a value that would bound nothing or end
 // everything at once.
-func (c *Config) negatives() (fields []string) {
+func (c *Config) tooSmall() (fields []string) {
 	for _, f := range []struct {
 		field string
 		is    bool
@@ -169,7 +169,7 @@ func (c *Config) negatives() (fields []string) {
 		{"MaxSubjects", c.MaxSubjects < 0},
 		{"PushWindow", c.PushWindow < 0},
 		{"PushTimeout", c.PushTimeout < 0},
-		{"PushSchedule", slices.ContainsFunc(c.PushSchedule, func(pause time.Duration) bool { return pause < 0 })},
+		{"PushSchedule", slices.ContainsFunc(c.PushSchedule, func(pause time.Duration) bool { return pause <= 0 })},
 		{"PushGiveUp", c.PushGiveUp < 0},
 		{"PushRefusals", c.PushRefusals < 0},
 		{"LongPoll", c.LongPoll < 0},
