@@ -35,7 +35,7 @@ const (
 	// wait lets more of them share one transaction; it costs their delivery
 	// less than it saves.
 	busy   = 3
-	gather = 4 * time.Millisecond
+	gather = 8 * time.Millisecond
 	// follower names the cursor.
 	follower = "fanout"
 )

@@ -18,7 +18,7 @@ const (
 	// busy and gatherTime: where so many are in flight, an answer waits a
 	// moment for others before it is written down.
 	busy       = 3
-	gatherTime = 2 * time.Millisecond
+	gatherTime = 4 * time.Millisecond
 	// jitter is how far a pause may stray from the schedule, either way.
 	jitter = 0.2
 	// maxRetryAfter bounds what a receiver may ask for.
