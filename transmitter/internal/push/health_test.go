@@ -3,6 +3,7 @@ package push_test
 import (
 	"context"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -121,10 +122,9 @@ func TestVerdictOfALeftEndpoint(t *testing.T) {
 // one that was accepted.
 func TestRefusalsInAWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := 0
+		var n atomic.Int64
 		w := newWorld(t, func(p post) *http.Response {
-			n++
-			<-time.After(time.Duration(n) * time.Millisecond)
+			<-time.After(time.Duration(n.Add(1)) * time.Millisecond)
 			if p.jti == "s1" {
 				return reply(202, "")
 			}
