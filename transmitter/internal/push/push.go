@@ -91,6 +91,8 @@ const (
 type Pusher struct {
 	cfg   Config
 	extra chan struct{} // slots beyond the first of each stream
+	work  chan func()   // taken by senders that wait for work
+	idle  chan struct{} // held by each sender that may wait
 
 	mu      sync.Mutex
 	workers map[string]*worker
@@ -104,6 +106,8 @@ func New(cfg Config) *Pusher {
 	return &Pusher{
 		cfg:     cfg,
 		extra:   make(chan struct{}, cfg.InFlight),
+		work:    make(chan func()),
+		idle:    make(chan struct{}, idleSenders),
 		workers: make(map[string]*worker),
 		keys:    make(map[string]int),
 	}

@@ -163,8 +163,9 @@ func (w *worker) fill(ctx context.Context) error {
 		go w.announce(ctx, w.to, news, rest)
 		return nil
 	}
+	to := w.to
 	for _, line := range lines(rest) {
-		go w.send(ctx, w.to, line)
+		w.pusher.start(ctx, func() { w.send(ctx, to, line) })
 	}
 	return nil
 }
@@ -247,7 +248,7 @@ func (w *worker) announce(ctx context.Context, to target, news, rest []streams.I
 		return
 	}
 	for _, line := range lines(rest) {
-		go w.send(ctx, to, line)
+		w.pusher.start(ctx, func() { w.send(ctx, to, line) })
 	}
 }
 
