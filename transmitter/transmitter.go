@@ -174,7 +174,12 @@ func (t *Transmitter) checkEndpoint(raw string) error {
 	return err
 }
 
+// pause pauses a stream that is enabled; of one that is not it says nothing, or
+// each batch that a full queue cannot keep would be told of.
 func (t *Transmitter) pause(ctx context.Context, stream, reason string) error {
+	if s, err := t.cfg.Streams.Stream(ctx, stream); err == nil && s.Status != streams.Enabled {
+		return nil
+	}
 	t.cfg.Logger.WarnContext(ctx, "pausing a stream", "stream_id", stream, "reason", reason)
 	_, err := t.catalog.Pause(ctx, stream, reason, streams.ByTransmitter)
 	return err
