@@ -3,6 +3,7 @@ package streams
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/set/subject"
@@ -20,8 +21,15 @@ var (
 	ErrConflict = errors.New("streams: owner has its stream already")
 	// ErrPlace: not a place from which a list can go on.
 	ErrPlace = errors.New("streams: malformed place")
-	// ErrFull: a bound was reached (subjects of a stream).
+	// ErrFull: a bound was reached (subjects of a stream, unless the error is
+	// also one of the two below).
 	ErrFull = errors.New("streams: full")
+	// ErrFullControl is the ErrFull of a stream on which as many verification
+	// events wait as may.
+	ErrFullControl = fmt.Errorf("%w: control events", ErrFull)
+	// ErrFullNames is the ErrFull of an owner whose complex subjects have as
+	// many different sets of member names as they may.
+	ErrFullNames = fmt.Errorf("%w: sets of member names", ErrFull)
 )
 
 // Store is everything that is kept about streams, in one transaction domain:
@@ -56,7 +64,8 @@ type Registry interface {
 	// dead letters and stream-updated items apart (U16, U18). If the status
 	// became enabled or the delivery changed, the stream's health is cleared:
 	// it is due at once.
-	// ID, Owner and Created cannot be changed. Error: ErrNotFound.
+	// ID, Owner and Created cannot be changed.
+	// Errors: ErrNotFound; ErrFullControl if a store bounds the control lane.
 	Update(ctx context.Context, id string, change func(*Stream) ([]Item, error)) (Stream, error)
 	// Delete erases the stream, its subjects, queue and dead letters, and
 	// remembers the id as used. Error: ErrNotFound.

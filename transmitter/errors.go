@@ -18,6 +18,10 @@ import (
 // retryFull is what a caller is asked to wait where waiting alone does not help.
 const retryFull = time.Hour
 
+// retryControl is what a caller is asked to wait until its receiver has taken
+// some of what waits.
+const retryControl = time.Minute
+
 // retryStore is what a caller is asked to wait after a failure of a store.
 const retryStore = 5 * time.Second
 
@@ -58,6 +62,10 @@ func answerOf(err error) (a answer, fixed bool) {
 		return answer{Status: http.StatusBadRequest, Err: "invalid_request", Member: "after", Description: "is not a cursor of ours"}, true
 	case errors.Is(err, streams.ErrConflict):
 		return answer{Status: http.StatusConflict, Err: "conflict", Description: "the application has its stream already: read, change or delete that one"}, true
+	case errors.Is(err, streams.ErrFullControl):
+		return answer{Status: http.StatusTooManyRequests, Err: "too_many", Description: "too many verifications wait on the stream: take or accept them first", retryAfter: retryControl}, true
+	case errors.Is(err, streams.ErrFullNames):
+		return answer{Status: http.StatusTooManyRequests, Err: "too_many", Description: "the application's complex subjects have as many different sets of member names as they may", retryAfter: retryFull}, true
 	case errors.Is(err, streams.ErrFull):
 		return answer{Status: http.StatusTooManyRequests, Err: "too_many", Description: "the stream holds as many subjects as it may", retryAfter: retryFull}, true
 	case errors.As(err, &echoE):

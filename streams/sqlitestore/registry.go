@@ -123,7 +123,7 @@ func (s *Store) readLocked(ctx context.Context, st *stream) (*streams.Stream, er
 	return &cfg, nil
 }
 
-// Update implements [streams.Registry]. It returns streams.ErrFull if the
+// Update implements [streams.Registry]. It returns streams.ErrFullControl if the
 // control lane has MaxControl items, stream-updated ones apart.
 func (s *Store) Update(ctx context.Context, id string, change func(*streams.Stream) ([]streams.Item, error)) (streams.Stream, error) {
 	st, err := s.index.find(id)
@@ -199,7 +199,7 @@ func (s *Store) commitUpdate(ctx context.Context, st *stream, old, cfg *streams.
 		}
 		var over int
 		if added, over, err = putControl(t, st, queue, items); err == nil && over > 0 {
-			err = streams.ErrFull
+			err = streams.ErrFullControl
 		}
 		return err
 	})

@@ -9,7 +9,7 @@ const applicationID = 0x546f6373
 // A queue has a number of its own, so that purging it is one update: the
 // stream gets a new number, and the rows under the old one (garbage_queues)
 // are erased in the background. Times are nanoseconds since 1970, 0 for none.
-func migrations() []string { return []string{version1} }
+func migrations() []string { return []string{version1, version2} }
 
 const version1 = `
 -- one row per stream; config holds what only the API asks for
@@ -108,4 +108,10 @@ CREATE TABLE cursors (follower TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT, W
 -- purged queues and deleted streams whose rows are still to be erased
 CREATE TABLE garbage_queues (queue INTEGER PRIMARY KEY) STRICT;
 CREATE TABLE garbage_streams (stream INTEGER PRIMARY KEY) STRICT;
+`
+
+// owner is who brought the set in: it counts against that owner's bound for as
+// long as the set is used.
+const version2 = `
+ALTER TABLE name_sets ADD COLUMN owner TEXT NOT NULL DEFAULT '';
 `

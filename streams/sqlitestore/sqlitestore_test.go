@@ -169,7 +169,7 @@ func TestPurgedRowsAreErased(t *testing.T) {
 		must(t, s.Delete(t.Context(), "s2"))
 		synctest.Wait()
 		must(t, s.Close())
-		db, err := sqlitedb.Open(t.Context(), sqlitedb.Config{Path: path, Migrations: []string{""}})
+		db, err := sqlitedb.Open(t.Context(), sqlitedb.Config{Path: path, Migrations: []string{"", ""}})
 		must(t, err)
 		defer func() { must(t, db.Close()) }()
 		for table, want := range map[string]int{
@@ -204,7 +204,7 @@ func TestControlLaneIsBounded(t *testing.T) {
 	_, err = s.Update(t.Context(), "s1", func(*streams.Stream) ([]streams.Item, error) {
 		return []streams.Item{item(-2, streams.TypeVerification)}, nil
 	})
-	if !errors.Is(err, streams.ErrFull) {
-		t.Errorf("got error %v from Update, want ErrFull", err)
+	if !errors.Is(err, streams.ErrFullControl) {
+		t.Errorf("got error %v from Update, want ErrFullControl", err)
 	}
 }

@@ -19,6 +19,10 @@ import (
 // for each that it shares a name with.
 const MaxNameSets = 256
 
+// MaxNameSetsOfOwner bounds those that one owner brought in, so that it cannot
+// use up all.
+const MaxNameSetsOfOwner = 16
+
 // Kinds of an entry in the table of subjects.
 const (
 	kindEntry     = 0
@@ -34,7 +38,9 @@ const (
 	sqlRemoveKey     = `DELETE FROM subject_keys WHERE hash = ? AND stream = ? AND subject = ? AND kind = ?`
 	sqlCount         = `UPDATE states SET entries = entries + ?, exclusions = exclusions + ? WHERE stream = ?`
 	sqlNameSets      = `SELECT names, entries FROM name_sets`
-	sqlCountNames    = `INSERT INTO name_sets (names, entries) VALUES (?, ?) ON CONFLICT (names) DO UPDATE SET entries = entries + excluded.entries`
+	sqlHasNames      = `SELECT count(*) FROM name_sets WHERE names = ?`
+	sqlAllNames      = `SELECT count(*), coalesce(sum(owner = ?), 0) FROM name_sets`
+	sqlCountNames    = `INSERT INTO name_sets (names, entries, owner) VALUES (?, ?, ?) ON CONFLICT (names) DO UPDATE SET entries = entries + excluded.entries`
 	sqlForgetNames   = `DELETE FROM name_sets WHERE names = ? AND entries <= 0`
 )
 
@@ -105,12 +111,19 @@ func (x *subjectIndex) nameSets() [][]string {
 	return x.list
 }
 
-// full reports whether one more set of names would be too many.
-func (x *subjectIndex) full(names string) bool {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	_, known := x.sets[names]
-	return !known && len(x.sets) >= MaxNameSets
+// admitNames returns the error of a new set of names where there are too many.
+func admitNames(t *tx, owner, names string) error {
+	var known, all, own int64
+	if err := t.QueryRow(sqlHasNames, names).Scan(&known); err != nil || known > 0 {
+		return err
+	}
+	if err := t.QueryRow(sqlAllNames, owner).Scan(&all, &own); err != nil {
+		return err
+	}
+	if all >= MaxNameSets || own >= MaxNameSetsOfOwner {
+		return streams.ErrFullNames
+	}
+	return nil
 }
 
 // joinNames makes one text of names. What is found by it is compared with the
@@ -186,7 +199,7 @@ func (s *Store) Add(ctx context.Context, id string, sub subject.Identifier, limi
 				return err
 			}
 		}
-		return s.enterSubject(t, st.num, sub, kindEntry, limit, c)
+		return s.enterSubject(t, st, sub, kindEntry, limit, c)
 	})
 }
 
@@ -197,7 +210,7 @@ func (s *Store) Remove(ctx context.Context, id string, sub subject.Identifier, l
 			_, err := erase(t, st.num, sub, kindEntry, c)
 			return err
 		}
-		if err := s.enterSubject(t, st.num, sub, kindExclusion, limit, c); err != nil || c.err != nil {
+		if err := s.enterSubject(t, st, sub, kindExclusion, limit, c); err != nil || c.err != nil {
 			return err
 		}
 		_, err := erase(t, st.num, sub, kindEntry, c)
@@ -230,7 +243,7 @@ func (s *Store) changeSubjects(ctx context.Context, id string, fn func(*tx, *str
 			return nil
 		}
 		for _, n := range c.sets {
-			if _, err := t.Exec(sqlCountNames, n.names, n.by); err != nil {
+			if _, err := t.Exec(sqlCountNames, n.names, n.by, st.owner); err != nil {
 				return err
 			}
 			if _, err := t.Exec(sqlForgetNames, n.names); err != nil {
@@ -257,8 +270,8 @@ func (s *Store) changeSubjects(ctx context.Context, id string, fn func(*tx, *str
 }
 
 // enterSubject writes an entry or exclusion unless there is an equal one.
-func (s *Store) enterSubject(t *tx, num int64, sub subject.Identifier, kind, limit int, c *subjectChange) error {
-	hash := key(sub.Canonical())
+func (s *Store) enterSubject(t *tx, st *stream, sub subject.Identifier, kind, limit int, c *subjectChange) error {
+	num, hash := st.num, key(sub.Canonical())
 	var n int64
 	switch err := t.QueryRow(sqlHasSubject, num, hash, kind).Scan(&n); {
 	case err == nil:
@@ -273,14 +286,16 @@ func (s *Store) enterSubject(t *tx, num int64, sub subject.Identifier, kind, lim
 		}
 		return err
 	}
-	names := joinNames(sub.MemberNames())
-	complexEntry := kind == kindEntry && sub.IsComplex()
-	if limit > 0 && n >= int64(limit) || complexEntry && s.subjects.full(names) {
+	if limit > 0 && n >= int64(limit) {
 		c.err = streams.ErrFull
 		return nil
 	}
 	var stored any
-	if complexEntry {
+	if kind == kindEntry && sub.IsComplex() {
+		names := joinNames(sub.MemberNames())
+		if err := admitNames(t, st.owner, names); err != nil {
+			return err
+		}
 		stored = names
 		c.sets = append(c.sets, nameSet{names, 1})
 	}
@@ -355,7 +370,7 @@ func sweepSubjects(t *tx, num int64, max int) (swept int, sets []nameSet, err er
 		}
 	}
 	for _, n := range c.sets {
-		if _, err := t.Exec(sqlCountNames, n.names, n.by); err != nil {
+		if _, err := t.Exec(sqlCountNames, n.names, n.by, ""); err != nil {
 			return 0, nil, err
 		}
 		if _, err := t.Exec(sqlForgetNames, n.names); err != nil {
