@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -59,6 +60,9 @@ func TestKillStorm(t *testing.T) {
 	for _, r := range s.receivers {
 		if r.poll != "" {
 			pollers.Go(func() { s.pollLoop(t.Context(), r) })
+		}
+		if strings.HasSuffix(r.name, "-b") {
+			senders.Go(func() { s.pauses(ctx, r) })
 		}
 	}
 	s.killOver(t, rounds)
@@ -204,6 +208,25 @@ func (s *storm) send(ctx context.Context, sender int) {
 			}
 			pause(5 * time.Millisecond)
 		}
+	}
+}
+
+// pauses pauses and enables a stream over and over: what waits is held. It
+// leaves the stream enabled.
+func (s *storm) pauses(ctx context.Context, r *stormReceiver) {
+	set := func(status string) bool {
+		code, _, err := s.server.Call(context.WithoutCancel(ctx), s.client, http.MethodPost, "/ssf/status", r.token,
+			map[string]string{"stream_id": r.stream, "status": status})
+		return err == nil && code == http.StatusOK
+	}
+	for ctx.Err() == nil {
+		set("paused")
+		pause(time.Duration(rand.IntN(30)) * time.Millisecond)
+		set("enabled")
+		pause(time.Duration(20+rand.IntN(100)) * time.Millisecond)
+	}
+	for !set("enabled") {
+		pause(5 * time.Millisecond)
 	}
 }
 
