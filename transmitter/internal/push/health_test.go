@@ -124,10 +124,10 @@ func TestRefusalsInAWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var n atomic.Int64
 		w := newWorld(t, func(p post) *http.Response {
-			<-time.After(time.Duration(n.Add(1)) * time.Millisecond)
-			if p.jti == "s1" {
+			if p.jti == "s1" { // the first answer: refusals count from here
 				return reply(202, "")
 			}
+			<-time.After(time.Duration(n.Add(1)) * time.Millisecond)
 			return reply(400, `{"err":"invalid_audience"}`)
 		}, nil)
 		w.put("s", 1000, nil)
