@@ -5,6 +5,9 @@ import "context"
 // IdleSenders bounds the senders that wait.
 const IdleSenders = idleSenders
 
+// StartsPerCPU bounds the streams that begin together.
+const StartsPerCPU = startsPerCPU
+
 // Start has f carried out by a sender.
 func (p *Pusher) Start(ctx context.Context, f func()) { p.start(ctx, f) }
 

@@ -13,6 +13,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"sync"
 	"time"
 
@@ -117,10 +118,10 @@ func New(cfg Config) *Pusher {
 // flight end (each is bounded by Timeout), settles them and returns nil.
 func (p *Pusher) Run(ctx context.Context) error {
 	defer p.done.Wait()
-	const most = 64
+	pace := pace{most: startsPerCPU * runtime.GOMAXPROCS(0)}
 	pause := retryFirst
 	for {
-		ready, err := p.cfg.Store.Ready(ctx, most)
+		ready, err := p.cfg.Store.Ready(ctx, pace.wait(ctx))
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -131,6 +132,7 @@ func (p *Pusher) Run(ctx context.Context) error {
 			continue
 		}
 		pause = retryFirst
+		pace.began(len(ready))
 		for _, id := range ready {
 			p.wake(ctx, id)
 		}
