@@ -70,7 +70,16 @@ func (r *Receiver) record(d Delivery) {
 		r.log.Warn("stream-updated with a status that does not exist", "stream_id", r.StreamID(), "jti", d.ID, "txn", d.TransactionID)
 		return
 	}
-	r.status.Store(&Status{Status: update.Status, Reason: update.Reason, At: d.Token.IssuedAt})
+	told := &Status{Status: update.Status, Reason: update.Reason, At: d.Token.IssuedAt}
+	for {
+		last := r.status.Load()
+		if last != nil && last.At.After(told.At) {
+			return // a dead letter that was resent: older state never overrides newer
+		}
+		if r.status.CompareAndSwap(last, told) {
+			break
+		}
+	}
 	r.log.Warn("stream updated by the transmitter", "stream_id", r.StreamID(), "jti", d.ID, "txn", d.TransactionID, "status", string(update.Status))
 }
 

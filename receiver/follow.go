@@ -19,6 +19,7 @@ const (
 	storePause    = time.Second     // before an inbox that failed is asked again
 	settleLimit   = 5 * time.Second // for one Settle
 	settleRetries = 3               // tries of a Settle after Run should have ended
+	stubborn      = time.Second     // for a hook to return after its context has ended
 )
 
 // follow runs the hooks of what waits in the inbox until ctx ends.
@@ -30,22 +31,48 @@ func (r *Receiver) follow(ctx context.Context) error {
 	defer unhook()
 
 	outcomes := make(chan inbox.Outcome, r.cfg.Workers)
-	settled := make(chan struct{})
+	settled, ended, abandoned := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(settled)
-		r.settle(ctx, outcomes)
+		r.settle(ctx, outcomes, abandoned)
 	}()
 	var running sync.WaitGroup
 	err := r.dispatch(ctx, func(m inbox.Message, done func()) {
 		running.Go(func() {
 			defer done()
-			outcomes <- r.handle(hooks, &m)
+			select {
+			case outcomes <- r.handle(hooks, &m):
+			case <-abandoned: // handled again by the next process
+			}
 		})
 	})
-	running.Wait()
-	close(outcomes)
+	go func() {
+		running.Wait()
+		close(outcomes)
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-hooks.Done():
+		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), stubborn)
+		defer cancel()
+		if !within(limit, ended) {
+			r.log.ErrorContext(ctx, "hooks that do not heed their context are abandoned")
+			close(abandoned)
+		}
+	}
 	<-settled
 	return err
+}
+
+// within reports whether done is closed before ctx ends.
+func within(ctx context.Context, done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // dispatch takes messages as workers are free and hands each to start, which calls
@@ -82,9 +109,23 @@ func (r *Receiver) dispatch(ctx context.Context, start func(m inbox.Message, don
 	}
 }
 
-// settle keeps outcomes as they come, as many at once as there are.
-func (r *Receiver) settle(ctx context.Context, outcomes <-chan inbox.Outcome) {
-	for first := range outcomes {
+// settle keeps outcomes as they come, as many at once as there are, until there
+// are no more or the rest is abandoned.
+func (r *Receiver) settle(ctx context.Context, outcomes <-chan inbox.Outcome, abandoned <-chan struct{}) {
+	for {
+		var first inbox.Outcome
+		var ok bool
+		select {
+		case first, ok = <-outcomes:
+		case <-abandoned:
+			select {
+			case first, ok = <-outcomes: // those that came before
+			default:
+			}
+		}
+		if !ok {
+			return
+		}
 		batch := []inbox.Outcome{first}
 		for more := true; more && len(batch) < cap(outcomes); {
 			select {
@@ -123,7 +164,7 @@ func (r *Receiver) settleBatch(ctx context.Context, batch []inbox.Outcome) {
 
 // handle runs the hooks of one message and returns its outcome.
 func (r *Receiver) handle(ctx context.Context, m *inbox.Message) inbox.Outcome {
-	token, err := set.Parse(m.SET) // it was verified before it was kept
+	token, err := r.verifier.Read(m.SET) // it was verified before it was kept
 	if err != nil {
 		r.log.ErrorContext(ctx, "kept SET cannot be read, set aside", "jti", m.ID, "txn", m.TransactionID, "err", err)
 		return inbox.Outcome{Seq: m.Seq, Verdict: inbox.SetAside, Reason: err.Error()}
@@ -176,7 +217,9 @@ func (r *Receiver) criticalMember(t *set.Token) string {
 	if !t.Subject.IsComplex() {
 		return ""
 	}
-	for _, name := range t.Subject.MemberNames() {
+	// By the text, since a member whose value is no subject is not understood
+	// either and stands in the text alone.
+	for name := range members(t.Subject.Raw()) {
 		if slices.Contains(r.cfg.CriticalMembers, name) && !slices.Contains(r.cfg.SubjectMembers, name) {
 			return name
 		}

@@ -229,6 +229,28 @@ func TestCriticalSubjectMember(t *testing.T) {
 	})
 }
 
+// A critical member that no subject identifier can be read from is not
+// understood either, whatever its name.
+func TestCriticalMemberThatIsNoSubject(t *testing.T) {
+	rec := &recorder{}
+	critical := func(c *receiver.Config) { c.CriticalMembers = []string{"x-region"} }
+	hooked(t, rec, critical, func(t *testing.T, r *receiver.Receiver, in inbox.Inbox) {
+		stop := running(t, r)
+		for id, more := range map[string]string{"critical": `"x-region":"eu"`, "other": `"x-note":"eu"`} {
+			s, err := subject.Parse([]byte(`{"format":"complex","user":{"format":"opaque","id":"` + id + `"},` + more + `}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := builder(id)
+			b.Subject = s
+			wantAccepted(t, push(r, sign(t, b)))
+		}
+		synctest.Wait()
+		stop()
+		rec.want(t, "other")
+	})
+}
+
 func TestRunOnce(t *testing.T) {
 	hooked(t, &recorder{}, nil, func(t *testing.T, r *receiver.Receiver, _ inbox.Inbox) {
 		stop := running(t, r)

@@ -34,7 +34,7 @@ func (p *poller) ask(ctx context.Context, poll delivery.PollRequest) (delivery.P
 	}
 	resp, err := p.poll.HTTP.Do(req)
 	if err != nil {
-		return delivery.PollResponse{}, err
+		return delivery.PollResponse{}, guard.Cause(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {

@@ -104,6 +104,15 @@ type Outcome struct {
 	After time.Duration
 }
 
+// MaxBackOff is the longest that a stream backs off. A NextDue further away was
+// written while the clock was ahead and counts as come.
+const MaxBackOff = 24 * time.Hour
+
+// BacksOff reports whether the stream is not to be tried yet.
+func (h *Health) BacksOff(now time.Time) bool {
+	return h.NextDue.After(now) && !h.NextDue.After(now.Add(MaxBackOff))
+}
+
 // Health is how delivery to a push stream fares. Durable: a back-off survives
 // a restart. The zero value is a healthy stream.
 type Health struct {

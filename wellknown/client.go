@@ -207,7 +207,7 @@ func (c *Client) get(ctx context.Context, url string, limit int64) ([]byte, time
 	req.Header.Set("Accept", "application/json")
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, guard.Cause(err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {

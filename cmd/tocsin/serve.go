@@ -253,11 +253,11 @@ func (s serveCmd) server(addr net.Addr, t *transmitter.Transmitter, logger *slog
 		server.TLSConfig.Certificates = []tls.Certificate{pair}
 		return server, "", nil
 	}
-	cert, ca, err := localca.Certificate(s.Data, certificateHosts(addr, s.Issuer, s.AdminListen))
+	get, ca, err := localca.Renewed(s.Data, certificateHosts(addr, s.Issuer, s.AdminListen))
 	if err != nil {
 		return nil, "", err
 	}
-	server.TLSConfig.Certificates = []tls.Certificate{cert}
+	server.TLSConfig.GetCertificate = get
 	return server, "--cacert " + ca + " ", nil
 }
 

@@ -76,7 +76,7 @@ func (c *Client) send(ctx context.Context, call call) (status int, err error) {
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return 0, fmt.Errorf("client: %s: %w", call.operation, err)
+		return 0, fmt.Errorf("client: %s: %w", call.operation, guard.Cause(err))
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if !slices.Contains(call.success, resp.StatusCode) {

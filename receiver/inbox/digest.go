@@ -12,8 +12,16 @@ const DigestSize = 16
 // truncated SHA-256, so that subjects are not kept in clear for ordering.
 type Digest [DigestSize]byte
 
-// Identity is the digest of (iss, jti).
-func (m *Message) Identity() Digest { return digest(m.Issuer, m.ID) }
+// Identity is the digest of (feed, iss, jti): a jti is unique within one event
+// feed (RFC 8417 §2.2), and another stream of the issuer may use it too.
+func (m *Message) Identity() Digest {
+	shared := m.SharedIdentity()
+	return digest(m.Feed, string(shared[:]))
+}
+
+// SharedIdentity is the digest of (iss, jti), under which earlier versions
+// remembered a message whatever its feed.
+func (m *Message) SharedIdentity() Digest { return digest(m.Issuer, m.ID) }
 
 // Lane is the digest of (iss, order key), and false for a message in no order.
 func (m *Message) Lane() (Digest, bool) {

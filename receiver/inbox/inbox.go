@@ -45,7 +45,7 @@ const (
 	MinRemember = 30 * 24 * time.Hour
 )
 
-// Message is one verified SET. (Issuer, ID) is its identity.
+// Message is one verified SET. (Feed, Issuer, ID) is its identity.
 type Message struct {
 	// Feed names the receiver that the message is for, when several share an
 	// inbox. Each feed is followed on its own.
@@ -152,7 +152,7 @@ type Inbox interface {
 type Appender interface {
 	// Append keeps messages in order and returns one Appended each. It is
 	// durable on return: the messages survive a power cut. Each (iss, jti) is
-	// kept once, also across restarts, for as long as the inbox remembers.
+	// kept once per feed, also across restarts, for as long as the inbox remembers.
 	// A State that is outstanding counts as answered from then on.
 	// Concurrent calls share one commit. On an error nothing was kept.
 	Append(ctx context.Context, messages ...Message) ([]Appended, error)

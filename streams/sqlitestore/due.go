@@ -2,9 +2,15 @@ package sqlitestore
 
 import (
 	"container/heap"
+	"slices"
 	"sync"
 	"time"
+
+	"github.com/tocsin-ssf/tocsin/streams"
 )
+
+// lookAgain bounds the wait of the timer: the clock may be set back meanwhile.
+const lookAgain = 10 * time.Minute
 
 // dueTimes wakes streams at a time: for the end of a lease or of a back-off.
 // There is one timer for all, set to the first time.
@@ -15,6 +21,7 @@ type dueTimes struct {
 	heap    dueHeap
 	timer   *time.Timer // nil: none was needed yet
 	armed   int64       // what the timer is set to; 0: not set
+	looked  time.Time   // when all were last looked at
 	stopped bool
 }
 
@@ -45,7 +52,7 @@ func (d *dueTimes) arm() {
 		return
 	}
 	d.armed = d.heap[0].dueAt
-	wait := time.Duration(d.armed - d.store.now().UnixNano())
+	wait := min(time.Duration(d.armed-d.store.now().UnixNano()), lookAgain)
 	if d.timer == nil {
 		d.timer = time.AfterFunc(max(wait, 0), d.fire)
 	} else {
@@ -62,6 +69,7 @@ func (d *dueTimes) fire() {
 	for !d.stopped && len(d.heap) > 0 && d.heap[0].dueAt <= now.UnixNano() {
 		list = append(list, heap.Pop(&d.heap).(*stream))
 	}
+	list = append(list, d.tooFar(now)...)
 	if !d.stopped {
 		d.arm()
 	}
@@ -69,6 +77,24 @@ func (d *dueTimes) fire() {
 	for _, st := range list {
 		d.store.comeDue(st, now)
 	}
+}
+
+// tooFar takes off the streams whose time was set by a clock that was ahead.
+// It looks at all of them, and so now and then only. Needs mu.
+func (d *dueTimes) tooFar(now time.Time) []*stream {
+	if since := now.Sub(d.looked); since >= 0 && since < lookAgain {
+		return nil
+	}
+	d.looked = now
+	far := now.Add(streams.MaxBackOff).UnixNano()
+	var list []*stream
+	for _, st := range slices.Clone(d.heap) {
+		if st.dueAt > far {
+			heap.Remove(&d.heap, st.dueIdx-1)
+			list = append(list, st)
+		}
+	}
+	return list
 }
 
 // stop ends the timer.
@@ -94,7 +120,7 @@ func (s *Store) comeDue(st *stream, now time.Time) {
 		s.due.schedule(st, st.win.until)
 	}
 	switch next := st.health.NextDue; {
-	case next.After(now):
+	case st.health.BacksOff(now):
 		s.due.schedule(st, next.UnixNano())
 	case !next.IsZero():
 		s.ready.add(st)

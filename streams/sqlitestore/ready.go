@@ -100,8 +100,8 @@ func (s *Store) isDue(ctx context.Context, st *stream) (bool, error) {
 		return false, nil
 	}
 	now := s.now()
-	if next := st.health.NextDue; next.After(now) {
-		s.due.schedule(st, next.UnixNano())
+	if st.health.BacksOff(now) {
+		s.due.schedule(st, st.health.NextDue.UnixNano())
 		return false, nil
 	}
 	picked, err := s.pick(ctx, st, 1, now)

@@ -24,6 +24,16 @@ func once(s *suite) {
 	if got := s.one(other); got.Duplicate {
 		s.Error("got a duplicate for the jti of another issuer, want it kept")
 	}
+	// A jti is unique within one feed: what another stream of the issuer
+	// delivered is not what this one did (RFC 8417 §2.2).
+	other = message("a", "k")
+	other.Feed = "other"
+	if got := s.one(other); got.Duplicate {
+		s.Error("got a duplicate for the jti of another feed, want it kept")
+	}
+	if got := s.one(other); !got.Duplicate {
+		s.Error("got a repeat in another feed kept, want a duplicate")
+	}
 	got, err := s.in.Append(s.Context(), message("b", "k2"), message("b", "k2"))
 	s.check(err)
 	if got[0].Duplicate || !got[1].Duplicate {

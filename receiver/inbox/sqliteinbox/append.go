@@ -51,9 +51,9 @@ func (b *Inbox) Append(ctx context.Context, messages ...inbox.Message) ([]inbox.
 
 // arrive inserts one message and returns its seq, 0 if it was not kept.
 func (b *Inbox) arrive(tx *sqlitedb.Tx, m *inbox.Message, room int64) (uint64, inbox.Appended, error) {
-	identity := m.Identity()
+	identity, shared := m.Identity(), m.SharedIdentity()
 	var known int64
-	err := tx.QueryRow("SELECT EXISTS (SELECT 1 FROM seen WHERE identity = ?)", identity[:]).Scan(&known)
+	err := tx.QueryRow("SELECT EXISTS (SELECT 1 FROM seen WHERE identity IN (?, ?))", identity[:], shared[:]).Scan(&known)
 	switch {
 	case err != nil:
 		return 0, inbox.Appended{}, err

@@ -43,7 +43,7 @@ func (b *Inbox) Resend(ctx context.Context, issuer, id string) error {
 		if err != nil {
 			return err
 		}
-		seq, err := b.number(tx, (&inbox.Message{Issuer: issuer, ID: id}).Identity())
+		seq, err := b.number(tx, (&inbox.Message{Feed: feed, Issuer: issuer, ID: id}).Identity())
 		if err != nil {
 			return err
 		}

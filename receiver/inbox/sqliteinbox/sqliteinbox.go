@@ -20,6 +20,10 @@ import (
 // applicationID marks the file ("tcIN").
 const applicationID = 0x7463494e
 
+// maxDelay is the longest that a failed message waits on after a restart. A due
+// time further away was written while the clock was ahead and counts as come.
+const maxDelay = 24 * time.Hour
+
 // Config says where the inbox is and what it keeps.
 type Config struct {
 	// Path of the database file; required. Its folder must exist.
@@ -91,8 +95,8 @@ func (b *Inbox) load(ctx context.Context) error {
 				return err
 			}
 			e.Ordered = copy(e.Lane[:], lane) == len(e.Lane)
-			if due > 0 {
-				e.Due = time.UnixMilli(due)
+			if at := time.UnixMilli(due); due > 0 && !at.After(b.cfg.Now().Add(maxDelay)) {
+				e.Due = at
 			}
 			b.lanes.Add(e)
 		}

@@ -1,6 +1,7 @@
 package sqliteinbox_test
 
 import (
+	"context"
 	"errors"
 	"path/filepath"
 	"testing"
@@ -73,6 +74,32 @@ func TestForgets(t *testing.T) {
 			t.Error("got a younger message forgotten, want it known")
 		}
 	})
+}
+
+// A due time that was written while the clock was ahead does not hold its
+// message, and its order key, back for a year.
+func TestDueOfAClockAhead(t *testing.T) {
+	cfg := sqliteinbox.Config{Path: filepath.Join(t.TempDir(), "inbox.db")}
+	in := open(t, cfg)
+	if _, err := in.Append(t.Context(), message("a")); err != nil {
+		t.Fatal(err)
+	}
+	taken, err := in.Take(t.Context(), "f", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ahead := time.Now().Add(365 * 24 * time.Hour)
+	err = in.Settle(t.Context(), inbox.Outcome{Seq: taken[0].Seq, Verdict: inbox.Again, Due: ahead.Add(time.Second)})
+	if err := errors.Join(err, in.Close()); err != nil {
+		t.Fatal(err)
+	}
+	in = open(t, cfg)
+	defer func() { _ = in.Close() }()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if _, err := in.Take(ctx, "f", 1); err != nil {
+		t.Errorf("got %v after a restart with the right clock, want the message", err)
+	}
 }
 
 func TestFull(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"syscall"
 	"time"
 
@@ -74,6 +75,15 @@ func NewClient(p Policy) *http.Client {
 			return http.ErrUseLastResponse
 		},
 	}
+}
+
+// Cause returns what a call failed with, without the URL that net/http puts
+// before it: its query may hold a secret, and errors reach logs (SEC-04).
+func Cause(err error) error {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		return u.Err
+	}
+	return err
 }
 
 // Blocked reports whether err says that an address was refused by this package.

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"time"
+
+	"github.com/tocsin-ssf/tocsin/streams"
 )
 
 // DefaultInFlight is the most SETs in flight on all streams together, unless
@@ -94,7 +96,7 @@ func (c *Config) setDefaults() {
 func (c *Config) pauseAfter(n int, retryAfter time.Duration) time.Duration {
 	step := c.Schedule[min(n, len(c.Schedule))-1]
 	stray := 1 - jitter + 2*jitter*c.Jitter()
-	return max(time.Duration(float64(step)*stray), min(retryAfter, maxRetryAfter))
+	return min(max(time.Duration(float64(step)*stray), min(retryAfter, maxRetryAfter)), streams.MaxBackOff)
 }
 
 func sleep(ctx context.Context, d time.Duration) {

@@ -85,7 +85,7 @@ func (w *worker) work(ctx context.Context) error {
 	if err := w.load(ctx); err != nil {
 		return err
 	}
-	if w.health.NextDue.After(w.pusher.cfg.Now()) {
+	if w.health.BacksOff(w.pusher.cfg.Now()) {
 		return nil // Ready tells when it has come
 	}
 	defer w.freeSlots()

@@ -18,6 +18,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 )
 
@@ -28,9 +29,10 @@ const (
 )
 
 const (
-	caLife   = 10 * 365 * 24 * time.Hour
-	leafLife = 397 * 24 * time.Hour
-	backdate = time.Hour // clocks of clients may be behind
+	caLife     = 10 * 365 * 24 * time.Hour
+	leafLife   = 397 * 24 * time.Hour
+	renewAfter = leafLife / 2
+	backdate   = time.Hour // clocks of clients may be behind
 )
 
 // Certificate returns a fresh server certificate for the hosts (names or
@@ -39,7 +41,8 @@ const (
 func Certificate(dir string, hosts []string) (tls.Certificate, string, error) {
 	path := filepath.Join(dir, CertFile)
 	found := load
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+	// An empty certificate is a start's that a power cut ended.
+	if info, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
 		found = create
 	}
 	ca, key, err := found(dir)
@@ -51,6 +54,32 @@ func Certificate(dir string, hosts []string) (tls.Certificate, string, error) {
 		return tls.Certificate{}, "", fmt.Errorf("the certificate authority of %s: %w", dir, err)
 	}
 	return leaf, path, nil
+}
+
+// Renewed returns what tls.Config.GetCertificate wants: a certificate as of
+// [Certificate], the next one while there is still time, for a server may run
+// longer than a certificate lasts.
+func Renewed(dir string, hosts []string) (get func(*tls.ClientHelloInfo) (*tls.Certificate, error), ca string, err error) {
+	now, ca, err := Certificate(dir, hosts)
+	if err != nil {
+		return nil, "", err
+	}
+	var mu sync.Mutex
+	due := time.Now().Add(renewAfter)
+	return func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if time.Now().After(due) {
+			next, _, err := Certificate(dir, hosts)
+			if err == nil {
+				now, due = next, time.Now().Add(renewAfter)
+			} else { // the one that there is lasts for a while
+				due = time.Now().Add(time.Hour)
+			}
+		}
+		cert := now
+		return &cert, nil
+	}, ca, nil
 }
 
 func load(dir string) (*x509.Certificate, *ecdsa.PrivateKey, error) {
@@ -94,12 +123,32 @@ func create(dir string) (*x509.Certificate, *ecdsa.PrivateKey, error) {
 	return load(dir)
 }
 
-// write writes a new file, which replaces what is left of a start cut off.
+// write writes a new file, which replaces what is left of a start cut off. It
+// is durable, and there as a whole or not at all.
 func write(path string, mode fs.FileMode, kind string, der []byte) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	f, err := os.CreateTemp(filepath.Dir(path), ".ca-")
+	if err != nil {
 		return err
 	}
-	return os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), mode)
+	defer os.Remove(f.Name()) // gone once it has its name
+	err = f.Chmod(mode)
+	if err == nil {
+		err = pem.Encode(f, &pem.Block{Type: kind, Bytes: der})
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 func issue(ca *x509.Certificate, caKey *ecdsa.PrivateKey, hosts []string) (tls.Certificate, error) {

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/localca"
 )
@@ -121,6 +123,58 @@ func TestDamage(t *testing.T) {
 	if _, _, err := localca.Certificate(filepath.Join(dir, "missing"), []string{"localhost"}); err == nil {
 		t.Error("no folder: got no error")
 	}
+}
+
+// What a power cut left of the first start is begun again: without the
+// certificate the authority does not exist yet.
+func TestPowerCut(t *testing.T) {
+	dir := t.TempDir()
+	for _, file := range []string{localca.KeyFile, localca.CertFile} {
+		if err := os.WriteFile(filepath.Join(dir, file), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	authority(t, dir, "localhost")
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 2 {
+		t.Errorf("got %v (%v), want the key and the certificate alone", entries, err)
+	}
+	info, err := os.Stat(filepath.Join(dir, localca.CertFile))
+	if err != nil || info.Mode().Perm() != 0o644 {
+		t.Errorf("the certificate: got mode %v (%v), want 0644", info.Mode().Perm(), err)
+	}
+}
+
+// A server that runs for years serves a certificate that is valid, also while
+// the authority's key cannot be read for a day.
+func TestRenewed(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		get, _, err := localca.Renewed(dir, []string{"localhost"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		key, away := filepath.Join(dir, localca.KeyFile), filepath.Join(dir, "away")
+		for day := range 3 * 365 {
+			if day == 200 {
+				err = os.Rename(key, away)
+			} else if day == 201 {
+				err = os.Rename(away, key)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			cert, err := get(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			leaf, err := x509.ParseCertificate(cert.Certificate[0])
+			if err != nil || time.Now().After(leaf.NotAfter) || time.Now().Before(leaf.NotBefore) {
+				t.Fatalf("day %d: got a certificate of %v to %v (%v), want a valid one", day, leaf.NotBefore, leaf.NotAfter, err)
+			}
+			time.Sleep(24 * time.Hour)
+		}
+	})
 }
 
 // The certificate serves TLS as it is.

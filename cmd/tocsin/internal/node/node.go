@@ -66,7 +66,8 @@ func Exists(dir string) bool {
 
 // Open locks the folder, opens its stores and builds the transmitter.
 // Errors (by errors.Is): sqlitedb.ErrLocked if another process has the folder,
-// ErrOldLog if its log was put back from an older copy than its streams.
+// ErrOldLog if its log was put back from an older copy than its streams,
+// ErrNoAdmin if its streams were put back without their applications.
 func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the data folder: %w", err)
@@ -120,6 +121,9 @@ func (n *Node) stores(ctx context.Context, cfg *Config) (*transmitter.Transmitte
 	if err := follows(ctx, log, state); err != nil {
 		return nil, err
 	}
+	if err := n.owned(ctx, state); err != nil {
+		return nil, err
+	}
 	n.Applications, err = auth.Open(ctx, n.path(adminFile))
 	if err != nil {
 		return nil, err
@@ -158,6 +162,23 @@ func follows(ctx context.Context, log eventlog.Log, state streams.Store) error {
 	}
 	return fmt.Errorf("%w: it ends at event %d and state.db has seen event %d, so new events would be skipped; restore the log.db that belongs to this state.db, or a newer one, or both files from one backup",
 		ErrOldLog, head, highest)
+}
+
+// ErrNoAdmin: there are streams, and no file of the applications they are of.
+var ErrNoAdmin = errors.New("admin.db is missing")
+
+// owned refuses streams without the file of their applications, as after an
+// incomplete restore: in a new one nobody owns them, and they would be deleted
+// with their queues.
+func (n *Node) owned(ctx context.Context, state streams.Store) error {
+	if Exists(n.dir) {
+		return nil
+	}
+	owners, err := state.Owners(ctx)
+	if err != nil || len(owners) == 0 {
+		return err
+	}
+	return fmt.Errorf("%w and state.db has streams, which would be deleted as nobody's; restore the admin.db that belongs to this state.db", ErrNoAdmin)
 }
 
 func (n *Node) path(file string) string { return filepath.Join(n.dir, file) }

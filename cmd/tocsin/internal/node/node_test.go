@@ -12,6 +12,7 @@ import (
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/localca"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/node"
+	"github.com/tocsin-ssf/tocsin/streams"
 	"github.com/tocsin-ssf/tocsin/streams/sqlitestore"
 	"github.com/tocsin-ssf/tocsin/streams/store/sqlitedb"
 	"github.com/tocsin-ssf/tocsin/transmitter"
@@ -121,6 +122,55 @@ func TestOldLog(t *testing.T) {
 			t.Fatalf("a log that ends at %d: got %v, want ErrOldLog and what to do", head, err)
 		}
 		appendTo(t, filepath.Join(dir, "log.db"))
+	}
+}
+
+// Streams that were put back without admin.db are kept until it is there too:
+// an empty one would make them orphans, which are deleted at the start.
+func TestNoAdmin(t *testing.T) {
+	dir := t.TempDir()
+	n := open(t, dir)
+	if _, err := n.Applications.AddApplication(t.Context(), auth.Application{ID: "shop", Audience: []string{"https://shop.example"}}); err != nil {
+		t.Fatal(err)
+	}
+	owner := streams.Owner{ID: "shop", Audience: []string{"https://shop.example"}}
+	made, err := n.Transmitter.Catalog().Create(t.Context(), owner, streams.Request{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	admin, aside := filepath.Join(dir, "admin.db"), filepath.Join(t.TempDir(), "admin.db")
+	if err := os.Rename(admin, aside); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		n, err := node.Open(t.Context(), config(dir))
+		if !errors.Is(err, node.ErrNoAdmin) {
+			if err == nil {
+				run(t, n)
+			}
+			t.Errorf("without admin.db: got %v, want ErrNoAdmin", err)
+		}
+	}
+	_ = os.Remove(admin)
+	if err := os.Rename(aside, admin); err != nil {
+		t.Fatal(err)
+	}
+	n = open(t, dir)
+	if _, err := n.Transmitter.Catalog().Stream(t.Context(), owner, made.ID); err != nil {
+		t.Errorf("with admin.db again: got %v, want the stream", err)
+	}
+}
+
+// run runs the transmitter for a moment and closes the folder.
+func run(t *testing.T, n *node.Node) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := errors.Join(n.Transmitter.Run(ctx), n.Close()); err != nil {
+		t.Fatal(err)
 	}
 }
 
