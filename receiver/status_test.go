@@ -32,7 +32,7 @@ func TestStatusOfAResentDeadLetter(t *testing.T) {
 			wantAccepted(t, push(r, sign(t, aboutStream(event(builder(status), ssf.StreamUpdatedType, `{"status":"`+status+`"}`)))))
 			synctest.Wait()
 			broken = false
-			time.Sleep(time.Minute)
+			<-time.After(time.Minute)
 		}
 		if err := cfg.Inbox.Resend(t.Context(), issuer, "paused"); err != nil {
 			t.Fatal(err)

@@ -40,7 +40,7 @@ func TestRunEndsBesideAStubbornHook(t *testing.T) {
 			}
 		case <-time.After(receiver.DefaultGrace + 5*time.Second):
 			t.Error("Run did not end")
-			defer func() { <-done }()
+			defer func() { _ = <-done }()
 		}
 		if c := counts(t, cfg.Inbox); c.Waiting != 1 {
 			t.Errorf("got %+v, want the stubborn one's event alone left", c)

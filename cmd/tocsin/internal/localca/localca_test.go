@@ -156,9 +156,10 @@ func TestRenewed(t *testing.T) {
 		}
 		key, away := filepath.Join(dir, localca.KeyFile), filepath.Join(dir, "away")
 		for day := range 3 * 365 {
-			if day == 200 {
+			switch day {
+			case 200:
 				err = os.Rename(key, away)
-			} else if day == 201 {
+			case 201:
 				err = os.Rename(away, key)
 			}
 			if err != nil {
@@ -172,7 +173,7 @@ func TestRenewed(t *testing.T) {
 			if err != nil || time.Now().After(leaf.NotAfter) || time.Now().Before(leaf.NotBefore) {
 				t.Fatalf("day %d: got a certificate of %v to %v (%v), want a valid one", day, leaf.NotBefore, leaf.NotAfter, err)
 			}
-			time.Sleep(24 * time.Hour)
+			<-time.After(24 * time.Hour)
 		}
 	})
 }
