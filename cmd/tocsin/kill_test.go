@@ -44,9 +44,6 @@ func crashPoints() []string {
 }
 
 func TestKillStorm(t *testing.T) {
-	if testing.Short() {
-		t.Skip("a storm takes a minute")
-	}
 	rounds := killRounds
 	if os.Getenv("TOCSIN_TEST_LONG") == "1" {
 		rounds = killRoundsLong
