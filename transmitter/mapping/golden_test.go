@@ -75,7 +75,7 @@ func run(m *mapping.Mapper, c goldenEvent) golden {
 		}
 		return outcome(m.Map(mapping.Event{Type: c.Type, Time: c.Time, Subjects: subjects, Data: c.Data}))
 	}
-	r, err := m.Record(c.Format, c.Record)
+	r, err := m.Record(c.Format, c.Record, nil)
 	g := outcome(r.Mapped, err)
 	g.Handle, g.ID, g.Time, g.Subjects = r.Handle, r.ID, r.Time, r.Subjects
 	return g

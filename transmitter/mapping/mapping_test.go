@@ -129,12 +129,12 @@ func TestIdentifierSubjects(t *testing.T) {
 func TestRecordErrors(t *testing.T) {
 	m := newMapper(t, mapping.Config{})
 	var unknown *mapping.FormatError
-	if _, err := m.Record("acme", []byte(`{}`)); !errors.As(err, &unknown) || unknown.Format != "acme" {
+	if _, err := m.Record("acme", []byte(`{}`), nil); !errors.As(err, &unknown) || unknown.Format != "acme" {
 		t.Errorf("unknown format: got %v, want a FormatError", err)
 	}
 	for _, raw := range []string{"", "null", "[]", "7", `{"event":`, `{"event":"a","event":"b"}`, "{\"event\":\"\xff\"}", `{"event":"\ud800"}`} {
 		for _, format := range []string{mapping.FormatIDme, mapping.FormatOneLogin} {
-			if r, err := m.Record(format, []byte(raw)); err == nil || r.Mapped != nil {
+			if r, err := m.Record(format, []byte(raw), nil); err == nil || r.Mapped != nil {
 				t.Errorf("%s %q: got %v, %v, want an error", format, raw, r, err)
 			}
 		}
@@ -148,7 +148,7 @@ func TestRecordedOnly(t *testing.T) {
 		mapping.FormatIDme:     `{"event":"session.failed","identifier":7}`,
 		mapping.FormatOneLogin: `{"event_type_id":13,"user_id":5}`,
 	} {
-		if r, err := m.Record(format, []byte(raw)); err != nil || r.Mapped != nil || r.Handle == "" {
+		if r, err := m.Record(format, []byte(raw), nil); err != nil || r.Mapped != nil || r.Handle == "" {
 			t.Errorf("%s: got %v, %v, want a handle and no error", format, r, err)
 		}
 	}
@@ -236,7 +236,7 @@ func FuzzRecord(f *testing.F) {
 	m := newMapper(f, mapping.Config{Risk: mapping.RiskThresholds{Medium: 10}})
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		for _, format := range []string{mapping.FormatIDme, mapping.FormatOneLogin} {
-			r, err := m.Record(format, raw)
+			r, err := m.Record(format, raw, nil)
 			if err != nil && r.Mapped != nil {
 				t.Fatalf("%s %q: got %v and %v, want one of them", format, raw, r.Mapped, err)
 			}

@@ -83,16 +83,17 @@ func (n *named) unknown(fields []field) error {
 }
 
 // printable cuts a name that a sender made up to what an answer should repeat.
-func printable(name string) string {
-	const limit = 64
-	if len(name) <= limit {
-		return name
+func printable(name string) string { return cut(name, 64) }
+
+// cut returns at most limit bytes of a text, ending with a whole character.
+func cut(text string, limit int) string {
+	if len(text) <= limit {
+		return text
 	}
-	cut := limit
-	for !utf8.RuneStart(name[cut]) {
-		cut--
+	for !utf8.RuneStart(text[limit]) {
+		limit--
 	}
-	return name[:cut]
+	return text[:limit]
 }
 
 // appendName begins a member. Names of tables need no escapes.

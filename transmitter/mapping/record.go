@@ -50,6 +50,8 @@ type Record struct {
 	Time time.Time
 	// Subjects are the identifiers of the user; none if there is no user.
 	Subjects []subject.Identifier
+	// Attributes are what else the record says.
+	Attributes Attributes
 	// Mapped are the security events; none if it is only recorded.
 	Mapped []Mapped
 }
@@ -104,7 +106,9 @@ func Handles() []Handle { return slices.Concat(idmeHandles(), oneLoginHandles())
 //
 // Errors are [*FormatError] for an unknown format, else [*Error] for a record
 // that cannot be mapped: the Record then holds what could be read.
-func (m *Mapper) Record(format string, raw []byte) (Record, error) {
+//
+// previous tells what was known before; nil: nothing is.
+func (m *Mapper) Record(format string, raw []byte, previous Previous) (Record, error) {
 	f := m.formats[format]
 	if f == nil {
 		return Record{}, &FormatError{format}

@@ -32,7 +32,7 @@ func TestSubjectsOfRecords(t *testing.T) {
 	m := newMapper(t, mapping.Config{})
 	mapped, sessions := 0, 0
 	for _, h := range mapping.Handles() {
-		r, err := m.Record(h.Format, fmt.Appendf(nil, records[h.Format], h.Handle))
+		r, err := m.Record(h.Format, fmt.Appendf(nil, records[h.Format], h.Handle), nil)
 		if err != nil {
 			t.Errorf("%s %s: got %v, want it mapped", h.Format, h.Handle, err)
 			continue

@@ -169,7 +169,7 @@ func (in *Ingest) event(source *auth.Source, item *Item) (eventlog.Event, error)
 // all the same: it happened.
 func (in *Ingest) vendorEvent(source *auth.Source, item *Item, e eventlog.Event) (eventlog.Event, error) {
 	e.Format, e.Original = item.Format, item.Record
-	record, err := in.mapper.Record(item.Format, item.Record)
+	record, err := in.mapper.Record(item.Format, item.Record, nil)
 	var unknown *mapping.FormatError
 	if errors.As(err, &unknown) {
 		return e, err // no such format: the sender's mistake, not a record's
