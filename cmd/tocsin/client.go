@@ -22,6 +22,7 @@ type credential struct {
 	ID          string        `json:"id"`
 	Application string        `json:"application,omitempty"`
 	Audience    string        `json:"audience,omitempty"`
+	Environment string        `json:"environment,omitempty"`
 	Scope       string        `json:"scope"`
 	Static      bool          `json:"static,omitempty"`
 	Source      *clientSource `json:"source,omitempty"`
@@ -42,6 +43,7 @@ type clientAddCmd struct {
 	Audience    string `help:"Audience of its application, which is made if need be." xor:"owner" required:"" placeholder:"URL"`
 	Application string `help:"Id of its application." xor:"owner" required:""`
 	Scope       string `help:"Scopes, separated by spaces." required:"" placeholder:"\"ssf.manage ssf.read\""`
+	Environment string `help:"Environment of the application that it is bound to; default: none, it sees all." placeholder:"NAME"`
 	Static      bool   `help:"Also make an access token without end."`
 
 	Source         string   `help:"Name of the source of events that it is; default: its id." placeholder:"NAME"`
@@ -58,7 +60,7 @@ func (clientAddCmd) Help() string {
 
 // Run adds it and prints its credentials.
 func (c clientAddCmd) Run(ctx context.Context, std streamsIO) error {
-	ask := credential{ID: c.ID, Application: c.Application, Audience: c.Audience, Scope: c.Scope, Static: c.Static}
+	ask := credential{ID: c.ID, Application: c.Application, Audience: c.Audience, Environment: c.Environment, Scope: c.Scope, Static: c.Static}
 	if c.Source != "" || c.EventTypes != nil || c.SubjectIssuers != nil || c.ForApplication != nil {
 		ask.Source = &clientSource{c.Source, c.EventTypes, c.SubjectIssuers, c.ForApplication}
 		if c.Source == "" {

@@ -65,6 +65,10 @@ type Client struct {
 	Scopes []Scope
 	// Static: it was given an access token without end, besides its secret.
 	Static bool
+	// Environment binds it to one environment of its application: it reads that
+	// environment's events alone, and what it writes is of it. Empty: none,
+	// and all are read.
+	Environment string
 	// Source binds what it writes. Nil for a client that may write events
 	// means a source that bears the client's id and is bound to nothing.
 	Source *Source
@@ -84,6 +88,8 @@ type Source struct {
 	SubjectIssuers []string `json:"subject_issuers"`
 	// Applications are the ids of those its events are for.
 	Applications []string `json:"applications"`
+	// Environment is that of its events: the client's.
+	Environment string `json:"-"`
 }
 
 // Principal is who sent a request: exactly one application (SSF-8-03). It is
@@ -94,6 +100,8 @@ type Principal struct {
 	// Application is the owner id: nothing that belongs to another
 	// application is visible to the principal.
 	Application string
+	// Environment is the only one whose events are visible; empty: all are.
+	Environment string
 	// Audience is the application's.
 	Audience []string
 	// Scopes are the token's, as far as the client still has them.

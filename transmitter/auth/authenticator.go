@@ -247,17 +247,19 @@ func (a *Authenticator) holder(ctx context.Context, c claims) (registration, err
 
 // principal builds the principal of a client for a token's scopes.
 func (a *Authenticator) principal(r registration, scopes []Scope) *Principal {
-	p := &Principal{Client: r.client.ID, Application: r.client.Application, Audience: r.audience}
+	p := &Principal{Client: r.client.ID, Application: r.client.Application, Environment: r.client.Environment, Audience: r.audience}
 	for _, s := range scopes {
 		if covers(a.cfg.Rules, r.client.Scopes, s) {
 			p.Scopes = append(p.Scopes, s)
 		}
 	}
 	if a.cfg.Rules.Sufficient(p.Scopes, OpWriteEvents) {
-		p.Source = r.client.Source
-		if p.Source == nil {
-			p.Source = &Source{Name: r.client.ID}
+		source := Source{Name: r.client.ID}
+		if r.client.Source != nil {
+			source = *r.client.Source
 		}
+		source.Environment = r.client.Environment
+		p.Source = &source
 	}
 	return p
 }

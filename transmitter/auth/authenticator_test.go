@@ -27,6 +27,7 @@ func TestAuthenticate(t *testing.T) {
 	source := &auth.Source{Name: "idp", SubjectIssuers: []string{"https://idp.example"}}
 	reader := d.client(t, auth.Client{ID: "reader", Scopes: []auth.Scope{"ssf.manage"}, Source: source})
 	writer := d.client(t, auth.Client{ID: "writer", Scopes: []auth.Scope{"events.write"}, Source: source})
+	staging := d.client(t, auth.Client{ID: "staging", Environment: "test", Scopes: []auth.Scope{"events.write"}})
 	static := d.client(t, auth.Client{ID: "static", Application: "other", Scopes: []auth.Scope{"admin"}, Static: true})
 	aud := []string{"https://rp.example"}
 	tests := []struct {
@@ -36,6 +37,10 @@ func TestAuthenticate(t *testing.T) {
 		{"all scopes", d.token(t, reader, ""), auth.Principal{Client: "reader", Application: "rp", Audience: aud, Scopes: []auth.Scope{"ssf.manage"}}},
 		{"fewer scopes", d.token(t, reader, "ssf.manage.poll ssf.read"), auth.Principal{Client: "reader", Application: "rp", Audience: aud, Scopes: []auth.Scope{"ssf.manage.poll", "ssf.read"}}},
 		{"a writer has its source", d.token(t, writer, ""), auth.Principal{Client: "writer", Application: "rp", Audience: aud, Scopes: []auth.Scope{"events.write"}, Source: source}},
+		{"bound to an environment", d.token(t, staging, ""), auth.Principal{
+			Client: "staging", Application: "rp", Environment: "test", Audience: aud, Scopes: []auth.Scope{"events.write"},
+			Source: &auth.Source{Name: "staging", Environment: "test"},
+		}},
 		{"static, source by default", static.AccessToken, auth.Principal{Client: "static", Application: "other", Audience: []string{"https://other.example"}, Scopes: []auth.Scope{"admin"}, Source: &auth.Source{Name: "static"}}},
 	}
 	for _, tt := range tests {

@@ -59,10 +59,10 @@ func insertClient(tx *sqlitedb.Tx, r registration, source any) error {
 		static = r.static
 	}
 	_, err = tx.Exec(`INSERT INTO clients
-		(id, application, registration, scopes, source, secret_hash, static, static_hash, created_ms)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		(id, application, registration, scopes, source, secret_hash, static, static_hash, created_ms, environment)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		r.client.ID, r.client.Application, r.number, JoinScopes(r.client.Scopes), source,
-		r.secret, r.client.Static, static, r.client.Created.UnixMilli())
+		r.secret, r.client.Static, static, r.client.Created.UnixMilli(), r.client.Environment)
 	return err
 }
 
@@ -119,7 +119,7 @@ type registration struct {
 }
 
 const registrationColumns = `SELECT id, application, registration, scopes, source, secret_hash, static,
-	static_hash, created_ms FROM clients`
+	static_hash, created_ms, environment FROM clients`
 
 // registration returns the client with id. Error: ErrNotFound.
 func (s *Store) registration(ctx context.Context, id string) (registration, error) {
@@ -152,7 +152,7 @@ func (r *registration) scan(scan func(...any) error) error {
 	var source []byte
 	var ms int64
 	c := &r.client
-	err := scan(&c.ID, &c.Application, &r.number, &scopes, &source, &r.secret, &c.Static, &r.static, &ms)
+	err := scan(&c.ID, &c.Application, &r.number, &scopes, &source, &r.secret, &c.Static, &r.static, &ms, &c.Environment)
 	if err != nil {
 		return err
 	}

@@ -100,6 +100,11 @@ func (c Client) validate() error {
 			return &InvalidError{"scope", fmt.Sprintf("%q is not one of ours", s)}
 		}
 	}
+	if c.Environment != "" {
+		if err := checkID("environment", c.Environment); err != nil {
+			return err
+		}
+	}
 	if c.Source == nil {
 		return nil
 	}

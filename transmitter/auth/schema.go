@@ -49,5 +49,8 @@ CREATE TABLE signing_keys (
   current      INTEGER NOT NULL CHECK (current IN (0, 1))
 ) STRICT;
 CREATE UNIQUE INDEX signing_keys_current ON signing_keys (current) WHERE current = 1;
+`, `
+-- the environment that a client is bound to; empty: none
+ALTER TABLE clients ADD COLUMN environment TEXT NOT NULL DEFAULT '';
 `}
 }

@@ -24,7 +24,7 @@ var ErrEvent = errors.New("eventlog: event cannot be kept")
 //
 //	{"v":1,"lengths":[data,original,payload…],"source":…,"source_id":…,"type":…,
 //	 "time":…,"applications":[…],"subjects":[…],"format":…,"mapping_error":…,
-//	 "mapped":[{"type":…,"subjects":[…]}…],
+//	 "environment":…,"attributes":{…},"mapped":[{"type":…,"subjects":[…]}…],
 //	 "data":…,"original":…,"payloads":[…]}
 //
 // Members are in this order; an empty text, a zero time and a nil list are
@@ -64,7 +64,10 @@ func Canonical(e *Event) ([]byte, error) {
 		b = appendLength(append(b, ','), e.Mapped[i].Payload)
 	}
 	b = append(b, ']')
-	b = appendHead(b, e)
+	b, err := appendHead(b, e)
+	if err != nil {
+		return nil, err
+	}
 	b = appendDocument(append(b, memberData...), e.Data)
 	b = appendDocument(append(b, memberOriginal...), e.Original)
 	b = append(b, memberPayloads...)
@@ -78,7 +81,7 @@ func Canonical(e *Event) ([]byte, error) {
 }
 
 // appendHead writes the members between the lengths and the documents.
-func appendHead(b []byte, e *Event) []byte {
+func appendHead(b []byte, e *Event) ([]byte, error) {
 	b = appendText(b, `,"source":`, e.Source)
 	b = appendText(b, `,"source_id":`, e.SourceID)
 	b = appendText(b, `,"type":`, e.Type)
@@ -99,8 +102,10 @@ func appendHead(b []byte, e *Event) []byte {
 	b = appendSubjects(b, e.Subjects)
 	b = appendText(b, `,"format":`, e.Format)
 	b = appendText(b, `,"mapping_error":`, e.MappingError)
-	if e.Mapped == nil {
-		return b
+	b = appendText(b, `,"environment":`, e.Environment)
+	b, err := e.Attributes.append(b)
+	if err != nil || e.Mapped == nil {
+		return b, err
 	}
 	b = append(b, `,"mapped":[`...)
 	for i := range e.Mapped {
@@ -110,7 +115,7 @@ func appendHead(b []byte, e *Event) []byte {
 		b = appendQuoted(append(b, `{"type":`...), e.Mapped[i].Type)
 		b = append(appendSubjects(b, e.Mapped[i].Subjects), '}')
 	}
-	return append(b, ']')
+	return append(b, ']'), nil
 }
 
 func appendSubjects(b []byte, ids []subject.Identifier) []byte {

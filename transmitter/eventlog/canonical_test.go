@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"math"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,6 +38,16 @@ func sample() eventlog.Event {
 	}
 }
 
+func attributes() eventlog.Attributes {
+	score, suspect := 48.5, false
+	return eventlog.Attributes{
+		Category: "security", Identifier: "a1b2", Email: "jo@example.com", Application: "Shop <1>", Session: "s1",
+		Fingerprint: "fp", Address: netip.MustParseAddr("203.0.113.42"), UserAgent: "Mozilla/5.0", Actor: "u7",
+		ActorSystem: "mapping", LinkedID: "order-1", RiskScore: &score, RiskReasons: []string{"new ip"},
+		Signals: map[string]bool{"vpn": true, "proxy": false}, Suspect: &suspect, Tags: map[string]string{"plan": "gold"},
+	}
+}
+
 func canonical(t testing.TB, e eventlog.Event) []byte {
 	t.Helper()
 	b, err := eventlog.Canonical(&e)
@@ -48,10 +60,11 @@ func canonical(t testing.TB, e eventlog.Event) []byte {
 // The bytes of version 1 are on disks: they never change.
 func TestCanonicalGolden(t *testing.T) {
 	for name, e := range map[string]eventlog.Event{
-		"full":   sample(),
-		"zero":   {},
-		"failed": {Source: "s", Type: "idme:x", Format: "idme", Original: json.RawMessage(`]broken`), MappingError: "no rule"},
-		"empty":  {Source: "s", Applications: []string{}, Subjects: []subject.Identifier{}, Data: json.RawMessage{}, Mapped: []eventlog.Mapped{}},
+		"full":       sample(),
+		"attributes": {Source: "s", Type: "t", Environment: "test", Attributes: attributes()},
+		"zero":       {},
+		"failed":     {Source: "s", Type: "idme:x", Format: "idme", Original: json.RawMessage(`]broken`), MappingError: "no rule"},
+		"empty":      {Source: "s", Applications: []string{}, Subjects: []subject.Identifier{}, Data: json.RawMessage{}, Mapped: []eventlog.Mapped{}},
 	} {
 		path := filepath.Join("testdata", "canonical-v1-"+name+".json")
 		got := canonical(t, e)
@@ -82,9 +95,13 @@ func TestCanonicalGolden(t *testing.T) {
 
 func TestCanonicalRefuses(t *testing.T) {
 	tests := map[string]func(*eventlog.Event){
-		"year 10000":  func(e *eventlog.Event) { e.Time = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) },
-		"year -1":     func(e *eventlog.Event) { e.Time = time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC) },
-		"too large":   func(e *eventlog.Event) { e.Data = make([]byte, eventlog.MaxEventBytes+1) },
+		"year 10000": func(e *eventlog.Event) { e.Time = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) },
+		"year -1":    func(e *eventlog.Event) { e.Time = time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC) },
+		"too large":  func(e *eventlog.Event) { e.Data = make([]byte, eventlog.MaxEventBytes+1) },
+		"no number":  func(e *eventlog.Event) { nan := math.NaN(); e.Attributes.RiskScore = &nan },
+		"many attributes": func(e *eventlog.Event) {
+			e.Attributes.UserAgent = strings.Repeat("a", eventlog.MaxAttributesBytes)
+		},
 		"many mapped": func(e *eventlog.Event) { e.Mapped = make([]eventlog.Mapped, eventlog.MaxMapped+1) },
 	}
 	for name, alter := range tests {

@@ -26,6 +26,8 @@ type head struct {
 	Subjects     []json.RawMessage `json:"subjects"`
 	Format       string            `json:"format"`
 	MappingError string            `json:"mapping_error"`
+	Environment  string            `json:"environment"`
+	Attributes   Attributes        `json:"attributes"`
 	Mapped       []headMapped      `json:"mapped"`
 }
 
@@ -59,6 +61,7 @@ func Decode(b []byte) (Event, error) {
 		Source: h.Source, SourceID: h.SourceID, Type: h.Type, Time: h.Time,
 		Applications: h.Applications, Subjects: identifiers(h.Subjects),
 		Format: h.Format, MappingError: h.MappingError,
+		Environment: h.Environment, Attributes: h.Attributes,
 	}
 	if h.Mapped != nil {
 		e.Mapped = make([]Mapped, len(h.Mapped))

@@ -59,6 +59,10 @@ type Event struct {
 	Mapped []Mapped
 	// MappingError tells why a vendor's record could not be mapped.
 	MappingError string
+	// Environment is that of the credential that wrote it; empty: none.
+	Environment string
+	// Attributes are what is known of it besides its subject.
+	Attributes Attributes
 }
 
 // Mapped is one security event that an account event becomes.
@@ -86,7 +90,8 @@ const (
 	HashSize = 32
 )
 
-// Record is an event in the log. Records are shared: do not change one.
+// Record is an event, or an entry beside events, in the log. Records are
+// shared: do not change one.
 type Record struct {
 	// Seq is the record's place, from 1 without gaps.
 	Seq uint64
@@ -94,12 +99,19 @@ type Record struct {
 	ID string
 	// Recorded is the time of appending, in whole milliseconds.
 	Recorded time.Time
+	// Kind says what it is; Event is zero for all but KindEvent.
+	Kind Kind
+	// Erased: its canonical bytes and salt are gone for good, its leaf stays.
+	// Event and Entry are zero.
+	Erased bool
 	// Canonical are the bytes that the leaf commits to (see Canonical).
 	Canonical []byte
 	// Salt is the random key of the commitment, and of the event's jtis.
 	Salt [SaltSize]byte
 	// Leaf is the leaf hash (see LeafHash).
 	Leaf [HashSize]byte
+	// Entry is the body of an entry; nil for an event.
+	Entry json.RawMessage
 	Event
 }
 
@@ -116,6 +128,8 @@ type Appended struct {
 
 // Log is the event log. Safe for concurrent use.
 type Log interface {
+	Journal
+	Eraser
 	// Append appends events in order, all of them or none (duplicates and
 	// conflicts apart, which are told per event), and returns one Appended
 	// each. It is durable on return: it survives a power cut. Concurrent
@@ -133,4 +147,25 @@ type Log interface {
 	// Get returns the record with the public id. Errors: ErrMalformedID,
 	// ErrNotFound.
 	Get(ctx context.Context, id string) (*Record, error)
+}
+
+// Journal is what is said in the log beside events. Safe for concurrent use.
+type Journal interface {
+	// Note appends entries as Append does events: in order, all of them or
+	// none, durable on return. What it returned is seen by every later call
+	// of Entries.
+	Note(ctx context.Context, entries ...Entry) ([]Appended, error)
+	// Entries returns entries of a kind that were noted with the key, erased
+	// ones too. It costs what it returns.
+	Entries(ctx context.Context, kind Kind, ref string, span Span) ([]*Record, error)
+}
+
+// Eraser removes what records say.
+type Eraser interface {
+	// Erase removes the canonical bytes and the salt of records for good, from
+	// memory and from the files too; place, time, kind and leaf stay, and so
+	// does the memory of source ids. A sequence number beyond the head, or
+	// erased before, is none. It returns how many were erased; durable on
+	// return, and safe to repeat.
+	Erase(ctx context.Context, seqs ...uint64) (int, error)
 }

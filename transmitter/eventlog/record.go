@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"slices"
 	"time"
@@ -18,6 +19,20 @@ type Kind byte
 const (
 	// KindEvent: an account event.
 	KindEvent Kind = 1
+	// KindAnnotation: what was said of an event later.
+	KindAnnotation Kind = 2
+	// KindConsent: a decision about consent, or the setting of a gate.
+	KindConsent Kind = 3
+	// KindHold: a legal hold was set or lifted.
+	KindHold Kind = 4
+	// KindErasure: the order to erase a subject, or that it was carried out.
+	KindErasure Kind = 5
+	// KindRetention: records were erased by age.
+	KindRetention Kind = 6
+	// KindReplay: a stream was replayed from a place on.
+	KindReplay Kind = 7
+	// KindParticipation: a RISC opt-in or opt-out state (RISC §2.8).
+	KindParticipation Kind = 8
 )
 
 // LeafSize is the length in bytes of a leaf of version 1.
@@ -61,6 +76,8 @@ func LeafHash(leaf [LeafSize]byte) [HashSize]byte {
 // Draft is an event on its way into a log: all of its record that does not
 // depend on its place. Backends make it outside of their locks.
 type Draft struct {
+	kind       Kind
+	entry      json.RawMessage
 	canonical  []byte
 	salt       [SaltSize]byte
 	commitment [HashSize]byte
@@ -74,9 +91,8 @@ func NewDraft(e *Event) (*Draft, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Draft{canonical: canonical, event: *e}
-	rand.Read(d.salt[:]) // never fails
-	d.commitment = Commitment(&d.salt, canonical)
+	d := newDraft(KindEvent, canonical)
+	d.event = *e
 	lengths, err := readLengths(canonical)
 	if err != nil {
 		return nil, err
@@ -94,6 +110,24 @@ func NewDraft(e *Event) (*Draft, error) {
 	return d, nil
 }
 
+// NewEntryDraft prepares an entry, which is copied. Error: ErrEvent.
+func NewEntryDraft(e *Entry) (*Draft, error) {
+	canonical, err := canonicalEntry(e)
+	if err != nil {
+		return nil, err
+	}
+	d := newDraft(e.Kind, canonical)
+	d.entry, err = decodeEntry(canonical)
+	return d, err
+}
+
+func newDraft(kind Kind, canonical []byte) *Draft {
+	d := &Draft{kind: kind, canonical: canonical}
+	rand.Read(d.salt[:]) // never fails
+	d.commitment = Commitment(&d.salt, canonical)
+	return d
+}
+
 // Event returns the prepared event; it must not be changed.
 func (d *Draft) Event() *Event { return &d.event }
 
@@ -101,30 +135,65 @@ func (d *Draft) Event() *Event { return &d.event }
 func (d *Draft) Record(seq uint64, id string, recorded time.Time) *Record {
 	recorded = time.UnixMilli(recorded.UnixMilli()).UTC()
 	return &Record{
-		Seq: seq, ID: id, Recorded: recorded, Canonical: d.canonical, Salt: d.salt,
-		Leaf:  LeafHash(Leaf(seq, recorded, KindEvent, d.commitment)),
-		Event: d.event,
+		Seq: seq, ID: id, Recorded: recorded, Kind: d.kind, Canonical: d.canonical, Salt: d.salt,
+		Leaf:  LeafHash(Leaf(seq, recorded, d.kind, d.commitment)),
+		Entry: d.entry, Event: d.event,
 	}
+}
+
+// Stored is a record as a backend has it.
+type Stored struct {
+	Seq             uint64
+	ID              string
+	RecordedMillis  int64
+	Kind            Kind
+	Salt, Canonical []byte // nil: erased
+	Leaf            []byte
 }
 
 // Load returns the record that a backend has stored.
-func Load(seq uint64, id string, recordedMillis int64, salt, leaf, canonical []byte) (*Record, error) {
-	if len(salt) != SaltSize || len(leaf) != HashSize {
+func Load(s Stored) (*Record, error) {
+	if len(s.Leaf) != HashSize {
 		return nil, ErrLeaf
 	}
-	e, err := Decode(canonical)
+	r := &Record{
+		Seq: s.Seq, ID: s.ID, Recorded: time.UnixMilli(s.RecordedMillis).UTC(), Kind: s.Kind, Leaf: [HashSize]byte(s.Leaf),
+	}
+	if s.Canonical == nil {
+		r.Erased = true
+		return r, nil
+	}
+	if len(s.Salt) != SaltSize {
+		return nil, ErrLeaf
+	}
+	r.Salt, r.Canonical = [SaltSize]byte(s.Salt), s.Canonical
+	var err error
+	if s.Kind == KindEvent {
+		r.Event, err = Decode(s.Canonical)
+	} else {
+		r.Entry, err = decodeEntry(s.Canonical)
+	}
 	if err != nil {
 		return nil, err
 	}
-	return &Record{
-		Seq: seq, ID: id, Recorded: time.UnixMilli(recordedMillis).UTC(), Canonical: canonical,
-		Salt: [SaltSize]byte(salt), Leaf: [HashSize]byte(leaf), Event: e,
-	}, nil
+	return r, nil
 }
 
-// Verify computes the leaf hash anew from the record's bytes. Error: ErrLeaf.
+// Erase returns the record without what it says.
+func (r *Record) Erase() *Record {
+	return &Record{Seq: r.Seq, ID: r.ID, Recorded: r.Recorded, Kind: r.Kind, Leaf: r.Leaf, Erased: true}
+}
+
+// ErrErased: the record's bytes are gone, so nothing can be computed of them.
+var ErrErased = errors.New("eventlog: the record was erased")
+
+// Verify computes the leaf hash anew from the record's bytes. Errors: ErrLeaf;
+// ErrErased.
 func (r *Record) Verify() error {
-	want := LeafHash(Leaf(r.Seq, r.Recorded, KindEvent, Commitment(&r.Salt, r.Canonical)))
+	if r.Erased {
+		return ErrErased
+	}
+	want := LeafHash(Leaf(r.Seq, r.Recorded, r.Kind, Commitment(&r.Salt, r.Canonical)))
 	if !hmac.Equal(want[:], r.Leaf[:]) {
 		return ErrLeaf
 	}

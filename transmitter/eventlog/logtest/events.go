@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -45,6 +46,9 @@ func shapes() []eventlog.Event {
 		{Type: "https://a.example/3", Payload: nil, Subjects: []subject.Identifier{}},
 		{Type: "", Payload: json.RawMessage{}},
 	}
+	full.Environment, full.Attributes = "test", attributes()
+	some := event(2)
+	some.Attributes = eventlog.Attributes{Address: netip.MustParseAddr("203.0.113.42"), Signals: map[string]bool{"vpn": false}}
 	failed := eventlog.Event{
 		Source: "idme", Type: "idme:unknown", Format: "idme",
 		Original: json.RawMessage(`not JSON at all: ]}","`), MappingError: "no rule \"for\" it",
@@ -53,7 +57,18 @@ func shapes() []eventlog.Event {
 		Source: "s", Type: "t", Applications: []string{}, Subjects: []subject.Identifier{},
 		Data: json.RawMessage{}, Original: json.RawMessage{}, Mapped: []eventlog.Mapped{},
 	}
-	return []eventlog.Event{full, failed, empty, {}}
+	return []eventlog.Event{full, some, failed, empty, {}}
+}
+
+// attributes returns all that there are.
+func attributes() eventlog.Attributes {
+	score, suspect := 48.5, true
+	return eventlog.Attributes{
+		Category: "security", Identifier: "a1b2", Email: "jo@example.com", Application: "Shop \"1\" <é>",
+		Session: "s1", Fingerprint: "fp", Address: netip.MustParseAddr("2001:db8::1"), UserAgent: "Mozilla/5.0",
+		Actor: "u7", ActorSystem: "mapping", LinkedID: "order-1", RiskScore: &score, RiskReasons: []string{"new ip", "new device"},
+		Signals: map[string]bool{"vpn": true, "proxy": false}, Suspect: &suspect, Tags: map[string]string{"plan": "gold", "a": ""},
+	}
 }
 
 func raw(s string) subject.Identifier {
@@ -69,6 +84,7 @@ func raw(s string) subject.Identifier {
 func diff(want, got any) string {
 	return cmp.Diff(want, got,
 		cmp.Comparer(func(a, b subject.Identifier) bool { return a.Equal(b) && bytes.Equal(a.Raw(), b.Raw()) }),
+		cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
 		cmp.Comparer(func(a, b time.Time) bool { return a.Equal(b) }))
 }
 

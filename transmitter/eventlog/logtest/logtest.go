@@ -51,7 +51,9 @@ func Cases() []Case {
 	all := appendCases()
 	all = append(all, keyCases()...)
 	all = append(all, readCases()...)
-	return append(all, recordCases()...)
+	all = append(all, recordCases()...)
+	all = append(all, entryCases()...)
+	return append(all, eraseCases()...)
 }
 
 // patience bounds what must happen at once, on a slow machine too.

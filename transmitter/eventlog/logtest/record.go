@@ -54,6 +54,7 @@ func identical(tb testing.TB, s *Store) {
 // leaf computes the leaf from its description, not with the package's code.
 func leaf(tb testing.TB, s *Store) {
 	do(tb, s.Log, shapes()...)
+	note(tb, s.Log, entry(1))
 	for range 2 {
 		for _, r := range all(tb, s.Log) {
 			m := hmac.New(sha256.New, r.Salt[:])
@@ -61,7 +62,7 @@ func leaf(tb testing.TB, s *Store) {
 			b := []byte{0, 1}
 			b = binary.BigEndian.AppendUint64(b, r.Seq)
 			b = binary.BigEndian.AppendUint64(b, uint64(r.Recorded.UnixMilli()))
-			b = append(b, 1)
+			b = append(b, byte(r.Kind))
 			if want := sha256.Sum256(m.Sum(b)); r.Leaf != want {
 				tb.Errorf("seq %d: got leaf %x, want %x", r.Seq, r.Leaf, want)
 			}

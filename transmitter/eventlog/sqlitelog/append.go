@@ -30,6 +30,7 @@ type change struct {
 // item is one event of an Append with what can be made before its turn.
 type item struct {
 	draft  *eventlog.Draft
+	refs   []string // of an entry
 	keyed  bool
 	key    key
 	digest digest
@@ -53,7 +54,11 @@ func (l *Log) Append(ctx context.Context, events ...eventlog.Event) ([]eventlog.
 			items[i].key, items[i].digest = l.keys.of(e)
 		}
 	}
-	done := make([]eventlog.Appended, len(events))
+	return l.appendItems(ctx, items)
+}
+
+func (l *Log) appendItems(ctx context.Context, items []item) ([]eventlog.Appended, error) {
+	done := make([]eventlog.Appended, len(items))
 	err := l.db.Write(ctx, func(tx *sqlitedb.Tx) error { return l.appendTx(tx, items, done) })
 	if err != nil {
 		return nil, fmt.Errorf("sqlitelog: append: %w", err)
@@ -99,14 +104,14 @@ func (l *Log) appendItem(tx *sqlitedb.Tx, it *item, millis int64) (eventlog.Appe
 	w := &l.writer
 	seq := w.head + uint64(len(w.pending)) + 1
 	rec := it.draft.Record(seq, l.ids.ID(seq), time.UnixMilli(millis))
-	args := [...]any{int64(seq), millis, int64(eventlog.KindEvent), rec.Salt[:], rec.Leaf[:], rec.Canonical, nil, nil, nil}
+	args := [...]any{int64(seq), millis, int64(rec.Kind), rec.Salt[:], rec.Leaf[:], rec.Canonical, nil, nil, nil}
 	plain := args[:len(args)-1]
 	if !it.keyed {
 		if _, err := tx.Exec(insertRecord, plain...); err != nil {
 			return eventlog.Appended{}, err
 		}
 		w.pending = append(w.pending, rec)
-		return eventlog.Appended{ID: rec.ID, Seq: seq}, nil
+		return eventlog.Appended{ID: rec.ID, Seq: seq}, l.appendRefs(tx, rec, it.refs)
 	}
 	args[6], args[7], args[8] = it.key[:], it.digest[:], it.key[:]
 	prev, had := l.keys.recent[it.key]

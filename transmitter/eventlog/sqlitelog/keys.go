@@ -65,6 +65,9 @@ func (k *keyring) of(e *eventlog.Event) (key, digest) {
 			b = appendSized(b, id.Canonical())
 		}
 		b = append(b, e.Data...)
+		// An event that cannot be kept for them was refused before.
+		attributes, _ := e.Attributes.Canonical()
+		b = append(b, attributes...)
 	}
 	content := sha256.Sum256(b)
 	return key(sum[:16]), digest(content[:16])

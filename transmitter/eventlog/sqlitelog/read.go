@@ -20,7 +20,7 @@ func (l *Log) Read(ctx context.Context, after uint64, max int) ([]*eventlog.Reco
 	}
 	last := min(head, after+uint64(max))
 	err := l.db.Read(ctx, func(v *sqlitedb.View) error {
-		rows, err := v.Query("SELECT seq, recorded, salt, leaf, body FROM record WHERE seq > ? AND seq <= ? ORDER BY seq",
+		rows, err := v.Query("SELECT seq, recorded, kind, salt, leaf, body FROM record WHERE seq > ? AND seq <= ? ORDER BY seq",
 			int64(after), int64(last))
 		if err != nil {
 			return err
@@ -38,18 +38,18 @@ func (l *Log) Read(ctx context.Context, after uint64, max int) ([]*eventlog.Reco
 func (l *Log) scan(rows *sqlitedb.Rows) ([]*eventlog.Record, error) {
 	var records []*eventlog.Record
 	for size := 0; size < maxReadBytes && rows.Next(); {
-		var seq uint64
-		var millis int64
-		var salt, leaf, body []byte
-		if err := rows.Scan(&seq, &millis, &salt, &leaf, &body); err != nil {
+		var s eventlog.Stored
+		var kind int
+		if err := rows.Scan(&s.Seq, &s.RecordedMillis, &kind, &s.Salt, &s.Leaf, &s.Canonical); err != nil {
 			return nil, err
 		}
-		r, err := eventlog.Load(seq, l.ids.ID(seq), millis, salt, leaf, body)
+		s.ID, s.Kind = l.ids.ID(s.Seq), eventlog.Kind(kind)
+		r, err := eventlog.Load(s)
 		if err != nil {
-			return nil, fmt.Errorf("record %d: %w", seq, err)
+			return nil, fmt.Errorf("record %d: %w", s.Seq, err)
 		}
 		records = append(records, r)
-		size += len(body)
+		size += len(s.Canonical)
 	}
 	return records, rows.Err()
 }

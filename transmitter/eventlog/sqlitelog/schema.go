@@ -1,7 +1,7 @@
 package sqlitelog
 
 // migrations are the steps of the schema; a released one never changes.
-func migrations() []string { return []string{schemaV1} }
+func migrations() []string { return []string{schemaV1, schemaV2} }
 
 // schemaV1. Times are Unix milliseconds. The body stands last, so that a look
 // at the other columns does not read it.
@@ -35,4 +35,15 @@ CREATE TABLE place (
 	seq  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 INSERT INTO place VALUES ('keys_moved', 0), ('keys_pruned', 0);
+`
+
+// schemaV2: entries beside events, and by which keys they are found. A key is
+// hashed under a secret of the file.
+const schemaV2 = `
+CREATE TABLE entry_ref (
+	kind INTEGER NOT NULL,
+	ref  BLOB    NOT NULL, -- 16 bytes
+	seq  INTEGER NOT NULL,
+	PRIMARY KEY (kind, ref, seq)
+) STRICT, WITHOUT ROWID;
 `

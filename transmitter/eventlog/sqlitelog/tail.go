@@ -48,6 +48,21 @@ func (t *tail) add(records []*eventlog.Record) {
 	}
 }
 
+// erase lets go of what records say, where they are held.
+func (t *tail) erase(seqs []uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, seq := range seqs {
+		if seq < t.first || seq > t.head {
+			continue
+		}
+		r := &t.ring[seq%uint64(len(t.ring))]
+		t.bytes -= weight(*r)
+		*r = (*r).Erase()
+		t.bytes += weight(*r)
+	}
+}
+
 // read returns up to max records after a sequence number, or false if the
 // first of them is no longer held; then head is the bound for reading it
 // elsewhere.

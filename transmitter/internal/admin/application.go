@@ -30,6 +30,7 @@ type Client struct {
 	ID          string       `json:"id"`
 	Application string       `json:"application,omitempty"`
 	Audience    string       `json:"audience,omitempty"`
+	Environment string       `json:"environment,omitempty"`
 	Scope       string       `json:"scope"`
 	Static      bool         `json:"static,omitempty"`
 	Source      *auth.Source `json:"source,omitempty"`
@@ -94,7 +95,7 @@ func (h Handler) clients(c echo.Context) error {
 	out := make([]Client, len(list))
 	for i, cl := range list {
 		out[i] = Client{
-			ID: cl.ID, Application: cl.Application, Scope: auth.JoinScopes(cl.Scopes),
+			ID: cl.ID, Application: cl.Application, Environment: cl.Environment, Scope: auth.JoinScopes(cl.Scopes),
 			Static: cl.Static, Source: cl.Source, Created: cl.Created,
 		}
 	}
@@ -136,7 +137,7 @@ func (h Handler) addClient(c echo.Context) error {
 		ask.Application = app.ID
 	}
 	made, err := h.Applications.AddClient(ctx, auth.Client{
-		ID: ask.ID, Application: ask.Application, Scopes: scopes, Static: ask.Static, Source: ask.Source,
+		ID: ask.ID, Application: ask.Application, Environment: ask.Environment, Scopes: scopes, Static: ask.Static, Source: ask.Source,
 	})
 	if err != nil {
 		return refusal(err)

@@ -6,6 +6,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
+	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/eventapi"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/ingest"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/request"
@@ -22,6 +23,9 @@ func (h Handler) event(c echo.Context) error {
 	rec, err := h.Log.Get(c.Request().Context(), c.Param("id"))
 	if err != nil {
 		return err
+	}
+	if rec.Kind != eventlog.KindEvent || rec.Erased {
+		return eventlog.ErrNotFound
 	}
 	return c.JSON(http.StatusOK, eventapi.EventOf(rec))
 }

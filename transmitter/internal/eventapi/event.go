@@ -50,6 +50,8 @@ type Event struct {
 	Record       json.RawMessage      `json:"record,omitempty"`
 	Sets         []eventlog.Mapped    `json:"sets,omitempty"`
 	MappingError string               `json:"mapping_error,omitempty"`
+	Environment  string               `json:"environment,omitempty"`
+	eventlog.Attributes
 }
 
 // Event answers GET /v1/events/{id}: 400 for what is no id, 404 alike for an
@@ -72,7 +74,12 @@ func (h Handler) Event(c echo.Context) error {
 	return c.JSON(http.StatusOK, EventOf(rec))
 }
 
+// visible reports whether a principal may know of the record. What stands in the
+// log beside events, and what was erased, is nobody's to read here.
 func visible(rec *eventlog.Record, p *auth.Principal) bool {
+	if rec.Kind != eventlog.KindEvent || rec.Erased || p.Environment != "" && p.Environment != rec.Environment {
+		return false
+	}
 	return rec.Applications == nil || slices.Contains(rec.Applications, p.Application) || p.Allows(auth.ScopeAdmin)
 }
 
@@ -81,7 +88,7 @@ func EventOf(rec *eventlog.Record) Event {
 	e := Event{
 		ID: rec.ID, Source: rec.Source, SourceID: rec.SourceID, Type: rec.Type, Recorded: rec.Recorded.UTC(),
 		Subjects: rec.Subjects, Data: rec.Data, Format: rec.Format, Record: rec.Original,
-		Sets: rec.Mapped, MappingError: rec.MappingError,
+		Sets: rec.Mapped, MappingError: rec.MappingError, Environment: rec.Environment, Attributes: rec.Attributes,
 	}
 	if !rec.Time.IsZero() {
 		at := rec.Time.UTC()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -87,17 +88,30 @@ func app(id string, scopes ...auth.Scope) *auth.Principal {
 // and not-yours look alike.
 func TestEvent(t *testing.T) {
 	berlin := time.FixedZone("", 3600)
-	rec := &eventlog.Record{ID: "e1", Seq: 7, Recorded: time.Date(2026, 1, 2, 4, 4, 6, 0, berlin), Event: eventlog.Event{
+	rec := &eventlog.Record{ID: "e1", Seq: 7, Kind: eventlog.KindEvent, Recorded: time.Date(2026, 1, 2, 4, 4, 6, 0, berlin), Event: eventlog.Event{
 		Source: "hr", SourceID: "s", Type: "account.suspended", Time: time.Date(2026, 1, 2, 4, 4, 5, 0, berlin),
 		Subjects: []subject.Identifier{subject.Opaque("x")}, Data: json.RawMessage(`{"reason":"hijacking"}`),
 		Mapped: []eventlog.Mapped{{Type: "https://example.com/t", Payload: json.RawMessage(`{}`)}},
 	}}
-	bare := &eventlog.Record{ID: "e2", Recorded: rec.Recorded, Event: eventlog.Event{
+	bare := &eventlog.Record{ID: "e2", Kind: eventlog.KindEvent, Recorded: rec.Recorded, Event: eventlog.Event{
 		Source: "v", Type: "idme:x", Format: "idme", Original: json.RawMessage(`{"event":"x"}`), MappingError: "event is missing",
 		Applications: []string{"a"},
 	}}
+	suspect := false
+	staged := &eventlog.Record{ID: "e4", Kind: eventlog.KindEvent, Recorded: rec.Recorded, Event: eventlog.Event{
+		Source: "v", Type: "t", Environment: "staging",
+		Attributes: eventlog.Attributes{Session: "s1", Address: netip.MustParseAddr("192.0.2.1"), Suspect: &suspect},
+	}}
+	staging := app("a")
+	staging.Environment = "staging"
 	h := eventapi.Handler{Log: logFunc(func(id string) (*eventlog.Record, error) {
 		switch id {
+		case "e4":
+			return staged, nil
+		case "erased":
+			return rec.Erase(), nil
+		case "entry":
+			return &eventlog.Record{ID: "entry", Kind: eventlog.KindConsent, Entry: []byte(`{}`)}, nil
 		case "e1":
 			return rec, nil
 		case "e2":
@@ -120,6 +134,11 @@ func TestEvent(t *testing.T) {
 		{"for the caller, absent is absent", app("a"), "e2", 200, `{"id":"e2","source":"v","type":"idme:x","recorded_at":"2026-01-02T03:04:06Z","format":"idme","record":{"event":"x"},"mapping_error":"event is missing"}`},
 		{"for others", app("b"), "e2", 404, ""},
 		{"for others, operator", app("b", auth.ScopeAdmin), "e2", 200, ""},
+		{"of an environment", staging, "e4", 200, `{"id":"e4","source":"v","type":"t","recorded_at":"2026-01-02T03:04:06Z","environment":"staging","session":"s1","ip_address":"192.0.2.1","suspect":false}`},
+		{"of an environment, to all of the application", app("a"), "e4", 200, ""},
+		{"of none, to an environment", staging, "e1", 404, ""},
+		{"erased", app("a"), "erased", 404, ""},
+		{"no event", app("a", auth.ScopeAdmin), "entry", 404, ""},
 		{"unknown", app("a"), "e3", 404, ""},
 		{"no id", app("a"), "bad", 400, ""},
 		{"failing log", app("a"), "broken", 503, ""},

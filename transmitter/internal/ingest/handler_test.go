@@ -148,6 +148,17 @@ func TestStatus(t *testing.T) {
 func TestItemErrors(t *testing.T) {
 	soon := time.Now().Add(10 * time.Minute).UTC().Format(time.RFC3339)
 	for _, c := range []struct{ name, item, member string }{
+		{"no address", suspended(`,"ip_address":"jo"`), "ip_address"},
+		{"an address with a zone", suspended(`,"ip_address":"fe80::1%eth0"`), "ip_address"},
+		{"no word", suspended(`,"category":"Se curity"`), "category"},
+		{"long linked id", suspended(`,"linked_id":"` + strings.Repeat("x", 257) + `"`), "linked_id"},
+		{"long session", suspended(`,"session":"` + strings.Repeat("x", 1025) + `"`), "session"},
+		{"a signal that is no boolean", suspended(`,"signals":{"vpn":"yes"}`), "signals.vpn"},
+		{"a signal's name", suspended(`,"signals":{"V P N":true}`), "signals"},
+		{"many tags", suspended(`,"tags":{` + strings.TrimSuffix(many(65), ",") + `}`), "tags"},
+		{"a long tag", suspended(`,"tags":{"a":"` + strings.Repeat("x", 1025) + `"}`), "tags"},
+		{"many reasons", suspended(`,"risk_reasons":[` + strings.Repeat(`"a",`, 64) + `"a"]`), "risk_reasons"},
+		{"a vendor's record with attributes", `{"format":"idme","record":{},"session":"s"}`, "format"},
 		{"unknown member", suspended(`,"sourceId":"1"`), "sourceId"},
 		{"long unknown member", suspended(`,"` + strings.Repeat("ä", 200) + `":1`), strings.Repeat("ä", 64)},
 		{"a member twice", suspended(`,"time":null,"time":null`), "time"},
@@ -351,4 +362,37 @@ func FuzzPost(f *testing.F) {
 			}
 		}
 	})
+}
+
+// many returns the members of an object.
+func many(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `"t%d":"",`, i)
+	}
+	return b.String()
+}
+
+// All that is known is kept; null is absent, false is not.
+func TestAttributes(t *testing.T) {
+	s := newServer(t)
+	s.source.Environment = "staging"
+	status, body := s.post(mediaJSON, suspended(`,"category":"security","identifier":"7","email":"jo@example.com","application":"Shop",
+		"session":"s1","fingerprint":"fp","ip_address":"::ffff:203.0.113.42","user_agent":"Mozilla","actor":"u1","actor_system":null,
+		"linked_id":"order","risk_score":0,"risk_reasons":["new"],"signals":{"vpn":true,"proxy":false,"tor_node":null},
+		"suspect":false,"tags":{"plan":"gold","none":null}`))
+	if status != http.StatusAccepted {
+		t.Fatalf("got %d %s, want 202", status, body)
+	}
+	e := s.kept[0]
+	got, err := e.Attributes.Canonical()
+	want := `{"category":"security","identifier":"7","email":"jo@example.com","application":"Shop","session":"s1","fingerprint":"fp",` +
+		`"ip_address":"203.0.113.42","user_agent":"Mozilla","actor":"u1","linked_id":"order","risk_score":0,"risk_reasons":["new"],` +
+		`"signals":{"proxy":false,"vpn":true},"suspect":false,"tags":{"plan":"gold"}}`
+	if err != nil || string(got) != want {
+		t.Errorf("got %s (%v), want %s", got, err, want)
+	}
+	if e.Environment != "staging" {
+		t.Errorf("got environment %q, want that of the credential", e.Environment)
+	}
 }

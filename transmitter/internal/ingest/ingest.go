@@ -153,6 +153,7 @@ func (in *Ingest) event(source *auth.Source, item *Item) (eventlog.Event, error)
 	e := eventlog.Event{
 		Source: source.Name, SourceID: item.SourceID, Type: item.Type, Time: item.Time,
 		Applications: source.Applications, Subjects: item.Subjects, Data: item.Data,
+		Environment: source.Environment, Attributes: item.Attributes,
 	}
 	if item.Format != "" {
 		return in.vendorEvent(source, item, e)

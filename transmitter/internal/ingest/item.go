@@ -13,6 +13,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/tocsin-ssf/tocsin/set/subject"
+	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/request"
 )
 
@@ -38,8 +39,11 @@ type Item struct {
 	Subjects []subject.Identifier
 	Time     time.Time
 	Data     json.RawMessage
-	Format   string
-	Record   json.RawMessage
+	// Attributes are what is known besides; of a vendor's record the mapping
+	// reads them.
+	Attributes eventlog.Attributes
+	Format     string
+	Record     json.RawMessage
 	// Err says why the item cannot be taken.
 	Err *ItemError
 }
@@ -54,6 +58,7 @@ type wireItem struct {
 	Data     jsontext.Value `json:"data"`
 	Format   string         `json:"format"`
 	Record   jsontext.Value `json:"record"`
+	wireAttributes
 }
 
 // Shape is how the items of a request were sent, and are answered.
@@ -180,8 +185,8 @@ func (w *wireItem) dropNulls() {
 // vendor reads the rest of a vendor's record.
 func (item Item) vendor(w wireItem, refuse func(member, description string) Item) Item {
 	switch {
-	case w.Type != "" || w.Subject != nil || w.Data != nil || w.Time != nil:
-		return refuse("format", "a vendor's record has none of type, subject, time and data")
+	case w.Type != "" || w.Subject != nil || w.Data != nil || w.Time != nil || w.given():
+		return refuse("format", "a vendor's record stands alone: its type, subject, time, data and attributes are read from it")
 	case len(w.Record) == 0 || w.Record[0] != '{':
 		return refuse("record", "is not a JSON object")
 	}
@@ -204,6 +209,9 @@ func (item Item) explicit(w wireItem, refuse func(member, description string) It
 	item.Data = json.RawMessage(w.Data)
 	var refused *ItemError
 	if item.Subjects, refused = subjects(w.Subject); refused != nil {
+		return Item{Err: refused}
+	}
+	if item.Attributes, refused = w.attributes(); refused != nil {
 		return Item{Err: refused}
 	}
 	return item
