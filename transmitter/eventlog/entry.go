@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+
+	"github.com/tocsin-ssf/tocsin/set/subject"
 )
 
 // Limits of one entry.
@@ -69,6 +71,11 @@ func decodeEntry(b []byte) (json.RawMessage, error) {
 
 // Ref returns the key under which entries about the record at seq are found.
 func Ref(seq uint64) string { return "seq:" + strconv.FormatUint(seq, 10) }
+
+// RefSubject returns the key under which every entry about a subject is found,
+// whatever its kind: each has it for each identifier that it holds, so that an
+// erasure of the subject finds it.
+func RefSubject(id subject.Identifier) string { return "subject:" + id.Canonical() }
 
 // RefAll is the key of all entries of a kind, for a caller who gives it to each.
 const RefAll = "all"
