@@ -30,7 +30,8 @@ func (t *Transmitter) adminServer(guards ...echo.MiddlewareFunc) http.Handler {
 	e.Use(t.answered, t.recover, request.BoundBody, onlyListed)
 	admin.Handler{
 		Applications: t.cfg.Applications, Keys: t.cfg.Keys, Streams: t.cfg.Streams, Catalog: t.catalog,
-		Ingest: t.ingest, Refusing: t.refusing, Removed: t.removed, Log: t.cfg.Log, Backup: t.cfg.Backup,
+		Ingest: t.ingest, Refusing: t.refusing, Removed: t.removed, Log: t.cfg.Log,
+		SourcePath: t.base + pathSources, Backup: t.cfg.Backup,
 	}.Mount(e.Group(admin.Prefix, guards...))
 	e.GET("/metrics", echo.WrapHandler(t.metrics.handler()), guards...)
 	health := t.healthHandler()

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/ingest"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/push"
 )
 
@@ -29,6 +30,7 @@ type metrics struct {
 	took     prometheus.Histogram     // seconds of one push
 	delivery *prometheus.HistogramVec // seconds from recording to delivery, by method
 	ingested *prometheus.CounterVec   // by outcome
+	recorded *prometheus.CounterVec   // by source of a vendor, and outcome
 	notKept  prometheus.Counter
 	expired  prometheus.Counter
 	answers  *prometheus.CounterVec // by method, route, status
@@ -54,6 +56,9 @@ func newMetrics(store streams.Queue) *metrics {
 		ingested: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tocsin_events_total", Help: "Events offered, by outcome.",
 		}, []string{"outcome"}),
+		recorded: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tocsin_source_records_total", Help: "Records of vendors' sources, by outcome.",
+		}, []string{"source", "outcome"}),
 		notKept: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "tocsin_queue_not_kept_total", Help: "SETs not kept because a queue was full.",
 		}),
@@ -71,7 +76,7 @@ func newMetrics(store streams.Queue) *metrics {
 			Name: "tocsin_commit_seconds", Help: "Time of one commit.", Buckets: seconds(),
 		}, []string{"store"}),
 	}
-	m.registry.MustRegister(m.attempts, m.took, m.delivery, m.ingested, m.notKept, m.expired, m.answers,
+	m.registry.MustRegister(m.attempts, m.took, m.delivery, m.ingested, m.recorded, m.notKept, m.expired, m.answers,
 		m.commits, m.commit, queueCollector{store})
 	return m
 }
@@ -94,6 +99,14 @@ func (m *metrics) attempt(a push.Attempt) {
 
 // offered counts one event by what became of it.
 func (m *metrics) offered(outcome string) { m.ingested.WithLabelValues(outcome).Inc() }
+
+// records counts the records of a vendor's source; there are at most
+// auth.MaxVendorSources of them.
+func (m *metrics) records(source string, c ingest.Counts) {
+	for outcome, n := range map[string]int{"kept": c.Kept, "seen": c.Seen, "denied": c.Denied, "refused": c.Refused} {
+		m.recorded.WithLabelValues(source, outcome).Add(float64(n))
+	}
+}
 
 // polled counts an item that a poll acknowledged.
 func (m *metrics) polled(sinceAdded time.Duration) {

@@ -13,6 +13,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/eventapi"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/ingest"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/inlet"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/manage"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/poll"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/request"
@@ -32,6 +33,7 @@ const (
 	pathRevoke        = "/oauth/revoke"
 	pathEvents        = "/v1/events"
 	pathDeadLetters   = "/v1/streams/:stream_id/dead-letters"
+	pathSources       = "/v1/sources"
 )
 
 // route is one operation of the API: who may call it stands beside its path.
@@ -82,6 +84,11 @@ func (t *Transmitter) routes() *echo.Echo {
 	}
 	e.POST(t.base+pathToken, echo.WrapHandler(t.auth.TokenHandler()))
 	e.POST(t.base+pathRevoke, echo.WrapHandler(t.auth.RevokeHandler()))
+	// A vendor has no token of ours: it is told by its source's credential.
+	e.POST(t.base+pathSources+"/:name", inlet.Handler{
+		Sources: t.cfg.Applications, Ingest: t.ingest, Refusing: t.refusing,
+		Observe: t.metrics.records, Logger: t.cfg.Logger,
+	}.Post)
 	for path, h := range t.documents() {
 		e.GET(path, echo.WrapHandler(h))
 	}

@@ -49,6 +49,7 @@ type cli struct {
 	Serve       serveCmd       `cmd:"" help:"Run the transmitter."`
 	Application applicationCmd `cmd:"" help:"Add, list and remove applications (relying parties)."`
 	Client      clientCmd      `cmd:"" help:"Add, list and remove clients (credentials)."`
+	Source      sourceCmd      `cmd:"" help:"Add, list and remove sources that vendors' systems feed."`
 	Stream      streamCmd      `cmd:"" help:"Manage streams at any SSF transmitter."`
 	Event       eventCmd       `cmd:"" help:"Emit and read account events."`
 	Deadletter  deadletterCmd  `cmd:"" help:"List, resend and drop SETs that were set aside."`

@@ -54,6 +54,17 @@ func insertClient(tx *sqlitedb.Tx, r registration, source any) error {
 	if taken {
 		return fmt.Errorf("%w: client %s", ErrExists, r.client.ID)
 	}
+	name := r.client.ID
+	if r.client.Source != nil {
+		name = r.client.Source.Name
+	}
+	taken, err = exists(tx, "SELECT 1 FROM vendor_sources WHERE name = ?", name)
+	if err != nil {
+		return err
+	}
+	if taken {
+		return fmt.Errorf("%w: %s is the name of a vendor's source", ErrExists, name)
+	}
 	var static any
 	if r.static != nil {
 		static = r.static

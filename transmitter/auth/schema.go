@@ -52,5 +52,24 @@ CREATE UNIQUE INDEX signing_keys_current ON signing_keys (current) WHERE current
 `, `
 -- the environment that a client is bound to; empty: none
 ALTER TABLE clients ADD COLUMN environment TEXT NOT NULL DEFAULT '';
-`}
+`, vendorSources}
 }
+
+// vendorSources are the sources that vendors feed.
+const vendorSources = `
+CREATE TABLE vendor_sources (
+  name         TEXT PRIMARY KEY,
+  registration TEXT NOT NULL, -- random; tells a source from an earlier one of this name
+  kind         TEXT NOT NULL,
+  source       TEXT NOT NULL, -- JSON: what it may speak for
+  environment  TEXT NOT NULL, -- of its events; empty: none
+  auth         TEXT NOT NULL,
+  user         TEXT NOT NULL,
+  header       TEXT NOT NULL,
+  secret_hash  BLOB,          -- NULL: its way to authenticate has no secret
+  poll         TEXT,          -- JSON; NULL: it is not polled
+  poll_secret  TEXT,          -- the vendor's, needed as it is
+  place        TEXT,          -- JSON: how far it was polled; NULL: not yet
+  created_ms   INTEGER NOT NULL
+) STRICT;
+`

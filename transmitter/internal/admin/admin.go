@@ -1,4 +1,4 @@
-// Package admin serves operators: applications, clients, signing keys, all
+// Package admin serves operators: applications, clients, sources, signing keys, all
 // streams with their dead letters, events, backups. It asks nobody who they
 // are: it is mounted behind the Unix socket, which only the process's own
 // user can open, and behind an admin token (contracts.md §1).
@@ -42,6 +42,9 @@ type Handler struct {
 	// Removed is told that an application is gone, before its streams are.
 	Removed func()
 	Log     Log
+	// SourcePath is the path of the endpoints of vendors' sources, without
+	// their names.
+	SourcePath string
 	// Backup copies the live stores into a new folder; nil: 501.
 	Backup func(ctx context.Context, dir string) error
 }
@@ -58,6 +61,9 @@ func (h Handler) Mount(g *echo.Group) {
 	g.GET("/clients", h.clients)
 	g.POST("/clients", h.addClient)
 	g.DELETE("/clients/:id", h.removeClient)
+	g.GET("/sources", h.sources)
+	g.POST("/sources", h.addSource)
+	g.DELETE("/sources/:name", h.removeSource)
 	g.GET("/keys", h.keys)
 	g.POST("/keys/rotate", h.rotate)
 	g.POST("/keys/:kid/retire", h.retire)

@@ -159,7 +159,7 @@ func refusal(err error) error {
 	case errors.As(err, &wrong):
 		return request.Invalid(wrong.Member, wrong.Description)
 	case errors.Is(err, auth.ErrExists):
-		return &request.Error{Status: http.StatusConflict, Code: "exists", Description: "the id or an audience is taken already"}
+		return &request.Error{Status: http.StatusConflict, Code: "exists", Description: "the id, the name or an audience is taken already"}
 	}
 	return err
 }

@@ -42,6 +42,8 @@ func (e *ItemError) Error() string { return "ingest: " + e.Code + ": " + e.Descr
 type Result struct {
 	ID  string     `json:"id,omitempty"`
 	Err *ItemError `json:"error,omitempty"`
+	// Duplicate: the event was in the log before.
+	Duplicate bool `json:"-"`
 }
 
 // Log is what ingest asks of the event log.
@@ -142,7 +144,7 @@ func (in *Ingest) result(a eventlog.Appended, e *eventlog.Event) Result {
 	default:
 		in.observe(Accepted)
 	}
-	return Result{ID: a.ID}
+	return Result{ID: a.ID, Duplicate: a.Duplicate}
 }
 
 // event turns an item into the event that is appended.
@@ -181,6 +183,9 @@ func (in *Ingest) vendorEvent(source *auth.Source, item *Item, e eventlog.Event)
 	}
 	if e.SourceID == "" {
 		e.SourceID = record.ID
+	}
+	if e.SourceID == "" {
+		e.SourceID = item.FallbackID
 	}
 	e.Time, e.Subjects = record.Time, record.Subjects
 	if err == nil && time.Until(e.Time) > maxFuture {

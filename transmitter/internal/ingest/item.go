@@ -44,6 +44,8 @@ type Item struct {
 	Attributes eventlog.Attributes
 	Format     string
 	Record     json.RawMessage
+	// FallbackID is the source id of a record that has none of its own.
+	FallbackID string
 	// Err says why the item cannot be taken.
 	Err *ItemError
 }

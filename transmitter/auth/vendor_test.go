@@ -1,0 +1,217 @@
+package auth_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tocsin-ssf/tocsin/transmitter/auth"
+)
+
+func vendor(name, way string) auth.VendorSource {
+	return auth.VendorSource{Source: auth.Source{Name: name}, Kind: auth.KindIDme, Auth: way}
+}
+
+func TestVendorSourcesKept(t *testing.T) {
+	ctx, path := t.Context(), filepath.Join(t.TempDir(), "admin.db")
+	s, err := auth.Open(ctx, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.AddApplication(ctx, auth.Application{ID: "rp", Audience: []string{"https://rp.example"}}); err != nil {
+		t.Fatal(err)
+	}
+	at := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+	want := []auth.VendorSource{
+		{
+			Source: auth.Source{Name: "hr", EventTypes: []string{"https://x.example/e"}, SubjectIssuers: []string{}, Applications: []string{"rp"}, Environment: "test"},
+			Kind:   auth.KindOneLogin, Auth: auth.VendorHeader, Header: "X-Secret", Created: at,
+		},
+		{Source: auth.Source{Name: "id"}, Kind: auth.KindIDme, Auth: auth.VendorBasic, User: "idme", Created: at.Add(time.Second)},
+	}
+	var secrets []string
+	for i, v := range want {
+		if i == 0 {
+			v.Header = "x-secret" // kept in canonical form
+		}
+		given, err := s.AddVendorSource(ctx, v)
+		if err != nil || given.Header != want[i].Header || given.User != v.User {
+			t.Fatalf("%s: got %+v %v, want the header and user", v.Name, given, err)
+		}
+		if text := fmt.Sprintf("%v %s", given, given.LogValue()); strings.Contains(text, given.Secret) {
+			t.Errorf("got the secret in %q, want it hidden", text)
+		}
+		secrets = append(secrets, given.Secret)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range secrets {
+		if len(secret) < 40 || bytes.Contains(raw, []byte(secret)) {
+			t.Errorf("got secret %q in the file or too short, want its digest alone", secret)
+		}
+	}
+	s = openStore(t, path)
+	got, err := s.VendorSources(ctx)
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("got %v, diff %s", err, diff)
+	}
+	if err := s.RemoveVendorSource(ctx, "hr"); err != nil {
+		t.Errorf("remove: got %v", err)
+	}
+	if err := s.RemoveVendorSource(ctx, "hr"); !errors.Is(err, auth.ErrNotFound) {
+		t.Errorf("remove again: got %v, want ErrNotFound", err)
+	}
+}
+
+func TestVendorSourceRefused(t *testing.T) {
+	ctx := t.Context()
+	s := openStore(t, filepath.Join(t.TempDir(), "admin.db"))
+	if _, err := s.AddApplication(ctx, auth.Application{ID: "rp", Audience: []string{"https://rp.example"}}); err != nil {
+		t.Fatal(err)
+	}
+	writes := []auth.Scope{"events.write"}
+	for _, c := range []auth.Client{
+		{ID: "plain", Application: "rp", Scopes: writes},
+		{ID: "named", Application: "rp", Scopes: writes, Source: &auth.Source{Name: "other"}},
+	} {
+		if _, err := s.AddClient(ctx, c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.AddVendorSource(ctx, vendor("taken", auth.VendorBearer)); err != nil {
+		t.Fatal(err)
+	}
+	with := func(change func(*auth.VendorSource)) auth.VendorSource {
+		v := vendor("new", auth.VendorBearer)
+		change(&v)
+		return v
+	}
+	for _, c := range []struct {
+		name   string
+		source auth.VendorSource
+		member string // "": ErrExists
+	}{
+		{"name twice", vendor("taken", auth.VendorBearer), ""},
+		{"a client's id", vendor("plain", auth.VendorBearer), ""},
+		{"a client's source", vendor("other", auth.VendorBearer), ""},
+		{"no name", vendor("", auth.VendorBearer), "name"},
+		{"name with a slash", vendor("a/b", auth.VendorBearer), "name"},
+		{"unknown kind", with(func(v *auth.VendorSource) { v.Kind = "okta" }), "kind"},
+		{"no way to authenticate", with(func(v *auth.VendorSource) { v.Auth = "" }), "auth"},
+		{"unknown way", with(func(v *auth.VendorSource) { v.Auth = "digest" }), "auth"},
+		{"basic without user", vendor("new", auth.VendorBasic), "user"},
+		{"user with a colon", with(func(v *auth.VendorSource) { v.Auth, v.User = auth.VendorBasic, "a:b" }), "user"},
+		{"bearer with user", with(func(v *auth.VendorSource) { v.User = "a" }), "user"},
+		{"header without name", vendor("new", auth.VendorHeader), "header"},
+		{"header with a space", with(func(v *auth.VendorSource) { v.Auth, v.Header = auth.VendorHeader, "X Y" }), "header"},
+		{"header that proxies change", with(func(v *auth.VendorSource) { v.Auth, v.Header = auth.VendorHeader, "connection" }), "header"},
+		{"bearer with header", with(func(v *auth.VendorSource) { v.Header = "X-A" }), "header"},
+		{"environment with a slash", with(func(v *auth.VendorSource) { v.Environment = "a/b" }), "environment"},
+		{"unknown application", with(func(v *auth.VendorSource) { v.Applications = []string{"rp", "nobody"} }), "applications"},
+		{"type twice", with(func(v *auth.VendorSource) { v.EventTypes = []string{"a", "a"} }), "event_types"},
+	} {
+		_, err := s.AddVendorSource(ctx, c.source)
+		var invalid *auth.InvalidError
+		if c.member == "" && !errors.Is(err, auth.ErrExists) || c.member != "" && (!errors.As(err, &invalid) || invalid.Member != c.member) {
+			t.Errorf("%s: got %v, want it refused at %q", c.name, err, c.member)
+		}
+	}
+	// The other way round: no client becomes a source of that name.
+	for _, c := range []auth.Client{
+		{ID: "taken", Application: "rp", Scopes: writes},
+		{ID: "free", Application: "rp", Scopes: writes, Source: &auth.Source{Name: "taken"}},
+	} {
+		if _, err := s.AddClient(ctx, c); !errors.Is(err, auth.ErrExists) {
+			t.Errorf("client %s: got %v, want ErrExists", c.ID, err)
+		}
+	}
+	for i := range auth.MaxVendorSources - 1 {
+		if _, err := s.AddVendorSource(ctx, vendor(fmt.Sprint("n", i), auth.VendorOff)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.AddVendorSource(ctx, vendor("more", auth.VendorOff)); err == nil {
+		t.Error("one source too many: got no error")
+	}
+}
+
+// A vendor is let in by its own credential alone, and all else looks alike.
+func TestAdmitVendor(t *testing.T) {
+	ctx := t.Context()
+	s := openStore(t, filepath.Join(t.TempDir(), "admin.db"))
+	secrets := map[string]string{}
+	for _, way := range []string{auth.VendorNone, auth.VendorBasic, auth.VendorBearer, auth.VendorHeader, auth.VendorOff} {
+		v := vendor(way, way)
+		if way == auth.VendorBasic {
+			v.User = "idme"
+		}
+		if way == auth.VendorHeader {
+			v.Header = "X-Secret"
+		}
+		given, err := s.AddVendorSource(ctx, v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		secrets[way] = given.Secret
+	}
+	basic := func(user, password string) string {
+		return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
+	}
+	const authorization = "Authorization"
+	for _, c := range []struct {
+		name, source string
+		header       []string
+		want         bool
+	}{
+		{"none", "none", nil, true},
+		{"none, whatever is sent", "none", []string{authorization, "Bearer x"}, true},
+		{"bearer", "bearer", []string{authorization, "Bearer " + secrets["bearer"]}, true},
+		{"bearer, scheme in small letters", "bearer", []string{authorization, "bearer " + secrets["bearer"]}, true},
+		{"bearer, nothing sent", "bearer", nil, false},
+		{"bearer, wrong", "bearer", []string{authorization, "Bearer " + secrets["bearer"] + "x"}, false},
+		{"bearer, empty", "bearer", []string{authorization, "Bearer "}, false},
+		{"bearer, another source's", "bearer", []string{authorization, "Bearer " + secrets["header"]}, false},
+		{"bearer, twice", "bearer", []string{authorization, "Bearer " + secrets["bearer"], authorization, "Bearer " + secrets["bearer"]}, false},
+		{"basic", "basic", []string{authorization, basic("idme", secrets["basic"])}, true},
+		{"basic, wrong user", "basic", []string{authorization, basic("other", secrets["basic"])}, false},
+		{"basic, wrong password", "basic", []string{authorization, basic("idme", "")}, false},
+		{"basic, as bearer", "basic", []string{authorization, "Bearer " + secrets["basic"]}, false},
+		{"basic, no base64", "basic", []string{authorization, "Basic !"}, false},
+		{"basic, twice", "basic", []string{authorization, basic("idme", secrets["basic"]), authorization, "x"}, false},
+		{"header", "header", []string{"x-secret", secrets["header"]}, true},
+		{"header, wrong", "header", []string{"X-Secret", "x"}, false},
+		{"header, empty", "header", []string{"X-Secret", ""}, false},
+		{"header, missing", "header", nil, false},
+		{"header, elsewhere", "header", []string{authorization, secrets["header"]}, false},
+		{"header, twice", "header", []string{"X-Secret", secrets["header"], "X-Secret", "x"}, false},
+		{"off", "off", nil, false},
+		{"off, empty secret", "off", []string{authorization, "Bearer "}, false},
+		{"unknown", "unknown", []string{authorization, "Bearer " + secrets["bearer"]}, false},
+	} {
+		h := http.Header{}
+		for i := 0; i < len(c.header); i += 2 {
+			h.Add(c.header[i], c.header[i+1])
+		}
+		v, err := s.AdmitVendor(ctx, c.source, h)
+		if c.want && (err != nil || v.Name != c.source) {
+			t.Errorf("%s: got %+v %v, want the source", c.name, v, err)
+		}
+		if !c.want && (!errors.Is(err, auth.ErrNotFound) || v.Name != "") {
+			t.Errorf("%s: got %+v %v, want ErrNotFound", c.name, v, err)
+		}
+	}
+}
