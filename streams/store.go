@@ -41,6 +41,7 @@ type Store interface {
 	Queue
 	DeadLetters
 	Cursors
+	Eraser
 }
 
 // Registry keeps the streams. Durable on return; safe for concurrent use.

@@ -1,5 +1,7 @@
 package subject
 
+import "strings"
+
 // Matching is how the subject of a stream and the subject of an event are
 // compared (SSF §8.1.3.1). The zero value is the letter of the specification;
 // [DefaultMatching] is what a transmitter uses unless told otherwise.
@@ -133,4 +135,12 @@ func (i Identifier) Project(names ...string) string {
 		return ""
 	}
 	return string(part.appendCanonical(make([]byte, 0, len(i.n.canonical))))
+}
+
+// Contains reports whether o is the identifier itself, or stands in it as a
+// member or an alias, at whatever depth. Nothing contains the zero value.
+func (i Identifier) Contains(o Identifier) bool {
+	// The canonical form of a part stands in that of the whole as it is, and
+	// inside of a text its quotes would be escaped.
+	return !i.IsZero() && !o.IsZero() && strings.Contains(i.n.canonical, o.n.canonical)
 }

@@ -188,3 +188,33 @@ func TestProject(t *testing.T) {
 		t.Errorf("simple: got %s, want nothing", got)
 	}
 }
+
+func TestContains(t *testing.T) {
+	const (
+		jo      = `{"format":"email","email":"jo@example.com"}`
+		joAt    = `{"format":"complex","tenant":{"format":"opaque","id":"t"},"user":` + jo + `}`
+		aliases = `{"format":"aliases","identifiers":[{"format":"opaque","id":"1"},` + jo + `]}`
+		deep    = `{"format":"complex","user":` + aliases + `}`
+		quoted  = `{"format":"opaque","id":"{\"format\":\"email\",\"email\":\"jo@example.com\"}"}`
+	)
+	for _, c := range []struct {
+		name, in, what string
+		want           bool
+	}{
+		{"itself", jo, `{"email":"jo@example.com","format":"email"}`, true},
+		{"a member", joAt, jo, true},
+		{"not the other way", jo, joAt, false},
+		{"an alias", aliases, jo, true},
+		{"below", deep, jo, true},
+		{"another", joAt, `{"format":"email","email":"o@example.com"}`, false},
+		{"a beginning", `{"format":"email","email":"jo@example.com.au"}`, jo, false},
+		{"a text that looks like it", quoted, jo, false},
+	} {
+		if got := must(t, c.in).Contains(must(t, c.what)); got != c.want {
+			t.Errorf("%s: got %v, want %v", c.name, got, c.want)
+		}
+	}
+	if (subject.Identifier{}).Contains(must(t, jo)) || must(t, jo).Contains(subject.Identifier{}) {
+		t.Error("the zero value: got true, want false")
+	}
+}

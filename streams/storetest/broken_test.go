@@ -88,6 +88,23 @@ type fault struct {
 	subject func(subject.Identifier) subject.Identifier
 	resent  func(*Memory, string, string)
 	expire  func(*time.Time)
+	points  func(queued, dead []streams.Item) ([]streams.Item, []streams.Item)
+	forget  func(subject.Identifier) subject.Identifier
+}
+
+func (b *broken) Pointing(ctx context.Context, records []uint64, max int) (queued, dead []streams.Item, err error) {
+	queued, dead, err = b.Memory.Pointing(ctx, records, max)
+	if b.fault.points != nil {
+		queued, dead = b.fault.points(queued, dead)
+	}
+	return queued, dead, err
+}
+
+func (b *broken) Forget(ctx context.Context, id subject.Identifier) (int, error) {
+	if b.fault.forget != nil {
+		id = b.fault.forget(id)
+	}
+	return b.Memory.Forget(ctx, id)
 }
 
 func (b *broken) Put(ctx context.Context, items ...streams.Item) (streams.PutReport, error) {
@@ -410,6 +427,15 @@ func brokenStores() []brokenStore {
 			fault{reopen: func(m *Memory) { m.each(func(s *memoryStream) { s.entries = nil }) }},
 			[]string{"Subjects/DurableOnReturn", "Model/Match"},
 		},
+		{"overlooks dead letters", fault{points: func(queued, _ []streams.Item) ([]streams.Item, []streams.Item) {
+			return queued, nil
+		}}, []string{"Erase/PointingFindsQueuedAndDead"}},
+		{"overlooks what was resent", fault{points: func(queued, dead []streams.Item) ([]streams.Item, []streams.Item) {
+			return slices.DeleteFunc(queued, func(it streams.Item) bool { return it.Resent }), dead
+		}}, []string{"Erase/PointingFindsResent"}},
+		{"forgets nobody", fault{forget: func(subject.Identifier) subject.Identifier {
+			return subject.Opaque("nobody")
+		}}, []string{"Erase/ForgetRemovesEntriesAndExclusions"}},
 		{"keeps only the user of complex subjects", fault{subject: func(id subject.Identifier) subject.Identifier {
 			if u, ok := id.Member("user"); ok {
 				c, err := subject.Complex(map[string]subject.Identifier{"user": u})

@@ -328,3 +328,16 @@ func (x *fixture) eventually(stream string) func() string {
 func report(r streams.PutReport) string {
 	return fmt.Sprintf("kept %d seen %d gone %d full %v", r.Kept, r.Seen, r.Gone, r.Full)
 }
+
+// at lists items as jti@stream, sorted.
+func at(items []streams.Item) string {
+	var list []string
+	for _, it := range items {
+		list = append(list, it.ID+"@"+it.Stream)
+	}
+	slices.Sort(list)
+	if len(list) == 0 {
+		return ""
+	}
+	return " " + strings.Join(list, " ")
+}

@@ -68,6 +68,7 @@ func cases() []testCase {
 		{"Ready", readyCases()},
 		{"Depth", depthCases()},
 		{"DeadLetters", deadLetterCases()},
+		{"Erase", eraseCases()},
 		{"Reopen", reopenCases()},
 		{"Concurrent", concurrentCases()},
 		{"Model", modelCases()},
