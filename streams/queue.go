@@ -12,9 +12,21 @@ type Position struct {
 	N   uint32
 }
 
+// IsZero reports whether p is no position.
+func (p Position) IsZero() bool { return p == Position{} }
+
 // Before reports whether p comes before q.
 func (p Position) Before(q Position) bool {
 	return p.Seq < q.Seq || p.Seq == q.Seq && p.N < q.N
+}
+
+// Event returns the place of the event that the item carries: the sequence
+// number of its record, and which of the record's mapped events it is.
+func (it *Item) Event() Position {
+	if it.Ref.IsZero() {
+		return it.Pos
+	}
+	return it.Ref
 }
 
 // Lane is one of the two parts of a queue.
@@ -36,8 +48,13 @@ type Item struct {
 	// Epoch is the stream's epoch when the item was matched (LaneEvents).
 	Epoch uint64
 	Lane  Lane
-	// Pos is the item's position; zero in LaneControl.
+	// Pos is the item's position; zero in LaneControl. With a Ref its N is set
+	// by the store.
 	Pos Position
+	// Ref is the place of the event where that is not Pos: the item was put
+	// because of a later record, a grant of consent or the order of a replay,
+	// at whose sequence number it stands. Zero: Pos is the event's own place.
+	Ref Position
 	// ID is the jti: the same at every attempt.
 	ID string
 	// Type is the event type URI.
@@ -146,7 +163,11 @@ type Queue interface {
 	// Items of a stream must come in the order of their positions.
 	// In LaneEvents, a Put at or below the highest position ever put on that
 	// queue does nothing, also after acknowledgement, purge and restart; in
-	// LaneControl a jti known to the queue does nothing. An item whose epoch
+	// LaneControl a jti known to the queue does nothing.
+	// Items with a Ref stand at Pos.Seq in the order of their Refs, which is
+	// the order in which they must come: the store numbers them, and one whose
+	// Ref is at or below the highest that was put there does nothing. So an
+	// enumeration that is begun again may lack what is gone meanwhile. An item whose epoch
 	// is not the stream's, or whose stream is disabled or gone, is not kept.
 	// A Put wakes takers of its streams and Ready at once.
 	Put(ctx context.Context, items ...Item) (PutReport, error)

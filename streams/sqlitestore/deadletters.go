@@ -11,7 +11,7 @@ import (
 
 // The lane of a dead letter is the one it would be resent in.
 const (
-	deadColumns = `1 - control, seq, n, jti, epoch, type, key, subject, payload, added, attempts, control, resent, num, code, text, at`
+	deadColumns = `1 - control, seq, n, jti, epoch, type, key, subject, payload, added, attempts, control, resent, ref_seq, ref_n, num, code, text, at`
 	sqlDeadPage = `SELECT ` + deadColumns + ` FROM dead WHERE stream = ? AND num > ? ORDER BY num LIMIT ?`
 	sqlDeadByID = `SELECT ` + deadColumns + ` FROM dead WHERE stream = ? AND hash = ? AND jti = ?`
 	sqlDropDead = `DELETE FROM dead WHERE num = ?`

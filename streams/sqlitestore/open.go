@@ -38,7 +38,7 @@ func (s *Store) load(ctx context.Context) error {
 
 // loadStreams returns the streams by the number of their queue.
 func (s *Store) loadStreams(v *view) (map[int64]*stream, error) {
-	rows, err := v.Query(`SELECT s.num, s.id, s.owner, s.active, s.config, q.queue, q.high_seq, q.high_n, q.entries, q.exclusions
+	rows, err := v.Query(`SELECT s.num, s.id, s.owner, s.active, s.config, q.queue, q.high_seq, q.high_n, q.high_ref_seq, q.high_ref_n, q.entries, q.exclusions
 		FROM streams s JOIN states q ON q.stream = s.num ORDER BY s.num`)
 	if err != nil {
 		return nil, err
@@ -49,7 +49,8 @@ func (s *Store) loadStreams(v *view) (map[int64]*stream, error) {
 		st := &stream{}
 		var active, entries, exclusions int64
 		var config []byte
-		if err := rows.Scan(&st.num, &st.id, &st.owner, &active, &config, &st.queue, &st.high.Seq, &st.high.N, &entries, &exclusions); err != nil {
+		if err := rows.Scan(&st.num, &st.id, &st.owner, &active, &config, &st.queue, &st.high.Seq, &st.high.N,
+			&st.highRef.Seq, &st.highRef.N, &entries, &exclusions); err != nil {
 			return nil, err
 		}
 		cfg, err := decodeStream(config)

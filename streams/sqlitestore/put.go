@@ -14,7 +14,7 @@ import (
 const MaxControl = 1000
 
 const (
-	sqlRaise    = `UPDATE states SET high_seq = ?, high_n = ? WHERE stream = ?`
+	sqlRaise    = `UPDATE states SET high_seq = ?, high_n = ?, high_ref_seq = ?, high_ref_n = ? WHERE stream = ?`
 	sqlOnQueue  = `SELECT 1 FROM items WHERE queue = ? AND hash = ? AND jti = ?`
 	sqlIsDead   = `SELECT 1 FROM dead WHERE stream = ? AND hash = ? AND jti = ?`
 	sqlArrivals = `SELECT coalesce(max(seq), 0) FROM items WHERE queue = ? AND lane = 0`
@@ -27,6 +27,7 @@ type portion struct {
 	gone    bool
 	locked  bool // st.mu is held over the commit
 	high    streams.Position
+	highRef streams.Position
 	events  []*entry
 	control []streams.Item
 	kept    []*entry // of control
@@ -50,7 +51,7 @@ func (s *Store) Put(ctx context.Context, items ...streams.Item) (streams.PutRepo
 	}
 	for i := range items {
 		if p := byStream[items[i].Stream]; p != nil {
-			if items[i].Pos.Seq > maxSeq || items[i].Epoch > maxSeq {
+			if items[i].Pos.Seq > maxSeq || items[i].Ref.Seq > maxSeq || items[i].Epoch > maxSeq {
 				return streams.PutReport{}, errRange
 			}
 			p.judge(&items[i], &report)
@@ -106,7 +107,7 @@ func (p *portion) begin(maxDepth int) {
 	defer p.st.mu.Unlock()
 	p.facts = p.st.facts.Load()
 	p.gone = p.st.gone || p.facts.status == streams.Disabled
-	p.high = p.st.high
+	p.high, p.highRef = p.st.high, p.st.highRef
 	p.room = maxDepth - (int(p.st.items.Load()) - p.st.control)
 }
 
@@ -130,19 +131,40 @@ func (p *portion) judge(it *streams.Item, report *streams.PutReport) {
 		p.control = append(p.control, *it)
 	case it.Epoch != p.facts.epoch:
 		report.Gone++
-	case !p.high.Before(it.Pos):
-		report.Seen++
-	case p.room <= 0:
-		p.high = it.Pos
-		p.full++
 	default:
-		p.high = it.Pos
-		p.room--
-		e := &entry{item: *it, lane: laneEvents, at: it.Pos}
-		fresh(&e.item)
-		p.events = append(p.events, e)
-		report.Kept++
+		p.judgeEvent(it, report)
 	}
+}
+
+func (p *portion) judgeEvent(it *streams.Item, report *streams.PutReport) {
+	pos, ok := p.admit(it)
+	if !ok {
+		report.Seen++
+		return
+	}
+	p.high, p.highRef = pos, it.Ref
+	if p.room <= 0 {
+		p.full++
+		return
+	}
+	p.room--
+	e := &entry{item: *it, lane: laneEvents, at: pos}
+	e.item.Pos = pos
+	fresh(&e.item)
+	p.events = append(p.events, e)
+	report.Kept++
+}
+
+// admit returns the position of an item that is behind all that was put
+// before; false if it is not.
+func (p *portion) admit(it *streams.Item) (streams.Position, bool) {
+	switch {
+	case it.Ref.IsZero():
+		return it.Pos, p.high.Before(it.Pos)
+	case it.Pos.Seq == p.high.Seq && !p.high.IsZero():
+		return streams.Position{Seq: it.Pos.Seq, N: p.high.N + 1}, p.highRef.Before(it.Ref)
+	}
+	return streams.Position{Seq: it.Pos.Seq}, p.high.Seq < it.Pos.Seq
 }
 
 // fresh sets what the store sets in an item.
@@ -159,7 +181,7 @@ func (p *portion) write(t *tx) error {
 		}
 	}
 	if len(p.events) > 0 || p.full > 0 {
-		if _, err := t.Exec(sqlRaise, int64(p.high.Seq), int64(p.high.N), p.st.num); err != nil {
+		if _, err := t.Exec(sqlRaise, int64(p.high.Seq), int64(p.high.N), int64(p.highRef.Seq), int64(p.highRef.N), p.st.num); err != nil {
 			return err
 		}
 	}
@@ -227,7 +249,7 @@ func (s *Store) finish(p *portion, report *streams.PutReport) {
 		st.mu.Lock()
 		defer st.mu.Unlock()
 	}
-	st.high = p.high
+	st.high, st.highRef = p.high, p.highRef
 	if len(p.events)+len(p.kept) == 0 {
 		return
 	}

@@ -16,9 +16,9 @@ const maxSeq = math.MaxInt64
 var errRange = errors.New("sqlitestore: number out of range")
 
 const (
-	sqlInsertItem = `INSERT INTO items (queue, lane, seq, n, hash, jti, epoch, type, key, subject, payload, added, attempts, control, resent)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	itemColumns   = `lane, seq, n, jti, epoch, type, key, subject, payload, added, attempts, control, resent`
+	sqlInsertItem = `INSERT INTO items (queue, lane, seq, n, hash, jti, epoch, type, key, subject, payload, added, attempts, control, resent, ref_seq, ref_n)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	itemColumns   = `lane, seq, n, jti, epoch, type, key, subject, payload, added, attempts, control, resent, ref_seq, ref_n`
 	sqlPage       = `SELECT ` + itemColumns + ` FROM items WHERE queue = ? AND lane = ? AND (seq, n) > (?, ?) ORDER BY seq, n LIMIT ?`
 	sqlByID       = `SELECT ` + itemColumns + ` FROM items WHERE queue = ? AND hash = ? AND jti = ?`
 	sqlDeleteItem = `DELETE FROM items WHERE queue = ? AND lane = ? AND seq = ? AND n = ?`
@@ -43,18 +43,19 @@ type querier interface {
 // scanItem reads itemColumns, and more columns into rest.
 func scanItem(rows interface{ Scan(...any) error }, stream string, rest ...any) (*entry, error) {
 	e := &entry{item: streams.Item{Stream: stream}}
-	var n, control, resent, added int64
+	var n, refN, control, resent, added int64
 	dest := append([]any{
 		&e.lane, &e.at.Seq, &n, &e.item.ID, &e.item.Epoch, &e.item.Type, &e.item.OrderKey,
 		&e.item.Subject, &e.item.Payload, &added, &e.item.Attempts, &control, &resent,
+		&e.item.Ref.Seq, &refN,
 	}, rest...)
 	if err := rows.Scan(dest...); err != nil {
 		return nil, err
 	}
-	if e.lane < 0 || e.lane >= lanes || n < 0 || n > math.MaxUint32 {
+	if e.lane < 0 || e.lane >= lanes || n < 0 || n > math.MaxUint32 || refN < 0 || refN > math.MaxUint32 {
 		return nil, fmt.Errorf("sqlitestore: damaged item in lane %d", e.lane)
 	}
-	e.at.N = uint32(n)
+	e.at.N, e.item.Ref.N = uint32(n), uint32(refN)
 	e.item.Added = instant(added)
 	e.item.Lane = streams.Lane(control)
 	e.item.Resent = resent != 0
@@ -94,7 +95,7 @@ func itemByID(q querier, queue int64, stream, jti string) (*entry, error) {
 func insertItem(t *tx, queue int64, e *entry) error {
 	it := &e.item
 	_, err := t.Exec(sqlInsertItem, queue, e.lane, int64(e.at.Seq), int64(e.at.N), hashOf(it.ID), it.ID, int64(it.Epoch),
-		it.Type, it.OrderKey, it.Subject, blob(it.Payload), nanos(it.Added), it.Attempts, int64(it.Lane), flag(it.Resent))
+		it.Type, it.OrderKey, it.Subject, blob(it.Payload), nanos(it.Added), it.Attempts, int64(it.Lane), flag(it.Resent), int64(it.Ref.Seq), int64(it.Ref.N))
 	return err
 }
 

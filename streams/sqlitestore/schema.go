@@ -9,7 +9,7 @@ const applicationID = 0x546f6373
 // A queue has a number of its own, so that purging it is one update: the
 // stream gets a new number, and the rows under the old one (garbage_queues)
 // are erased in the background. Times are nanoseconds since 1970, 0 for none.
-func migrations() []string { return []string{version1, version2} }
+func migrations() []string { return []string{version1, version2, version3} }
 
 const version1 = `
 -- one row per stream; config holds what only the API asks for
@@ -114,4 +114,15 @@ CREATE TABLE garbage_streams (stream INTEGER PRIMARY KEY) STRICT;
 // long as the set is used.
 const version2 = `
 ALTER TABLE name_sets ADD COLUMN owner TEXT NOT NULL DEFAULT '';
+`
+
+// ref_seq and ref_n are the place of an item's event where that is not its own
+// position (0: it is); high_ref is the highest such place put at high_seq.
+const version3 = `
+ALTER TABLE states ADD COLUMN high_ref_seq INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE states ADD COLUMN high_ref_n   INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE items  ADD COLUMN ref_seq      INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE items  ADD COLUMN ref_n        INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE dead   ADD COLUMN ref_seq      INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE dead   ADD COLUMN ref_n        INTEGER NOT NULL DEFAULT 0;
 `

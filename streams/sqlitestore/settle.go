@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	sqlBury = `INSERT INTO dead (stream, hash, jti, seq, n, epoch, type, key, subject, payload, added, attempts, control, resent, code, text, at)
-		SELECT ?, hash, jti, seq, n, epoch, type, key, subject, payload, added, attempts + ?, control, resent, ?, ?, ?
+	sqlBury = `INSERT INTO dead (stream, hash, jti, seq, n, epoch, type, key, subject, payload, added, attempts, control, resent, ref_seq, ref_n, code, text, at)
+		SELECT ?, hash, jti, seq, n, epoch, type, key, subject, payload, added, attempts + ?, control, resent, ref_seq, ref_n, ?, ?, ?
 		FROM items WHERE queue = ? AND lane = ? AND seq = ? AND n = ?`
 	sqlAttempt    = `UPDATE items SET attempts = attempts + 1 WHERE queue = ? AND lane = ? AND seq = ? AND n = ?`
 	sqlSaveHealth = `INSERT INTO health (stream, state) VALUES (?, ?) ON CONFLICT (stream) DO UPDATE SET state = excluded.state`

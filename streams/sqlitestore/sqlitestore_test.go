@@ -169,7 +169,7 @@ func TestPurgedRowsAreErased(t *testing.T) {
 		must(t, s.Delete(t.Context(), "s2"))
 		synctest.Wait()
 		must(t, s.Close())
-		db, err := sqlitedb.Open(t.Context(), sqlitedb.Config{Path: path, Migrations: []string{"", ""}})
+		db, err := sqlitedb.Open(t.Context(), sqlitedb.Config{Path: path, Migrations: []string{"", "", ""}})
 		must(t, err)
 		defer func() { must(t, db.Close()) }()
 		for table, want := range map[string]int{

@@ -38,6 +38,7 @@ type stream struct {
 	// arrivals is the last number given in the control lane by this process.
 	arrivals int64
 	high     streams.Position
+	highRef  streams.Position // of the items with a Ref at high.Seq
 	// read is the last event that was read from the disk. A Put that is about
 	// to make its items count leaves those up to it alone: they have been
 	// seen, and may be gone again.

@@ -152,6 +152,14 @@ func event(stream string, seq uint64, key string) streams.Item {
 	}
 }
 
+// released is an item at seq for the n-th event of the record ref, with jti
+// "r<ref>.<n>".
+func released(stream string, seq, ref uint64, n uint32) streams.Item {
+	it := event(stream, seq, "")
+	it.Ref, it.ID = streams.Position{Seq: ref, N: n}, fmt.Sprintf("r%d.%d", ref, n)
+	return it
+}
+
 // control is a verification item.
 func control(stream, jti string) streams.Item {
 	return streams.Item{

@@ -31,6 +31,7 @@ var _ streams.Store = (*Memory)(nil)
 type memoryStream struct {
 	streams.Stream
 	high       streams.Position
+	highRef    streams.Position
 	arrivals   uint64
 	items      []*memoryItem // in the order of Take
 	letters    []streams.DeadLetter

@@ -75,19 +75,37 @@ func (m *Memory) Put(ctx context.Context, items ...streams.Item) (streams.PutRep
 			}
 		case in.Epoch != s.Epoch:
 			report.Gone++
-		case !s.high.Before(in.Pos):
+		case !s.place(&in):
 			report.Seen++
 		case s.events() >= m.maxDepth:
-			s.high = in.Pos
 			report.Full[s.ID]++
 		default:
-			s.high = in.Pos
 			in.Attempts, in.Resent = 0, false
 			s.insert(&memoryItem{Item: in})
 			report.Kept++
 		}
 	}
 	return report, nil
+}
+
+// place raises the highest position to the item's and numbers an item with a
+// Ref; false if the item is not behind all that was put.
+func (s *memoryStream) place(it *streams.Item) bool {
+	if it.Ref.IsZero() {
+		if !s.high.Before(it.Pos) {
+			return false
+		}
+	} else {
+		if it.Pos.Seq < s.high.Seq || it.Pos.Seq == s.high.Seq && !s.highRef.Before(it.Ref) {
+			return false
+		}
+		it.Pos.N = 0
+		if it.Pos.Seq == s.high.Seq {
+			it.Pos.N = s.high.N + 1
+		}
+	}
+	s.high, s.highRef = it.Pos, it.Ref
+	return true
 }
 
 // events counts what the bound counts.

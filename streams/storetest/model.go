@@ -79,7 +79,7 @@ func (p *pair) both(what string, call func(streams.Store) (any, error)) {
 func describe(items []streams.Item) string {
 	var list []string
 	for _, it := range items {
-		list = append(list, fmt.Sprintf("%s(lane %d pos %v key %q attempts %d resent %v epoch %d added %d)", it.ID, it.Lane, it.Pos,
+		list = append(list, fmt.Sprintf("%s(lane %d pos %v ref %v key %q attempts %d resent %v epoch %d added %d)", it.ID, it.Lane, it.Pos, it.Ref,
 			it.OrderKey, it.Attempts, it.Resent, it.Epoch*uint64(1-it.Lane), it.Added.UnixNano()))
 	}
 	return strings.Join(list, " ")
@@ -113,6 +113,22 @@ func queueSteps(p *pair) map[string]func() {
 					it.Pos.Seq -= min(3, it.Pos.Seq)
 				}
 				items = append(items, it)
+			}
+			p.both("Put", func(s streams.Store) (any, error) {
+				r, err := s.Put(ctx, items...)
+				return report(r), err
+			})
+		},
+		"put released": func() {
+			p.seq++
+			id, ref := p.stream(), rapid.Uint64Range(1, 3).Draw(p.t, "ref")
+			back := min(rapid.Uint64Range(0, 2).Draw(p.t, "earlier"), p.seq-1)
+			var items []streams.Item
+			for range rapid.IntRange(1, 3).Draw(p.t, "n") {
+				p.jti++
+				it := released(id, p.seq-back, ref, 0)
+				it.ID = fmt.Sprint("j", p.jti)
+				items, ref = append(items, it), ref+1
 			}
 			p.both("Put", func(s streams.Store) (any, error) {
 				r, err := s.Put(ctx, items...)

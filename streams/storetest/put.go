@@ -2,6 +2,8 @@ package storetest
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
 	"github.com/tocsin-ssf/tocsin/streams"
 )
@@ -34,6 +36,48 @@ func putCases() []testCase {
 			equal(x, "both", report(x.put(a, b)), "kept 2 seen 0 gone 0 full map[]")
 			equal(x, "again", report(x.put(b)), "kept 0 seen 1 gone 0 full map[]")
 			equal(x, "Take", x.take("s1", 10), "e5 e5b")
+		}},
+		{"ItemsOfAnotherRecordAreInTheOrderOfTheirRefs", func(x *fixture) {
+			x.stream("s1")
+			equal(x, "before", report(x.events("s1", 5)), "kept 1 seen 0 gone 0 full map[]")
+			equal(x, "three", report(x.put(released("s1", 9, 1, 0), released("s1", 9, 1, 1), released("s1", 9, 3, 0))), "kept 3 seen 0 gone 0 full map[]")
+			x.items("s1", 2)
+			x.settle("s1", streams.Delivered, "e5", "r1.0")
+			for _, kill := range []bool{false, true} {
+				// Begun anew, without what was erased meanwhile.
+				equal(x, "again", report(x.put(released("s1", 9, 1, 1), released("s1", 9, 3, 0))), "kept 0 seen 2 gone 0 full map[]")
+				x.reopen(kill)
+			}
+			equal(x, "the rest", report(x.put(released("s1", 9, 3, 0), released("s1", 9, 4, 2))), "kept 1 seen 1 gone 0 full map[]")
+			equal(x, "what comes after", report(x.put(event("s1", 10, ""), released("s1", 11, 2, 0))), "kept 2 seen 0 gone 0 full map[]")
+			equal(x, "of an earlier record", report(x.put(released("s1", 9, 6, 0), released("s1", 11, 1, 0))), "kept 0 seen 2 gone 0 full map[]")
+			for _, when := range []string{"at once", "after a kill"} {
+				var got []string
+				for _, it := range x.items("s1", 10) {
+					got = append(got, fmt.Sprintf("%s%v%v", it.ID, it.Pos, it.Event()))
+				}
+				equal(x, when, strings.Join(got, " "), "r1.1{9 1}{1 1} r3.0{9 2}{3 0} r4.2{9 3}{4 2} e10{10 0}{10 0} r2.0{11 0}{2 0}")
+				x.reopen(true)
+			}
+			x.items("s1", 1)
+			x.settle("s1", streams.Refused, "r1.1")
+			page, _, err := x.store.DeadLetters(x.ctx, "s1", "", 1)
+			x.must(err)
+			equal(x, "as a dead letter", page[0].Event(), streams.Position{Seq: 1, N: 1})
+			x.must(x.store.Resend(x.ctx, "s1", "r1.1"))
+			x.reopen(true)
+			again := x.items("s1", 1)
+			equal(x, "resent", again[0].ID, "r1.1")
+			equal(x, "resent", again[0].Event(), streams.Position{Seq: 1, N: 1})
+		}},
+		{"FullCountsRefsAsPut", func(x *fixture) {
+			x.bound(1)
+			x.stream("s1")
+			equal(x, "above the bound", report(x.put(released("s1", 9, 1, 0), released("s1", 9, 2, 0))), "kept 1 seen 0 gone 0 full map[s1:1]")
+			x.settle("s1", streams.Delivered, "r1.0")
+			x.reopen(true)
+			equal(x, "what was not kept", report(x.put(released("s1", 9, 2, 0), released("s1", 9, 3, 0))), "kept 1 seen 1 gone 0 full map[]")
+			equal(x, "Take", x.take("s1", 10), "r3.0")
 		}},
 		{"KnownControlJTIDoesNothing", func(x *fixture) {
 			x.stream("s1")

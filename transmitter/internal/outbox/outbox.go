@@ -126,7 +126,7 @@ func (o *Outbox) build(ctx context.Context, s streams.Stream, item streams.Item)
 		b.Event = set.Event{Type: item.Type, Payload: item.Payload}
 		return b, item.Added, nil
 	}
-	rec, err := o.cfg.Records.Record(ctx, item.Pos.Seq)
+	rec, err := o.cfg.Records.Record(ctx, item.Event().Seq)
 	if errors.Is(err, eventlog.ErrNotFound) {
 		return b, time.Time{}, ErrGone
 	}
@@ -152,12 +152,13 @@ func (o *Outbox) build(ctx context.Context, s streams.Stream, item streams.Item)
 // Lookup finds what an item of the events lane points at in its record, and
 // reports whether it is there.
 func Lookup(rec *eventlog.Record, item streams.Item) (eventlog.Mapped, []subject.Identifier, bool) {
-	if int(item.Pos.N) >= len(rec.Mapped) {
+	n := item.Event().N
+	if int(n) >= len(rec.Mapped) {
 		return eventlog.Mapped{}, nil, false
 	}
-	subjects := rec.SubjectsOf(item.Pos.N)
+	subjects := rec.SubjectsOf(n)
 	if item.Subject < 0 || item.Subject >= len(subjects) {
 		return eventlog.Mapped{}, nil, false
 	}
-	return rec.Mapped[item.Pos.N], subjects, true
+	return rec.Mapped[n], subjects, true
 }

@@ -151,6 +151,11 @@ func TestClaimsAreDeterministic(t *testing.T) {
 			t.Errorf("contracts.md §6 %s: got %s, want %s", name, got, want)
 		}
 	}
+	later := it
+	later.Pos, later.Ref = streams.Position{Seq: 9, N: 70}, it.Pos
+	if _, tok := b.sign(t, stream(), later); string(tok.Claims()) != want {
+		t.Errorf("put because of a later record: got %s, want the same claims", tok.Claims())
+	}
 	it.Attempts, it.Resent, it.Added, it.Epoch = 5, true, time.Now(), 9
 	if _, tok := b.sign(t, stream(), it); string(tok.Claims()) != want {
 		t.Errorf("a dead letter sent again: got %s, want the same claims", tok.Claims())
