@@ -12,11 +12,14 @@ import (
 // The statements that find what points at records: json_each reads the numbers.
 const (
 	sqlPointing = `SELECT ` + itemColumns + ` FROM items WHERE queue = ? AND lane IN (1, 2)
-		AND seq IN (SELECT value FROM json_each(?)) ORDER BY lane, seq, n LIMIT ?`
+		AND seq IN (SELECT value FROM json_each(?)) AND ref_seq = 0 ORDER BY lane, seq, n LIMIT ?`
+	sqlReferring = `SELECT ` + itemColumns + ` FROM items WHERE queue = ? AND ref_seq > 0
+		AND ref_seq IN (SELECT value FROM json_each(?)) ORDER BY lane, seq, n LIMIT ?`
 	sqlDeadPointing = `SELECT ` + deadColumns + ` FROM dead WHERE stream = ? AND control = 0
-		AND seq IN (SELECT value FROM json_each(?)) ORDER BY num LIMIT ?`
+		AND iif(ref_seq > 0, ref_seq, seq) IN (SELECT value FROM json_each(?)) ORDER BY num LIMIT ?`
 	sqlEarliest = `SELECT coalesce(min(seq), 0) FROM (
-		SELECT * FROM (SELECT seq FROM items WHERE queue = ?1 AND lane = 1 ORDER BY seq, n LIMIT 1)
+		SELECT * FROM (SELECT ref_seq AS seq FROM items WHERE queue = ?1 AND ref_seq > 0 ORDER BY ref_seq LIMIT 1)
+		UNION ALL SELECT * FROM (SELECT seq FROM items WHERE queue = ?1 AND lane = 1 ORDER BY seq, n LIMIT 1)
 		UNION ALL SELECT * FROM (SELECT seq FROM items WHERE queue = ?1 AND lane = 2 ORDER BY seq, n LIMIT 1))`
 )
 
@@ -50,21 +53,24 @@ func (s *Store) pointing(ctx context.Context, st *stream, records string, maxQue
 		return nil, nil, nil
 	}
 	err = s.db.Read(ctx, func(v *view) error {
-		rows, err := v.Query(sqlPointing, st.queue, records, maxQueued)
-		if err != nil {
-			return err
-		}
-		for rows.Next() {
-			e, err := scanItem(rows, st.id)
+		for _, sql := range []string{sqlPointing, sqlReferring} {
+			rows, err := v.Query(sql, st.queue, records, maxQueued-len(queued))
 			if err != nil {
 				return err
 			}
-			queued = append(queued, e.item)
+			for rows.Next() {
+				e, err := scanItem(rows, st.id)
+				if err != nil {
+					return err
+				}
+				queued = append(queued, e.item)
+			}
+			if err := rows.Err(); err != nil {
+				return err
+			}
 		}
-		if err := rows.Err(); err != nil {
-			return err
-		}
-		if rows, err = v.Query(sqlDeadPointing, st.num, records, maxDead); err != nil {
+		rows, err := v.Query(sqlDeadPointing, st.num, records, maxDead)
+		if err != nil {
 			return err
 		}
 		for rows.Next() {

@@ -427,6 +427,12 @@ func brokenStores() []brokenStore {
 			fault{reopen: func(m *Memory) { m.each(func(s *memoryStream) { s.entries = nil }) }},
 			[]string{"Subjects/DurableOnReturn", "Model/Match"},
 		},
+		{"forgets what caused an item", fault{put: func(_ *Memory, items []streams.Item) []streams.Item {
+			for i := range items {
+				items[i].Ref = streams.Position{}
+			}
+			return items
+		}}, []string{"Put/ItemsOfAnotherRecordAreInTheOrderOfTheirRefs", "Erase/PointingFindsTheEventNotItsCause"}},
 		{"overlooks dead letters", fault{points: func(queued, _ []streams.Item) ([]streams.Item, []streams.Item) {
 			return queued, nil
 		}}, []string{"Erase/PointingFindsQueuedAndDead"}},

@@ -43,6 +43,18 @@ func eraseCases() []testCase {
 			x.must(x.store.Resend(x.ctx, "s1", "e1"))
 			equal(x, "resent", x.pointing(1), "queued e1@s1 dead")
 		}},
+		{"PointingFindsTheEventNotItsCause", func(x *fixture) {
+			x.stream("s1")
+			x.put(released("s1", 9, 2, 0), released("s1", 9, 3, 0))
+			equal(x, "Earliest", x.earliest(), 2)
+			equal(x, "the event", x.pointing(2), "queued r2.0@s1 dead")
+			equal(x, "its cause", x.pointing(9), "queued dead")
+			x.settle("s1", streams.Refused, "r2.0")
+			x.reopen(true)
+			equal(x, "dead", x.pointing(2, 3, 9), "queued r3.0@s1 dead r2.0@s1")
+			x.events("s1", 10)
+			equal(x, "Earliest of the rest", x.earliest(), 3)
+		}},
 		{"ForgetRemovesEntriesAndExclusions", func(x *fixture) {
 			jo, al := subject.Email("jo@example.com"), subject.Email("al@example.com")
 			joAt, err := subject.Complex(map[string]subject.Identifier{"user": jo, "tenant": subject.Opaque("t1")})

@@ -27,7 +27,7 @@ func (m *Memory) Pointing(_ context.Context, records []uint64, max int) (queued,
 }
 
 func pointsAt(it *streams.Item, records []uint64) bool {
-	return it.Lane == streams.LaneEvents && slices.Contains(records, it.Pos.Seq)
+	return it.Lane == streams.LaneEvents && slices.Contains(records, it.Event().Seq)
 }
 
 // Forget implements [streams.Eraser].
@@ -50,8 +50,8 @@ func (m *Memory) Earliest(context.Context) (uint64, error) {
 	var first uint64
 	for _, s := range m.order {
 		for _, it := range s.items {
-			if it.Lane == streams.LaneEvents && (first == 0 || it.Pos.Seq < first) {
-				first = it.Pos.Seq
+			if it.Lane == streams.LaneEvents && (first == 0 || it.Event().Seq < first) {
+				first = it.Event().Seq
 			}
 		}
 	}
