@@ -130,6 +130,7 @@ type Appended struct {
 type Log interface {
 	Journal
 	Eraser
+	Prover
 	// Append appends events in order, all of them or none (duplicates and
 	// conflicts apart, which are told per event), and returns one Appended
 	// each. It is durable on return: it survives a power cut. Concurrent

@@ -53,7 +53,8 @@ func Cases() []Case {
 	all = append(all, readCases()...)
 	all = append(all, recordCases()...)
 	all = append(all, entryCases()...)
-	return append(all, eraseCases()...)
+	all = append(all, eraseCases()...)
+	return append(all, treeCases()...)
 }
 
 // patience bounds what must happen at once, on a slow machine too.

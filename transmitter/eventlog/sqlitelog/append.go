@@ -2,6 +2,7 @@ package sqlitelog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -17,7 +18,8 @@ type writer struct {
 	number  uint64 // of the transaction that pending and added belong to
 	pending []*eventlog.Record
 	added   []change
-	publish func() // Log.publish as a value, made once
+	edge    *eventlog.Edge // of the tree, pending records included
+	publish func()         // Log.publish as a value, made once
 }
 
 // change is a key that the transaction put into the keyring.
@@ -111,7 +113,7 @@ func (l *Log) appendItem(tx *sqlitedb.Tx, it *item, millis int64) (eventlog.Appe
 			return eventlog.Appended{}, err
 		}
 		w.pending = append(w.pending, rec)
-		return eventlog.Appended{ID: rec.ID, Seq: seq}, l.appendRefs(tx, rec, it.refs)
+		return eventlog.Appended{ID: rec.ID, Seq: seq}, errors.Join(l.grow(tx, rec.Leaf), l.appendRefs(tx, rec, it.refs))
 	}
 	args[6], args[7], args[8] = it.key[:], it.digest[:], it.key[:]
 	prev, had := l.keys.recent[it.key]
@@ -138,7 +140,7 @@ func (l *Log) appendItem(tx *sqlitedb.Tx, it *item, millis int64) (eventlog.Appe
 	w.pending = append(w.pending, rec)
 	w.added = append(w.added, change{it.key, prev, had})
 	l.keys.recent[it.key] = entry{seq: seq, millis: millis, digest: it.digest}
-	return eventlog.Appended{ID: rec.ID, Seq: seq}, nil
+	return eventlog.Appended{ID: rec.ID, Seq: seq}, l.grow(tx, rec.Leaf)
 }
 
 // again answers for an event whose key was seen before.
@@ -163,6 +165,7 @@ func (l *Log) undo(records, keys int) {
 		}
 	}
 	w.added = w.added[:keys]
+	l.regrow(records)
 	clear(w.pending[records:])
 	w.pending = w.pending[:records]
 }
@@ -175,6 +178,7 @@ func (l *Log) publish() {
 		return
 	}
 	w.head += uint64(len(w.pending))
+	l.tree.publish(w.pending)
 	l.tail.add(w.pending)
 	clear(w.pending)
 	w.pending, w.added = w.pending[:0], w.added[:0]

@@ -1,7 +1,7 @@
 package sqlitelog
 
 // migrations are the steps of the schema; a released one never changes.
-func migrations() []string { return []string{schemaV1, schemaV2} }
+func migrations() []string { return []string{schemaV1, schemaV2, schemaV3} }
 
 // schemaV1. Times are Unix milliseconds. The body stands last, so that a look
 // at the other columns does not read it.
@@ -45,5 +45,17 @@ CREATE TABLE entry_ref (
 	ref  BLOB    NOT NULL, -- 16 bytes
 	seq  INTEGER NOT NULL,
 	PRIMARY KEY (kind, ref, seq)
+) STRICT, WITHOUT ROWID;
+`
+
+// schemaV3: nodes of the tree over the leaves, at every eighth height; level 1
+// has the roots of 256 leaves each. What a log lacks of them is made when it
+// is opened.
+const schemaV3 = `
+CREATE TABLE tree_node (
+	level INTEGER NOT NULL,
+	n     INTEGER NOT NULL, -- from 0
+	hash  BLOB    NOT NULL,
+	PRIMARY KEY (level, n)
 ) STRICT, WITHOUT ROWID;
 `

@@ -55,6 +55,9 @@ type Config struct {
 	// Observe, if set, is told of every commit: how many appends shared it
 	// and how long it took.
 	Observe func(batch int, d time.Duration)
+	// Progress, if set, is told how far Open has come with the tree of a large
+	// log that has none yet.
+	Progress func(done, total uint64)
 }
 
 // Log is the log in a file. It implements eventlog.Log.
@@ -63,6 +66,7 @@ type Log struct {
 	ids    *eventlog.IDs
 	keys   keyring
 	tail   *tail
+	tree   tree
 	now    func() time.Time
 	memory time.Duration
 	writer writer
@@ -100,7 +104,7 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 		return nil, fmt.Errorf("sqlitelog: %w", err)
 	}
 	l.db = db
-	if err := l.load(ctx, size); err != nil {
+	if err := l.load(ctx, size, cfg.Progress); err != nil {
 		return nil, errors.Join(fmt.Errorf("sqlitelog: open %s: %w", cfg.Path, err), db.Close())
 	}
 	l.background, l.stop = context.WithCancel(context.WithoutCancel(ctx))
@@ -108,7 +112,7 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 }
 
 // load reads the secrets and where the log stands.
-func (l *Log) load(ctx context.Context, size int) error {
+func (l *Log) load(ctx context.Context, size int, progress func(done, total uint64)) error {
 	var idKey, keySecret []byte
 	var head, millis int64
 	err := l.db.Write(ctx, func(tx *sqlitedb.Tx) error {
@@ -135,6 +139,9 @@ func (l *Log) load(ctx context.Context, size int) error {
 	l.writer = writer{head: uint64(head), millis: millis}
 	l.writer.publish = l.publish
 	l.tail = newTail(size, uint64(head))
+	if err := l.loadTree(ctx, uint64(head), progress); err != nil {
+		return err
+	}
 	return l.loadRecentKeys(ctx)
 }
 
