@@ -85,6 +85,15 @@ func (s *Store) pointing(ctx context.Context, st *stream, records string, maxQue
 	return queued, dead, err
 }
 
+// Scrub implements [streams.Eraser]: what was deleted is overwritten in the
+// file, and the write-ahead log is emptied.
+func (s *Store) Scrub(ctx context.Context) error {
+	if err := s.db.Checkpoint(ctx, true); err != nil {
+		return failure("scrub", err)
+	}
+	return nil
+}
+
 // Earliest implements [streams.Eraser].
 func (s *Store) Earliest(ctx context.Context) (uint64, error) {
 	var first uint64
@@ -118,7 +127,7 @@ type registered struct {
 }
 
 // Forget implements [streams.Eraser].
-func (s *Store) Forget(ctx context.Context, id subject.Identifier) (int, error) {
+func (s *Store) Forget(ctx context.Context, owner string, id subject.Identifier) (int, error) {
 	found, err := s.naming(ctx, id)
 	if err != nil {
 		return 0, failure("forget", err)
@@ -126,7 +135,7 @@ func (s *Store) Forget(ctx context.Context, id subject.Identifier) (int, error) 
 	n := 0
 	for _, st := range s.index.snapshot() {
 		list := found[st.num]
-		if len(list) == 0 {
+		if len(list) == 0 || owner != "" && owner != st.owner {
 			continue
 		}
 		err := s.changeSubjects(ctx, st.id, func(t *tx, st *stream, c *subjectChange) error {

@@ -100,11 +100,11 @@ func (b *broken) Pointing(ctx context.Context, records []uint64, max int) (queue
 	return queued, dead, err
 }
 
-func (b *broken) Forget(ctx context.Context, id subject.Identifier) (int, error) {
+func (b *broken) Forget(ctx context.Context, owner string, id subject.Identifier) (int, error) {
 	if b.fault.forget != nil {
 		id = b.fault.forget(id)
 	}
-	return b.Memory.Forget(ctx, id)
+	return b.Memory.Forget(ctx, owner, id)
 }
 
 func (b *broken) Put(ctx context.Context, items ...streams.Item) (streams.PutReport, error) {

@@ -68,8 +68,12 @@ func eraseCases() []testCase {
 				x.must(x.store.Remove(x.ctx, "all", id, 0))
 			}
 			equal(x, "match before", x.match(1, jo), "some:0")
+			n, err := x.store.Forget(x.ctx, "another", jo)
+			x.must(err)
+			equal(x, "of another owner", n, 0)
 			for i, want := range []int{4, 0} {
-				n, err := x.store.Forget(x.ctx, jo)
+				owner := []string{"app", ""}[i]
+				n, err := x.store.Forget(x.ctx, owner, jo)
 				x.must(err)
 				if n != want {
 					x.Errorf("Forget, call %d: got %d, want %d", i+1, n, want)
@@ -86,6 +90,14 @@ func eraseCases() []testCase {
 				}
 				x.reopen(true)
 			}
+		}},
+		{"ScrubChangesNothingElse", func(x *fixture) {
+			x.stream("s1")
+			x.must(x.store.Scrub(x.ctx))
+			x.events("s1", 1, 2)
+			x.settle("s1", streams.Delivered, "e1")
+			x.must(x.store.Scrub(x.ctx))
+			equal(x, "Take", x.take("s1", 10), "e2")
 		}},
 		{"EarliestIsOfTheQueues", func(x *fixture) {
 			x.stream("s1")

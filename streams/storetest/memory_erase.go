@@ -31,10 +31,13 @@ func pointsAt(it *streams.Item, records []uint64) bool {
 }
 
 // Forget implements [streams.Eraser].
-func (m *Memory) Forget(_ context.Context, id subject.Identifier) (int, error) {
+func (m *Memory) Forget(_ context.Context, owner string, id subject.Identifier) (int, error) {
 	defer m.lock()()
 	n := 0
 	for _, s := range m.order {
+		if owner != "" && owner != s.Owner {
+			continue
+		}
 		for _, list := range []*[]subject.Identifier{&s.entries, &s.exclusions} {
 			had := len(*list)
 			*list = slices.DeleteFunc(*list, func(e subject.Identifier) bool { return e.Contains(id) })
@@ -43,6 +46,9 @@ func (m *Memory) Forget(_ context.Context, id subject.Identifier) (int, error) {
 	}
 	return n, nil
 }
+
+// Scrub implements [streams.Eraser].
+func (m *Memory) Scrub(context.Context) error { return nil }
 
 // Earliest implements [streams.Eraser].
 func (m *Memory) Earliest(context.Context) (uint64, error) {

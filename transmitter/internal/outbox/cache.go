@@ -36,3 +36,11 @@ func (c *cache) put(jti, keyID, compact string) {
 	}
 	c.signed[jti] = signed{keyID, compact}
 }
+
+// clear forgets all.
+func (c *cache) clear() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.signed)
+	clear(c.ring)
+}

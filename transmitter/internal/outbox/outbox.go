@@ -117,6 +117,10 @@ func (o *Outbox) Keep(item streams.Item, s SET) {
 	o.cache.put(item.ID, s.KeyID, s.Compact)
 }
 
+// Forget lets go of all signed bytes, as after an erasure: what is still there
+// is signed anew.
+func (o *Outbox) Forget() { o.cache.clear() }
+
 func (o *Outbox) build(ctx context.Context, s streams.Stream, item streams.Item) (set.Builder, time.Time, error) {
 	b := set.Builder{Issuer: s.Issuer, Audience: s.Audience, ID: item.ID}
 	if item.Lane == streams.LaneControl {

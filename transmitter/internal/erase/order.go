@@ -1,0 +1,183 @@
+package erase
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tocsin-ssf/tocsin/set/subject"
+	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
+)
+
+// Order asks for the erasure of a subject.
+type Order struct {
+	// Subjects are 1 to [MaxSubjects] identifiers of one subject. Events that
+	// have none of them are not found: name all that are known.
+	Subjects []subject.Identifier
+	// Application bounds it to events for this application alone, to its
+	// streams and to its consents; empty: everything.
+	Application string
+	Reason      string
+	By          string // who ordered it
+	// Now drops the subject's queued SETs instead of waiting for them.
+	Now bool
+}
+
+// States of an erasure.
+const (
+	Pending = "pending" // SETs of the subject wait on queues, or a hold was set
+	Done    = "done"
+)
+
+// Erasure is an order and what became of it. Once it is done the subject is
+// named nowhere.
+type Erasure struct {
+	ID      string     `json:"id"`
+	State   string     `json:"state"`
+	Ordered time.Time  `json:"ordered_at"`
+	Done    *time.Time `json:"done_at,omitempty"`
+	Reason  string     `json:"reason,omitempty"`
+	By      string     `json:"by,omitempty"`
+	// Waiting is how many queued SETs it waits for.
+	Waiting int `json:"waiting,omitempty"`
+	// Records is how many events were erased, Entries how much that was said of
+	// them and of the subject, Registered how many subjects of streams.
+	Records    int `json:"records"`
+	Entries    int `json:"entries"`
+	Registered int `json:"registered"`
+	// Dropped are the jtis of SETs that had not been delivered, up to 1000;
+	// DroppedCount is how many there were.
+	Dropped      []string `json:"dropped,omitempty"`
+	DroppedCount int      `json:"dropped_count"`
+
+	application string
+	seq         uint64
+}
+
+// orderEntry is the body of an order.
+type orderEntry struct {
+	Order       string            `json:"order"` // "erase"
+	Subjects    []json.RawMessage `json:"subjects"`
+	Application string            `json:"application,omitempty"`
+	Reason      string            `json:"reason,omitempty"`
+	By          string            `json:"by,omitempty"`
+	Now         bool              `json:"now,omitempty"`
+}
+
+// reportEntry is the body of a report: what an order, by its number, erased.
+// Long ones come in parts.
+type reportEntry struct {
+	Carried      uint64      `json:"carried_out"`
+	Application  string      `json:"application,omitempty"`
+	Reason       string      `json:"reason,omitempty"`
+	By           string      `json:"by,omitempty"`
+	Records      [][2]uint64 `json:"records,omitempty"` // first and last of each run
+	Count        int         `json:"count"`
+	Entries      [][2]uint64 `json:"entries,omitempty"`
+	EntryCount   int         `json:"entry_count"`
+	Registered   int         `json:"registered"`
+	Dropped      []string    `json:"dropped,omitempty"`
+	DroppedCount int         `json:"dropped_count"`
+	Last         bool        `json:"last"`
+}
+
+// refPending is the key of all orders, refReport that of the reports on one.
+const refPending = "orders"
+
+func refReport(order uint64) string { return "carried-out:" + eventlog.Ref(order) }
+
+// Order notes an order and returns it; Run carries it out. Durable on return.
+// Error: ErrHeld if a hold stands on one of its identifiers.
+func (e *Eraser) Order(ctx context.Context, o Order) (Erasure, error) {
+	e.work.Lock()
+	defer e.work.Unlock()
+	held, err := e.active(ctx, parts(o.Subjects))
+	if err != nil {
+		return Erasure{}, err
+	}
+	if len(held) > 0 {
+		return Erasure{}, ErrHeld
+	}
+	at, err := e.note(ctx, eventlog.KindErasure, orderEntry{
+		Order: "erase", Subjects: raws(o.Subjects), Application: o.Application, Reason: o.Reason, By: o.By, Now: o.Now,
+	}, o.Subjects, refPending)
+	if err != nil {
+		return Erasure{}, err
+	}
+	e.cfg.Crash(CrashAfterOrder)
+	e.nudge()
+	return e.erasure(ctx, at.ID)
+}
+
+// Erasure returns what became of an order, for an application ("" for an
+// operator). Error: ErrNotFound, for another application's alike.
+func (e *Eraser) Erasure(ctx context.Context, application, id string) (Erasure, error) {
+	e.work.Lock()
+	defer e.work.Unlock()
+	x, err := e.erasure(ctx, id)
+	if err == nil && application != "" && x.application != application {
+		return Erasure{}, ErrNotFound
+	}
+	return x, err
+}
+
+func (e *Eraser) erasure(ctx context.Context, id string) (Erasure, error) {
+	r, err := e.cfg.Log.Get(ctx, id)
+	if errors.Is(err, eventlog.ErrNotFound) || errors.Is(err, eventlog.ErrMalformedID) || err == nil && r.Kind != eventlog.KindErasure {
+		return Erasure{}, ErrNotFound
+	}
+	if err != nil {
+		return Erasure{}, fmt.Errorf("erase: %w", err)
+	}
+	x := Erasure{ID: r.ID, State: Pending, Ordered: r.Recorded, Waiting: e.waiting[r.Seq], seq: r.Seq}
+	if !r.Erased {
+		var body orderEntry
+		if json.Unmarshal(r.Entry, &body) != nil || body.Order == "" {
+			return Erasure{}, ErrNotFound // a report
+		}
+		x.Reason, x.By, x.application = body.Reason, body.By, body.Application
+	}
+	return x, e.reported(ctx, &x, r.Erased)
+}
+
+// reported adds what the reports on an order say. Before the order itself is
+// gone they are what is to be done.
+func (e *Eraser) reported(ctx context.Context, x *Erasure, gone bool) error {
+	found := false
+	err := e.each(ctx, eventlog.KindErasure, refReport(x.seq), eventlog.Span{}, func(r *eventlog.Record) bool {
+		var body reportEntry
+		if !gone || r.Erased || json.Unmarshal(r.Entry, &body) != nil {
+			return true
+		}
+		when := r.Recorded
+		found, x.State, x.Done = true, Done, &when
+		x.Reason, x.By, x.application = body.Reason, body.By, body.Application
+		x.Records += body.Count
+		x.Entries += body.EntryCount
+		x.Registered += body.Registered
+		x.Dropped = append(x.Dropped, body.Dropped...)
+		x.DroppedCount += body.DroppedCount
+		return true
+	})
+	if err != nil {
+		return fmt.Errorf("erase: %w", err)
+	}
+	if gone && !found {
+		return ErrNotFound
+	}
+	return nil
+}
+
+// pendingOrders returns the orders that are not carried out.
+func (e *Eraser) pendingOrders(ctx context.Context) ([]*eventlog.Record, error) {
+	var orders []*eventlog.Record
+	err := e.each(ctx, eventlog.KindErasure, refPending, eventlog.Span{}, func(r *eventlog.Record) bool {
+		if !r.Erased {
+			orders = append(orders, r)
+		}
+		return true
+	})
+	return orders, err
+}
