@@ -1,17 +1,20 @@
 // Package mapping turns what happened to an account into security events: an
 // event type URI with its payload, an account event by its name ([Names]), or
-// a vendor's record ([Handles]) becomes none, one or more [Mapped].
+// a vendor's record becomes none, one or more [Mapped].
 //
-// The rules are tables (names.go, idme.go, onelogin.go) and [Config.Rules]
-// changes them. The package is pure: it reads no clock, file or network, and
-// the same input has the same outcome. What it cannot know it leaves out: a
-// display name is never an identifier, and who acted is never guessed.
+// What becomes of records is data: rules files in YAML (docs/mapping.md), of
+// which those for ID.me, OneLogin and Fingerprint are built in and others are
+// laid over them ([Config.Rules]). The package is pure: it reads no clock, file
+// or network, and the same input has the same outcome. What it cannot know it
+// leaves out: a display name is never an identifier, and who acted is never
+// guessed. What was known before a record its caller tells ([Previous]).
 package mapping
 
 import (
+	"embed"
 	"encoding/json"
 	"fmt"
-	"maps"
+	"slices"
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/set/subject"
@@ -28,17 +31,18 @@ const (
 
 // Config says how events are mapped. The zero value is a good choice.
 type Config struct {
-	// Issuers are the iss of a vendor's users by format. Defaults: "idme"
-	// https://events.id.me; "onelogin" urn:onelogin:account:<account_id>, derived
-	// from each record.
-	Issuers map[string]string
-	// Rules replace or add to what becomes of a vendor's records, by format
-	// and handle ("onelogin": "5"). The zero Rule records only. [Handles]
-	// lists the defaults.
-	Rules map[string]map[string]Rule
-	// Risk are the thresholds of OneLogin's risk_score. The zero value sends
-	// no risk-level-change.
-	Risk RiskThresholds
+	// Rules are rules files, each laid over those before it and over the
+	// built-in ones: they change what becomes of handles, or add formats.
+	Rules []RulesFile
+	// Params change parameters of formats, by format and name: texts, numbers,
+	// truth values and lists of them. {"idme": {"issuer": "https://…"}}.
+	Params map[string]map[string]any
+}
+
+// RulesFile is a rules file (docs/mapping.md).
+type RulesFile struct {
+	Name string // for errors and explanations
+	YAML []byte // at most [MaxRulesBytes]
 }
 
 // Event is an account event to be mapped.
@@ -86,39 +90,68 @@ type Mapper struct {
 	named   map[string]*named
 	known   map[string]bool // event types whose payload is checked
 	formats map[string]*format
-	risk    RiskThresholds
+	order   []string // of formats
 }
 
-// New returns a mapper. The error names what of cfg cannot be used.
+//go:embed rules/*.yaml
+var builtIn embed.FS
+
+// New returns a mapper. The error names what of cfg cannot be used; faults in
+// rules files are [*RulesError], joined.
 func New(cfg Config) (*Mapper, error) {
-	m := &Mapper{named: namedEvents(), known: knownTypes(), formats: vendorFormats(), risk: cfg.Risk}
-	if err := cfg.Risk.check(); err != nil {
+	m := &Mapper{named: namedEvents(), known: knownTypes(), formats: map[string]*format{}}
+	env, err := celEnvironment()
+	if err != nil {
+		return nil, fmt.Errorf("mapping: %w", err)
+	}
+	s := &ruleset{m: m, env: env, formats: m.formats}
+	for _, name := range []string{FormatIDme, FormatOneLogin, FormatFingerprint} {
+		text, err := builtIn.ReadFile("rules/" + name + ".yaml")
+		if err != nil {
+			return nil, fmt.Errorf("mapping: %w", err)
+		}
+		s.load(RulesFile{name + ".yaml", text})
+	}
+	for _, file := range cfg.Rules {
+		s.load(file)
+	}
+	if err := s.setParams(cfg.Params); err != nil {
 		return nil, err
 	}
-	for name, iss := range cfg.Issuers {
-		f := m.formats[name]
-		if f == nil {
-			return nil, fmt.Errorf("mapping: Config.Issuers: %w", &FormatError{name})
-		}
-		if iss == "" {
-			return nil, fmt.Errorf("mapping: Config.Issuers: the issuer of %q is empty", name)
-		}
-		f.issuer = iss
-	}
-	for name, rules := range cfg.Rules {
-		f := m.formats[name]
-		if f == nil {
-			return nil, fmt.Errorf("mapping: Config.Rules: %w", &FormatError{name})
-		}
-		for handle, rule := range rules {
-			if err := m.checkRule(rule); err != nil {
-				return nil, fmt.Errorf("mapping: Config.Rules: %s %q: %w", name, handle, err)
-			}
-		}
-		maps.Copy(f.rules, rules)
+	s.finish()
+	m.order = s.order
+	if err := s.err(); err != nil {
+		return nil, err
 	}
 	return m, nil
 }
+
+// setParams changes parameters.
+func (s *ruleset) setParams(params map[string]map[string]any) error {
+	for name, values := range params {
+		f := s.formats[name]
+		if f == nil {
+			return fmt.Errorf("mapping: Config.Params: %w", &FormatError{name})
+		}
+		for key, value := range values {
+			old, known := f.params[key]
+			raw, err := json.Marshal(value)
+			switch {
+			case !known:
+				return fmt.Errorf("mapping: Config.Params: %s has no parameter %q", name, key)
+			case err != nil || len(raw) > maxResultBytes:
+				return fmt.Errorf("mapping: Config.Params: the value of %s %q cannot be used", name, key)
+			case old.raw[0] == '"' && raw[0] != '"':
+				return fmt.Errorf("mapping: Config.Params: the value of %s %q must be a text", name, key)
+			}
+			f.params[key] = param{raw}
+		}
+	}
+	return nil
+}
+
+// Formats returns the names of the formats of records that are known.
+func (m *Mapper) Formats() []string { return slices.Clone(m.order) }
 
 // Map maps one event: a name by its table, an event type URI with its payload
 // as it is. Errors are [*Error].

@@ -154,41 +154,6 @@ func TestRecordedOnly(t *testing.T) {
 	}
 }
 
-func TestNewErrors(t *testing.T) {
-	rule := func(r mapping.Rule) mapping.Config {
-		return mapping.Config{Rules: map[string]map[string]mapping.Rule{"idme": {"x": r}}}
-	}
-	set := func(pairs ...string) map[string]string {
-		m := map[string]string{}
-		for i := 0; i < len(pairs); i += 2 {
-			m[pairs[i]] = pairs[i+1]
-		}
-		return m
-	}
-	for name, cfg := range map[string]mapping.Config{
-		"issuer of an unknown format": {Issuers: set("acme", "https://acme.example")},
-		"empty issuer":                {Issuers: set("idme", "")},
-		"rules of an unknown format":  {Rules: map[string]map[string]mapping.Rule{"acme": {}}},
-		"unknown event":               rule(mapping.Rule{Event: "account.frozen"}),
-		"unknown form":                rule(mapping.Rule{Event: "account.deleted", Subject: "device"}),
-		"unknown member set":          rule(mapping.Rule{Event: "account.deleted", Set: set("reason", "x")}),
-		"unknown member from":         rule(mapping.Rule{Event: "account.deleted", From: set("reason", "x")}),
-		"set and from":                rule(mapping.Rule{Event: "account.suspended", Set: set("reason", "x"), From: set("reason", "x")}),
-		"required member missing":     rule(mapping.Rule{Event: "credential.changed", Set: set("change_type", "delete")}),
-		"value outside of the list":   rule(mapping.Rule{Event: "credential.changed", Set: set("change_type", "x", "credential_type", "app")}),
-		"high below medium":           {Risk: mapping.RiskThresholds{Medium: 50, High: 50}},
-		"threshold above 100":         {Risk: mapping.RiskThresholds{High: 101}},
-		"negative threshold":          {Risk: mapping.RiskThresholds{Medium: -1}},
-	} {
-		if _, err := mapping.New(cfg); err == nil {
-			t.Errorf("%s: got no error, want one", name)
-		}
-	}
-	if _, err := mapping.New(rule(mapping.Rule{Event: "credential.changed", Set: set("change_type", "delete"), From: set("credential_type", "factor")})); err != nil {
-		t.Errorf("required member from the record: got %v, want none", err)
-	}
-}
-
 // Every type of CAEP and RISC that may be sent can be sent by name.
 func TestNamesCoverTypes(t *testing.T) {
 	for _, typ := range slices.Concat(caep.Types(), risc.Types()) {
@@ -233,7 +198,7 @@ func FuzzRecord(f *testing.F) {
 	f.Add([]byte(`{"event":"session.signout","identifier":"a","session":"s","email":"a@b.example","tracked_at":"2024-03-15T14:32:10+00:00"}`))
 	f.Add([]byte(`{"event_type_id":7,"user_id":5,"account_id":"1","actor_user_id":5,"created_at":"2014-02-18T02:34:15.626Z","risk_score":50}`))
 	f.Add([]byte(`{"status":{},"data":[{"event_type_id":11,"user_id":5,"account_id":1,"risk_score":99,"risk_reasons":"\u0000"}]}`))
-	m := newMapper(f, mapping.Config{Risk: mapping.RiskThresholds{Medium: 10}})
+	m := newMapper(f, mapping.Config{Params: map[string]map[string]any{"onelogin": {"risk_medium": 10}}})
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		for _, format := range []string{mapping.FormatIDme, mapping.FormatOneLogin} {
 			r, err := m.Record(format, raw, nil)

@@ -38,27 +38,33 @@ func objectOf(raw json.RawMessage, limit int) ([]field, error) {
 	if !jsontext.Value(raw).IsValid() {
 		return nil, objectError("is not JSON with unique names")
 	}
-	i := space(raw, 0)
-	if raw[i] != '{' {
+	raw = raw[space(raw, 0):]
+	if raw[0] != '{' {
 		return nil, objectError("is not a JSON object")
 	}
+	fields := split(raw, limit+1)
+	if len(fields) > limit {
+		return nil, objectError("has too many members")
+	}
+	return fields, nil
+}
+
+// split returns up to limit members of a valid JSON object that are not null.
+func split(raw json.RawMessage, limit int) []field {
 	fields := make([]field, 0, 8)
-	for i = space(raw, i+1); raw[i] != '}'; {
+	for i := space(raw, 1); raw[i] != '}' && len(fields) < limit; {
 		end := skip(raw, i)
 		name := nameOf(raw[i:end])
 		from := space(raw, space(raw, end)+1) // past the colon
 		i = skip(raw, from)
 		if value := raw[from:i:i]; string(value) != "null" {
-			if len(fields) == limit {
-				return nil, objectError("has too many members")
-			}
 			fields = append(fields, field{name, value})
 		}
 		if i = space(raw, i); raw[i] == ',' {
 			i = space(raw, i+1)
 		}
 	}
-	return fields, nil
+	return fields
 }
 
 func find(fields []field, name string) json.RawMessage {

@@ -33,9 +33,7 @@ func namedEvents() map[string]*named {
 	return events
 }
 
-func (e *NamedEvent) has(member string) bool {
-	return slices.ContainsFunc(e.Members, func(m Member) bool { return m.Name == member })
-}
+func (e *NamedEvent) has(member string) bool { return e.index(member) >= 0 }
 
 // payload builds the payload from the members of data, in the table's order. It
 // checks what caep.Validate and risc.Validate check, at a fraction of their

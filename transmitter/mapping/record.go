@@ -2,42 +2,27 @@ package mapping
 
 import (
 	"encoding/json"
-	"errors"
-	"slices"
 	"time"
 
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/tocsin-ssf/tocsin/set/subject"
 )
 
-// Rule says what becomes of a vendor's records with one handle. The zero Rule
-// records only.
-type Rule struct {
-	// Event is the name of the account event; empty: it is only recorded.
-	Event string `json:"event,omitempty"`
-	// Set are members of its data that are always the same (strings).
-	Set map[string]string `json:"set,omitempty"`
-	// From are members of its data that are taken from the record, by the
-	// name of the record's member; one that the record has not is left out.
-	From map[string]string `json:"from,omitempty"`
-	// Subject is whom the event is about.
-	Subject Form `json:"subject,omitempty"`
-}
-
-// Form says which identifiers of a record an event is about.
-type Form string
-
-// The forms. A record that lacks what its form needs cannot be mapped.
+// The formats of records that are built in.
 const (
-	// FormUser: all identifiers of the user.
-	FormUser Form = ""
-	// FormSession: complex subjects of the user and the record's session, one
-	// for each identifier of the user. Not the user alone: the end of one
-	// session must not end the others.
-	FormSession Form = "session"
-	// FormEmail: the record's e-mail address alone.
-	FormEmail Form = "email"
+	// FormatIDme is the format of ID.me's event records.
+	FormatIDme = "idme"
+	// FormatOneLogin is the format of OneLogin's event records: those of its
+	// API (also inside the envelope of get-by-id) and of its Event Broadcaster.
+	// A record's handle is its event_type_id in decimal.
+	FormatOneLogin = "onelogin"
+	// FormatFingerprint is the format of the events of Fingerprint's Server API
+	// v4. A record's handle is where it came from: device or edge.
+	FormatFingerprint = "fingerprint"
 )
 
 // Record is what a vendor's record holds and becomes.
@@ -62,45 +47,6 @@ type FormatError struct{ Format string }
 // Error says so.
 func (e *FormatError) Error() string { return "mapping: there is no format of that name" }
 
-// Handle is one of a vendor's handles and what becomes of it.
-type Handle struct {
-	Format  string `json:"format"`
-	Handle  string `json:"handle"`
-	Meaning string `json:"meaning,omitempty"`
-	Rule    Rule   `json:"rule"`
-}
-
-// format is how a vendor's records are read.
-type format struct {
-	name   string
-	issuer string
-	rules  map[string]Rule
-	// head reads handle, id and time of a record, user its user's identifiers
-	// and session, which is empty if there is none.
-	head func(fields []field, r *Record) error
-	user func(f *format, fields []field, r *Record) (session string, err error)
-	// initiator tells who acted, empty if the record does not say; nil: it
-	// never does.
-	initiator func(fields []field) string
-	// unwrap returns the record inside an envelope, false if fields are the
-	// record's own; nil: there are no envelopes.
-	unwrap func(fields []field) (json.RawMessage, bool)
-	// risk returns the record's risk score and its reasons; nil: it has none.
-	risk func(fields []field) (score int, reasons string, ok bool)
-}
-
-func vendorFormats() map[string]*format {
-	formats := map[string]*format{FormatIDme: idmeFormat(), FormatOneLogin: oneLoginFormat()}
-	for _, h := range Handles() {
-		formats[h.Format].rules[h.Handle] = h.Rule
-	}
-	return formats
-}
-
-// Handles returns all handles that are known and the default of what becomes of
-// them, format by format. Others are recorded and nothing more.
-func Handles() []Handle { return slices.Concat(idmeHandles(), oneLoginHandles()) }
-
 // Record reads and maps one record of a vendor. A handle without a rule, or
 // with one that only records, has no Mapped and no error.
 //
@@ -109,44 +55,61 @@ func Handles() []Handle { return slices.Concat(idmeHandles(), oneLoginHandles())
 //
 // previous tells what was known before; nil: nothing is.
 func (m *Mapper) Record(format string, raw []byte, previous Previous) (Record, error) {
-	f := m.formats[format]
+	e := evaluation{mapper: m, previous: previous}
+	err := e.run(format, raw)
+	return e.record, err
+}
+
+// evaluation is the mapping of one record. It is what expressions see: an
+// activation of CEL.
+type evaluation struct {
+	mapper   *Mapper
+	format   *format
+	fields   []field
+	record   Record
+	previous Previous
+
+	session    string
+	sessionErr error
+	userErr    error
+
+	object *object            // the variable record, once it is asked for
+	knows  map[Key]string     // what previous has answered
+	lets   map[string]ref.Val // the names that the rule at work has made
+
+	origins *[]Origin    // where members came from; nil: nobody asks
+	tried   *[]RuleTried // what became of rules; nil: nobody asks
+}
+
+var _ cel.Activation = (*evaluation)(nil)
+
+func (e *evaluation) run(name string, raw []byte) error {
+	f := e.mapper.formats[name]
 	if f == nil {
-		return Record{}, &FormatError{format}
+		return &FormatError{name}
 	}
-	fields, err := f.open(raw)
-	if err != nil {
-		return Record{}, err
+	e.format = f
+	var err error
+	if e.fields, err = f.open(raw); err != nil {
+		return err
 	}
-	var r Record
-	if err := f.head(fields, &r); err != nil {
-		return r, err
+	if err := e.head(); err != nil {
+		return err
 	}
-	rule := f.rules[r.Handle]
-	session, err := f.user(f, fields, &r)
-	if err != nil && rule.Event != "" {
-		return r, err
+	e.user()
+	e.attributes()
+	if err := e.apply(); err != nil {
+		e.record.Mapped = nil
+		return err
 	}
-	if rule.Event != "" {
-		mapped, err := m.apply(f, rule, fields, &r, session)
-		if err != nil {
-			return r, err
-		}
-		r.Mapped = mapped
-	}
-	risk, err := m.riskOf(f, fields, &r)
-	if err != nil {
-		r.Mapped = nil
-		return r, err
-	}
-	r.Mapped = append(r.Mapped, risk...)
-	return r, nil
+	return nil
 }
 
 // open returns the members of a record, also of one in an envelope.
 func (f *format) open(raw json.RawMessage) ([]field, error) {
 	fields, err := objectOf(raw, maxFields)
-	if err == nil && f.unwrap != nil {
-		if inner, ok := f.unwrap(fields); ok {
+	if err == nil && f.envelope != nil {
+		if inner := f.envelope.open(fields); inner != nil {
 			fields, err = objectOf(inner, maxFields)
 		}
 	}
@@ -156,134 +119,104 @@ func (f *format) open(raw json.RawMessage) ([]field, error) {
 	return fields, nil
 }
 
-// apply makes the account event that the rule asks for and maps it.
-func (m *Mapper) apply(f *format, rule Rule, fields []field, r *Record, session string) ([]Mapped, error) {
-	subjects, own, err := f.subjects(rule.Subject, fields, r, session)
-	if err != nil {
-		return nil, err
-	}
-	n := m.named[rule.Event]
-	data := make([]field, 0, len(rule.Set)+len(rule.From)+1)
-	for i := range n.Members {
-		name := n.Members[i].Name
-		if from, ok := rule.From[name]; ok {
-			if value := find(fields, from); value != nil {
-				data = append(data, field{name, value})
-			}
-		} else if text, ok := rule.Set[name]; ok {
-			data = append(data, field{name, quoted(text)})
-		} else if name == memberInitiator && f.initiator != nil {
-			if who := f.initiator(fields); who != "" {
-				data = append(data, field{name, quoted(who)})
-			}
-		}
-	}
-	payload, err := n.payload(data, r.Time)
-	if err != nil {
-		return nil, fromRecord(err, rule)
-	}
-	if own == nil {
-		if own, err = subjectsOf(n.Type, subjects); err != nil {
-			return nil, err
-		}
-	}
-	return []Mapped{{Type: n.Type, Payload: payload, Subjects: own}}, nil
-}
-
-// fromRecord names the record's member instead of the one of data it was for.
-func fromRecord(err error, rule Rule) error {
-	var e *Error
-	if errors.As(err, &e) {
-		for name, from := range rule.From {
-			if e.Member == inData(name) {
-				return &Error{from, e.Description}
-			}
-		}
-	}
-	return err
-}
-
-// subjects returns the identifiers that the rule's event is about; own is nil if
-// they are the record's.
-func (f *format) subjects(form Form, fields []field, r *Record, session string) (all, own []subject.Identifier, err error) {
-	if len(r.Subjects) == 0 {
-		return nil, nil, &Error{f.userMember(), "is missing"}
-	}
-	switch form {
-	case FormSession:
-		if session == "" {
-			return nil, nil, &Error{memberSession, "is missing"}
-		}
-		for _, id := range r.Subjects {
-			c, err := subject.Complex(map[string]subject.Identifier{
-				subject.MemberUser: id, subject.MemberSession: subject.Opaque(session),
-			})
-			if err != nil {
-				return nil, nil, &Error{memberSession, "cannot be the id of a session"}
-			}
-			own = append(own, c)
-		}
-		return own, own, nil
-	case FormEmail:
-		for _, id := range r.Subjects {
-			if id.Format() == subject.FormatEmail {
-				own = []subject.Identifier{id}
-				return own, own, nil
-			}
-		}
-		return nil, nil, &Error{memberEmail, "is missing or not an e-mail address"}
-	}
-	return r.Subjects, nil, nil
-}
-
-// userMember names the member that identifies the user.
-func (f *format) userMember() string {
-	if f.name == FormatOneLogin {
-		return memberUserID
-	}
-	return memberIdentifier
-}
-
-// checkRule reports what of a rule cannot work.
-func (m *Mapper) checkRule(r Rule) error {
-	if r.Event == "" {
+// open returns the record inside an envelope: the one element of its list, if
+// the envelope has its members and no others. nil: fields are the record's own.
+func (v *envelope) open(fields []field) json.RawMessage {
+	if len(fields) != len(v.members) {
 		return nil
 	}
-	n := m.named[r.Event]
-	if n == nil {
-		return &Error{"event", "is not the name of an account event"}
-	}
-	if r.Subject != FormUser && r.Subject != FormSession && r.Subject != FormEmail {
-		return &Error{memberSubject, "is neither session nor email"}
-	}
-	for name := range r.From {
-		if !n.has(name) {
-			return &Error{"from", "has a member that " + n.Name + " has not"}
+	for _, name := range v.members {
+		if find(fields, name) == nil {
+			return nil
 		}
 	}
-	data := make([]field, 0, len(n.Members))
-	for name, text := range r.Set {
-		if _, both := r.From[name]; both {
-			return &Error{"set", "has a member that from has, too"}
-		}
-		data = append(data, field{name, quoted(text)})
+	data := find(fields, v.list)
+	if data[0] != '[' {
+		return nil
 	}
-	for i := range n.Members {
-		if member := &n.Members[i]; member.Required && find(data, member.Name) == nil {
-			if _, ok := r.From[member.Name]; !ok {
-				return &Error{"set", "lacks " + member.Name}
-			}
-		}
+	list := elements(data, 2)
+	if len(list) != 1 || list[0][0] != '{' {
+		return nil
 	}
-	partial := named{NamedEvent: n.NamedEvent}
-	partial.Members = slices.Clone(n.Members)
-	for i := range partial.Members {
-		_, given := r.From[partial.Members[i].Name]
-		partial.Members[i].Required = partial.Members[i].Required && !given
+	return list[0]
+}
+
+// head reads id, handle and time.
+func (e *evaluation) head() error {
+	f, r := e.format, &e.record
+	id, err := f.id.text(e)
+	if err != nil {
+		return err
 	}
-	_, err := partial.payload(data, time.Time{})
+	if len(id) <= maxRecordID {
+		r.ID = id
+	}
+	handle, err := f.handle.text(e)
+	switch {
+	case err != nil:
+		return err
+	case handle == "":
+		return &Error{f.handle.label(), "is missing"}
+	case len(handle) > maxHandle:
+		return &Error{f.handle.label(), "is longer than 128 bytes"}
+	}
+	r.Handle = handle
+	r.Time, err = f.time.time(e)
+	e.note("id", f.id)
+	e.note("handle", f.handle)
+	e.note("time", f.time)
 	return err
 }
+
+// user reads the identifiers of the user and the session. What is wrong with
+// them matters only to a rule that needs them.
+func (e *evaluation) user() {
+	e.session, e.sessionErr = e.format.session.text(e)
+	e.note("session", e.format.session)
+	for _, t := range e.format.user {
+		id, err := t.identifier(e)
+		if err != nil {
+			e.userErr = err
+			return
+		}
+		if !id.IsZero() {
+			e.record.Subjects = append(e.record.Subjects, id)
+			e.note("subject ("+t.format+")", t.main())
+		}
+	}
+}
+
+// ResolveName returns a variable of an expression.
+func (e *evaluation) ResolveName(name string) (any, bool) {
+	switch name {
+	case "record":
+		if e.object == nil {
+			e.object = &object{fields: e.fields}
+		}
+		return e.object, true
+	case "handle":
+		return types.String(e.record.Handle), true
+	case "id":
+		return types.String(e.record.ID), true
+	case "time":
+		return types.Timestamp{Time: e.record.Time}, true
+	case "user":
+		return types.String(e.record.Attributes.Identifier), true
+	case "device":
+		return types.String(e.record.Attributes.Fingerprint), true
+	case "session":
+		return types.String(e.session), true
+	case "params":
+		return e.format.paramsValue, true
+	case "previous":
+		return &known{e}, true
+	}
+	value, ok := e.lets[name]
+	return value, ok
+}
+
+// Parent returns nil: there are no other variables.
+func (e *evaluation) Parent() cel.Activation { return nil }
 
 func quoted(text string) json.RawMessage {
 	b, _ := jsontext.AppendQuote(nil, text) // what is not UTF-8 is replaced in b

@@ -96,12 +96,8 @@ func (m *Mapper) Category(eventType string) string {
 // vendorTypes are the types of all formats.
 func (m *Mapper) vendorTypes() []Type {
 	var types []Type
-	for _, h := range Handles() {
-		t := Type{ID: h.Format + ":" + h.Handle, Name: h.Meaning, Events: []string{}}
-		if n := m.named[m.formats[h.Format].rules[h.Handle].Event]; n != nil {
-			t.Events = []string{n.Type}
-		}
-		types = append(types, t)
+	for _, name := range m.order {
+		types = append(types, m.formats[name].types()...)
 	}
 	return types
 }

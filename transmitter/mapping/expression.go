@@ -1,0 +1,147 @@
+package mapping
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+)
+
+// Limits of an expression.
+const (
+	maxExpressionBytes = 4096
+	maxExpressionDepth = 64
+	// maxCost is the most that one evaluation may cost, in the units of CEL:
+	// about one per operation, and one per ten bytes of a text that it reads.
+	maxCost = 50_000
+	// maxResultBytes is the longest value that an expression may make.
+	maxResultBytes = 16 << 10
+)
+
+// expression is a CEL expression, compiled.
+type expression struct {
+	where   string // "when (acme.yaml:12)"
+	program cel.Program
+}
+
+// celEnvironment returns what expressions may speak of.
+func celEnvironment() (*cel.Env, error) {
+	known := cel.ObjectType(previousTypeName)
+	return cel.NewEnv(
+		cel.ParserExpressionSizeLimit(maxExpressionBytes),
+		cel.ParserRecursionLimit(maxExpressionDepth),
+		cel.OptionalTypes(),
+		cel.Variable("record", cel.DynType),
+		cel.Variable("handle", cel.StringType),
+		cel.Variable("id", cel.StringType),
+		cel.Variable("time", cel.TimestampType),
+		cel.Variable("user", cel.StringType),
+		cel.Variable("device", cel.StringType),
+		cel.Variable("session", cel.StringType),
+		cel.Variable("params", cel.DynType),
+		cel.Variable("previous", known),
+		cel.Function("at", cel.MemberOverload("record_at_string",
+			[]*cel.Type{cel.DynType, cel.StringType}, cel.DynType, cel.BinaryBinding(celAt))),
+		cel.Function("user", cel.MemberOverload("previous_user_string",
+			[]*cel.Type{known, cel.StringType}, cel.StringType, cel.BinaryBinding(celPreviousUser))),
+		cel.Function("device", cel.MemberOverload("previous_device_string",
+			[]*cel.Type{known, cel.StringType}, cel.StringType, cel.BinaryBinding(celPreviousDevice))),
+		cel.Function("level", cel.Overload("level_score_medium_high",
+			[]*cel.Type{cel.DynType, cel.DynType, cel.DynType}, cel.StringType, cel.FunctionBinding(celLevel))),
+		cel.Function("text", cel.Overload("text_any",
+			[]*cel.Type{cel.DynType}, cel.StringType, cel.UnaryBinding(celText))),
+		cel.Function("lower", cel.Overload("lower_string",
+			[]*cel.Type{cel.StringType}, cel.StringType, cel.UnaryBinding(celLower))),
+	)
+}
+
+// compile compiles an expression whose result has the type, or is anything.
+func compile(env *cel.Env, text, where string, want *cel.Type) (*expression, *cel.Issues, error) {
+	ast, issues := env.Compile(text)
+	if issues.Err() != nil {
+		return nil, issues, issues.Err()
+	}
+	if want != cel.DynType && !want.IsAssignableType(ast.OutputType()) && ast.OutputType() != cel.DynType {
+		return nil, nil, fmt.Errorf("is %s, want %s", ast.OutputType(), want)
+	}
+	program, err := env.Program(ast, cel.CostLimit(maxCost))
+	if err != nil {
+		return nil, nil, err
+	}
+	return &expression{where, program}, nil, nil
+}
+
+// eval returns the value of the expression, nil if it speaks of a member that
+// the record has not: about what is absent nothing is said.
+func (x *expression) eval(e *evaluation) (ref.Val, error) {
+	value, _, err := x.program.Eval(e)
+	if err == nil {
+		if o, ok := value.(*types.Optional); ok {
+			if !o.HasValue() {
+				return nil, nil
+			}
+			value = o.GetValue()
+		}
+		return value, nil
+	}
+	if absent(err) {
+		return nil, nil
+	}
+	if e.origins != nil {
+		return nil, &Error{"", x.where + ": " + err.Error()}
+	}
+	return nil, &Error{"", x.where + ": " + reasonOf(err)}
+}
+
+// absent reports whether an expression failed for want of a member.
+func absent(err error) bool { return strings.Contains(err.Error(), "no such key") }
+
+// reasonOf says why an evaluation failed, without a word of the record.
+func reasonOf(err error) string {
+	text := err.Error()
+	for _, known := range []struct{ has, say string }{
+		{"cost limit", "costs too much to evaluate"},
+		{"no such overload", "has values of the wrong types for an operation"},
+		{"division by zero", "divides by zero"},
+		{"modulus by zero", "divides by zero"},
+		{"overflow", "has a number that is too large"},
+		{"index out of bounds", "has an index out of bounds"},
+	} {
+		if strings.Contains(text, known.has) {
+			return known.say
+		}
+	}
+	return "cannot be evaluated for this record"
+}
+
+// holds returns the value of a condition. What is absent makes none true.
+func (x *expression) holds(e *evaluation) (bool, error) {
+	value, err := x.eval(e)
+	if err != nil || value == nil {
+		return false, err
+	}
+	b, ok := value.(types.Bool)
+	if !ok {
+		return false, &Error{"", x.where + ": is not true or false"}
+	}
+	return bool(b), nil
+}
+
+// json returns the value as JSON, nil if it is absent, null, or empty text.
+func (x *expression) json(e *evaluation) (json.RawMessage, error) {
+	value, err := x.eval(e)
+	if err != nil || value == nil {
+		return nil, err
+	}
+	b, wrong := appendValue(nil, value, 0)
+	switch {
+	case wrong != "":
+		return nil, &Error{"", x.where + ": " + wrong}
+	case string(b) == "null", string(b) == `""`:
+		return nil, nil
+	}
+	return b, nil
+}

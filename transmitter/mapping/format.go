@@ -1,0 +1,87 @@
+package mapping
+
+import (
+	"encoding/json"
+	"slices"
+
+	"cel.dev/cel-go/common/types/ref"
+)
+
+// format is how records are read and what becomes of them. A later rules file
+// changes parts of it.
+type format struct {
+	name, title string
+	file        string // that described it first
+	line        int
+	params      map[string]param
+	paramsValue ref.Val // of params, for expressions
+	require     []requirement
+	envelope    *envelope
+
+	handle, id, time, session *source
+	user                      []*template
+	acted                     *acted
+
+	attributes map[string]*source
+	texts      []textAttribute // of attributes, in order
+	signals    []member
+	groups     map[string]string // the categories of groups of handles
+
+	handles map[string]*handle
+	order   []string // of handles
+	every   []*rule
+	active  []*rule // of every, those that are enabled
+}
+
+// param is a named constant.
+type param struct {
+	raw json.RawMessage
+}
+
+// requirement is what params must fulfil.
+type requirement struct {
+	that *expression
+	or   string
+}
+
+// envelope is an object around a record: it has these members, and the record
+// is the one element of the list.
+type envelope struct {
+	members []string
+	list    string
+}
+
+// textAttribute is an attribute that is a text.
+type textAttribute struct {
+	name string
+	of   func(*Attributes) *string
+	src  *source
+}
+
+// handle is one of the vendor's words for what happened.
+type handle struct {
+	name, description, category string
+	rules                       []*rule
+}
+
+// types returns the catalogue of the format.
+func (f *format) types() []Type {
+	list := make([]Type, 0, len(f.order))
+	for _, id := range f.order {
+		h := f.handles[id]
+		t := Type{ID: f.name + ":" + id, Name: h.name, Description: h.description, Category: f.category(id), Events: []string{}}
+		if t.Name == "" {
+			t.Name = id
+		}
+		for _, rules := range [][]*rule{h.rules, f.active} {
+			for _, r := range rules {
+				if uri := r.typeURI(); !r.off && !slices.Contains(t.Events, uri) {
+					t.Events = append(t.Events, uri)
+				}
+			}
+		}
+		list = append(list, t)
+	}
+	return list
+}
+

@@ -1,0 +1,382 @@
+package mapping
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+	"go.yaml.in/yaml/v3"
+)
+
+// Limits of rules.
+const (
+	maxFormats    = 64
+	maxHandles    = 10_000 // of a format
+	maxRules      = 32     // of a handle
+	maxLets       = 16     // of a rule
+	maxSources    = 8      // that one value may come from
+	maxFormatName = 64     // bytes
+)
+
+// ruleset reads rules files, one over the other.
+type ruleset struct {
+	loader
+	m       *Mapper
+	env     *cel.Env
+	formats map[string]*format
+	order   []string
+}
+
+// load reads a file.
+func (s *ruleset) load(file RulesFile) {
+	s.file, s.path = file.Name, nil
+	root := s.document(file.YAML)
+	if root == nil {
+		return
+	}
+	s.object(root, keys{
+		"formats": func(n *yaml.Node) {
+			s.each(n, func(name string, at, value *yaml.Node) { s.format(name, at, value) })
+		},
+		"tests": func(*yaml.Node) {}, // see tests.go
+	})
+}
+
+// format reads what a file says of a format, over what is known of it.
+func (s *ruleset) format(name string, at, n *yaml.Node) {
+	f := s.formats[name]
+	if f == nil {
+		if len(s.formats) >= maxFormats || !isFormatName(name) {
+			s.fail(at, "must be a lower-case word of at most 64 letters, digits, - and _, and there are at most 64 formats")
+			return
+		}
+		f = &format{
+			name: name, file: s.file, line: at.Line,
+			params: map[string]param{}, attributes: map[string]*source{}, groups: map[string]string{}, handles: map[string]*handle{},
+		}
+		s.formats[name] = f
+		s.order = append(s.order, name)
+	}
+	s.object(n, keys{
+		"title":      func(n *yaml.Node) { f.title = s.text(n) },
+		"params":     func(n *yaml.Node) { s.params(f, n) },
+		"require":    func(n *yaml.Node) { s.require(f, n) },
+		"envelope":   func(n *yaml.Node) { s.envelope(f, n) },
+		"record":     func(n *yaml.Node) { s.record(f, n) },
+		"user":       func(n *yaml.Node) { s.user(f, n) },
+		"acted":      func(n *yaml.Node) { s.acted(f, n) },
+		"attributes": func(n *yaml.Node) { s.attributes(f, n) },
+		"groups": func(n *yaml.Node) {
+			s.each(n, func(group string, _, value *yaml.Node) { f.groups[group] = s.category(value) })
+		},
+		"handles": func(n *yaml.Node) { s.handles(f, n) },
+		"every":   func(n *yaml.Node) { s.every(f, n) },
+	})
+}
+
+func isFormatName(name string) bool {
+	return name != "" && len(name) <= maxFormatName && !strings.ContainsFunc(name, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '_'
+	})
+}
+
+// category reads a category: a lower-case word.
+func (s *ruleset) category(n *yaml.Node) string {
+	word := s.text(n)
+	if word != "" && !isFormatName(word) {
+		s.fail(n, "must be a lower-case word")
+	}
+	return word
+}
+
+func (s *ruleset) params(f *format, n *yaml.Node) {
+	s.each(n, func(name string, at, value *yaml.Node) {
+		if raw := s.json(value); raw != nil {
+			f.params[name] = param{raw}
+		}
+	})
+}
+
+func (s *ruleset) require(f *format, n *yaml.Node) {
+	s.list(n, maxMembers, func(n *yaml.Node) {
+		var r requirement
+		s.object(n, keys{
+			"that": func(n *yaml.Node) { r.that = s.expression(s.env, n, "that", cel.BoolType) },
+			"or":   func(n *yaml.Node) { r.or = s.text(n) },
+		})
+		if r.that == nil || r.or == "" {
+			s.fail(n, "must have that, an expression, and or, what is wrong if it is false")
+			return
+		}
+		f.require = append(f.require, r)
+	})
+}
+
+func (s *ruleset) envelope(f *format, n *yaml.Node) {
+	var v envelope
+	s.object(n, keys{
+		"members": func(n *yaml.Node) { v.members = s.words(n) },
+		"list":    func(n *yaml.Node) { v.list = s.text(n) },
+	})
+	if v.list == "" || !slices.Contains(v.members, v.list) {
+		s.fail(n, "must have members, and list, which is one of them")
+		return
+	}
+	f.envelope = &v
+}
+
+func (s *ruleset) record(f *format, n *yaml.Node) {
+	s.object(n, keys{
+		"handle":  func(n *yaml.Node) { f.handle = s.source(n, asText) },
+		"id":      func(n *yaml.Node) { f.id = s.source(n, asText) },
+		"time":    func(n *yaml.Node) { f.time = s.source(n, asTime) },
+		"session": func(n *yaml.Node) { f.session = s.source(n, asText) },
+	})
+}
+
+func (s *ruleset) user(f *format, n *yaml.Node) {
+	f.user = nil
+	s.list(n, maxMembers, func(n *yaml.Node) {
+		if t := s.template(n); t != nil {
+			f.user = append(f.user, t)
+		}
+	})
+}
+
+func (s *ruleset) acted(f *format, n *yaml.Node) {
+	a := &acted{}
+	s.object(n, keys{
+		"system": func(n *yaml.Node) { a.system = s.source(n, asText) },
+		"actor":  func(n *yaml.Node) { a.actor = s.source(n, asText) },
+		"user":   func(n *yaml.Node) { a.user = s.source(n, asText) },
+	})
+	f.acted = a
+}
+
+func (s *ruleset) attributes(f *format, n *yaml.Node) {
+	known := keys{}
+	for _, name := range []string{"ip_address", "risk_score", "risk_reasons", "suspect", "tags"} {
+		known[name] = func(n *yaml.Node) { f.attributes[name] = s.source(n, asText) }
+	}
+	for name := range textAttributes() {
+		known[name] = func(n *yaml.Node) { f.attributes[name] = s.source(n, asText) }
+	}
+	known["signals"] = func(n *yaml.Node) {
+		s.each(n, func(name string, at, value *yaml.Node) {
+			if len(name) > maxTagName {
+				s.fail(at, "is longer than 64 bytes")
+				return
+			}
+			f.signals = slices.DeleteFunc(f.signals, func(m member) bool { return m.name == name })
+			if f.signals = append(f.signals, member{name, s.source(value, asText)}); len(f.signals) > maxMembers {
+				s.fail(at, "there are more than 64 signals")
+			}
+		})
+	}
+	s.object(n, known)
+}
+
+// source reads where a value comes from: a path, a list of sources of which the
+// first that is there is taken, or an object.
+func (s *ruleset) source(n *yaml.Node, as reading) *source {
+	n = target(n)
+	switch n.Kind {
+	case yaml.SequenceNode:
+		var first, last *source
+		s.list(n, maxSources, func(n *yaml.Node) {
+			if n.Kind == yaml.SequenceNode {
+				s.fail(n, "is a list in a list")
+				return
+			}
+			one := s.source(n, as)
+			switch {
+			case one == nil:
+			case first == nil:
+				first, last = one, one
+			default:
+				last.next, last = one, one
+			}
+		})
+		if first == nil {
+			s.fail(n, "names no source")
+		}
+		return first
+	case yaml.ScalarNode:
+		src := &source{as: as}
+		s.from(src, n)
+		return src
+	}
+	src := &source{as: as}
+	given := 0
+	s.object(n, keys{
+		"from":  func(n *yaml.Node) { given++; s.from(src, n) },
+		"param": func(n *yaml.Node) { given++; src.param = s.text(n) },
+		"set":   func(n *yaml.Node) { given++; src.set = s.json(n) },
+		"cel":   func(n *yaml.Node) { given++; src.expr = s.expression(s.env, n, "cel", cel.DynType) },
+		"as": func(n *yaml.Node) {
+			word := s.text(n)
+			as, ok := readings()[word]
+			if !ok && word != "" {
+				s.fail(n, "must be one of text, number, time, milliseconds, positive")
+			}
+			src.as = as
+		},
+		"prefix": func(n *yaml.Node) { src.prefix = s.text(n) },
+	})
+	if given != 1 {
+		s.fail(n, "must have one of from, param, set and cel")
+		return nil
+	}
+	return src
+}
+
+// from reads the path of a member of the record.
+func (s *ruleset) from(src *source, n *yaml.Node) {
+	src.from = s.text(n)
+	if src.path = pathOf(src.from); src.path == nil && src.from != "" {
+		s.fail(n, "must be the name of a member, or a path of up to 16 names with dots between")
+	}
+}
+
+// template reads how an identifier is made.
+func (s *ruleset) template(n *yaml.Node) *template {
+	var t template
+	sources := map[string]*source{}
+	known := keys{
+		"format":  func(n *yaml.Node) { t.format = s.text(n) },
+		"lenient": func(n *yaml.Node) { t.lenient = s.truth(n) },
+	}
+	var formats []string
+	for format, names := range identifierMembers() {
+		formats = append(formats, format)
+		for _, name := range names {
+			known[name] = func(n *yaml.Node) { sources[name] = s.source(n, asText) }
+		}
+	}
+	slices.Sort(formats)
+	if !s.object(n, known) {
+		return nil
+	}
+	names := identifierMembers()[t.format]
+	if names == nil {
+		s.fail(n, "must have a format: %s", strings.Join(formats, ", "))
+		return nil
+	}
+	for _, name := range names {
+		if sources[name] == nil {
+			s.fail(n, "lacks %s, which the format %s has", name, t.format)
+			return nil
+		}
+		t.members = append(t.members, sources[name])
+	}
+	if len(sources) != len(names) {
+		s.fail(n, "has a member that the format %s has not", t.format)
+		return nil
+	}
+	return &t
+}
+
+// expression compiles a text. Its faults are told at their lines.
+func (s *ruleset) expression(env *cel.Env, n *yaml.Node, what string, want *cel.Type) *expression {
+	text := s.text(n)
+	if text == "" {
+		return nil
+	}
+	x, issues, err := compile(env, text, fmt.Sprintf("%s (%s:%d)", what, s.file, n.Line), want)
+	switch {
+	case issues != nil:
+		for _, e := range issues.Errors() {
+			at := *n
+			at.Line += max(e.Location.Line(), 1) - 1
+			if n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
+				at.Line++
+			}
+			s.fail(&at, "%s: column %d: %s", what, e.Location.Column()+1, e.Message)
+		}
+		return nil
+	case err != nil:
+		s.fail(n, "%s: %s", what, err)
+		return nil
+	}
+	return x
+}
+
+// finish checks the formats as a whole and makes them ready.
+func (s *ruleset) finish() {
+	for _, name := range s.order {
+		f := s.formats[name]
+		s.file, s.path = f.file, []string{"formats", name}
+		at := &yaml.Node{Line: f.line}
+		if f.handle == nil {
+			s.fail(at, "lacks record.handle: what happened")
+			continue
+		}
+		values := map[string]ref.Val{}
+		for name, p := range f.params {
+			values[name] = valueOf(p.raw)
+		}
+		f.paramsValue = types.NewStringInterfaceMap(types.DefaultTypeAdapter, anyMap(values))
+		all := textAttributes()
+		f.texts = nil
+		for name, src := range f.attributes {
+			if of := all[name]; of != nil {
+				f.texts = append(f.texts, textAttribute{name, of, src})
+			}
+		}
+		slices.SortFunc(f.texts, func(a, b textAttribute) int { return strings.Compare(a.name, b.name) })
+		s.switches(f, at)
+	}
+}
+
+func anyMap(values map[string]ref.Val) map[string]any {
+	m := make(map[string]any, len(values))
+	for name, value := range values {
+		m[name] = value
+	}
+	return m
+}
+
+// switches checks what params must fulfil and finds out which rules are enabled.
+func (s *ruleset) switches(f *format, at *yaml.Node) {
+	e := &evaluation{mapper: s.m, format: f}
+	for _, r := range f.require {
+		if ok, err := r.that.holds(e); err != nil || !ok {
+			s.fail(at, "params: %s", r.or)
+		}
+	}
+	check := func(r *rule) {
+		if r.enabled == nil {
+			return
+		}
+		ok, err := r.enabled.holds(e)
+		if err != nil {
+			s.file = r.file
+			s.fail(&yaml.Node{Line: r.line}, "enabled: %s", strings.TrimPrefix(err.Error(), "mapping: "))
+		}
+		r.off = !ok
+	}
+	for _, id := range f.order {
+		for _, r := range f.handles[id].rules {
+			check(r)
+		}
+	}
+	f.active = nil
+	for _, r := range f.every {
+		if check(r); !r.off {
+			f.active = append(f.active, r)
+		}
+	}
+}
+
+// err returns the faults.
+func (s *ruleset) err() error {
+	if len(s.faults) == 0 {
+		return nil
+	}
+	return fmt.Errorf("mapping: rules: %w", errors.Join(s.faults...))
+}
+
