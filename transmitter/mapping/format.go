@@ -13,7 +13,7 @@ type format struct {
 	name, title string
 	file        string // that described it first
 	line        int
-	params      map[string]param
+	params      map[string]json.RawMessage
 	paramsValue ref.Val // of params, for expressions
 	require     []requirement
 	envelope    *envelope
@@ -33,9 +33,12 @@ type format struct {
 	active  []*rule // of every, those that are enabled
 }
 
-// param is a named constant.
-type param struct {
-	raw json.RawMessage
+// param returns a parameter, nil if it is empty.
+func (f *format) param(name string) json.RawMessage {
+	if raw := f.params[name]; string(raw) != `""` && string(raw) != "null" {
+		return raw
+	}
+	return nil
 }
 
 // requirement is what params must fulfil.
@@ -84,4 +87,3 @@ func (f *format) types() []Type {
 	}
 	return list
 }
-

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -33,7 +35,27 @@ type goldenEvent struct {
 	Time     time.Time            `json:"time,omitzero"`
 	Subjects []subject.Identifier `json:"subjects,omitempty"`
 	Data     json.RawMessage      `json:"data,omitempty"`
+	Previous knowledge            `json:"previous,omitempty"`
 	Want     golden               `json:"want"`
+}
+
+// knowledge is what was known before, by "user/<id>/<dimension>" or
+// "device/<fingerprint>/<dimension>"; a member of a payload follows the type
+// after a #.
+type knowledge map[string]string
+
+// Previous looks it up.
+func (k knowledge) Previous(of mapping.Key) (string, bool) {
+	key := "user/" + of.Identifier
+	if of.Fingerprint != "" {
+		key = "device/" + of.Fingerprint
+	}
+	key += "/" + of.Dimension
+	if of.Member != "" {
+		key += "#" + of.Member
+	}
+	value, known := k[key]
+	return value, known
 }
 
 // golden is what becomes of it.
@@ -42,9 +64,30 @@ type golden struct {
 	ID       string               `json:"id,omitempty"`
 	Time     time.Time            `json:"time,omitzero"`
 	Subjects []subject.Identifier `json:"subjects,omitempty"`
+	Attrs    *goldenAttributes    `json:"attributes,omitempty"`
 	Mapped   []goldenMapped       `json:"mapped,omitempty"`
 	Member   string               `json:"error_member,omitempty"`
 	Error    string               `json:"error,omitempty"`
+}
+
+// goldenAttributes are mapping.Attributes by their names on the wire.
+type goldenAttributes struct {
+	Category    string            `json:"category,omitempty"`
+	Identifier  string            `json:"identifier,omitempty"`
+	Email       string            `json:"email,omitempty"`
+	Application string            `json:"application,omitempty"`
+	Session     string            `json:"session,omitempty"`
+	Fingerprint string            `json:"fingerprint,omitempty"`
+	Address     netip.Addr        `json:"ip_address,omitzero"`
+	UserAgent   string            `json:"user_agent,omitempty"`
+	Actor       string            `json:"actor,omitempty"`
+	ActorSystem string            `json:"actor_system,omitempty"`
+	LinkedID    string            `json:"linked_id,omitempty"`
+	RiskScore   *float64          `json:"risk_score,omitempty"`
+	RiskReasons []string          `json:"risk_reasons,omitempty"`
+	Signals     map[string]bool   `json:"signals,omitempty"`
+	Suspect     *bool             `json:"suspect,omitempty"`
+	Tags        map[string]string `json:"tags,omitempty"`
 }
 
 type goldenMapped struct {
@@ -76,8 +119,15 @@ func run(m *mapping.Mapper, c goldenEvent) golden {
 		}
 		return outcome(m.Map(mapping.Event{Type: c.Type, Time: c.Time, Subjects: subjects, Data: c.Data}))
 	}
-	r, err := m.Record(c.Format, c.Record, nil)
+	var previous mapping.Previous
+	if c.Previous != nil {
+		previous = c.Previous
+	}
+	r, err := m.Record(c.Format, c.Record, previous)
 	g := outcome(r.Mapped, err)
+	if a := goldenAttributes(r.Attributes); !reflect.ValueOf(a).IsZero() {
+		g.Attrs = &a
+	}
 	g.Handle, g.ID, g.Time, g.Subjects = r.Handle, r.ID, r.Time, r.Subjects
 	return g
 }
@@ -173,6 +223,25 @@ func TestIDme(t *testing.T) {
 func TestOneLogin(t *testing.T) {
 	cases := checkGolden(t, newMapper(t, mapping.Config{}), "onelogin.json")
 	wantHandles(t, cases, mapping.FormatOneLogin, 22)
+}
+
+// Section 4.3 of the mapping: signals, scores and suspicion of devices, with and
+// without what was known before.
+func TestFingerprint(t *testing.T) {
+	cases := checkGolden(t, newMapper(t, mapping.Config{}), "fingerprint.json")
+	wantHandles(t, cases, mapping.FormatFingerprint, 2)
+}
+
+// With an issuer linked_id is a user; with thresholds scores count; with its
+// policy enabled a replay ends sessions.
+func TestFingerprintUser(t *testing.T) {
+	m := newMapper(t, mapping.Config{
+		Rules: []mapping.RulesFile{{Name: "policy.yaml", YAML: []byte("formats: {fingerprint: {every: {tampering: {enabled: true}}}}")}},
+		Params: map[string]map[string]any{
+			"fingerprint": {"issuer": "https://shop.example.com", "risk_medium": 10, "risk_high": 20},
+		},
+	})
+	checkGolden(t, m, "fingerprint-user.json")
 }
 
 // handlesOf returns the handles of a format in the catalogue.

@@ -15,13 +15,13 @@ type template struct {
 // (RFC 9493 §3.2). The last one is that without which there is no identifier.
 func identifierMembers() map[string][]string {
 	return map[string][]string{
-		subject.FormatAccount: {"uri"},
-		subject.FormatDID:     {"url"},
-		subject.FormatEmail:   {"email"},
-		subject.FormatIssSub:  {"iss", "sub"},
-		subject.FormatOpaque:  {"id"},
-		subject.FormatPhoneNumber:   {"phone_number"},
-		subject.FormatURI:     {"uri"},
+		subject.FormatAccount:     {"uri"},
+		subject.FormatDID:         {"url"},
+		subject.FormatEmail:       {"email"},
+		subject.FormatIssSub:      {"iss", "sub"},
+		subject.FormatOpaque:      {"id"},
+		subject.FormatPhoneNumber: {"phone_number"},
+		subject.FormatURI:         {"uri"},
 	}
 }
 
@@ -198,9 +198,9 @@ func (e *evaluation) complexSubjects(parts []part) ([]subject.Identifier, error)
 			userMember = p.name
 			users, err = e.users()
 		case p.word == formSession:
-			members[p.name], err = opaque(e.session, e.sessionErr, e.format.session, formSession)
+			members[p.name], err = e.opaque(e.format.session, formSession)
 		case p.word == formDevice:
-			members[p.name], err = opaque(e.record.Attributes.Fingerprint, nil, e.format.attributes["fingerprint"], formDevice)
+			members[p.name], err = e.opaque(e.format.attributes["fingerprint"], formDevice)
 		}
 		if err != nil {
 			return nil, err
@@ -221,21 +221,20 @@ func (e *evaluation) complexSubjects(parts []part) ([]subject.Identifier, error)
 }
 
 // opaque returns the identifier of a session or a device.
-func opaque(id string, err error, from *source, what string) (subject.Identifier, error) {
-	member := what
-	if from != nil {
-		member = from.last().label()
+func (e *evaluation) opaque(from *source, what string) (subject.Identifier, error) {
+	if from == nil {
+		return subject.Identifier{}, &Error{what, "is missing"}
 	}
+	id, err := from.text(e)
 	switch {
 	case err != nil:
 		return subject.Identifier{}, err
 	case id == "":
-		return subject.Identifier{}, &Error{member, "is missing"}
+		return subject.Identifier{}, &Error{from.last().label(), "is missing"}
 	}
 	s := subject.Opaque(id)
 	if s.Validate() != nil {
-		return subject.Identifier{}, &Error{member, "cannot be the id of a " + what}
+		return subject.Identifier{}, &Error{from.last().label(), "cannot be the id of a " + what}
 	}
 	return s, nil
 }
-

@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -29,6 +30,7 @@ type ruleset struct {
 	env     *cel.Env
 	formats map[string]*format
 	order   []string
+	used    []usedParam
 }
 
 // load reads a file.
@@ -56,7 +58,7 @@ func (s *ruleset) format(name string, at, n *yaml.Node) {
 		}
 		f = &format{
 			name: name, file: s.file, line: at.Line,
-			params: map[string]param{}, attributes: map[string]*source{}, groups: map[string]string{}, handles: map[string]*handle{},
+			params: map[string]json.RawMessage{}, attributes: map[string]*source{}, groups: map[string]string{}, handles: map[string]*handle{},
 		}
 		s.formats[name] = f
 		s.order = append(s.order, name)
@@ -96,7 +98,7 @@ func (s *ruleset) category(n *yaml.Node) string {
 func (s *ruleset) params(f *format, n *yaml.Node) {
 	s.each(n, func(name string, at, value *yaml.Node) {
 		if raw := s.json(value); raw != nil {
-			f.params[name] = param{raw}
+			f.params[name] = raw
 		}
 	})
 }
@@ -214,7 +216,7 @@ func (s *ruleset) source(n *yaml.Node, as reading) *source {
 	given := 0
 	s.object(n, keys{
 		"from":  func(n *yaml.Node) { given++; s.from(src, n) },
-		"param": func(n *yaml.Node) { given++; src.param = s.text(n) },
+		"param": func(n *yaml.Node) { given++; src.param = s.usesParam(n) },
 		"set":   func(n *yaml.Node) { given++; src.set = s.json(n) },
 		"cel":   func(n *yaml.Node) { given++; src.expr = s.expression(s.env, n, "cel", cel.DynType) },
 		"as": func(n *yaml.Node) {
@@ -226,12 +228,31 @@ func (s *ruleset) source(n *yaml.Node, as reading) *source {
 			src.as = as
 		},
 		"prefix": func(n *yaml.Node) { src.prefix = s.text(n) },
+		"given":  func(n *yaml.Node) { src.given = s.usesParam(n) },
 	})
 	if given != 1 {
 		s.fail(n, "must have one of from, param, set and cel")
 		return nil
 	}
 	return src
+}
+
+// usesParam notes that a parameter is named; whether there is one is known when
+// all files are read.
+func (s *ruleset) usesParam(n *yaml.Node) string {
+	name := s.text(n)
+	if name != "" && len(s.path) > 1 {
+		s.used = append(s.used, usedParam{s.file, s.path[1], slices.Clone(s.path), n, name})
+	}
+	return name
+}
+
+// usedParam is where a format names a parameter.
+type usedParam struct {
+	file, format string
+	path         []string
+	at           *yaml.Node
+	name         string
 }
 
 // from reads the path of a member of the record.
@@ -307,6 +328,12 @@ func (s *ruleset) expression(env *cel.Env, n *yaml.Node, what string, want *cel.
 
 // finish checks the formats as a whole and makes them ready.
 func (s *ruleset) finish() {
+	for _, u := range s.used {
+		if f := s.formats[u.format]; f != nil && f.params[u.name] == nil {
+			s.file, s.path = u.file, u.path
+			s.fail(u.at, "there is no parameter %q", printable(u.name))
+		}
+	}
 	for _, name := range s.order {
 		f := s.formats[name]
 		s.file, s.path = f.file, []string{"formats", name}
@@ -316,8 +343,8 @@ func (s *ruleset) finish() {
 			continue
 		}
 		values := map[string]ref.Val{}
-		for name, p := range f.params {
-			values[name] = valueOf(p.raw)
+		for name, raw := range f.params {
+			values[name] = valueOf(raw)
 		}
 		f.paramsValue = types.NewStringInterfaceMap(types.DefaultTypeAdapter, anyMap(values))
 		all := textAttributes()
@@ -379,4 +406,3 @@ func (s *ruleset) err() error {
 	}
 	return fmt.Errorf("mapping: rules: %w", errors.Join(s.faults...))
 }
-

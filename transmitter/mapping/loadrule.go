@@ -155,7 +155,7 @@ func (s *ruleset) event(r *rule, n *yaml.Node) {
 		return
 	}
 	if err := s.m.checkType(r.event); err != nil {
-		s.fail(n, "%s", err.(*Error).Description) //nolint:errcheck,errorlint // checkType returns no other
+		s.fail(n, "%s", err.(*Error).Description) //nolint:errorlint // checkType returns no other
 		return
 	}
 	for _, named := range s.m.named {

@@ -141,10 +141,10 @@ func (s *ruleset) setParams(params map[string]map[string]any) error {
 				return fmt.Errorf("mapping: Config.Params: %s has no parameter %q", name, key)
 			case err != nil || len(raw) > maxResultBytes:
 				return fmt.Errorf("mapping: Config.Params: the value of %s %q cannot be used", name, key)
-			case old.raw[0] == '"' && raw[0] != '"':
+			case old[0] == '"' && raw[0] != '"':
 				return fmt.Errorf("mapping: Config.Params: the value of %s %q must be a text", name, key)
 			}
-			f.params[key] = param{raw}
+			f.params[key] = raw
 		}
 	}
 	return nil

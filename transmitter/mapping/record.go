@@ -69,9 +69,8 @@ type evaluation struct {
 	record   Record
 	previous Previous
 
-	session    string
-	sessionErr error
-	userErr    error
+	session string
+	userErr error
 
 	object *object            // the variable record, once it is asked for
 	knows  map[Key]string     // what previous has answered
@@ -171,7 +170,7 @@ func (e *evaluation) head() error {
 // user reads the identifiers of the user and the session. What is wrong with
 // them matters only to a rule that needs them.
 func (e *evaluation) user() {
-	e.session, e.sessionErr = e.format.session.text(e)
+	e.session, _ = e.format.session.text(e)
 	e.note("session", e.format.session)
 	for _, t := range e.format.user {
 		id, err := t.identifier(e)

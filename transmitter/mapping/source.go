@@ -36,6 +36,7 @@ type source struct {
 	expr   *expression
 	as     reading
 	prefix string
+	given  string // a parameter without which the source has nothing
 	next   *source
 }
 
@@ -68,13 +69,12 @@ func (s *source) value(e *evaluation) (*source, json.RawMessage, error) {
 
 func (s *source) own(e *evaluation) (json.RawMessage, error) {
 	switch {
+	case s.given != "" && e.format.param(s.given) == nil:
+		return nil, nil
 	case s.path != nil:
 		return lookup(e.fields, s.path), nil
 	case s.param != "":
-		if raw := e.format.params[s.param].raw; string(raw) != `""` {
-			return raw, nil
-		}
-		return nil, nil
+		return e.format.param(s.param), nil
 	case s.expr != nil:
 		return s.expr.json(e)
 	}

@@ -16,4 +16,3 @@ func isDigits(s string) bool {
 	}
 	return true
 }
-

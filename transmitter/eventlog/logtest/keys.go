@@ -95,6 +95,7 @@ func duplicateMapping(tb testing.TB, s *Store) {
 	vendor.Format, vendor.Original = "idme", json.RawMessage(`{"record":1}`)
 	first := do(tb, s.Log, native, vendor)
 	native.Mapped, native.Applications = nil, []string{"other"}
+	native.Attributes.Category = "other" // that of its type, unless the source gave one
 	vendor.Mapped, vendor.MappingError = nil, "no rule"
 	vendor.Type, vendor.Subjects, vendor.Time = "idme:other", nil, time.Time{}
 	for i, a := range do(tb, s.Log, native, vendor) {

@@ -65,8 +65,12 @@ func (k *keyring) of(e *eventlog.Event) (key, digest) {
 			b = appendSized(b, id.Canonical())
 		}
 		b = append(b, e.Data...)
-		// An event that cannot be kept for them was refused before.
-		attributes, _ := e.Attributes.Canonical()
+		// Where the source gave no category the event has that of its type, which
+		// may change with a release. An event that cannot be kept for its
+		// attributes was refused before.
+		said := e.Attributes
+		said.Category = ""
+		attributes, _ := said.Canonical()
 		b = append(b, attributes...)
 	}
 	content := sha256.Sum256(b)

@@ -396,3 +396,28 @@ func TestAttributes(t *testing.T) {
 		t.Errorf("got environment %q, want that of the credential", e.Environment)
 	}
 }
+
+// A vendor's record brings its attributes, also one that cannot be mapped; an
+// account event has the category of its type.
+func TestAttributesOfRecords(t *testing.T) {
+	s := newServer(t)
+	for i, c := range []struct{ body, want string }{
+		{
+			`{"format":"idme","record":{"event":"session.signout","identifier":"a1","session":"s1","ipaddress":"2001:db8::1","tracked_at":"2024-03-15T14:32:10+00:00"}}`,
+			`{"category":"authentication","identifier":"a1","session":"s1","ip_address":"2001:db8::1"}`,
+		},
+		{
+			`{"format":"idme","record":{"event":"session.signout","identifier":"a1","ipaddress":"nowhere"}}`,
+			`{"category":"authentication","identifier":"a1"}`,
+		},
+		{suspended(``), `{"category":"account"}`},
+		{suspended(`,"category":"other"`), `{"category":"other"}`},
+	} {
+		if status, body := s.post(mediaJSON, c.body); status != http.StatusAccepted {
+			t.Fatalf("%s: got %d %s, want 202", c.body, status, body)
+		}
+		if got, err := s.kept[i].Attributes.Canonical(); err != nil || string(got) != c.want {
+			t.Errorf("%s: got %s (%v), want %s", c.body, got, err, c.want)
+		}
+	}
+}

@@ -165,6 +165,9 @@ func (in *Ingest) event(source *auth.Source, item *Item) (eventlog.Event, error)
 		return eventlog.Event{}, err
 	}
 	e.Mapped = outcomes(mapped)
+	if e.Attributes.Category == "" {
+		e.Attributes.Category = in.mapper.Category(e.Type)
+	}
 	return e, allowed(source, &e)
 }
 
@@ -187,7 +190,7 @@ func (in *Ingest) vendorEvent(source *auth.Source, item *Item, e eventlog.Event)
 	if e.SourceID == "" {
 		e.SourceID = item.FallbackID
 	}
-	e.Time, e.Subjects = record.Time, record.Subjects
+	e.Time, e.Subjects, e.Attributes = record.Time, record.Subjects, eventlog.Attributes(record.Attributes)
 	if err == nil && time.Until(e.Time) > maxFuture {
 		err = errFuture // a SET could end sessions that are yet to begin
 	}
