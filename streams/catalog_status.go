@@ -123,7 +123,11 @@ func (c *Catalog) impose(ctx context.Context, id string, to Status, reason strin
 		if !when(*s) {
 			return nil, errUnmoved
 		}
-		return []Item{item}, c.move(ctx, s, to, reason, by)
+		var news []Item
+		if s.Delivery.Method != MethodWebhook { // stream-updated is SSF's alone
+			news = []Item{item}
+		}
+		return news, c.move(ctx, s, to, reason, by)
 	})
 	if errors.Is(err, errUnmoved) {
 		return c.cfg.Store.Stream(ctx, id)

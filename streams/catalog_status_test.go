@@ -261,3 +261,28 @@ func TestPauseInactiveMany(t *testing.T) {
 		t.Errorf("got %d, %v, want 250", len(got), err)
 	}
 }
+
+// A webhook is paused and resumed like a stream, by the same rules, but hears
+// nothing of it: stream-updated is SSF's.
+func TestWebhookHearsNoStreamUpdated(t *testing.T) {
+	b := newBench(t)
+	s := b.create(t, alice, `{}`)
+	if _, err := b.store.Update(t.Context(), s.ID, func(s *streams.Stream) ([]streams.Item, error) {
+		s.Delivery.Method = streams.MethodWebhook
+		return nil, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := b.Pause(t.Context(), s.ID, "why", streams.ByPolicy); err != nil || got.Status != streams.Paused || got.StatusBy != streams.ByPolicy {
+		t.Errorf("pause: got %+v, %v", got, err)
+	}
+	if got, err := b.Resume(t.Context(), s.ID, ""); err != nil || got.Status != streams.Enabled {
+		t.Errorf("resume: got %+v, %v", got, err)
+	}
+	if got, err := b.Disable(t.Context(), s.ID, "", streams.ByTransmitter); err != nil || got.Epoch != 1 {
+		t.Errorf("disable: got %+v, %v", got, err)
+	}
+	if len(b.store.items) != 0 {
+		t.Errorf("got items %v, want none", b.store.items)
+	}
+}

@@ -4,12 +4,14 @@ import "log/slog"
 
 // Delivery is how the SETs of a stream leave (SSF §6.1).
 type Delivery struct {
-	// Method is delivery.MethodPush or delivery.MethodPoll.
+	// Method is delivery.MethodPush or delivery.MethodPoll, or MethodWebhook.
 	Method string
 	// EndpointURL is the receiver's address for push, ours for poll.
 	EndpointURL string
 	// AuthorizationHeader is the whole value of the Authorization header of
 	// every push, unchanged; empty sends none (SSF-6.1.1-02). A secret.
+	// A webhook's is the revision of its settings instead, so that any change
+	// of them is one of the delivery.
 	AuthorizationHeader string
 }
 

@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/tocsin-ssf/tocsin/set/delivery"
 	"github.com/tocsin-ssf/tocsin/streams"
 )
 
@@ -69,7 +68,7 @@ func factsOf(s *streams.Stream) *facts {
 	slices.Sort(types)
 	return &facts{
 		status: s.Status, by: s.StatusBy, epoch: s.Epoch, from: s.From,
-		push:  s.Delivery.Method == delivery.MethodPush,
+		push:  s.Delivery.Pushed(),
 		all:   s.DefaultSubjects != streams.SubjectsNone,
 		types: slices.Compact(types), timeout: s.InactivityTimeout,
 	}

@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/tocsin-ssf/tocsin/set/delivery"
 	"github.com/tocsin-ssf/tocsin/set/subject"
 	"github.com/tocsin-ssf/tocsin/streams"
 )
@@ -383,7 +382,7 @@ func (m *Memory) Highest(context.Context) (uint64, error) {
 	return highest, nil
 }
 
-func (s *memoryStream) push() bool { return s.Delivery.Method == delivery.MethodPush }
+func (s *memoryStream) push() bool { return s.Delivery.Pushed() }
 
 // isUpdated reports whether the item leaves a paused or disabled stream too.
 func isUpdated(it *memoryItem) bool {

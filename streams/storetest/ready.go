@@ -72,6 +72,10 @@ func readyCases() []testCase {
 			func(x *fixture) { x.setStatus("s1", streams.Enabled) })},
 		{"TellsOfPush", told(func(x *fixture) { x.update("s1", poll); x.events("s1", 1) },
 			func(x *fixture) { x.update("s1", func(s *streams.Stream) { s.Delivery.Method = delivery.MethodPush }) })},
+		{"TellsOfAWebhook", told(func(x *fixture) { x.update("s1", poll); x.events("s1", 1) },
+			func(x *fixture) {
+				x.update("s1", func(s *streams.Stream) { s.Delivery.Method = streams.MethodWebhook })
+			})},
 		{"TellsOfStreamUpdated", told(nothing, func(x *fixture) {
 			_, err := x.store.Update(x.ctx, "s1", func(s *streams.Stream) ([]streams.Item, error) {
 				s.Status = streams.Disabled

@@ -160,6 +160,15 @@ func matchCases() []testCase {
 			x.must(err)
 			same(x, "enabled again", found, []streams.Candidate{{Stream: "all", Owner: "app", Epoch: 2, Subject: -1}})
 		}},
+		// A webhook takes events that are about nobody.
+		{"WithoutSubjectsAllMatch", func(x *fixture) {
+			x.stream("all")
+			x.stream("excludes")
+			x.remove("excludes", mail("a"))
+			x.stream("none", none)
+			x.add("none", mail("a"))
+			equal(x, "Match", x.match(1), "all:-1 excludes:-1")
+		}},
 		{"EachStreamOnceByItsFirstSubject", func(x *fixture) {
 			x.stream("s1", none)
 			x.stream("s2", none)
