@@ -8,12 +8,11 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
-	"github.com/tocsin-ssf/tocsin/set/delivery"
 	"github.com/tocsin-ssf/tocsin/streams"
-	"github.com/tocsin-ssf/tocsin/transmitter/internal/outbox"
 )
 
 const (
@@ -21,101 +20,127 @@ const (
 	maxAnswerBytes = 16 << 10
 	// maxReason bounds what is kept of its text.
 	maxReason = 1 << 10
+	// userAgent names us to receivers.
+	userAgent = "tocsin"
 )
 
 // result is what became of one item of a window.
 type result struct {
-	item       streams.Item
-	judgement  Judgement
-	code       string // RFC 8935 err, "http_<status>", "network", "blocked", "gone", "signing"
-	text       string
-	retryAfter time.Duration
-	tried      bool // a request was made
+	item streams.Item
+	Finding
 }
 
-// header are the fields of every push of a stream (PUSH-2.1-01, SSF-6.1.1-02).
-func header(d streams.Delivery) http.Header {
-	h := http.Header{
-		"Content-Type": {delivery.MediaType},
-		"Accept":       {"application/json"},
-		"User-Agent":   {"tocsin"},
-	}
-	if d.AuthorizationHeader != "" {
-		h["Authorization"] = []string{d.AuthorizationHeader}
-	}
-	return h
-}
-
-// deliver signs and posts one item.
-func (p *Pusher) deliver(ctx context.Context, to target, item streams.Item) result {
+// deliver packs items and makes the one request that bears them. What it finds
+// holds for each item that the parcel has, but for those that are gone.
+func (p *Pusher) deliver(ctx context.Context, to target, items []streams.Item) (Finding, Parcel) {
 	cfg := &p.cfg
-	signed, err := cfg.Outbox.Sign(ctx, to.stream, item)
-	if errors.Is(err, outbox.ErrGone) {
-		return result{item: item, judgement: SetAside, code: "gone", text: "no SET can be made of this event any more"}
-	}
-	if err != nil && ctx.Err() != nil { // our own end, no failure of the receiver's
-		return result{item: item, judgement: BackOff, code: released}
-	}
+	parcel, err := to.way.Pack(ctx, items)
 	if err != nil {
-		return result{item: item, judgement: BackOff, code: "signing", text: err.Error()}
+		return packFailure(ctx, err), Parcel{}
 	}
-	if !p.mayLeave(ctx, to.stream, item) {
-		return result{item: item, judgement: BackOff, code: changed}
+	if len(parcel.Gone) == len(parcel.Origins) {
+		return Finding{Judgement: SetAside, Code: gone, Text: goneText}, parcel
+	}
+	if !p.mayLeave(ctx, to.stream, items) {
+		return Finding{Judgement: BackOff, Code: changed}, Parcel{}
 	}
 	cfg.Crash(CrashBeforePost)
 	start := cfg.Now()
-	r := p.post(ctx, to, item, signed)
+	f := p.post(ctx, to, parcel)
 	took := cfg.Now().Sub(start)
 	cfg.Crash(CrashAfterPost)
-	attempt := Attempt{Stream: to.stream.ID, EventType: item.Type, Verdict: r.judgement.String(), Took: took}
-	if r.judgement == Accepted {
-		attempt.SinceAccepted = start.Add(took).Sub(signed.Accepted)
-	} else {
-		cfg.Outbox.Keep(item, signed)
+	if f.Judgement != Accepted && parcel.Failed != nil {
+		parcel.Failed()
 	}
-	cfg.Observe(attempt)
-	p.log(ctx, r, signed.TransactionID, took)
-	if r.judgement != Accepted && p.moved(ctx, to.stream, item) {
+	p.observe(ctx, to.stream, items, parcel, f, start, took)
+	if f.Judgement != Accepted && p.moved(ctx, to.stream, items) {
 		// The verdict is on an endpoint that the stream has left.
-		return result{item: item, judgement: BackOff, code: changed}
+		return Finding{Judgement: BackOff, Code: changed}, Parcel{}
 	}
-	return r
+	return f, parcel
+}
+
+// packFailure returns what it means that no request could be made.
+func packFailure(ctx context.Context, err error) Finding {
+	if said, ok := errors.AsType[*PackError](err); ok {
+		return said.Finding
+	}
+	if ctx.Err() != nil { // our own end, no failure of the receiver's
+		return Finding{Judgement: BackOff, Code: released}
+	}
+	return Finding{Judgement: BackOff, Code: "signing", Text: err.Error()}
+}
+
+// observe tells metrics and log of each item.
+func (p *Pusher) observe(ctx context.Context, s streams.Stream, items []streams.Item, parcel Parcel, f Finding, start time.Time, took time.Duration) {
+	level := slog.LevelDebug
+	if f.Judgement != Accepted {
+		level = slog.LevelWarn
+	}
+	logged := p.cfg.Logger.Enabled(ctx, level)
+	for i, origin := range parcel.Origins {
+		if slices.Contains(parcel.Gone, i) {
+			continue
+		}
+		attempt := Attempt{Stream: s.ID, EventType: items[i].Type, Verdict: f.Judgement.String(), Took: took}
+		if f.Judgement == Accepted {
+			attempt.SinceAccepted = start.Add(took).Sub(origin.Accepted)
+		}
+		p.cfg.Observe(attempt)
+		if logged {
+			p.log(ctx, level, items[i], origin, f, took, len(parcel.Origins))
+		}
+		// What failed together is told once.
+		logged = logged && f.Judgement == Accepted
+	}
+}
+
+func (p *Pusher) log(ctx context.Context, level slog.Level, item streams.Item, from Origin, f Finding, took time.Duration, together int) {
+	p.cfg.Logger.Log(ctx, level, "pushed a SET",
+		"stream_id", item.Stream, "jti", item.ID, "txn", from.TransactionID, "event_type", item.Type, "together", together,
+		"attempt", item.Attempts+1, "verdict", f.Judgement.String(), "code", f.Code, "took", took)
 }
 
 // moved reports whether the stream is sent elsewhere by now, or began anew.
-func (p *Pusher) moved(ctx context.Context, taken streams.Stream, item streams.Item) bool {
+func (p *Pusher) moved(ctx context.Context, taken streams.Stream, items []streams.Item) bool {
 	now, err := p.cfg.Store.Stream(context.WithoutCancel(ctx), taken.ID)
-	return err == nil && (now.Delivery != taken.Delivery || item.Lane == streams.LaneEvents && item.Epoch != now.Epoch)
+	return err == nil && differs(now, taken, items)
+}
+
+// differs reports whether items of a stream, as it was when they were taken,
+// belong elsewhere now.
+func differs(now, taken streams.Stream, items []streams.Item) bool {
+	return now.Delivery != taken.Delivery || slices.ContainsFunc(items, func(item streams.Item) bool {
+		return item.Lane == streams.LaneEvents && item.Epoch != now.Epoch
+	})
 }
 
 // mayLeave looks once more, right before the request: of a window that was
 // taken before the stream was paused, disabled, deleted (SSF-8.1.2.1-04,
 // SSF-8.1.1.5-02) or sent elsewhere, the rest stays here.
-func (p *Pusher) mayLeave(ctx context.Context, taken streams.Stream, item streams.Item) bool {
+func (p *Pusher) mayLeave(ctx context.Context, taken streams.Stream, items []streams.Item) bool {
 	now, err := p.cfg.Store.Stream(context.WithoutCancel(ctx), taken.ID)
-	if err != nil || now.Delivery != taken.Delivery || item.Lane == streams.LaneEvents && item.Epoch != now.Epoch {
+	if err != nil || differs(now, taken, items) {
 		return false
 	}
-	return now.Status == streams.Enabled || item.Type == streams.TypeStreamUpdated
+	return now.Status == streams.Enabled || items[0].Type == streams.TypeStreamUpdated
 }
 
 // post makes one request and judges its answer. A second answer to the same
 // question is never asked for: no redirect is followed.
-func (p *Pusher) post(ctx context.Context, to target, item streams.Item, signed outbox.SET) result {
+func (p *Pusher) post(ctx context.Context, to target, parcel Parcel) Finding {
 	cfg := &p.cfg
-	r := result{item: item, tried: true}
 	// A request that has begun is let end, also while the process stops.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.Timeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to.stream.Delivery.EndpointURL, strings.NewReader(signed.Compact))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to.stream.Delivery.EndpointURL, strings.NewReader(parcel.Body))
 	if err != nil {
-		r.judgement, r.code, r.text = PauseStream, "endpoint", "the endpoint_url cannot be used"
-		return r
+		return Finding{Judgement: PauseStream, Code: "endpoint", Text: "the endpoint_url cannot be used", Tried: true}
 	}
-	req.Header = to.header
+	req.Header = parcel.Header
 	resp, err := cfg.Client.Do(req)
 	if err != nil {
-		return p.networkFailure(r, err)
+		return p.networkFailure(err)
 	}
 	defer resp.Body.Close() // the answer has been judged; closing cannot change it
 	if resp.StatusCode/100 == 2 {
@@ -123,52 +148,24 @@ func (p *Pusher) post(ctx context.Context, to target, item streams.Item, signed 
 			// A short body is read, so that the connection can be used again.
 			_, _ = io.CopyN(io.Discard, resp.Body, resp.ContentLength)
 		}
-		r.judgement = Accepted
-		return r
+		return Finding{Judgement: Accepted, Tried: true}
 	}
-	var refusal delivery.Failure
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes))
-	if resp.StatusCode == http.StatusBadRequest {
-		refusal, _ = delivery.ParseFailure(body)
+	f := Finding{Tried: true, RetryAfter: retryAfter(resp.Header, cfg.Now())}
+	f.Judgement, f.Code, f.Text = to.way.Judge(resp.StatusCode, body)
+	if f.Code == "" {
+		f.Code, f.Text = fmt.Sprintf("http_%d", resp.StatusCode), "the receiver answered "+resp.Status
 	}
-	r.judgement = Judge(resp.StatusCode, refusal.Err)
-	r.code, r.text = string(refusal.Err), truncate(refusal.Description)
-	if r.code == "" {
-		r.code, r.text = fmt.Sprintf("http_%d", resp.StatusCode), truncate("the receiver answered "+resp.Status)
-	}
-	r.retryAfter = retryAfter(resp.Header, cfg.Now())
-	return r
+	f.Text = truncate(f.Text)
+	return f
 }
 
-func (p *Pusher) networkFailure(r result, err error) result {
+func (p *Pusher) networkFailure(err error) Finding {
 	if p.cfg.Blocked(err) {
-		r.judgement, r.code, r.text = PauseStream, "blocked", "the endpoint_url leads to an address that is not allowed"
-		return r
+		return Finding{Judgement: PauseStream, Code: "blocked", Text: "the endpoint_url leads to an address that is not allowed", Tried: true}
 	}
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err // its URL may have a secret in its query
 	}
-	r.judgement, r.code, r.text = BackOff, "network", truncate(err.Error())
-	return r
-}
-
-func truncate(s string) string {
-	if len(s) > maxReason {
-		s = s[:maxReason]
-	}
-	return strings.ToValidUTF8(s, "\uFFFD")
-}
-
-// log tells of an attempt: quietly of a success, aloud of a failure.
-func (p *Pusher) log(ctx context.Context, r result, txn string, took time.Duration) {
-	level := slog.LevelDebug
-	if r.judgement != Accepted {
-		level = slog.LevelWarn
-	}
-	if !p.cfg.Logger.Enabled(ctx, level) {
-		return
-	}
-	p.cfg.Logger.Log(ctx, level, "pushed a SET",
-		"stream_id", r.item.Stream, "jti", r.item.ID, "txn", txn, "event_type", r.item.Type,
-		"attempt", r.item.Attempts+1, "verdict", r.judgement.String(), "code", r.code, "took", took)
+	return Finding{Judgement: BackOff, Code: "network", Text: truncate(err.Error()), Tried: true}
 }

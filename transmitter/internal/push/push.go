@@ -28,6 +28,7 @@ type Store interface {
 	Take(ctx context.Context, stream string, opts streams.TakeOptions) ([]streams.Item, error)
 	Settle(ctx context.Context, stream string, outcomes []streams.Outcome, health *streams.Health) ([]streams.Item, error)
 	Health(ctx context.Context, stream string) (streams.Health, error)
+	Depth(ctx context.Context, stream string) (streams.Depth, error)
 }
 
 // Outbox signs items.
@@ -36,7 +37,7 @@ type Outbox interface {
 	Keep(item streams.Item, signed outbox.SET)
 }
 
-// Attempt is one try to deliver one SET, for metrics.
+// Attempt is one try to deliver one SET or event, for metrics.
 type Attempt struct {
 	Stream, EventType string
 	Verdict           string // one of the Reason constants of a judgement
@@ -50,6 +51,8 @@ type Attempt struct {
 type Config struct {
 	Store  Store
 	Outbox Outbox
+	// Webhooks knows the ways of webhooks; nil: what is for them stays.
+	Webhooks Carrier
 	// Client makes the requests; it must guard against forbidden addresses
 	// and follow no redirect (set/delivery/guard).
 	Client *http.Client

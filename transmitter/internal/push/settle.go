@@ -75,13 +75,13 @@ func (w *worker) outcome(r result) streams.Outcome {
 	if isAnnouncement(r.item) {
 		w.news--
 	}
-	o := streams.Outcome{ID: r.item.ID, Code: r.code, Description: r.text}
-	if r.code == released || r.code == changed {
+	o := streams.Outcome{ID: r.item.ID, Code: r.Code, Description: r.Text}
+	if r.Code == released || r.Code == changed {
 		o.Verdict = streams.Released
-		w.stale = w.stale || r.code == changed
+		w.stale = w.stale || r.Code == changed
 		return o
 	}
-	judgement, unknown := r.judgement, w.pusher.unknownKeys(r)
+	judgement, unknown := r.Judgement, w.pusher.unknownKeys(r)
 	if unknown >= keyTries {
 		judgement = SetAside
 	}
@@ -91,21 +91,23 @@ func (w *worker) outcome(r result) streams.Outcome {
 		w.health.Refusals, w.round.answered = 0, true
 	case SetAside:
 		o.Verdict = streams.Refused
-		w.round.answered = true
-		w.refused(r)
+		if r.Code != gone { // else it is not the receiver that refuses it
+			w.round.answered = true
+			w.refused(r)
+		}
 	case RetryKey:
 		o.Verdict, o.After = streams.Failed, keyPause(unknown)
 	case PauseStream:
-		w.round.pause = r.text
+		w.round.pause = r.Text
 		fallthrough
 	case BackOff:
 		o.Verdict = streams.Failed
-		if !r.tried { // our own failure: no attempt
+		if !r.Tried { // our own failure: no attempt
 			o.Verdict = streams.Released
 		}
 		w.round.failed = true
-		w.round.retryAfter = max(w.round.retryAfter, r.retryAfter)
-		w.round.lastError = r.code + ": " + r.text
+		w.round.retryAfter = max(w.round.retryAfter, r.RetryAfter)
+		w.round.lastError = r.Code + ": " + r.Text
 	}
 	return o
 }
@@ -114,12 +116,12 @@ func (w *worker) outcome(r result) streams.Outcome {
 // SET, r included, and forgets it with any verdict that ends it. The count is
 // in memory: a restart gives the SET its tries again.
 func (p *Pusher) unknownKeys(r result) int {
-	if r.judgement != RetryKey && r.judgement != Accepted && r.judgement != SetAside {
+	if r.Judgement != RetryKey && r.Judgement != Accepted && r.Judgement != SetAside {
 		return 0
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if r.judgement != RetryKey {
+	if r.Judgement != RetryKey {
 		if len(p.keys) > 0 {
 			delete(p.keys, r.item.ID)
 		}
@@ -139,7 +141,7 @@ func (p *Pusher) unknownKeys(r result) int {
 func (w *worker) refused(r result) {
 	w.health.Refusals++
 	if w.health.Refusals >= w.pusher.cfg.Refusals {
-		w.round.pause = fmt.Sprintf("the receiver refused %d SETs in a row, the last with %s", w.health.Refusals, r.code)
+		w.round.pause = fmt.Sprintf("the receiver refused %d SETs in a row, the last with %s", w.health.Refusals, r.Code)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"time"
 
@@ -20,7 +19,8 @@ type worker struct {
 	wake   chan struct{}
 
 	to       target
-	stale    bool // the stream is not what it was when to was read
+	ripe     <-chan time.Time // when a batch that is not full is due; nil: none is
+	stale    bool             // the stream is not what it was when to was read
 	health   streams.Health
 	known    streams.Health // as it was last handed to the store
 	results  chan result
@@ -39,7 +39,7 @@ type worker struct {
 // in flight may read it while the worker learns of a new one.
 type target struct {
 	stream streams.Stream
-	header http.Header
+	way    Way // nil: what is there is not ours to bring
 }
 
 // round sums up the answers since the stream was last in good health.
@@ -93,10 +93,16 @@ func (w *worker) work(ctx context.Context) error {
 		if err := w.fill(ctx); err != nil {
 			return errors.Join(err, w.drain(ctx))
 		}
+		var ended <-chan struct{}
 		if w.inFlight == 0 {
-			return w.pauseIfAsked(ctx)
+			if w.ripe == nil {
+				return w.pauseIfAsked(ctx)
+			}
+			ended = ctx.Done()
 		}
 		select {
+		case <-ended:
+		case <-w.ripe:
 		case r := <-w.results:
 			if err := w.settle(ctx, r); err != nil {
 				return errors.Join(err, w.drain(ctx))
@@ -135,29 +141,42 @@ func (w *worker) reload(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("push: reading the stream: %w", err)
 	}
-	w.to, w.stale = target{stream, header(stream.Delivery)}, false
+	way, err := w.pusher.way(ctx, stream)
+	if err != nil {
+		return fmt.Errorf("push: finding the way: %w", err)
+	}
+	w.to, w.stale = target{stream, way}, false
 	return nil
+}
+
+// way returns how the items of a stream are brought; nil: not by us.
+func (p *Pusher) way(ctx context.Context, s streams.Stream) (Way, error) {
+	switch {
+	case s.Delivery.Method == delivery.MethodPush:
+		return newSets(p.cfg.Outbox, s), nil
+	case s.Delivery.Method == streams.MethodWebhook && p.cfg.Webhooks != nil:
+		return p.cfg.Webhooks.Way(ctx, s)
+	}
+	return nil, nil //nolint:nilnil // there is no way, and that is no error
 }
 
 // fill takes as many items as the window has room for and sends them off.
 func (w *worker) fill(ctx context.Context) error {
-	room := w.room()
-	if ctx.Err() != nil || room == 0 || w.to.stream.Delivery.Method != delivery.MethodPush {
+	w.ripe = nil
+	if w.to.way == nil || ctx.Err() != nil {
 		return nil
 	}
-	cfg := &w.pusher.cfg
-	items, err := cfg.Store.Take(ctx, w.id, streams.TakeOptions{
-		Max: room,
-		// Items with one order key may wait for each other in one answer.
-		Lease: cfg.Timeout*time.Duration(room) + time.Minute,
-	})
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil
-		}
-		return fmt.Errorf("push: taking: %w", err)
+	if batch := w.to.way.Batch(); batch.Most > 1 {
+		return w.fillBatch(ctx, batch)
 	}
-	w.inFlight += len(items)
+	room := w.room()
+	if room == 0 {
+		return nil
+	}
+	items, err := w.take(ctx, room)
+	if err != nil {
+		return err
+	}
 	news, rest := announcements(items)
 	if w.news = len(news); w.news > 0 {
 		go w.announce(ctx, w.to, news, rest)
@@ -168,6 +187,24 @@ func (w *worker) fill(ctx context.Context) error {
 		w.pusher.start(ctx, func() { w.send(ctx, to, line) })
 	}
 	return nil
+}
+
+// take takes up to max items, which are in flight then; none if ctx ends.
+func (w *worker) take(ctx context.Context, max int) ([]streams.Item, error) {
+	cfg := &w.pusher.cfg
+	items, err := cfg.Store.Take(ctx, w.id, streams.TakeOptions{
+		Max: max,
+		// Items with one order key may wait for each other in one answer.
+		Lease: cfg.Timeout*time.Duration(max) + time.Minute,
+	})
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("push: taking: %w", err)
+	}
+	w.inFlight += len(items)
+	return items, nil
 }
 
 // room returns how many more items may be in flight.
@@ -254,7 +291,7 @@ func (w *worker) announce(ctx context.Context, to target, news, rest []streams.I
 
 func (w *worker) release(items []streams.Item) {
 	for _, item := range items {
-		w.results <- result{item: item, judgement: BackOff, code: released}
+		w.results <- result{item, Finding{Judgement: BackOff, Code: released}}
 	}
 }
 
@@ -266,9 +303,9 @@ func (w *worker) send(ctx context.Context, to target, line []streams.Item) bool 
 			w.release(line[i:])
 			return false
 		}
-		r := w.pusher.deliver(ctx, to, item)
-		w.results <- r
-		if r.judgement == Accepted || r.judgement == SetAside {
+		f, _ := w.pusher.deliver(ctx, to, line[i:i+1])
+		w.results <- result{item, f}
+		if f.Judgement == Accepted || f.Judgement == SetAside {
 			continue
 		}
 		w.release(line[i+1:])
@@ -278,8 +315,10 @@ func (w *worker) send(ctx context.Context, to target, line []streams.Item) bool 
 }
 
 // released and changed are the codes of a result that stands for no attempt:
-// the item goes back. With changed the stream is read again.
+// the item goes back. With changed the stream is read again. gone is that of
+// an item of which nothing can be made any more.
 const (
 	released = "released"
 	changed  = "changed"
+	gone     = "gone"
 )
