@@ -65,7 +65,9 @@ type Config struct {
 	// and then under another (SSF-10.1-01), so the event is tried again.
 	Format func(ctx context.Context, owner string) (string, error)
 	// Authorize decides whether an application may hear of the n-th mapped
-	// event of a record (SSF-9.2-01); nil: it may.
+	// event of a record (SSF-9.2-01); nil: it may. A webhook gets an event as a
+	// whole, and so only where each of its mapped events may be heard of; one
+	// that is mapped to nothing is asked about with n 0.
 	Authorize func(ctx context.Context, owner string, rec *eventlog.Record, n uint32) bool
 	// Crash is called at named points of the work (tests); nil: nothing is.
 	Crash  func(point string)
@@ -199,9 +201,14 @@ func (f *Fanout) save(ctx context.Context) {
 func (f *Fanout) put(ctx context.Context, records []*eventlog.Record) error {
 	var items []streams.Item
 	for _, rec := range records {
-		for n := range rec.Mapped {
+		for n := range len(rec.Mapped) + 1 { // the last is the event itself
 			var err error
-			if items, err = f.match(ctx, items, rec, uint32(n)); err != nil {
+			if n < len(rec.Mapped) {
+				items, err = f.match(ctx, items, rec, uint32(n))
+			} else {
+				items, err = f.hooks(ctx, items, rec)
+			}
+			if err != nil {
 				return err
 			}
 			if len(items) < chunk {
@@ -248,7 +255,7 @@ func (f *Fanout) match(ctx context.Context, items []streams.Item, rec *eventlog.
 	}
 	now, had := f.cfg.Now(), len(items)
 	for _, c := range found {
-		if f.cfg.Authorize != nil && !f.cfg.Authorize(ctx, c.Owner, rec, n) {
+		if !f.allowed(ctx, c.Owner, rec, n) {
 			continue
 		}
 		chosen := c.Subject
