@@ -47,7 +47,8 @@ func (t *Transmitter) deleteOrphans(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("reading the streams of an owner: %w", err)
 		}
-		if _, err := t.cfg.Applications.Application(ctx, owner); !errors.Is(err, auth.ErrNotFound) {
+		application, _ := streams.ApplicationOf(owner)
+		if _, err := t.cfg.Applications.Application(ctx, application); !errors.Is(err, auth.ErrNotFound) {
 			if err != nil {
 				return fmt.Errorf("reading the owner: %w", err)
 			}
@@ -59,6 +60,9 @@ func (t *Transmitter) deleteOrphans(ctx context.Context) error {
 				return fmt.Errorf("deleting a stream: %w", err)
 			}
 		}
+	}
+	if err := t.webhooks.Reconcile(ctx); err != nil {
+		return fmt.Errorf("mending webhooks: %w", err)
 	}
 	return nil
 }

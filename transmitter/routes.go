@@ -17,6 +17,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/manage"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/poll"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/request"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/webhook"
 	"github.com/tocsin-ssf/tocsin/wellknown"
 )
 
@@ -34,6 +35,9 @@ const (
 	pathEvents        = "/v1/events"
 	pathDeadLetters   = "/v1/streams/:stream_id/dead-letters"
 	pathSources       = "/v1/sources"
+	pathWebhooks      = "/v1/webhooks"
+	pathWebhook       = pathWebhooks + "/:stream_id"
+	pathHookLetters   = pathWebhook + "/dead-letters"
 )
 
 // route is one operation of the API: who may call it stands beside its path.
@@ -53,6 +57,8 @@ func (t *Transmitter) api() []route {
 	}
 	in := ingest.Handler{Ingest: t.ingest, Refusing: t.refusing}
 	ev := eventapi.Handler{Log: t.cfg.Log, DeadLetters: t.cfg.Streams, Registry: t.cfg.Streams}
+	hook := webhook.Handler{Service: t.webhooks}
+	letters := eventapi.Handler{DeadLetters: t.cfg.Streams, Registry: t.cfg.Streams, Owner: streams.WebhookOwner}
 	return []route{
 		{http.MethodPost, pathStreams, auth.OpCreateStream, m.CreateStream},
 		{http.MethodGet, pathStreams, auth.OpReadStream, m.ReadStream},
@@ -70,6 +76,17 @@ func (t *Transmitter) api() []route {
 		{http.MethodGet, pathDeadLetters, auth.OpReadDeadLetters, ev.DeadLetterPage},
 		{http.MethodPost, pathDeadLetters + "/:jti/resend", auth.OpResendDeadLetter, ev.Resend},
 		{http.MethodDelete, pathDeadLetters + "/:jti", auth.OpResendDeadLetter, ev.Drop},
+		{http.MethodPost, pathWebhooks, auth.OpManageWebhooks, hook.Create},
+		{http.MethodGet, pathWebhooks, auth.OpManageWebhooks, hook.List},
+		{http.MethodGet, pathWebhook, auth.OpManageWebhooks, hook.Read},
+		{http.MethodPatch, pathWebhook, auth.OpManageWebhooks, hook.Update},
+		{http.MethodPut, pathWebhook, auth.OpManageWebhooks, hook.Replace},
+		{http.MethodDelete, pathWebhook, auth.OpManageWebhooks, hook.Delete},
+		{http.MethodPost, pathWebhook + "/rotate", auth.OpManageWebhooks, hook.Rotate},
+		{http.MethodPost, pathWebhook + "/test", auth.OpManageWebhooks, hook.Test},
+		{http.MethodGet, pathHookLetters, auth.OpManageWebhooks, letters.DeadLetterPage},
+		{http.MethodPost, pathHookLetters + "/:jti/resend", auth.OpManageWebhooks, letters.Resend},
+		{http.MethodDelete, pathHookLetters + "/:jti", auth.OpManageWebhooks, letters.Drop},
 	}
 }
 

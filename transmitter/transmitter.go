@@ -32,6 +32,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/ingest"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/outbox"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/push"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/webhook"
 	"github.com/tocsin-ssf/tocsin/transmitter/mapping"
 )
 
@@ -49,6 +50,8 @@ type Transmitter struct {
 	ingest  *ingest.Ingest
 	server  *echo.Echo
 	formats formats
+
+	webhooks *webhook.Service
 
 	sweeps atomic.Int32 // looks for orphaned streams that are still to be made
 
@@ -86,8 +89,13 @@ func New(cfg Config) (*Transmitter, error) {
 		Log: cfg.Log, Store: cfg.Streams, Full: t.queueFull, Format: t.subjectFormat,
 		Authorize: cfg.Authorize, Crash: cfg.Crash, Now: cfg.Now, Logger: cfg.Logger,
 	})
+	client := guard.NewClient(t.pushPolicy())
+	t.webhooks = webhook.New(webhook.Config{
+		Store: cfg.Applications, Streams: cfg.Streams, Catalog: t.catalog, Records: cfg.Log, Head: cfg.Log.Head,
+		Issuer: cfg.Issuer, Client: client, Blocked: guard.Blocked, CheckURL: t.checkEndpoint, Now: cfg.Now, Logger: cfg.Logger,
+	})
 	t.pusher = push.New(push.Config{
-		Store: cfg.Streams, Outbox: t.outbox, Client: guard.NewClient(t.pushPolicy()), Blocked: guard.Blocked,
+		Store: cfg.Streams, Outbox: t.outbox, Webhooks: t.webhooks, Client: client, Blocked: guard.Blocked,
 		Pause: t.pause, Window: cfg.PushWindow, Timeout: cfg.PushTimeout, Schedule: cfg.PushSchedule,
 		GiveUp: cfg.PushGiveUp, Refusals: cfg.PushRefusals,
 		Observe: t.metrics.attempt, Crash: cfg.Crash, Now: cfg.Now, Logger: cfg.Logger,

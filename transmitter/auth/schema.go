@@ -52,7 +52,7 @@ CREATE UNIQUE INDEX signing_keys_current ON signing_keys (current) WHERE current
 `, `
 -- the environment that a client is bound to; empty: none
 ALTER TABLE clients ADD COLUMN environment TEXT NOT NULL DEFAULT '';
-`, vendorSources}
+`, vendorSources, webhooks}
 }
 
 // vendorSources are the sources that vendors feed.
@@ -72,4 +72,16 @@ CREATE TABLE vendor_sources (
   place        TEXT,          -- JSON: how far it was polled; NULL: not yet
   created_ms   INTEGER NOT NULL
 ) STRICT;
+`
+
+// webhooks are the settings of webhooks; id is that of a stream in state.db.
+const webhooks = `
+CREATE TABLE webhooks (
+  id          TEXT PRIMARY KEY,
+  application TEXT NOT NULL REFERENCES applications (id) ON DELETE CASCADE,
+  revision    TEXT NOT NULL, -- another one after each change
+  settings    TEXT NOT NULL, -- JSON; has secrets
+  created_ms  INTEGER NOT NULL
+) STRICT;
+CREATE INDEX webhooks_of ON webhooks (application, created_ms, id);
 `

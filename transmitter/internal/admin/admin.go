@@ -17,6 +17,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/ingest"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/request"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/webhook"
 	"github.com/tocsin-ssf/tocsin/transmitter/keys"
 )
 
@@ -47,6 +48,8 @@ type Handler struct {
 	SourcePath string
 	// Backup copies the live stores into a new folder; nil: 501.
 	Backup func(ctx context.Context, dir string) error
+	// Webhooks of all applications.
+	Webhooks *webhook.Service
 }
 
 // Prefix of every path of the admin API.
@@ -76,6 +79,7 @@ func (h Handler) Mount(g *echo.Group) {
 	g.POST("/events", h.emit)
 	g.GET("/events/:id", h.event)
 	g.POST("/backup", h.backup)
+	webhook.Handler{Service: h.Webhooks, Operator: true}.Mount(g)
 }
 
 func noStore(next echo.HandlerFunc) echo.HandlerFunc {

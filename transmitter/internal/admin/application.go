@@ -76,6 +76,11 @@ func (h Handler) removeApplication(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	hooks, err := h.Streams.Streams(ctx, streams.WebhookOwner(id))
+	if err != nil {
+		return err
+	}
+	owned = append(owned, hooks...)
 	for _, s := range owned {
 		if err := h.Streams.Delete(ctx, s.ID); err != nil && !errors.Is(err, streams.ErrNotFound) {
 			return err

@@ -70,6 +70,9 @@ func (h Handler) stream(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	if s.Delivery.Method == streams.MethodWebhook {
+		return streams.ErrNotFound // it is read at /webhooks
+	}
 	d, err := h.describe(c, s)
 	if err != nil {
 		return err
@@ -88,6 +91,9 @@ func (h Handler) setStatus(c echo.Context) error {
 		return err
 	}
 	ctx, id := c.Request().Context(), c.Param("stream_id")
+	if s, err := h.Streams.Stream(ctx, id); err == nil && s.Delivery.Method == streams.MethodWebhook {
+		return streams.ErrNotFound // it is changed at /webhooks
+	}
 	var (
 		s   streams.Stream
 		err error

@@ -51,7 +51,11 @@ func (h Handler) own(c echo.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if s.Owner != request.Principal(c).Application {
+	owner := request.Principal(c).Application
+	if h.Owner != nil {
+		owner = h.Owner(owner)
+	}
+	if s.Owner != owner {
 		return "", streams.ErrNotFound
 	}
 	return id, nil

@@ -34,6 +34,9 @@ type Handler struct {
 	Log         Log
 	DeadLetters streams.DeadLetters
 	Registry    Registry
+	// Owner returns the owner of an application's streams whose dead letters
+	// are served; nil: the application itself.
+	Owner func(application string) string
 }
 
 // Event is an event as it is read: absent is absent.

@@ -1,0 +1,443 @@
+// Package webhook delivers events to consumers that do not speak SSF: plain
+// HTTP requests with the events as GET /v1/events/{id} answers them, signed as
+// Standard Webhooks 1.0 says.
+//
+// A webhook is a stream (streams.MethodWebhook) that its application owns
+// apart from its others, so that queue, order, retries, isolation and dead
+// letters are those of push. What a stream has no place for is kept in
+// admin.db under its id. The row is made before the stream and removed after
+// it; [Service.Reconcile] mends what an end in between left behind.
+package webhook
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/transmitter/auth"
+	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/request"
+)
+
+// MaxWebhooks bounds the webhooks of an application.
+const MaxWebhooks = 100
+
+// MaxGrace bounds how long an old secret may sign after a rotation, and
+// DefaultGrace is how long it does unless something else is asked for.
+const (
+	MaxGrace     = 30 * 24 * time.Hour
+	DefaultGrace = 24 * time.Hour
+)
+
+// Records is what is asked of the event log.
+type Records interface {
+	Get(ctx context.Context, id string) (*eventlog.Record, error)
+}
+
+// Streams is what is asked of the store of streams.
+type Streams interface {
+	streams.Registry
+	Health(ctx context.Context, stream string) (streams.Health, error)
+	Depth(ctx context.Context, stream string) (streams.Depth, error)
+}
+
+// Config says what the service works with. All but Blocked, Now and Logger are
+// required.
+type Config struct {
+	Store   *auth.Store
+	Streams Streams
+	// Catalog has the rules of a stream's status.
+	Catalog *streams.Catalog
+	Records Records
+	// Head returns the head of the event log.
+	Head   func(ctx context.Context) (uint64, error)
+	Issuer string
+	// Client makes the requests to addresses that owners name: guarded.
+	Client *http.Client
+	// Blocked reports whether an error of Client is the guard's refusal.
+	Blocked func(error) bool
+	// CheckURL judges an address by its text.
+	CheckURL func(url string) error
+	Now      func() time.Time
+	Logger   *slog.Logger
+}
+
+// Caller is on whose behalf a webhook is looked at or changed.
+type Caller struct {
+	// Application is the caller's; empty: an operator, who may act on any.
+	Application string
+	// Environment is the one that the caller is bound to; empty: none. A bound
+	// caller's webhooks are of that environment.
+	Environment string
+}
+
+func (c Caller) sees(row auth.Webhook, settings Settings) bool {
+	return c.Application == "" || c.Application == row.Application && (c.Environment == "" || c.Environment == settings.Environment)
+}
+
+// Service manages webhooks, and knows the ways to their receivers. Safe for
+// concurrent use.
+//
+// Methods take the caller on whose behalf they act. Errors:
+// streams.ErrNotFound for a webhook that is not there or not the caller's; *request.Error and *streams.RuleError for
+// what is asked; any other is a failure of a store.
+type Service struct {
+	cfg  Config
+	ways ways
+	// changing is held over each change: row and stream change together.
+	changing sync.Mutex
+}
+
+// New returns the service.
+func New(cfg Config) *Service {
+	if cfg.Blocked == nil {
+		cfg.Blocked = func(error) bool { return false }
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	return &Service{cfg: cfg}
+}
+
+// Create makes a webhook of the caller's application. It gets what is recorded from now on.
+func (s *Service) Create(ctx context.Context, who Caller, req Request) (View, error) {
+	settings, err := s.apply(who, Settings{}, req, true)
+	if err != nil {
+		return View{}, err
+	}
+	report, hasStatus, err := wantedStatus(req)
+	if err != nil {
+		return View{}, err
+	}
+	now := s.cfg.Now()
+	secret, err := wantedSecret(req.Signing, Symmetric, now)
+	if err != nil {
+		return View{}, err
+	}
+	settings.Secrets = []Secret{secret}
+	row := auth.Webhook{ID: newID(), Application: who.Application, Created: now}
+	if err := s.create(ctx, &row, settings); err != nil {
+		return View{}, err
+	}
+	if hasStatus {
+		if err := s.setStatus(ctx, who, row, report); err != nil {
+			return View{}, err
+		}
+	}
+	view, err := s.view(ctx, row, settings)
+	view.Secret = shown(secret)
+	return view, err
+}
+
+func (s *Service) create(ctx context.Context, row *auth.Webhook, settings Settings) error {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	if err := encode(row, settings); err != nil {
+		return err
+	}
+	head, err := s.cfg.Head(ctx)
+	if err != nil {
+		return fmt.Errorf("webhook: head of the event log: %w", err)
+	}
+	if err := s.cfg.Store.AddWebhook(ctx, *row); err != nil {
+		return err
+	}
+	st := streams.Stream{
+		ID: row.ID, Owner: streams.WebhookOwner(row.Application), Issuer: s.cfg.Issuer, Audience: []string{row.Application},
+		DefaultSubjects: streams.SubjectsAll, Status: streams.Enabled, StatusBy: streams.ByReceiver,
+		From: head, Created: row.Created, Active: row.Created,
+	}
+	shape(&st, *row, settings)
+	err = s.cfg.Streams.Create(ctx, st, MaxWebhooks)
+	if err != nil {
+		// Left behind, the row would be swept at the next start.
+		_ = s.cfg.Store.RemoveWebhook(context.WithoutCancel(ctx), row.ID)
+	}
+	if errors.Is(err, streams.ErrConflict) {
+		return &request.Error{
+			Status: http.StatusConflict, Code: "conflict",
+			Description: fmt.Sprintf("the application has %d webhooks, as many as it may", MaxWebhooks),
+		}
+	}
+	return err
+}
+
+// shape gives a webhook's stream what its settings say.
+func shape(st *streams.Stream, row auth.Webhook, settings Settings) {
+	st.Delivery = streams.Delivery{
+		Method: streams.MethodWebhook, EndpointURL: settings.URL, AuthorizationHeader: row.Revision,
+	}
+	st.EventsDelivered, st.Description = settings.keys(), settings.Description
+}
+
+// Webhook returns one.
+func (s *Service) Webhook(ctx context.Context, who Caller, id string) (View, error) {
+	row, settings, err := s.find(ctx, who, id)
+	if err != nil {
+		return View{}, err
+	}
+	return s.view(ctx, row, settings)
+}
+
+// Webhooks returns the caller's webhooks, in order of application and creation.
+func (s *Service) Webhooks(ctx context.Context, who Caller) ([]View, error) {
+	rows, err := s.cfg.Store.Webhooks(ctx, who.Application)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]View, 0, len(rows))
+	for _, row := range rows {
+		settings, err := decode(row)
+		if err != nil {
+			return nil, err
+		}
+		if !who.sees(row, settings) {
+			continue
+		}
+		view, err := s.view(ctx, row, settings)
+		if errors.Is(err, streams.ErrNotFound) {
+			continue // deleted meanwhile
+		}
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, view)
+	}
+	return list, nil
+}
+
+// Update changes the members that req has; with whole it sets those that it
+// lacks to their defaults, apart from status and signing secrets.
+func (s *Service) Update(ctx context.Context, who Caller, id string, req Request, whole bool) (View, error) {
+	if req.Signing != nil {
+		return View{}, request.Invalid("signing", "is changed by rotating the secret")
+	}
+	report, hasStatus, err := wantedStatus(req)
+	if err != nil {
+		return View{}, err
+	}
+	row, settings, err := s.change(ctx, who, id, func(old Settings) (Settings, error) {
+		return s.apply(who, old, req, whole)
+	})
+	if err != nil {
+		return View{}, err
+	}
+	if hasStatus {
+		if err := s.setStatus(ctx, who, row, report); err != nil {
+			return View{}, err
+		}
+	}
+	return s.view(ctx, row, settings)
+}
+
+// Rotate makes a new signing secret, or takes the one that req brings, and
+// shows it. The others sign, too, until the end of their grace.
+func (s *Service) Rotate(ctx context.Context, who Caller, id string, body []byte) (View, error) {
+	grace, signing, err := parseRotation(body)
+	if err != nil {
+		return View{}, err
+	}
+	var secret Secret
+	row, settings, err := s.change(ctx, who, id, func(old Settings) (Settings, error) {
+		now := s.cfg.Now()
+		var err error
+		if secret, err = wantedSecret(signing, old.Secrets[0].form(), now); err != nil {
+			return old, err
+		}
+		if !old.rotate(secret, grace, now) {
+			return old, &request.Error{
+				Status: http.StatusConflict, Code: "conflict", Member: "grace_seconds",
+				Description: fmt.Sprintf("%d secrets sign already; wait for the end of a grace, or end them all with 0", maxSecrets),
+			}
+		}
+		return old, nil
+	})
+	if err != nil {
+		return View{}, err
+	}
+	view, err := s.view(ctx, row, settings)
+	view.Secret = shown(secret)
+	return view, err
+}
+
+// Delete erases a webhook with what waits for it and its dead letters.
+func (s *Service) Delete(ctx context.Context, who Caller, id string) error {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	row, _, err := s.find(ctx, who, id)
+	if err != nil {
+		return err
+	}
+	if err := s.cfg.Streams.Delete(ctx, row.ID); err != nil && !errors.Is(err, streams.ErrNotFound) {
+		return err
+	}
+	s.ways.drop(row.ID)
+	return s.cfg.Store.RemoveWebhook(ctx, row.ID)
+}
+
+// change lets alter change the settings, in the row and then in the stream.
+func (s *Service) change(ctx context.Context, who Caller, id string, alter func(Settings) (Settings, error)) (auth.Webhook, Settings, error) {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	row, old, err := s.find(ctx, who, id)
+	if err != nil {
+		return row, old, err
+	}
+	settings, err := alter(old.clone())
+	if err != nil {
+		return row, old, err
+	}
+	if err := encode(&row, settings); err != nil {
+		return row, old, err
+	}
+	if err := s.cfg.Store.ChangeWebhook(ctx, row.ID, row.Revision, row.Settings); err != nil {
+		return row, old, err
+	}
+	// The row counts from here on: an end in between is mended by Reconcile.
+	return row, settings, s.follow(context.WithoutCancel(ctx), row, settings)
+}
+
+// follow makes the stream what its row says. As the delivery changes with
+// every revision, what backs off is tried again at once, and what is under way
+// with the old settings counts for nothing if it fails.
+func (s *Service) follow(ctx context.Context, row auth.Webhook, settings Settings) error {
+	_, err := s.cfg.Streams.Update(ctx, row.ID, func(st *streams.Stream) ([]streams.Item, error) {
+		shape(st, row, settings)
+		return nil, nil
+	})
+	return err
+}
+
+// setStatus sets the status that the owner asks for, or imposes an operator's:
+// then only an operator may lift it.
+func (s *Service) setStatus(ctx context.Context, who Caller, row auth.Webhook, report streams.StatusReport) error {
+	var err error
+	switch {
+	case who.Application != "":
+		report.StreamID = row.ID
+		_, err = s.cfg.Catalog.SetStatus(ctx, streams.Owner{ID: streams.WebhookOwner(row.Application)}, report)
+	case report.Status == streams.Enabled:
+		_, err = s.cfg.Catalog.Resume(ctx, row.ID, report.Reason)
+	case report.Status == streams.Paused:
+		_, err = s.cfg.Catalog.Pause(ctx, row.ID, report.Reason, streams.ByPolicy)
+	default:
+		_, err = s.cfg.Catalog.Disable(ctx, row.ID, report.Reason, streams.ByPolicy)
+	}
+	return err
+}
+
+// find returns a webhook that the caller may see.
+func (s *Service) find(ctx context.Context, who Caller, id string) (auth.Webhook, Settings, error) {
+	row, err := s.cfg.Store.Webhook(ctx, id)
+	if errors.Is(err, auth.ErrNotFound) {
+		return auth.Webhook{}, Settings{}, streams.ErrNotFound
+	}
+	if err != nil {
+		return auth.Webhook{}, Settings{}, err
+	}
+	settings, err := decode(row)
+	if err == nil && !who.sees(row, settings) {
+		return auth.Webhook{}, Settings{}, streams.ErrNotFound
+	}
+	return row, settings, err
+}
+
+// encode writes settings into a row, under a new revision.
+func encode(row *auth.Webhook, settings Settings) error {
+	raw, err := json.Marshal(settings)
+	if err != nil {
+		return fmt.Errorf("webhook: writing the settings: %w", err)
+	}
+	row.Settings, row.Revision = raw, newID()
+	return nil
+}
+
+func decode(row auth.Webhook) (Settings, error) {
+	var settings Settings
+	if err := json.Unmarshal(row.Settings, &settings); err != nil {
+		return Settings{}, fmt.Errorf("webhook: reading the settings of %s: %w", row.ID, err)
+	}
+	if len(settings.Secrets) == 0 {
+		return Settings{}, fmt.Errorf("webhook: reading the settings of %s: no secret", row.ID)
+	}
+	return settings, nil
+}
+
+// newID returns 128 random bits in base64url, but none that a command line
+// would take for a flag.
+func newID() string {
+	for {
+		var b [16]byte
+		_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+		if id := base64.RawURLEncoding.EncodeToString(b[:]); id[0] != '-' {
+			return id
+		}
+	}
+}
+
+// Reconcile mends what an end between two steps has left: a row without its
+// stream, a stream without its row, a stream that its row has run ahead of.
+func (s *Service) Reconcile(ctx context.Context) error {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	rows, err := s.cfg.Store.Webhooks(ctx, "")
+	if err != nil {
+		return err
+	}
+	known := make(map[string]bool, len(rows))
+	for _, row := range rows {
+		known[row.ID] = true
+		st, err := s.cfg.Streams.Stream(ctx, row.ID)
+		switch {
+		case errors.Is(err, streams.ErrNotFound):
+			s.cfg.Logger.WarnContext(ctx, "removing a webhook that was never finished or is half removed", "stream_id", row.ID)
+			err = s.cfg.Store.RemoveWebhook(ctx, row.ID)
+		case err == nil && st.Delivery.AuthorizationHeader != row.Revision:
+			var settings Settings
+			if settings, err = decode(row); err == nil {
+				err = s.follow(ctx, row, settings)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return s.deleteRowless(ctx, known)
+}
+
+func (s *Service) deleteRowless(ctx context.Context, known map[string]bool) error {
+	owners, err := s.cfg.Streams.Owners(ctx)
+	if err != nil {
+		return err
+	}
+	for _, owner := range owners {
+		if _, webhooks := streams.ApplicationOf(owner); !webhooks {
+			continue
+		}
+		list, err := s.cfg.Streams.Streams(ctx, owner)
+		if err != nil {
+			return err
+		}
+		for _, st := range list {
+			if known[st.ID] {
+				continue
+			}
+			s.cfg.Logger.WarnContext(ctx, "deleting the stream of a webhook that is gone", "stream_id", st.ID)
+			if err := s.cfg.Streams.Delete(ctx, st.ID); err != nil && !errors.Is(err, streams.ErrNotFound) {
+				return err
+			}
+		}
+	}
+	return nil
+}
