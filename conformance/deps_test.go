@@ -66,7 +66,7 @@ var importMap = []folder{
 	{path: "transmitter/keys", ours: []string{"set/jose", "streams/store/..."}},
 	{path: "transmitter/mapping", ours: []string{"set", "set/subject", "set/caep", "set/risc"}},
 	{path: "transmitter/consent", ours: []string{"transmitter/eventlog", "set/subject"}},
-	{path: "transmitter/source", ours: []string{"transmitter/eventlog", "transmitter/mapping", "set/delivery/guard"}},
+	{path: "transmitter/source", ours: []string{"transmitter/auth", "set/delivery/guard"}}, // what to poll, and how far it came, stands with the credentials
 	{path: "transmitter/profile", ours: []string{"set/..."}},
 	{path: "transmitter/internal", ours: []string{
 		"set/...", "streams", "wellknown",

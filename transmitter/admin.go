@@ -31,7 +31,8 @@ func (t *Transmitter) adminServer(guards ...echo.MiddlewareFunc) http.Handler {
 	admin.Handler{
 		Applications: t.cfg.Applications, Keys: t.cfg.Keys, Streams: t.cfg.Streams, Catalog: t.catalog,
 		Ingest: t.ingest, Refusing: t.refusing, Removed: t.removed, Log: t.cfg.Log,
-		SourcePath: t.base + pathSources, Backup: t.cfg.Backup, Webhooks: t.webhooks,
+		SourcePath: t.base + pathSources, CheckVendor: t.checkVendor, Fetch: t.fetchRecord,
+		Backup: t.cfg.Backup, Webhooks: t.webhooks,
 	}.Mount(e.Group(admin.Prefix, guards...))
 	e.GET("/metrics", echo.WrapHandler(t.metrics.handler()), guards...)
 	health := t.healthHandler()

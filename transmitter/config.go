@@ -64,6 +64,9 @@ type Config struct {
 	// addresses by https, and as many connections to one host as SETs may be
 	// in flight (2048).
 	Push guard.Policy
+	// Sources says which addresses of vendors' APIs may be called; the zero
+	// value: public addresses by https.
+	Sources guard.Policy
 	// InsecureLoopback allows plain http, for loopback alone.
 	InsecureLoopback bool
 	// PushWindow is the most SETs in flight per stream; 0: 32.
@@ -103,6 +106,9 @@ const (
 	maxStreams  = 100
 	maxSubjects = 1_000_000
 	expiry      = 7 * 24 * time.Hour
+	// sourceTimeout bounds one call of a vendor's API: a page of a search may
+	// take its time.
+	sourceTimeout = 30 * time.Second
 )
 
 // setDefaults fills in what zero stands for and names every field that cannot be used.
@@ -149,6 +155,8 @@ func (c *Config) setDefaults() error {
 	c.MaxSubjects = orElse(c.MaxSubjects, maxSubjects)
 	c.Expiry = orElse(c.Expiry, expiry)
 	c.Push.InsecureLoopback = c.Push.InsecureLoopback || c.InsecureLoopback
+	c.Sources.InsecureLoopback = c.Sources.InsecureLoopback || c.InsecureLoopback
+	c.Sources.Timeout = orElse(c.Sources.Timeout, sourceTimeout)
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}

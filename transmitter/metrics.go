@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/transmitter/auth"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/ingest"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/push"
 )
@@ -31,6 +32,8 @@ type metrics struct {
 	delivery *prometheus.HistogramVec // seconds from recording to delivery, by method
 	ingested *prometheus.CounterVec   // by outcome
 	recorded *prometheus.CounterVec   // by source of a vendor, and outcome
+	polls    *prometheus.CounterVec   // of vendors' APIs, by source and outcome
+	pollAt   *prometheus.GaugeVec     // last page that was kept, by source
 	notKept  prometheus.Counter
 	expired  prometheus.Counter
 	answers  *prometheus.CounterVec // by method, route, status
@@ -59,6 +62,12 @@ func newMetrics(store streams.Queue) *metrics {
 		recorded: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tocsin_source_records_total", Help: "Records of vendors' sources, by outcome.",
 		}, []string{"source", "outcome"}),
+		polls: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tocsin_source_pages_total", Help: "Pages asked of vendors' APIs, by outcome.",
+		}, []string{"source", "outcome"}),
+		pollAt: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "tocsin_source_last_success_timestamp_seconds", Help: "When a page of a vendor's API was last read and kept.",
+		}, []string{"source"}),
 		notKept: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "tocsin_queue_not_kept_total", Help: "SETs not kept because a queue was full.",
 		}),
@@ -76,7 +85,7 @@ func newMetrics(store streams.Queue) *metrics {
 			Name: "tocsin_commit_seconds", Help: "Time of one commit.", Buckets: seconds(),
 		}, []string{"store"}),
 	}
-	m.registry.MustRegister(m.attempts, m.took, m.delivery, m.ingested, m.recorded, m.notKept, m.expired, m.answers,
+	m.registry.MustRegister(m.attempts, m.took, m.delivery, m.ingested, m.recorded, m.polls, m.pollAt, m.notKept, m.expired, m.answers,
 		m.commits, m.commit, queueCollector{store})
 	return m
 }
@@ -105,6 +114,18 @@ func (m *metrics) offered(outcome string) { m.ingested.WithLabelValues(outcome).
 func (m *metrics) records(source string, c ingest.Counts) {
 	for outcome, n := range map[string]int{"kept": c.Kept, "seen": c.Seen, "denied": c.Denied, "refused": c.Refused} {
 		m.recorded.WithLabelValues(source, outcome).Add(float64(n))
+	}
+}
+
+// sourcePolled counts a page of a vendor's API.
+func (m *metrics) sourcePolled(source string, err error, place auth.VendorPlace) {
+	outcome := "kept"
+	if err != nil {
+		outcome = "failed"
+	}
+	m.polls.WithLabelValues(source, outcome).Inc()
+	if !place.Success.IsZero() {
+		m.pollAt.WithLabelValues(source).Set(float64(place.Success.UnixMilli()) / 1000)
 	}
 }
 

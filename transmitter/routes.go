@@ -103,8 +103,7 @@ func (t *Transmitter) routes() *echo.Echo {
 	e.POST(t.base+pathRevoke, echo.WrapHandler(t.auth.RevokeHandler()))
 	// A vendor has no token of ours: it is told by its source's credential.
 	e.POST(t.base+pathSources+"/:name", inlet.Handler{
-		Sources: t.cfg.Applications, Ingest: t.ingest, Refusing: t.refusing,
-		Observe: t.metrics.records, Logger: t.cfg.Logger,
+		Sources: t.cfg.Applications, Take: t.takeRecords, Refusing: t.refusing,
 	}.Post)
 	for path, h := range t.documents() {
 		e.GET(path, echo.WrapHandler(h))

@@ -2,8 +2,13 @@ package transmitter
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 
+	"github.com/tocsin-ssf/tocsin/set/delivery/guard"
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/ingest"
+	"github.com/tocsin-ssf/tocsin/transmitter/source"
 )
 
 // warnOfOpenSources tells at each start which vendors' sources let everybody in.
@@ -21,4 +26,47 @@ func (t *Transmitter) warnOfOpenSources(ctx context.Context) {
 			t.cfg.Logger.WarnContext(ctx, "anybody who knows the path can write events of a source", "source", list[i].Name)
 		}
 	}
+}
+
+// acceptRecords keeps what was polled of a source. A record that can never be
+// kept does not hold up the others.
+func (t *Transmitter) acceptRecords(ctx context.Context, v *auth.VendorSource, records []json.RawMessage) error {
+	_, err := t.takeRecords(ctx, v, records)
+	return err
+}
+
+func (t *Transmitter) takeRecords(ctx context.Context, v *auth.VendorSource, records []json.RawMessage) (ingest.Counts, error) {
+	counts, err := t.ingest.Records(ctx, &v.Source, v.Kind, records)
+	if err != nil {
+		return counts, err
+	}
+	t.metrics.records(v.Name, counts)
+	if counts.Refused > 0 {
+		t.cfg.Logger.WarnContext(ctx, "records of a source refused", "source", v.Name, "count", counts.Refused, "err", counts.Err)
+	}
+	return counts, nil
+}
+
+// fetchRecord looks up one event at a source's vendor and keeps it.
+func (t *Transmitter) fetchRecord(ctx context.Context, name, id string) (ingest.Counts, error) {
+	called, err := t.cfg.Applications.CalledSource(ctx, name)
+	if err != nil {
+		return ingest.Counts{}, err
+	}
+	record, err := source.LookupOf(called.Kind, called.API, t.vendors).Event(ctx, id)
+	if err != nil {
+		var answer *source.Error
+		if !errors.As(err, &answer) {
+			err = &source.Error{Message: err.Error(), Retry: true}
+		}
+		return ingest.Counts{}, err
+	}
+	return t.takeRecords(ctx, &called.VendorSource, []json.RawMessage{record})
+}
+
+// checkVendor judges the address of a vendor's API by its text; the address
+// behind it is judged at each connection (SEC-01).
+func (t *Transmitter) checkVendor(raw string) error {
+	_, err := guard.CheckURL(raw, t.cfg.Sources)
+	return err
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
@@ -149,7 +150,7 @@ func TestVendorRecordsThatDoNotMap(t *testing.T) {
 func TestVendorsUnknown(t *testing.T) {
 	h := open(t, func(s *setup) { s.idle = true })
 	h.vendor(auth.VendorSource{Source: auth.Source{Name: "idme"}, Kind: auth.KindIDme, Auth: auth.VendorBearer})
-	h.vendor(auth.VendorSource{Source: auth.Source{Name: "polled"}, Kind: auth.KindOneLogin, Auth: auth.VendorOff})
+	h.vendor(auth.VendorSource{Source: auth.Source{Name: "polled"}, Kind: auth.KindOneLogin, Auth: auth.VendorOff, API: &auth.VendorAPI{URL: "https://vendor.example", Secret: "s", Every: time.Hour}})
 	admin := h.client("alice", "admin events.write")
 	var first answer
 	for i, path := range []string{"/v1/sources/idme", "/v1/sources/polled", "/v1/sources/nobody"} {

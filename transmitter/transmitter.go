@@ -34,6 +34,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/push"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/webhook"
 	"github.com/tocsin-ssf/tocsin/transmitter/mapping"
+	"github.com/tocsin-ssf/tocsin/transmitter/source"
 )
 
 // Transmitter serves one issuer. Its methods may be called concurrently.
@@ -48,6 +49,8 @@ type Transmitter struct {
 	pusher  *push.Pusher
 	metrics *metrics
 	ingest  *ingest.Ingest
+	vendors *http.Client // calls the APIs of vendors
+	pollers *source.Pollers
 	server  *echo.Echo
 	formats formats
 
@@ -104,6 +107,14 @@ func New(cfg Config) (*Transmitter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("transmitter: %w", err)
 	}
+	t.vendors = guard.NewClient(cfg.Sources)
+	t.pollers, err = source.NewPollers(source.Config{
+		Store: cfg.Applications, Accept: t.acceptRecords, HTTP: t.vendors,
+		Observe: t.metrics.sourcePolled, Now: cfg.Now, Crash: cfg.Crash, Logger: cfg.Logger,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("transmitter: %w", err)
+	}
 	t.ingest = ingest.New(cfg.Log, mapper, t.metrics.offered, cfg.Crash, cfg.Logger)
 	t.server = t.routes()
 	return t, nil
@@ -124,7 +135,7 @@ func (t *Transmitter) Run(ctx context.Context) error {
 	t.sweep(ctx) // before anything leaves
 	t.warnOfOpenSources(ctx)
 	var group sync.WaitGroup
-	parts := []func(context.Context) error{t.fanout.Run, t.pusher.Run, t.cfg.Keys.Run, t.keepTime}
+	parts := []func(context.Context) error{t.fanout.Run, t.pusher.Run, t.cfg.Keys.Run, t.pollers.Run, t.keepTime}
 	errs := make(chan error, len(parts))
 	for _, run := range parts {
 		group.Go(func() { errs <- run(ctx) })

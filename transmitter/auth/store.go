@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,6 +19,11 @@ type Store struct {
 	db *sqlitedb.DB
 	// removals counts what may have ended a token that was good before.
 	removals atomic.Uint64
+	// vendors wakes those who wait for a change of the vendors' sources.
+	vendors struct {
+		mu      sync.Mutex
+		changed chan struct{} // nil: nobody waits
+	}
 }
 
 // Open opens admin.db at path, makes it if it does not exist, and brings its

@@ -54,6 +54,8 @@ type VendorSource struct {
 	// Header is the name of the header of VendorHeader, in its canonical form,
 	// else empty.
 	Header string
+	// API is how the vendor's own API is called; nil: it is not.
+	API *VendorAPI
 	// Created is set by the store, in whole milliseconds.
 	Created time.Time
 }
@@ -90,7 +92,7 @@ func (v VendorSource) validate() error {
 	if v.Auth != VendorHeader && v.Header != "" {
 		return &InvalidError{"header", "goes with auth header alone"}
 	}
-	return nil
+	return v.validateAPI()
 }
 
 // inSource names the members of a source as they stand in a vendor's: at the top.

@@ -34,14 +34,19 @@ func (s *Store) AddVendorSource(ctx context.Context, v VendorSource) (VendorCred
 	if err != nil {
 		return VendorCredential{}, fmt.Errorf("auth: source: %w", err)
 	}
+	api, apiSecret, err := encodeAPI(&v)
+	if err != nil {
+		return VendorCredential{}, err
+	}
+	defer s.vendorsChange()
 	err = s.db.Write(ctx, func(tx *sqlitedb.Tx) error {
 		if err := vendorFits(tx, &v); err != nil {
 			return err
 		}
 		_, err := tx.Exec(`INSERT INTO vendor_sources
-			(name, registration, kind, source, environment, auth, user, header, secret_hash, created_ms)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			v.Name, newIdentifier(), v.Kind, string(source), v.Environment, v.Auth, v.User, v.Header, secret, v.Created.UnixMilli())
+			(name, registration, kind, source, environment, auth, user, header, secret_hash, created_ms, poll, poll_secret)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			v.Name, newIdentifier(), v.Kind, string(source), v.Environment, v.Auth, v.User, v.Header, secret, v.Created.UnixMilli(), api, apiSecret)
 		return err
 	})
 	if err != nil {
@@ -87,7 +92,7 @@ func vendorFits(tx *sqlitedb.Tx, v *VendorSource) error {
 	return nil
 }
 
-const vendorColumns = `SELECT kind, source, environment, auth, user, header, secret_hash, created_ms FROM vendor_sources`
+const vendorColumns = `SELECT kind, source, environment, auth, user, header, secret_hash, created_ms, poll FROM vendor_sources`
 
 // VendorSources returns all vendors' sources in order of creation.
 func (s *Store) VendorSources(ctx context.Context) ([]VendorSource, error) {
@@ -115,6 +120,7 @@ func (s *Store) VendorSources(ctx context.Context) ([]VendorSource, error) {
 // RemoveVendorSource removes the source; nothing more is taken in for it. Its
 // events stay. Error: [ErrNotFound].
 func (s *Store) RemoveVendorSource(ctx context.Context, name string) error {
+	defer s.vendorsChange()
 	return s.db.Write(ctx, func(tx *sqlitedb.Tx) error {
 		done, err := tx.Exec("DELETE FROM vendor_sources WHERE name = ?", name)
 		if err == nil && done.Changes == 0 {
@@ -167,10 +173,10 @@ func (v *VendorSource) admits(header http.Header, kept []byte) bool {
 }
 
 func scanVendor(scan func(...any) error) (v VendorSource, secret []byte, err error) {
-	var source []byte
+	var source, api []byte
 	var environment string
 	var ms int64
-	if err := scan(&v.Kind, &source, &environment, &v.Auth, &v.User, &v.Header, &secret, &ms); err != nil {
+	if err := scan(&v.Kind, &source, &environment, &v.Auth, &v.User, &v.Header, &secret, &ms, &api); err != nil {
 		return VendorSource{}, nil, err
 	}
 	v.Created = fromMilli(ms)
@@ -178,5 +184,12 @@ func scanVendor(scan func(...any) error) (v VendorSource, secret []byte, err err
 		return VendorSource{}, nil, errors.New("auth: a source cannot be read")
 	}
 	v.Environment = environment
+	if api == nil {
+		return v, secret, nil
+	}
+	v.API = new(VendorAPI)
+	if err := json.Unmarshal(api, v.API); err != nil {
+		return VendorSource{}, nil, errAPI
+	}
 	return v, secret, nil
 }

@@ -21,6 +21,11 @@ func vendor(name, way string) auth.VendorSource {
 	return auth.VendorSource{Source: auth.Source{Name: name}, Kind: auth.KindIDme, Auth: way}
 }
 
+// api is one that is polled.
+func api() *auth.VendorAPI {
+	return &auth.VendorAPI{URL: "https://acme.onelogin.com", Secret: "of-the-vendor", Every: time.Minute}
+}
+
 func TestVendorSourcesKept(t *testing.T) {
 	ctx, path := t.Context(), filepath.Join(t.TempDir(), "admin.db")
 	s, err := auth.Open(ctx, path)
@@ -121,6 +126,15 @@ func TestVendorSourceRefused(t *testing.T) {
 		{"header that proxies change", with(func(v *auth.VendorSource) { v.Auth, v.Header = auth.VendorHeader, "connection" }), "header"},
 		{"bearer with header", with(func(v *auth.VendorSource) { v.Header = "X-A" }), "header"},
 		{"environment with a slash", with(func(v *auth.VendorSource) { v.Environment = "a/b" }), "environment"},
+		{"off, with nothing to poll", vendor("new", auth.VendorOff), "auth"},
+		{"off, and only looked up", with(func(v *auth.VendorSource) { v.Auth, v.API = auth.VendorOff, api(); v.API.Every = 0 }), "auth"},
+		{"API without URL", with(func(v *auth.VendorSource) { v.API = api(); v.API.URL = "" }), "api.url"},
+		{"API without secret", with(func(v *auth.VendorSource) { v.API = api(); v.API.Secret = "" }), "api.secret"},
+		{"API secret of two lines", with(func(v *auth.VendorSource) { v.API = api(); v.API.Secret = "a\nb" }), "api.secret"},
+		{"ID.me cannot be polled", with(func(v *auth.VendorSource) { v.API = api() }), "api.poll_seconds"},
+		{"client of another than OneLogin", with(func(v *auth.VendorSource) { v.Kind, v.API = auth.KindFingerprint, api(); v.API.ClientID = "c" }), "api.client_id"},
+		{"polled too often", with(func(v *auth.VendorSource) { v.Kind, v.API = auth.KindOneLogin, api(); v.API.Every = time.Millisecond }), "api.poll_seconds"},
+		{"overlap of two days", with(func(v *auth.VendorSource) { v.Kind, v.API = auth.KindOneLogin, api(); v.API.Overlap = 48 * time.Hour }), "api.overlap_seconds"},
 		{"unknown application", with(func(v *auth.VendorSource) { v.Applications = []string{"rp", "nobody"} }), "applications"},
 		{"type twice", with(func(v *auth.VendorSource) { v.EventTypes = []string{"a", "a"} }), "event_types"},
 	} {
@@ -140,11 +154,11 @@ func TestVendorSourceRefused(t *testing.T) {
 		}
 	}
 	for i := range auth.MaxVendorSources - 1 {
-		if _, err := s.AddVendorSource(ctx, vendor(fmt.Sprint("n", i), auth.VendorOff)); err != nil {
+		if _, err := s.AddVendorSource(ctx, vendor(fmt.Sprint("n", i), auth.VendorNone)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := s.AddVendorSource(ctx, vendor("more", auth.VendorOff)); err == nil {
+	if _, err := s.AddVendorSource(ctx, vendor("more", auth.VendorNone)); err == nil {
 		t.Error("one source too many: got no error")
 	}
 }
@@ -161,6 +175,9 @@ func TestAdmitVendor(t *testing.T) {
 		}
 		if way == auth.VendorHeader {
 			v.Header = "X-Secret"
+		}
+		if way == auth.VendorOff {
+			v.Kind, v.API = auth.KindOneLogin, api()
 		}
 		given, err := s.AddVendorSource(ctx, v)
 		if err != nil {
@@ -213,5 +230,68 @@ func TestAdmitVendor(t *testing.T) {
 		if !c.want && (!errors.Is(err, auth.ErrNotFound) || v.Name != "") {
 			t.Errorf("%s: got %+v %v, want ErrNotFound", c.name, v, err)
 		}
+	}
+}
+
+// What to poll and how far it came is kept; a source of the same name is another.
+func TestCalledSources(t *testing.T) {
+	ctx, path := t.Context(), filepath.Join(t.TempDir(), "admin.db")
+	s := openStore(t, path)
+	at := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+	v := auth.VendorSource{Source: auth.Source{Name: "hr", Environment: "live"}, Kind: auth.KindOneLogin, Auth: auth.VendorOff, API: api(), Created: at}
+	changed := s.VendorsChanged()
+	if _, err := s.AddVendorSource(ctx, v); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-changed:
+	default:
+		t.Error("added: got no word of a change")
+	}
+	if _, err := s.AddVendorSource(ctx, vendor("pushed", auth.VendorBearer)); err != nil {
+		t.Fatal(err)
+	}
+	list, err := s.CalledSources(ctx)
+	if err != nil || len(list) != 1 {
+		t.Fatalf("got %v %v, want the one that is polled", list, err)
+	}
+	first := list[0]
+	want := v
+	want.API = api()
+	want.API.Since, want.API.Overlap = at.Add(-auth.DefaultOverlap), auth.DefaultOverlap
+	if diff := cmp.Diff(want, first.VendorSource); diff != "" || !first.Place.Since.Equal(want.API.Since) {
+		t.Errorf("got place %+v, diff %s", first.Place, diff)
+	}
+	if text := fmt.Sprintf("%v %+v %s", first, first, first.LogValue()); strings.Contains(text, "of-the-vendor") {
+		t.Errorf("got the secret in %q, want it hidden", text)
+	}
+	shown, err := s.VendorSources(ctx)
+	if err != nil || shown[0].API.Secret != "" {
+		t.Errorf("list: got %+v %v, want no secret", shown[0].API, err)
+	}
+	place := auth.VendorPlace{Since: at, Cursor: "c", Newest: at, Restarts: 1, Success: at, Failed: at, Failures: 2, Error: "e"}
+	if err := s.SavePlace(ctx, "hr", first.Registration, place); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.CalledSource(ctx, "hr"); err != nil || cmp.Diff(place, got.Place) != "" {
+		t.Errorf("got place %+v %v, want %+v", got.Place, err, place)
+	}
+	for _, name := range []string{"pushed", "nobody"} {
+		if _, err := s.CalledSource(ctx, name); !errors.Is(err, auth.ErrNotFound) {
+			t.Errorf("%s: got %v, want ErrNotFound", name, err)
+		}
+	}
+	// Removed and added again: the old poller's place is not the new one's.
+	if err := s.RemoveVendorSource(ctx, "hr"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.AddVendorSource(ctx, v); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SavePlace(ctx, "hr", first.Registration, place); !errors.Is(err, auth.ErrNotFound) {
+		t.Errorf("place of the removed: got %v, want ErrNotFound", err)
+	}
+	if got, err := s.CalledSource(ctx, "hr"); err != nil || got.Place.Cursor != "" {
+		t.Errorf("added again: got place %+v %v, want a new one", got.Place, err)
 	}
 }

@@ -46,6 +46,10 @@ type Handler struct {
 	// SourcePath is the path of the endpoints of vendors' sources, without
 	// their names.
 	SourcePath string
+	// CheckVendor judges the address of a vendor's API.
+	CheckVendor func(raw string) error
+	// Fetch looks up one event at a source's vendor and keeps it.
+	Fetch func(ctx context.Context, source, id string) (ingest.Counts, error)
 	// Backup copies the live stores into a new folder; nil: 501.
 	Backup func(ctx context.Context, dir string) error
 	// Webhooks of all applications.
@@ -67,6 +71,7 @@ func (h Handler) Mount(g *echo.Group) {
 	g.GET("/sources", h.sources)
 	g.POST("/sources", h.addSource)
 	g.DELETE("/sources/:name", h.removeSource)
+	g.POST("/sources/:name/fetch", h.fetch)
 	g.GET("/keys", h.keys)
 	g.POST("/keys/rotate", h.rotate)
 	g.POST("/keys/:kid/retire", h.retire)

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"errors"
 	"net/http"
 	"time"
 
@@ -8,6 +9,7 @@ import (
 
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/request"
+	"github.com/tocsin-ssf/tocsin/transmitter/source"
 )
 
 // VendorSource is a vendor's source on the wire. In its lists absent or null
@@ -24,16 +26,53 @@ type VendorSource struct {
 	SubjectIssuers []string  `json:"subject_issuers"`
 	Path           string    `json:"path,omitempty"`
 	Created        time.Time `json:"created,omitzero"`
+	// API is how the vendor's own API is called, Polled how that went.
+	API    *VendorAPI   `json:"api,omitempty"`
+	Polled *VendorPlace `json:"polled,omitempty"`
 }
+
+// VendorAPI is auth.VendorAPI on the wire. The secret is never shown.
+type VendorAPI struct {
+	URL            string    `json:"url"`
+	ClientID       string    `json:"client_id,omitempty"`
+	Secret         string    `json:"secret,omitempty"`
+	PollSeconds    int       `json:"poll_seconds,omitempty"`    // 0: it is not polled
+	OverlapSeconds int       `json:"overlap_seconds,omitempty"` // 0: the default
+	Since          time.Time `json:"since,omitzero"`            // zero: when it is added
+}
+
+// VendorPlace is auth.VendorPlace on the wire.
+type VendorPlace struct {
+	Since time.Time `json:"since"`
+	// Within says that pages of the present window are still to be read.
+	Within      bool      `json:"within,omitempty"`
+	LastSuccess time.Time `json:"last_success,omitzero"`
+	Failures    int       `json:"failures"`
+	LastFailure time.Time `json:"last_failure,omitzero"`
+	LastError   string    `json:"last_error,omitempty"`
+}
+
+// maxEventID bounds the vendor's id of an event to be looked up.
+const maxEventID = 256
 
 // openToAll is what an operator is told of a source without a credential.
 const openToAll = "anybody who knows the path can write events of this source; use it only where something else keeps others from the path"
 
-// sources lists the vendors' sources. What they authenticate with is not shown.
+// sources lists the vendors' sources and how polling them goes. No secret is
+// shown.
 func (h Handler) sources(c echo.Context) error {
-	list, err := h.Applications.VendorSources(c.Request().Context())
+	ctx := c.Request().Context()
+	list, err := h.Applications.VendorSources(ctx)
 	if err != nil {
 		return err
+	}
+	called, err := h.Applications.CalledSources(ctx)
+	if err != nil {
+		return err
+	}
+	places := make(map[string]auth.VendorPlace, len(called))
+	for i := range called {
+		places[called[i].Name] = called[i].Place
 	}
 	out := make([]VendorSource, len(list))
 	for i, v := range list {
@@ -41,6 +80,18 @@ func (h Handler) sources(c echo.Context) error {
 			Name: v.Name, Kind: v.Kind, Auth: v.Auth, User: v.User, Header: v.Header,
 			Environment: v.Environment, Applications: v.Applications, EventTypes: v.EventTypes, SubjectIssuers: v.SubjectIssuers,
 			Path: h.sourcePath(&v), Created: v.Created,
+		}
+		if api := v.API; api != nil {
+			out[i].API = &VendorAPI{
+				URL: api.URL, ClientID: api.ClientID, Since: api.Since,
+				PollSeconds: int(api.Every / time.Second), OverlapSeconds: int(api.Overlap / time.Second),
+			}
+		}
+		if place, ok := places[v.Name]; ok && v.API != nil && v.API.Every > 0 {
+			out[i].Polled = &VendorPlace{
+				Since: place.Since, Within: place.Cursor != "", LastSuccess: place.Success,
+				Failures: place.Failures, LastFailure: place.Failed, LastError: place.Error,
+			}
 		}
 	}
 	return c.JSON(http.StatusOK, out)
@@ -70,6 +121,20 @@ func (h Handler) addSource(c echo.Context) error {
 		},
 		Kind: ask.Kind, Auth: ask.Auth, User: ask.User, Header: ask.Header,
 	}
+	if api := ask.API; api != nil {
+		if err := h.CheckVendor(api.URL); err != nil {
+			return request.Invalid("api.url", err.Error())
+		}
+		if most := int(auth.MaxPollEvery / time.Second); api.PollSeconds < 0 || api.PollSeconds > most {
+			return request.Invalid("api.poll_seconds", "must be a second to a day")
+		} else if api.OverlapSeconds < 0 || api.OverlapSeconds > most {
+			return request.Invalid("api.overlap_seconds", "must not exceed a day")
+		}
+		v.API = &auth.VendorAPI{
+			URL: api.URL, ClientID: api.ClientID, Secret: api.Secret, Since: api.Since,
+			Every: time.Duration(api.PollSeconds) * time.Second, Overlap: time.Duration(api.OverlapSeconds) * time.Second,
+		}
+	}
 	given, err := h.Applications.AddVendorSource(c.Request().Context(), v)
 	if err != nil {
 		return refusal(err)
@@ -91,4 +156,29 @@ func (h Handler) removeSource(c echo.Context) error {
 		return err
 	}
 	return c.NoContent(http.StatusNoContent)
+}
+
+// fetch answers POST /admin/sources/{name}/fetch {"id"}: the vendor is asked for
+// the event with its id, which is kept; 202 with the counts of what became of it.
+func (h Handler) fetch(c echo.Context) error {
+	var ask struct {
+		ID string `json:"id"`
+	}
+	if err := read(c, &ask); err != nil {
+		return err
+	}
+	if ask.ID == "" || len(ask.ID) > maxEventID {
+		return request.Invalid("id", "is missing or longer than 256 bytes")
+	}
+	counts, err := h.Fetch(c.Request().Context(), c.Param("name"), ask.ID)
+	var vendor *source.Error
+	switch {
+	case errors.As(err, &vendor) && vendor.Status == http.StatusNotFound:
+		return &request.Error{Status: http.StatusNotFound, Code: "not_found", Member: "id", Description: "the vendor has no event with this id"}
+	case errors.As(err, &vendor):
+		return &request.Error{Status: http.StatusBadGateway, Code: "vendor_failed", Description: vendor.Error(), RetryAfter: vendor.RetryAfter}
+	case err != nil:
+		return err
+	}
+	return c.JSON(http.StatusAccepted, counts)
 }

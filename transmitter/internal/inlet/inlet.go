@@ -6,8 +6,8 @@ package inlet
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
-	"log/slog"
 	"net/http"
 	"time"
 
@@ -29,12 +29,11 @@ type Sources interface {
 // Handler serves the endpoints of vendors' sources. All fields are required.
 type Handler struct {
 	Sources Sources
-	Ingest  *ingest.Ingest
+	// Take keeps the records of a source durably. Its error is a failure of the
+	// log: none may have been kept.
+	Take func(ctx context.Context, source *auth.VendorSource, records []json.RawMessage) (ingest.Counts, error)
 	// Refusing reports whether the process takes no more work.
 	Refusing func() bool
-	// Observe is told what became of the records of a body.
-	Observe func(source string, counts ingest.Counts)
-	Logger  *slog.Logger
 }
 
 // Post takes in what a vendor sends: 202 with the counts of what became of it.
@@ -75,13 +74,9 @@ func (h Handler) Post(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	counts, err := h.Ingest.Records(ctx, &source.Source, source.Kind, records)
+	counts, err := h.Take(ctx, &source, records)
 	if err != nil {
 		return err
-	}
-	h.Observe(source.Name, counts)
-	if counts.Refused > 0 {
-		h.Logger.WarnContext(ctx, "records of a source refused", "source", source.Name, "count", counts.Refused, "err", counts.Err)
 	}
 	if counts.Err != nil && counts.Refused == len(records) {
 		return request.Invalid(counts.Err.Member, counts.Err.Description)

@@ -1,0 +1,353 @@
+package source_test
+
+import (
+	"fmt"
+	"net/http"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tocsin-ssf/tocsin/transmitter/auth"
+	"github.com/tocsin-ssf/tocsin/transmitter/source"
+	"github.com/tocsin-ssf/tocsin/transmitter/source/sourcetest"
+)
+
+// vendor is a server with events.
+type vendor interface {
+	http.Handler
+	Fail(faults ...sourcetest.Fault)
+	Add(events ...sourcetest.Event)
+}
+
+// eventOf makes an event of a kind's vendor.
+func eventOf(kind string, id int64, at time.Time) sourcetest.Event {
+	if kind == auth.KindFingerprint {
+		return sourcetest.FingerprintEvent(id, at, "")
+	}
+	return sourcetest.OneLoginEvent(id, 8, at)
+}
+
+// each runs a test with each vendor that is polled, in virtual time. It has n
+// events, a second apart, the last of them an hour ago.
+func each(t *testing.T, n int, test func(t *testing.T, w *world, v vendor, kind string)) {
+	for _, kind := range []string{auth.KindOneLogin, auth.KindFingerprint} {
+		t.Run(kind, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var v vendor = sourcetest.NewOneLogin("secret")
+				if kind == auth.KindFingerprint {
+					v = sourcetest.NewFingerprint("secret", time.Now)
+				}
+				first := time.Now().Add(-time.Hour - time.Duration(n)*time.Second)
+				for i := range n {
+					v.Add(eventOf(kind, int64(i), first.Add(time.Duration(i+1)*time.Second)))
+				}
+				test(t, newWorld(polled(kind, first)), v, kind)
+			})
+		})
+	}
+}
+
+// All that there is comes once, then what is new; a quiet vendor costs nothing.
+func TestPoll(t *testing.T) {
+	each(t, 1234, func(t *testing.T, w *world, v vendor, kind string) {
+		stop := w.start(t, v)
+		defer stop()
+		pass(2 * every)
+		if kept, again := w.count(); kept != 1234 || again != 0 {
+			t.Fatalf("got %d records and %d twice, want 1234 and none", kept, again)
+		}
+		place := w.place()
+		if place.Cursor != "" || place.Success.IsZero() || place.Failures != 0 || time.Since(place.Since) < time.Hour+overlap {
+			t.Errorf("got place %+v, want one at the overlap before the last record", place)
+		}
+		offers := w.offers
+		pass(10 * every)
+		if w.offers != offers {
+			t.Errorf("got %d offers while nothing happened, want %d", w.offers, offers)
+		}
+		v.Add(eventOf(kind, 5000, time.Now()))
+		pass(2 * every)
+		if kept, again := w.count(); kept != 1235 || again != 0 {
+			t.Errorf("got %d records and %d twice, want 1235 and none", kept, again)
+		}
+	})
+}
+
+// A record that the vendor lists late, behind newer ones, is not missed.
+func TestPollLateArrival(t *testing.T) {
+	each(t, 10, func(t *testing.T, w *world, v vendor, kind string) {
+		stop := w.start(t, v)
+		defer stop()
+		v.Add(eventOf(kind, 100, time.Now()))
+		pass(2 * every)
+		v.Add(eventOf(kind, 99, time.Now().Add(-2*every-overlap/2)))
+		pass(2 * every)
+		if kept, _ := w.count(); kept != 12 {
+			t.Errorf("got %d records, want 12, the late one too", kept)
+		}
+	})
+}
+
+// Wherever it is killed, nothing is lost, and what comes again is one page.
+func TestPollRestart(t *testing.T) {
+	const n = 430
+	for point, twice := range map[string]int{source.CrashAfterAccept: 1, source.CrashAfterPlace: 0} {
+		each(t, n, func(t *testing.T, w *world, v vendor, kind string) {
+			limit := 50
+			if kind == auth.KindFingerprint {
+				limit = 100
+			}
+			lives := 0
+			for kept := 0; kept < n; lives++ {
+				reached, dead := 0, make(chan struct{})
+				w.crash = func(at string) {
+					if at != point {
+						return
+					}
+					if reached++; reached == 2 { // in the second page
+						close(dead)
+						runtime.Goexit() // the poller does nothing more
+					}
+				}
+				stop := w.start(t, v)
+				select {
+				case <-dead:
+				case <-time.After(every / 2): // all pages were read
+				}
+				stop()
+				had := kept
+				kept, _ = w.count()
+				if lives > 20 || kept-had > 2*limit {
+					t.Fatalf("%s, life %d: got %d records after %d, want two pages at most", point, lives, kept, had)
+				}
+			}
+			if _, again := w.count(); lives < 3 || again != (lives-1)*twice*limit {
+				t.Errorf("%s: got %d records twice in %d lives, want %d", point, again, lives, (lives-1)*twice*limit)
+			}
+		})
+	}
+}
+
+// Failures are seen, waited out and forgotten; Retry-After is kept to.
+func TestPollFailures(t *testing.T) {
+	const tooMany = `{"error":{"code":"too_many_requests","message":"too many requests"}}`
+	each(t, 120, func(t *testing.T, w *world, v vendor, kind string) {
+		v.Fail(
+			sourcetest.Fault{Status: http.StatusTooManyRequests, RetryAfter: "600", Body: tooMany},
+			sourcetest.Fault{Status: http.StatusInternalServerError},
+			sourcetest.Fault{},
+			sourcetest.Fault{Status: http.StatusBadGateway},
+		)
+		began := time.Now()
+		stop := w.start(t, v)
+		defer stop()
+		pass(590 * time.Second)
+		if kept, _ := w.count(); kept != 0 {
+			t.Errorf("got %d records within Retry-After, want none", kept)
+		}
+		if place := w.place(); place.Failures != 1 || !strings.Contains(place.Error, "429") || !place.Failed.Equal(began) {
+			t.Errorf("got place %+v, want the failure in it", place)
+		}
+		pass(60 * time.Second)
+		if kept, again := w.count(); kept != 120 || again != 0 {
+			t.Errorf("got %d records and %d twice, want 120 and none", kept, again)
+		}
+		if place := w.place(); place.Failures != 0 || place.Error != "" {
+			t.Errorf("got place %+v, want the failures forgotten", place)
+		}
+		if !strings.Contains(w.logs.String(), "polling a source failed") || strings.Contains(w.logs.String(), "secret") {
+			t.Errorf("got logs %q, want the failure without the secret", w.logs)
+		}
+		// What somebody has to do something about is not tried over and over.
+		calls := len(w.outcome)
+		v.Fail(sourcetest.Fault{Status: 403}, sourcetest.Fault{Status: 403}, sourcetest.Fault{Status: 403}, sourcetest.Fault{Status: 403})
+		pass(31 * time.Minute)
+		if got := len(w.outcome) - calls; got > 5 {
+			t.Errorf("got %d calls in half an hour of 403, want a few", got)
+		}
+	})
+}
+
+// The log cannot take more: the page is offered again, and the place stays.
+func TestPollLogFails(t *testing.T) {
+	each(t, 60, func(t *testing.T, w *world, v vendor, kind string) {
+		w.log.err = errDown
+		stop := w.start(t, v)
+		defer stop()
+		pass(10 * every)
+		if place := w.place(); place.Cursor != "" || place.Failures < 2 || place.Error != "down" || !place.Since.Equal(w.sources[0].API.Since) {
+			t.Errorf("got place %+v, want it at the beginning, with the failures", place)
+		}
+		w.log.mu.Lock()
+		w.log.err = nil
+		w.log.mu.Unlock()
+		pass(20 * every)
+		if kept, again := w.count(); kept != 60 || again != 0 {
+			t.Errorf("got %d records and %d twice, want 60 and none", kept, again)
+		}
+	})
+}
+
+// A cursor that the vendor does not know any more costs a page or more again,
+// never a record; a restart in between goes on where it was.
+func TestPollCursorRefused(t *testing.T) {
+	each(t, 230, func(t *testing.T, w *world, v vendor, kind string) {
+		w.sources[0].Place.Cursor = "long gone"
+		stop := w.start(t, v)
+		defer stop()
+		pass(every)
+		if kept, _ := w.count(); kept != 230 {
+			t.Errorf("got %d records, want 230", kept)
+		}
+		if place := w.place(); place.Restarts != 0 || place.Failures != 0 {
+			t.Errorf("got place %+v, want it all right at the window's end", place)
+		}
+	})
+}
+
+// A vendor whose cursor never gets further is not asked without end.
+func TestPollCursorThatStays(t *testing.T) {
+	for name, pages := range map[string]func(n int) string{
+		"the same": func(int) string { return `{"events":[],"pagination_key":"k"}` },
+		"empty":    func(n int) string { return fmt.Sprintf(`{"events":[],"pagination_key":"k%d"}`, n) },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			calls := 0
+			handler := http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+				calls++
+				_, _ = rw.Write([]byte(pages(calls)))
+			})
+			w := newWorld(polled(auth.KindFingerprint, time.Now()))
+			stop := w.start(t, handler)
+			defer stop()
+			pass(time.Hour)
+			if calls == 0 || calls > 5000 {
+				t.Errorf("%s: got %d calls in an hour, want at most 5000", name, calls)
+			}
+		})
+	}
+}
+
+// Records that are in two pages, or change between polls, are kept once.
+func TestPollDuplicates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		at := time.Now().Add(-time.Minute)
+		one, two, three := sourcetest.FingerprintEvent(1, at, "").JSON, sourcetest.FingerprintEvent(2, at, "").JSON, sourcetest.FingerprintEvent(3, at, "").JSON
+		marked := sourcetest.FingerprintEvent(3, at, `,"suspect":true`).JSON
+		handler := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			switch {
+			case r.URL.Query().Get("pagination_key") == "k":
+				_, _ = fmt.Fprintf(rw, `{"events":[%s,%s]}`, two, three)
+			case len(marked) > 0 && time.Since(at) > 3*time.Minute:
+				_, _ = fmt.Fprintf(rw, `{"events":[%s,%s]}`, two, marked)
+			default:
+				_, _ = fmt.Fprintf(rw, `{"events":[%s,%s],"pagination_key":"k"}`, one, two)
+			}
+		})
+		w := newWorld(polled(auth.KindFingerprint, at.Add(-time.Hour)))
+		stop := w.start(t, handler)
+		defer stop()
+		pass(10 * every)
+		if kept, again := w.count(); kept != 3 || again != 1 {
+			t.Errorf("got %d records and %d twice, want 3, and the changed one offered once more", kept, again)
+		}
+	})
+}
+
+// An answer that is too large is asked for in smaller pages.
+func TestPollTooLarge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 60
+		first := time.Now().Add(-time.Hour)
+		large := `,"raw_device_attributes":"` + strings.Repeat("x", 300<<10) + `"`
+		var limits []int
+		handler := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			limit, _ := strconv.Atoi(r.URL.Query().Get("limit"))
+			from, _ := strconv.Atoi(r.URL.Query().Get("pagination_key"))
+			limits = append(limits, limit)
+			_, _ = rw.Write([]byte(`{"events":[`))
+			for i := from; i < min(from+limit, n); i++ {
+				if i > from {
+					_, _ = rw.Write([]byte(","))
+				}
+				_, _ = rw.Write([]byte(sourcetest.FingerprintEvent(int64(i), first.Add(time.Duration(i+1)*time.Second), large).JSON))
+			}
+			if from+limit < n {
+				_, _ = fmt.Fprintf(rw, `],"pagination_key":"%d"}`, from+limit)
+				return
+			}
+			_, _ = rw.Write([]byte("]}"))
+		})
+		w := newWorld(polled(auth.KindFingerprint, first))
+		stop := w.start(t, handler)
+		defer stop()
+		pass(every / 2)
+		if kept, _ := w.count(); kept != n || !slices.Equal(limits, []int{100, 50, 100}) {
+			t.Errorf("got %d records by pages of %v, want %d by half of 100", kept, limits, n)
+		}
+	})
+}
+
+// A record with a time to come does not skip what is before it. (Fingerprint
+// lists none: its end is now.)
+func TestPollFutureRecord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := sourcetest.NewOneLogin("secret")
+		v.Add(sourcetest.OneLoginEvent(100, 8, time.Now().Add(24*time.Hour)))
+		w := newWorld(polled(auth.KindOneLogin, time.Now()))
+		stop := w.start(t, v)
+		defer stop()
+		pass(2 * every)
+		v.Add(sourcetest.OneLoginEvent(101, 8, time.Now()))
+		pass(2 * every)
+		if kept, _ := w.count(); kept != 2 {
+			t.Errorf("got %d records, want 2", kept)
+		}
+	})
+}
+
+// Sources that are added and removed begin and end at once.
+func TestPollChanges(t *testing.T) {
+	each(t, 10, func(t *testing.T, w *world, v vendor, kind string) {
+		one := w.sources[0]
+		w.change()
+		stop := w.start(t, v)
+		defer stop()
+		pass(2 * every)
+		if kept, _ := w.count(); kept != 0 {
+			t.Errorf("no source: got %d records, want none", kept)
+		}
+		lookup := polled(kind, one.API.Since)
+		lookup.API.Every, lookup.Registration = 0, "r0" // only looked up
+		w.change(lookup)
+		synctest.Wait()
+		if kept, _ := w.count(); kept != 0 {
+			t.Errorf("not to be polled: got %d records, want none", kept)
+		}
+		w.change(lookup, one)
+		synctest.Wait()
+		if kept, _ := w.count(); kept != 10 {
+			t.Errorf("added: got %d records at once, want 10", kept)
+		}
+		w.change()
+		synctest.Wait()
+		v.Add(eventOf(kind, 100, time.Now()))
+		pass(2 * every)
+		if kept, _ := w.count(); kept != 10 {
+			t.Errorf("removed: got %d records, want 10", kept)
+		}
+		if w.logs.Len() != 0 {
+			t.Errorf("got logs %q, want none", w.logs)
+		}
+	})
+}
+
+func TestPollersConfig(t *testing.T) {
+	if _, err := source.NewPollers(source.Config{}); err == nil {
+		t.Error("got no error, want one that names what is missing")
+	}
+}
