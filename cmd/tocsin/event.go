@@ -15,6 +15,7 @@ import (
 type eventCmd struct {
 	Emit eventEmitCmd `cmd:"" help:"Emit account events as the operator."`
 	Get  eventGetCmd  `cmd:"" help:"Read an event of the log."`
+	Map  eventMapCmd  `cmd:"" help:"Show what becomes of a vendor's record, and why; test rules."`
 }
 
 type eventEmitCmd struct {

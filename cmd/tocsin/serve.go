@@ -18,6 +18,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/set/jose"
 	"github.com/tocsin-ssf/tocsin/streams"
 	"github.com/tocsin-ssf/tocsin/transmitter"
+	"github.com/tocsin-ssf/tocsin/transmitter/mapping"
 )
 
 // serveCmd runs the transmitter.
@@ -41,6 +42,8 @@ type serveCmd struct {
 	MaxQueue                int           `help:"SETs on one queue; a stream that reaches it is paused." default:"1000000"`
 	Algorithm               string        `help:"Algorithm of new signing keys: RS256, PS256, ES256 or EdDSA; default: the current key's, at first RS256." default:"" enum:",RS256,PS256,ES256,EdDSA"`
 	TokenLifetime           time.Duration `help:"Life of an access token, at most 60m." default:"60m"`
+
+	Rules []string `help:"Rules file that says what becomes of vendors' records, laid over the built-in ones; repeatable." placeholder:"FILE"`
 
 	PushWindow   int             `help:"SETs in flight per stream." default:"32"`
 	PushTimeout  time.Duration   `help:"Time for one push." default:"15s"`
@@ -207,6 +210,10 @@ func (s serveCmd) config(addr net.Addr, logger *slog.Logger) (node.Config, error
 	if s.Conformance {
 		s.MinVerificationInterval = 0
 	}
+	rules, err := readRules(s.Rules)
+	if err != nil {
+		return node.Config{}, err
+	}
 	return node.Config{
 		Dir: s.Data, Algorithm: jose.Algorithm(s.Algorithm), MaxDepth: s.MaxQueue,
 		Transmitter: transmitter.Config{
@@ -215,7 +222,7 @@ func (s serveCmd) config(addr net.Addr, logger *slog.Logger) (node.Config, error
 			OneStream: s.OneStream, MaxStreams: s.MaxStreams, MaxSubjects: s.MaxSubjects, TokenLifetime: s.TokenLifetime,
 			Push: policy, InsecureLoopback: s.InsecureLoopback, PushWindow: s.PushWindow, PushTimeout: s.PushTimeout,
 			PushSchedule: s.PushSchedule, PushGiveUp: s.PushGiveUp, PushRefusals: s.PushRefusals,
-			LongPoll: s.LongPoll, Redeliver: s.Redeliver, Expiry: s.Expiry, Logger: logger, Crash: crash,
+			Mapping: mapping.Config{Rules: rules}, LongPoll: s.LongPoll, Redeliver: s.Redeliver, Expiry: s.Expiry, Logger: logger, Crash: crash,
 		},
 	}, nil
 }

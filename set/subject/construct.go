@@ -101,8 +101,42 @@ func (i Identifier) Validate() error {
 			return &Error{Reason: "a member must not be called format"}
 		}
 	}
+	if i.n.isPlain(atTop) && len(i.n.canonical) <= MaxBytes {
+		return nil
+	}
 	_, err := ParseStrict([]byte(i.n.canonical))
 	return err
+}
+
+// isPlain reports whether n surely is what [ParseStrict] accepts, without parsing
+// it: an identifier of texts, or a complex subject of such, which most are. False
+// says nothing. Its texts are UTF-8.
+func (n *node) isPlain(where place) bool {
+	if names, ok := textMembers(n.format); ok {
+		count := len(names)
+		if names[1] == "" {
+			count = 1
+		}
+		if len(n.members) != count {
+			return false
+		}
+		for k := range n.members {
+			m := &n.members[k]
+			if !m.isText || m.name != names[0] && m.name != names[1] || checkText(n.format, m.text, true) != "" {
+				return false
+			}
+		}
+		return count == 1 || n.members[0].name != n.members[1].name
+	}
+	if n.format != FormatComplex || where != atTop || len(n.members) == 0 || len(n.members) > MaxMembers {
+		return false
+	}
+	for k := range n.members {
+		if sub := n.members[k].sub.n; sub == nil || !sub.isPlain(inComplex) {
+			return false
+		}
+	}
+	return true
 }
 
 // isUTF8 looks at the texts that a constructor was given; quoting them would have

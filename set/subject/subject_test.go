@@ -142,6 +142,45 @@ func TestValidate(t *testing.T) {
 	}
 }
 
+// Validate says what ParseStrict does of the same identifier, whatever its texts.
+func TestValidateIsParseStrict(t *testing.T) {
+	texts := []string{
+		"", "x", "a@example.com", "A <a@example.com>", "+12065550100", "+1 206", "acct:a@b.example", "urn:x:y", "did:example:1",
+		"\"", "\\", "\u2028", "ä", "\x00", "null", strings.Repeat("x", subject.MaxBytes-20), strings.Repeat("\x01", subject.MaxBytes/6),
+	}
+	valid := 0
+	check := func(id subject.Identifier) {
+		_, err := subject.ParseStrict([]byte(id.Canonical()))
+		if got := id.Validate(); (got == nil) != (err == nil) {
+			t.Errorf("%.80s: got %v, want %v", id.Canonical(), got, err)
+		}
+		if err == nil {
+			valid++
+		}
+	}
+	for _, a := range texts {
+		simple := []subject.Identifier{
+			subject.Account(a), subject.Email(a), subject.Opaque(a), subject.Phone(a), subject.DID(a), subject.URI(a),
+			subject.IssSub("https://a/", a), subject.IssSub(a, "s"), subject.JWTID(a, a), subject.SAMLAssertionID(a, "_1"),
+			subject.Aliases(subject.Opaque(a)),
+		}
+		for _, id := range simple {
+			check(id)
+			for _, name := range []string{"user", "format", "", a} {
+				c, err := subject.Complex(map[string]subject.Identifier{name: id, "tenant": subject.Opaque("t")})
+				if err == nil {
+					check(c)
+				} else if name == "user" && id.Validate() == nil && len(id.Canonical()) < subject.MaxBytes/2 {
+					t.Errorf("%.80s in a complex subject: got %v, want none", id.Canonical(), err)
+				}
+			}
+		}
+	}
+	if valid < 100 {
+		t.Errorf("got %d valid ones, want more", valid)
+	}
+}
+
 func TestComplexRefuses(t *testing.T) {
 	inner := complexOf(t, map[string]subject.Identifier{"user": subject.Opaque("u")})
 	many := map[string]subject.Identifier{}

@@ -9,22 +9,22 @@ import (
 // Attributes are what an event says beside its subject, for search and for
 // whoever looks into it. What is not known is absent.
 type Attributes struct {
-	Category    string            // one lower-case word: authentication, verification, security, consent, account, …
-	Identifier  string            // the source's id of the user
-	Email       string            // of the user
-	Application string            // at the source, not one of ours
-	Session     string            // the source's id of the session
-	Fingerprint string            // of the device
-	Address     netip.Addr        // v4 or v6, v4 never mapped into v6; zero: not known
-	UserAgent   string            // as it was sent
-	Actor       string            // id of the user who acted
-	ActorSystem string            // the system that acted
-	LinkedID    string            // at most 256 characters
-	RiskScore   *float64          // the higher the worse
-	RiskReasons []string          // one reason each
-	Signals     map[string]bool   // three-valued: true, false, absent
-	Suspect     *bool             // three-valued
-	Tags        map[string]string // free
+	Category    string            `json:"category,omitempty"`     // one lower-case word: authentication, verification, security, consent, account, …
+	Identifier  string            `json:"identifier,omitempty"`   // the source's id of the user
+	Email       string            `json:"email,omitempty"`        // of the user
+	Application string            `json:"application,omitempty"`  // at the source, not one of ours
+	Session     string            `json:"session,omitempty"`      // the source's id of the session
+	Fingerprint string            `json:"fingerprint,omitempty"`  // of the device
+	Address     netip.Addr        `json:"ip_address,omitzero"`    // v4 or v6, v4 never mapped into v6; zero: not known
+	UserAgent   string            `json:"user_agent,omitempty"`   // as it was sent
+	Actor       string            `json:"actor,omitempty"`        // id of the user who acted
+	ActorSystem string            `json:"actor_system,omitempty"` // the system that acted
+	LinkedID    string            `json:"linked_id,omitempty"`    // at most 256 bytes
+	RiskScore   *float64          `json:"risk_score,omitempty"`   // the higher the worse
+	RiskReasons []string          `json:"risk_reasons,omitempty"` // one reason each
+	Signals     map[string]bool   `json:"signals,omitempty"`      // three-valued: true, false, absent
+	Suspect     *bool             `json:"suspect,omitempty"`      // three-valued
+	Tags        map[string]string `json:"tags,omitempty"`         // free
 }
 
 // Limits of attributes. A text that is too long to be one is left out.
@@ -57,7 +57,9 @@ func textAttributes() map[string]func(*Attributes) *string {
 // it keeps no record from being mapped.
 func (e *evaluation) attributes() {
 	f, a := e.format, &e.record.Attributes
-	a.Category = f.category(e.record.Handle)
+	if a.Category = f.category(e.record.Handle); a.Category != "" {
+		e.note("category", f.handle)
+	}
 	for _, t := range f.texts {
 		from, raw, err := t.src.value(e)
 		if err != nil || raw == nil {

@@ -14,11 +14,12 @@ func TestDocumentedExample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, found := strings.Cut(string(text), "```yaml\n")
-	example, _, closed := strings.Cut(rest, "```\n")
-	if !found || !closed {
-		t.Fatal("got no example, want one")
+	blocks := strings.Split(string(text), "```yaml\n")
+	if len(blocks) != 3 {
+		t.Fatalf("got %d examples, want rules and tests", len(blocks)-1)
 	}
+	example, _, _ := strings.Cut(blocks[1], "```\n")
+	tests, _, _ := strings.Cut(blocks[2], "```\n")
 	m := newMapper(t, mapping.Config{Rules: []mapping.RulesFile{{Name: "acme.yaml", YAML: []byte(example)}}})
 	r, err := m.Record("acme", []byte(`{"kind":"account.locked","no":17,"at":"2024-03-15T14:32:10Z","who":"u1","mail":"jo@example.com",
 		"permanent":true,"why":"hijacking","from":{"ip":"203.0.113.42","vpn":true},"score":81}`), nil)
@@ -33,5 +34,14 @@ func TestDocumentedExample(t *testing.T) {
 	}
 	if got := typeOf(m.Types(), "acme:account.locked"); got.Description != "%user% was locked" || len(got.Events) != 2 {
 		t.Errorf("got %+v, want it in the catalogue with two events", got)
+	}
+	results, err := m.Test(mapping.RulesFile{Name: "acme_test.yaml", YAML: []byte(tests)})
+	if err != nil || len(results) != 2 {
+		t.Fatalf("got %v, %v, want two tests", results, err)
+	}
+	for _, r := range results {
+		if len(r.Failures) > 0 {
+			t.Errorf("%s: got %v, want it to pass", r.Name, r.Failures)
+		}
 	}
 }

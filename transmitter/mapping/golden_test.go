@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -64,30 +63,10 @@ type golden struct {
 	ID       string               `json:"id,omitempty"`
 	Time     time.Time            `json:"time,omitzero"`
 	Subjects []subject.Identifier `json:"subjects,omitempty"`
-	Attrs    *goldenAttributes    `json:"attributes,omitempty"`
+	Attrs    *mapping.Attributes  `json:"attributes,omitempty"`
 	Mapped   []goldenMapped       `json:"mapped,omitempty"`
 	Member   string               `json:"error_member,omitempty"`
 	Error    string               `json:"error,omitempty"`
-}
-
-// goldenAttributes are mapping.Attributes by their names on the wire.
-type goldenAttributes struct {
-	Category    string            `json:"category,omitempty"`
-	Identifier  string            `json:"identifier,omitempty"`
-	Email       string            `json:"email,omitempty"`
-	Application string            `json:"application,omitempty"`
-	Session     string            `json:"session,omitempty"`
-	Fingerprint string            `json:"fingerprint,omitempty"`
-	Address     netip.Addr        `json:"ip_address,omitzero"`
-	UserAgent   string            `json:"user_agent,omitempty"`
-	Actor       string            `json:"actor,omitempty"`
-	ActorSystem string            `json:"actor_system,omitempty"`
-	LinkedID    string            `json:"linked_id,omitempty"`
-	RiskScore   *float64          `json:"risk_score,omitempty"`
-	RiskReasons []string          `json:"risk_reasons,omitempty"`
-	Signals     map[string]bool   `json:"signals,omitempty"`
-	Suspect     *bool             `json:"suspect,omitempty"`
-	Tags        map[string]string `json:"tags,omitempty"`
 }
 
 type goldenMapped struct {
@@ -125,8 +104,8 @@ func run(m *mapping.Mapper, c goldenEvent) golden {
 	}
 	r, err := m.Record(c.Format, c.Record, previous)
 	g := outcome(r.Mapped, err)
-	if a := goldenAttributes(r.Attributes); !reflect.ValueOf(a).IsZero() {
-		g.Attrs = &a
+	if !reflect.ValueOf(r.Attributes).IsZero() {
+		g.Attrs = &r.Attributes
 	}
 	g.Handle, g.ID, g.Time, g.Subjects = r.Handle, r.ID, r.Time, r.Subjects
 	return g

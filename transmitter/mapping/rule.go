@@ -159,7 +159,7 @@ func (e *evaluation) make(r *rule) (Mapped, error) {
 	if !r.said && r.named.timed {
 		if who := e.format.acted.who(e); who != "" {
 			data = append(data, field{memberInitiator, quoted(who)})
-			e.noted(r.name+": "+memberInitiator, e.format.acted.user)
+			e.noted(r.name+": "+memberInitiator, &source{from: "acted", path: []string{"acted"}})
 		}
 	}
 	payload, err := r.named.payload(data, e.record.Time)
