@@ -5,6 +5,10 @@
 // was put before is not put again, because each queue remembers its highest
 // position. So a crash between Put and the saving of the place costs a little
 // reading and nothing else.
+//
+// What an application's consent gate holds is not put. A grant of consent
+// releases it: when the fan-out comes to the grant in the log, it puts what
+// the grant releases at the grant's place, before all that comes later.
 package fanout
 
 import (
@@ -13,8 +17,8 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/tocsin-ssf/tocsin/set/subject"
 	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/transmitter/consent"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
 )
 
@@ -69,6 +73,11 @@ type Config struct {
 	// whole, and so only where each of its mapped events may be heard of; one
 	// that is mapped to nothing is asked about with n 0.
 	Authorize func(ctx context.Context, owner string, rec *eventlog.Record, n uint32) bool
+	// Consent is the gate of applications; nil: all is sent.
+	Consent *consent.Gate
+	// Index finds the events that a grant may release; nil: the log is read
+	// from where the first of them may stand.
+	Index Index
 	// Crash is called at named points of the work (tests); nil: nothing is.
 	Crash  func(point string)
 	Now    func() time.Time // nil: time.Now
@@ -77,14 +86,18 @@ type Config struct {
 
 // Crash points.
 const (
-	CrashBeforePut = "fanout.before-put"
-	CrashAfterPut  = "fanout.after-put"
+	CrashBeforePut        = "fanout.before-put"
+	CrashAfterPut         = "fanout.after-put"
+	CrashBeforeReleasePut = "fanout.before-release-put"
+	CrashAfterReleasePut  = "fanout.after-release-put"
 )
 
 // Fanout is the follower. One Run at a time.
 type Fanout struct {
-	cfg   Config
-	log   *slog.Logger
+	cfg     Config
+	log     *slog.Logger
+	consent *consent.Follower // nil: there is no gate
+
 	place uint64 // last record whose items are all put
 	saved uint64
 	when  time.Time // of the last save
@@ -102,7 +115,11 @@ func New(cfg Config) *Fanout {
 	if log == nil {
 		log = slog.Default()
 	}
-	return &Fanout{cfg: cfg, log: log}
+	f := &Fanout{cfg: cfg, log: log}
+	if cfg.Consent != nil {
+		f.consent = cfg.Consent.Follow()
+	}
+	return f
 }
 
 // Run follows the log until ctx ends; it then saves its place and returns nil.
@@ -201,101 +218,66 @@ func (f *Fanout) save(ctx context.Context) {
 func (f *Fanout) put(ctx context.Context, records []*eventlog.Record) error {
 	var items []streams.Item
 	for _, rec := range records {
-		for n := range len(rec.Mapped) + 1 { // the last is the event itself
-			var err error
-			if n < len(rec.Mapped) {
-				items, err = f.match(ctx, items, rec, uint32(n))
-			} else {
-				items, err = f.hooks(ctx, items, rec)
-			}
-			if err != nil {
-				return err
-			}
-			if len(items) < chunk {
-				continue
-			}
-			if err := f.putItems(ctx, items); err != nil {
+		if f.consent != nil && rec.Kind == eventlog.KindConsent {
+			// What came before stands before what it releases.
+			if err := f.putItems(ctx, items, putPoints()); err != nil {
 				return err
 			}
 			items = items[:0]
+			if err := f.decided(ctx, rec); err != nil {
+				return err
+			}
+			continue
+		}
+		var err error
+		if items, err = f.matchAll(ctx, items, rec, cause{}, putPoints()); err != nil {
+			return err
 		}
 	}
-	return f.putItems(ctx, items)
+	return f.putItems(ctx, items, putPoints())
 }
 
-func (f *Fanout) putItems(ctx context.Context, items []streams.Item) error {
+// matchAll appends all items of a record, and puts them where they are many.
+func (f *Fanout) matchAll(ctx context.Context, items []streams.Item, rec *eventlog.Record, c cause, at points) ([]streams.Item, error) {
+	for n := range len(rec.Mapped) + 1 { // the last is the event itself
+		var err error
+		if n < len(rec.Mapped) {
+			items, err = f.match(ctx, items, rec, uint32(n), c)
+		} else {
+			items, err = f.hooks(ctx, items, rec, c)
+		}
+		if err != nil {
+			return items, err
+		}
+		if len(items) < chunk {
+			continue
+		}
+		if err := f.putItems(ctx, items, at); err != nil {
+			return items, err
+		}
+		items = items[:0]
+	}
+	return items, nil
+}
+
+// points are the crash points around a Put.
+type points struct{ before, after string }
+
+func putPoints() points { return points{CrashBeforePut, CrashAfterPut} }
+
+func (f *Fanout) putItems(ctx context.Context, items []streams.Item, at points) error {
 	for len(items) > 0 {
 		part := items[:min(chunk, len(items))]
 		items = items[len(part):]
-		f.cfg.Crash(CrashBeforePut)
+		f.cfg.Crash(at.before)
 		report, err := f.cfg.Store.Put(ctx, part...)
 		if err != nil {
 			return fmt.Errorf("fanout: putting: %w", err)
 		}
-		f.cfg.Crash(CrashAfterPut)
+		f.cfg.Crash(at.after)
 		for stream, dropped := range report.Full {
 			f.cfg.Full(ctx, stream, dropped)
 		}
 	}
 	return nil
-}
-
-// match appends the items of the n-th mapped event of a record.
-func (f *Fanout) match(ctx context.Context, items []streams.Item, rec *eventlog.Record, n uint32) ([]streams.Item, error) {
-	subjects := rec.SubjectsOf(n)
-	if len(subjects) == 0 {
-		return items, nil
-	}
-	eventType := rec.Mapped[n].Type
-	found, err := f.cfg.Store.Match(ctx, streams.Query{
-		Seq: rec.Seq, Type: eventType, Subjects: subjects, Owners: rec.Applications,
-	})
-	if err != nil {
-		return items, fmt.Errorf("fanout: matching: %w", err)
-	}
-	now, had := f.cfg.Now(), len(items)
-	for _, c := range found {
-		if !f.allowed(ctx, c.Owner, rec, n) {
-			continue
-		}
-		chosen := c.Subject
-		if chosen < 0 {
-			if chosen, err = f.preferred(ctx, c.Owner, subjects); err != nil {
-				return items, err
-			}
-		}
-		items = append(items, streams.Item{
-			Stream: c.Stream, Epoch: c.Epoch,
-			Pos:  streams.Position{Seq: rec.Seq, N: n},
-			ID:   rec.JTI(c.Stream, n),
-			Type: eventType,
-			// What the SETs bear decides their order: those about one subject
-			// stay in line, whatever else their events know (SSF-8.1.2.1-05).
-			OrderKey: subjects[chosen].OrderKey(),
-			Subject:  chosen,
-			Added:    now,
-		})
-	}
-	if f.log.Enabled(ctx, slog.LevelDebug) {
-		f.log.DebugContext(ctx, "event matched", "txn", rec.ID, "event_type", eventType, "streams", len(items)-had)
-	}
-	return items, nil
-}
-
-// preferred returns the index of the first identifier in the format that the
-// application prefers, else 0.
-func (f *Fanout) preferred(ctx context.Context, owner string, subjects []subject.Identifier) (int, error) {
-	if f.cfg.Format == nil || len(subjects) == 1 {
-		return 0, nil
-	}
-	format, err := f.cfg.Format(ctx, owner)
-	if err != nil {
-		return 0, fmt.Errorf("fanout: reading the preferred format: %w", err)
-	}
-	for i, id := range subjects {
-		if id.Format() == format {
-			return i, nil
-		}
-	}
-	return 0, nil
 }

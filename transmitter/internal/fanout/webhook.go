@@ -12,24 +12,29 @@ import (
 // own type, whatever SETs it becomes, and if it becomes none: one item each,
 // at position 0 of the record, under the event's id. Where there is no webhook
 // it costs a few look-ups in memory.
-func (f *Fanout) hooks(ctx context.Context, items []streams.Item, rec *eventlog.Record) ([]streams.Item, error) {
+func (f *Fanout) hooks(ctx context.Context, items []streams.Item, rec *eventlog.Record, c cause) ([]streams.Item, error) {
 	if rec.Kind != eventlog.KindEvent || rec.Erased {
 		return items, nil
 	}
-	now, owners := f.cfg.Now(), webhookOwners(rec.Applications)
+	now, owners := f.cfg.Now(), webhookOwners(c.owners(rec))
+	pos, ref := c.place(rec, 0)
 	for _, key := range eventKeys(rec) {
 		found, err := f.cfg.Store.Match(ctx, streams.Query{Seq: rec.Seq, Type: key, Owners: owners})
 		if err != nil {
 			return items, fmt.Errorf("fanout: matching webhooks: %w", err)
 		}
-		for _, c := range found {
-			application, _ := streams.ApplicationOf(c.Owner)
-			if !f.mayHaveWhole(ctx, application, rec) {
+		for _, to := range found {
+			application, _ := streams.ApplicationOf(to.Owner)
+			may, err := f.mayHaveWhole(ctx, application, rec, c)
+			if err != nil {
+				return items, err
+			}
+			if !may {
 				continue
 			}
 			items = append(items, streams.Item{
-				Stream: c.Stream, Epoch: c.Epoch,
-				Pos:      streams.Position{Seq: rec.Seq},
+				Stream: to.Stream, Epoch: to.Epoch,
+				Pos: pos, Ref: ref,
 				ID:       rec.ID,
 				Type:     rec.Type,
 				OrderKey: eventOrder(rec),
@@ -65,13 +70,13 @@ func either(value string) []string {
 // mayHaveWhole decides whether an application may have an event as it is: if
 // it may hear of all that the event is mapped to. One that is mapped to
 // nothing is asked about as its mapped event 0, which is not there.
-func (f *Fanout) mayHaveWhole(ctx context.Context, application string, rec *eventlog.Record) bool {
+func (f *Fanout) mayHaveWhole(ctx context.Context, application string, rec *eventlog.Record, c cause) (bool, error) {
 	for n := range max(len(rec.Mapped), 1) {
 		if !f.allowed(ctx, application, rec, uint32(n)) {
-			return false
+			return false, nil
 		}
 	}
-	return true
+	return f.consented(ctx, application, rec, c)
 }
 
 // allowed decides whether an application may hear of the n-th mapped event of

@@ -1,0 +1,456 @@
+package fanout_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/tocsin-ssf/tocsin/set/subject"
+	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/streams/sqlitestore"
+	"github.com/tocsin-ssf/tocsin/transmitter/consent"
+	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
+	"github.com/tocsin-ssf/tocsin/transmitter/eventlog/sqlitelog"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/fanout"
+)
+
+// crashed is what a crash point panics with.
+type crashed struct{}
+
+// quiet is a log that tells when a follower waits at its head.
+type quiet struct {
+	*sqlitelog.Log
+	reached func()
+}
+
+func (q quiet) Wait(ctx context.Context, after uint64) error {
+	if head, err := q.Head(ctx); err == nil && after >= head {
+		q.reached()
+	}
+	return q.Log.Wait(ctx, after)
+}
+
+// gated is a bench with a gate and a clock that the test moves.
+type gated struct {
+	*bench
+	clock atomic.Int64
+	gate  *consent.Gate
+}
+
+func newGated(t *testing.T, dir string) *gated {
+	t.Helper()
+	g := &gated{bench: &bench{t: t}}
+	g.clock.Store(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).Unix())
+	var err error
+	if g.log, err = sqlitelog.Open(t.Context(), sqlitelog.Config{Path: filepath.Join(dir, "log.db"), Now: g.now}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = g.log.Close() })
+	if g.store, err = sqlitestore.Open(t.Context(), sqlitestore.Config{Path: filepath.Join(dir, "state.db")}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = g.store.Close() })
+	g.gate = consent.New(g.log, g.now)
+	g.cfg = fanout.Config{
+		Log: g.log, Store: g.store, Consent: g.gate, Now: g.now, Logger: slog.New(slog.DiscardHandler),
+		Full: func(_ context.Context, stream string, n int) { t.Errorf("Full: got %s, %d", stream, n) },
+	}
+	return g
+}
+
+func (g *gated) now() time.Time { return time.Unix(g.clock.Load(), 0) }
+
+// follow follows the log to its end, or to the n-th time that it comes to a
+// crash point (0: never), and reports whether it came to the end.
+func (g *gated) follow(point string, n int) (ended bool) {
+	g.t.Helper()
+	ctx, stop := context.WithTimeout(context.Background(), patience)
+	defer stop()
+	cfg := g.cfg
+	cfg.Log = quiet{g.log, func() { ended = true; stop() }}
+	cfg.Crash = func(at string) {
+		if at != point {
+			return
+		}
+		if n--; n == 0 {
+			panic(crashed{})
+		}
+	}
+	defer func() {
+		if p := recover(); p != nil && p != (crashed{}) {
+			panic(p)
+		}
+	}()
+	if err := fanout.New(cfg).Run(ctx); err != nil {
+		g.t.Fatalf("Run: got %v, want nil", err)
+	}
+	if !ended {
+		g.t.Fatal("the fan-out did not come to the end of the log")
+	}
+	return ended
+}
+
+// queue returns the jtis on a stream's queue, in order.
+func (g *gated) queue(stream string) []string {
+	g.t.Helper()
+	items, err := g.store.Take(g.t.Context(), stream, streams.TakeOptions{Max: 10000, Lease: time.Nanosecond})
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	var ids []string
+	for _, it := range items {
+		ids = append(ids, it.ID)
+	}
+	return ids
+}
+
+// decide notes a decision.
+func (g *gated) decide(application string, word consent.Word, ids ...subject.Identifier) uint64 {
+	g.t.Helper()
+	d, _, err := g.gate.Decide(g.t.Context(), consent.Decision{Application: application, Decision: word, Subjects: ids})
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return d.Seq
+}
+
+func (g *gated) set(application string, s consent.Settings) {
+	g.t.Helper()
+	if _, err := g.gate.Set(g.t.Context(), application, s, "test"); err != nil {
+		g.t.Fatal(err)
+	}
+}
+
+// model is the gate in its simplest form: it is told what happens, in order.
+type model struct {
+	streams map[string][]string // of applications, in order of creation
+	gates   map[string]consent.Settings
+	stands  map[string]map[string]stand // by application and identifier
+	held    map[string][]*heldEvent     // by application
+	queues  map[string][]string         // jtis by stream
+	sent    map[string]map[uint64]consent.State
+	places  int
+}
+
+type stand struct {
+	place   int
+	granted bool
+}
+
+type heldEvent struct {
+	rec     *eventlog.Record
+	streams []string // of the application when it came
+	drop    int64    // time after which it is dropped; 0: never
+}
+
+func newModel() *model {
+	return &model{
+		streams: map[string][]string{}, gates: map[string]consent.Settings{}, stands: map[string]map[string]stand{},
+		held: map[string][]*heldEvent{}, queues: map[string][]string{}, sent: map[string]map[uint64]consent.State{},
+	}
+}
+
+func (m *model) send(rec *eventlog.Record, to []string) {
+	for _, stream := range to {
+		for n := range rec.Mapped {
+			m.queues[stream] = append(m.queues[stream], rec.JTI(stream, uint32(n)))
+		}
+	}
+}
+
+func (m *model) mark(application string, rec *eventlog.Record, s consent.State) {
+	if m.sent[application] == nil {
+		m.sent[application] = map[uint64]consent.State{}
+	}
+	m.sent[application][rec.Seq] = s
+}
+
+func (m *model) event(application string, rec *eventlog.Record, now int64) {
+	set := m.gates[application]
+	var last stand
+	for _, id := range rec.Subjects {
+		if s := m.stands[application][id.Canonical()]; s.place > last.place {
+			last = s
+		}
+	}
+	if !set.Enabled || last.granted {
+		m.mark(application, rec, consent.Sent)
+		m.send(rec, m.streams[application])
+		return
+	}
+	m.mark(application, rec, consent.Held)
+	h := &heldEvent{rec: rec, streams: slices.Clone(m.streams[application])}
+	if set.HoldSeconds > 0 {
+		h.drop = now + set.HoldSeconds
+	}
+	if last.place > 0 && set.Refused == consent.RefusalDrops {
+		h.sooner(now + set.DropAfterSeconds)
+	}
+	m.held[application] = append(m.held[application], h)
+}
+
+func (h *heldEvent) sooner(at int64) {
+	if h.drop == 0 || at < h.drop {
+		h.drop = at
+	}
+}
+
+func (h *heldEvent) over(now int64) bool { return h.drop != 0 && now > h.drop }
+
+func (m *model) decision(application string, word consent.Word, ids []subject.Identifier, now int64) {
+	m.places++
+	if m.stands[application] == nil {
+		m.stands[application] = map[string]stand{}
+	}
+	for _, id := range ids {
+		m.stands[application][id.Canonical()] = stand{m.places, word == consent.Grant}
+	}
+	var rest []*heldEvent
+	for _, h := range m.held[application] {
+		about := slices.ContainsFunc(h.rec.Subjects, func(id subject.Identifier) bool {
+			return slices.ContainsFunc(ids, id.Equal)
+		})
+		switch {
+		case !about:
+		case word == consent.Grant && h.over(now):
+			m.mark(application, h.rec, consent.Dropped)
+			continue
+		case word == consent.Grant:
+			m.mark(application, h.rec, consent.Sent)
+			m.send(h.rec, h.streams)
+			continue
+		case m.gates[application].Refused == consent.RefusalDrops:
+			h.sooner(now + m.gates[application].DropAfterSeconds)
+		}
+		rest = append(rest, h)
+	}
+	m.held[application] = rest
+}
+
+// age marks what is dropped by now.
+func (m *model) age(now int64) {
+	for application, list := range m.held {
+		for _, h := range list {
+			if h.over(now) {
+				m.mark(application, h.rec, consent.Dropped)
+			}
+		}
+	}
+}
+
+// The gate does what its model does, whatever happens in which order, and
+// wherever the fan-out is interrupted.
+func TestGateModel(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		g := newGated(t, t.TempDir())
+		defer func() { _, _ = g.store.Close(), g.log.Close() }()
+		m := newModel()
+		apps := []string{"shop", "mail"}
+		made := 0
+		user := func() []subject.Identifier {
+			n := rapid.IntRange(1, 2).Draw(rt, "user")
+			all := []subject.Identifier{
+				subject.Email(fmt.Sprint("u", n, "@example.com")), subject.Opaque(fmt.Sprint("u", n)), subject.Opaque("family"),
+			}
+			which := rapid.SampledFrom([][]int{{0}, {1}, {0, 1}, {0, 1}, {1, 2}}).Draw(rt, "identifiers")
+			var ids []subject.Identifier
+			for _, i := range which {
+				ids = append(ids, all[i])
+			}
+			return ids
+		}
+		check := func() {
+			if !g.follow("", 0) {
+				rt.Fatal("not at the end")
+			}
+			for stream, want := range m.queues {
+				if got := g.queue(stream); !slices.Equal(got, want) {
+					rt.Fatalf("queue of %s: got %d items, want %d:\ngot  %v\nwant %v", stream, len(got), len(want), got, want)
+				}
+			}
+			m.age(g.clock.Load())
+			for application, events := range m.sent {
+				for seq, want := range events {
+					rec, err := g.log.Record(t.Context(), seq)
+					if err != nil {
+						rt.Fatal(err)
+					}
+					if got, err := g.gate.Passes(t.Context(), application, rec); err != nil || got.State != want {
+						rt.Fatalf("event %d for %s: got %v %v, want %v", seq, application, got, err, want)
+					}
+				}
+			}
+		}
+		stream := func() {
+			application := rapid.SampledFrom(apps).Draw(rt, "application")
+			head, err := g.log.Head(t.Context())
+			if err != nil {
+				rt.Fatal(err)
+			}
+			made++
+			id := fmt.Sprint(application, made)
+			g.stream(id, func(s *streams.Stream) { s.Owner, s.From = application, head })
+			m.streams[application] = append(m.streams[application], id)
+			m.queues[id] = nil
+		}
+		stream()
+		rt.Repeat(map[string]func(*rapid.T){
+			"event": func(rt *rapid.T) {
+				to := rapid.SampledFrom([][]string{nil, {"shop"}, {"mail", "shop"}}).Draw(rt, "to")
+				rec := g.emitAbout(user(), to...)
+				for _, application := range apps {
+					if to == nil || slices.Contains(to, application) {
+						m.event(application, rec, g.clock.Load())
+					}
+				}
+			},
+			"decision": func(rt *rapid.T) {
+				application, ids := rapid.SampledFrom(apps).Draw(rt, "application"), user()
+				word := rapid.SampledFrom([]consent.Word{consent.Grant, consent.Grant, consent.Deny, consent.Revoke}).Draw(rt, "word")
+				g.decide(application, word, ids...)
+				m.decision(application, word, ids, g.clock.Load())
+			},
+			"setting": func(rt *rapid.T) {
+				application := rapid.SampledFrom(apps).Draw(rt, "application")
+				s := consent.Settings{
+					Enabled:          rapid.IntRange(0, 4).Draw(rt, "on") > 0,
+					HoldSeconds:      rapid.SampledFrom([]int64{0, 0, 10}).Draw(rt, "hold"),
+					Refused:          rapid.SampledFrom([]consent.Refusal{consent.RefusalHolds, consent.RefusalDrops}).Draw(rt, "refused"),
+					DropAfterSeconds: rapid.SampledFrom([]int64{0, 5}).Draw(rt, "after"),
+				}
+				g.set(application, s)
+				m.gates[application] = s
+			},
+			"stream": func(*rapid.T) {
+				if made < 4 {
+					stream()
+				}
+			},
+			"time": func(rt *rapid.T) { g.clock.Add(rapid.Int64Range(1, 8).Draw(rt, "seconds")) },
+			"restart": func(rt *rapid.T) {
+				points := []string{fanout.CrashBeforePut, fanout.CrashAfterPut, fanout.CrashBeforeReleasePut, fanout.CrashAfterReleasePut}
+				g.follow(rapid.SampledFrom(points).Draw(rt, "point"), rapid.IntRange(1, 3).Draw(rt, "time"))
+				if rapid.Bool().Draw(rt, "power cut") {
+					if err := g.store.SaveCursor(t.Context(), "fanout", 0); err != nil {
+						rt.Fatal(err)
+					}
+				}
+				g.gate = consent.New(g.log, g.now)
+				g.cfg.Consent = g.gate
+			},
+			"compare": func(*rapid.T) { check() },
+		})
+		check()
+	})
+}
+
+// emitAbout appends an event about a subject that becomes two security events.
+func (g *gated) emitAbout(ids []subject.Identifier, applications ...string) *eventlog.Record {
+	g.t.Helper()
+	done, err := g.log.Append(g.t.Context(), eventlog.Event{
+		Source: "hr", Type: "x", Applications: applications, Subjects: ids,
+		Mapped: []eventlog.Mapped{{Type: revoked, Payload: []byte(`{}`)}, {Type: purged, Payload: []byte(`{}`)}},
+	})
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	rec, err := g.log.Record(g.t.Context(), done[0].Seq)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return rec
+}
+
+// A release that is interrupted anywhere ends with each held event queued
+// once, in order, also if one that was put was erased before it went on.
+func TestReleaseInterrupted(t *testing.T) {
+	for _, point := range []string{fanout.CrashBeforeReleasePut, fanout.CrashAfterReleasePut} {
+		for nth := 1; nth <= 3; nth++ {
+			g := newGated(t, t.TempDir())
+			g.stream("shop")
+			g.set("shop", consent.Settings{Enabled: true})
+			jo := subject.Email("jo@example.com")
+			var want []string
+			var first uint64
+			for i := range 600 { // three chunks
+				rec := g.emitAbout([]subject.Identifier{jo})
+				if i == 0 {
+					first = rec.Seq
+				}
+				want = append(want, rec.JTI("shop", 0), rec.JTI("shop", 1))
+			}
+			if !g.follow("", 0) || len(g.queue("shop")) != 0 {
+				t.Fatal("without consent something was queued")
+			}
+			g.decide("shop", consent.Grant, jo)
+			later := g.emitAbout([]subject.Identifier{jo})
+			want = append(want, later.JTI("shop", 0), later.JTI("shop", 1))
+			if g.follow(point, nth) {
+				t.Fatalf("%s:%d: the fan-out did not come there", point, nth)
+			}
+			if point == fanout.CrashAfterReleasePut { // the first was put
+				if _, err := g.log.Erase(t.Context(), first); err != nil {
+					t.Fatal(err)
+				}
+			}
+			g.follow("", 0)
+			if got := g.queue("shop"); !slices.Equal(got, want) {
+				t.Errorf("%s:%d: got %d items, want %d", point, nth, len(got), len(want))
+			}
+		}
+	}
+}
+
+// index finds events as a search index does, and counts what it is asked.
+type index struct {
+	log   *sqlitelog.Log
+	asked []string
+}
+
+func (x *index) Of(ctx context.Context, ids []subject.Identifier, after, before uint64, max int) (found []uint64, err error) {
+	x.asked = append(x.asked, fmt.Sprint(after, "-", before))
+	records, err := x.log.Read(ctx, after, 4096)
+	for _, rec := range records {
+		if rec.Seq < before && len(found) < max && slices.ContainsFunc(rec.Subjects, func(id subject.Identifier) bool { return slices.ContainsFunc(ids, id.Equal) }) {
+			found = append(found, rec.Seq)
+		}
+	}
+	return found, err
+}
+
+// With an index a release costs what it releases: it is asked from the last
+// grant on.
+func TestReleaseByIndex(t *testing.T) {
+	g := newGated(t, t.TempDir())
+	x := &index{log: g.log}
+	g.cfg.Index = x
+	g.stream("shop")
+	jo, al := subject.Email("jo@example.com"), subject.Email("al@example.com")
+	g.set("shop", consent.Settings{Enabled: true})
+	one := g.emitAbout([]subject.Identifier{jo})  // 2
+	g.emitAbout([]subject.Identifier{al})         // 3
+	g.decide("shop", consent.Grant, jo)           // 4
+	g.decide("shop", consent.Revoke, jo)          // 5
+	two := g.emitAbout([]subject.Identifier{jo})  // 6
+	g.decide("shop", consent.Grant, jo)           // 7
+	free := g.emitAbout([]subject.Identifier{jo}) // 8
+	g.follow("", 0)
+	var want []string
+	for _, rec := range []*eventlog.Record{one, two, free} {
+		want = append(want, rec.JTI("shop", 0), rec.JTI("shop", 1))
+	}
+	if got := g.queue("shop"); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if got := strings.Join(x.asked, " "); got != "1-4 2-4 4-7" {
+		t.Errorf("the index was asked: got %s, want from the gate's place, then from the last grant", got)
+	}
+}

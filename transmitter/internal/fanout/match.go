@@ -1,0 +1,117 @@
+package fanout
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/tocsin-ssf/tocsin/set/subject"
+	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
+)
+
+// cause is the later record because of which items of a record are put; the
+// zero value: they are put in the record's own turn.
+type cause struct {
+	seq   uint64
+	owner string // the one application whose streams they are for
+}
+
+// place returns the position of an item, and the place of its event where that
+// is another one.
+func (c cause) place(rec *eventlog.Record, n uint32) (pos, ref streams.Position) {
+	own := streams.Position{Seq: rec.Seq, N: n}
+	if c.seq == 0 {
+		return own, ref
+	}
+	return streams.Position{Seq: c.seq}, own // the queue numbers it
+}
+
+// owners returns the applications whose streams may hear of a record; nil: all.
+func (c cause) owners(rec *eventlog.Record) []string {
+	if c.seq == 0 {
+		return rec.Applications
+	}
+	return []string{c.owner}
+}
+
+// match appends the items of the n-th mapped event of a record.
+func (f *Fanout) match(ctx context.Context, items []streams.Item, rec *eventlog.Record, n uint32, c cause) ([]streams.Item, error) {
+	subjects := rec.SubjectsOf(n)
+	if len(subjects) == 0 {
+		return items, nil
+	}
+	eventType := rec.Mapped[n].Type
+	found, err := f.cfg.Store.Match(ctx, streams.Query{
+		Seq: rec.Seq, Type: eventType, Subjects: subjects, Owners: c.owners(rec),
+	})
+	if err != nil {
+		return items, fmt.Errorf("fanout: matching: %w", err)
+	}
+	now, had := f.cfg.Now(), len(items)
+	pos, ref := c.place(rec, n)
+	for _, to := range found {
+		if !f.allowed(ctx, to.Owner, rec, n) {
+			continue
+		}
+		passes, err := f.consented(ctx, to.Owner, rec, c)
+		if err != nil {
+			return items, err
+		}
+		if !passes {
+			continue
+		}
+		chosen := to.Subject
+		if chosen < 0 {
+			if chosen, err = f.preferred(ctx, to.Owner, subjects); err != nil {
+				return items, err
+			}
+		}
+		items = append(items, streams.Item{
+			Stream: to.Stream, Epoch: to.Epoch,
+			Pos: pos, Ref: ref,
+			ID:   rec.JTI(to.Stream, n),
+			Type: eventType,
+			// What the SETs bear decides their order: those about one subject
+			// stay in line, whatever else their events know (SSF-8.1.2.1-05).
+			OrderKey: subjects[chosen].OrderKey(),
+			Subject:  chosen,
+			Added:    now,
+		})
+	}
+	if f.log.Enabled(ctx, slog.LevelDebug) {
+		f.log.DebugContext(ctx, "event matched", "txn", rec.ID, "event_type", eventType, "streams", len(items)-had)
+	}
+	return items, nil
+}
+
+// consented reports whether an event passes the gate of an application in this
+// turn. What is put because of a later record was judged before.
+func (f *Fanout) consented(ctx context.Context, application string, rec *eventlog.Record, c cause) (bool, error) {
+	if f.consent == nil || c.seq != 0 {
+		return true, nil
+	}
+	sends, err := f.consent.Sends(ctx, application, rec)
+	if err != nil {
+		return false, fmt.Errorf("fanout: %w", err)
+	}
+	return sends, nil
+}
+
+// preferred returns the index of the first identifier in the format that the
+// application prefers, else 0.
+func (f *Fanout) preferred(ctx context.Context, owner string, subjects []subject.Identifier) (int, error) {
+	if f.cfg.Format == nil || len(subjects) == 1 {
+		return 0, nil
+	}
+	format, err := f.cfg.Format(ctx, owner)
+	if err != nil {
+		return 0, fmt.Errorf("fanout: reading the preferred format: %w", err)
+	}
+	for i, id := range subjects {
+		if id.Format() == format {
+			return i, nil
+		}
+	}
+	return 0, nil
+}
