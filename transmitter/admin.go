@@ -31,6 +31,7 @@ func (t *Transmitter) adminServer(guards ...echo.MiddlewareFunc) http.Handler {
 	admin.Handler{
 		Applications: t.cfg.Applications, Keys: t.cfg.Keys, Streams: t.cfg.Streams, Catalog: t.catalog,
 		Ingest: t.ingest, Refusing: t.refusing, Removed: t.removed, Log: t.cfg.Log,
+		Consent:    t.consents(),
 		SourcePath: t.base + pathSources, CheckVendor: t.checkVendor, Fetch: t.fetchRecord,
 		Backup: t.cfg.Backup, Webhooks: t.webhooks,
 	}.Mount(e.Group(admin.Prefix, guards...))

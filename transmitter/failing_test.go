@@ -149,6 +149,21 @@ func (f failingLog) Head(ctx context.Context) (uint64, error) {
 	return f.Log.Head(ctx)
 }
 
+// Note and Entries are what is said beside events.
+func (f failingLog) Note(ctx context.Context, entries ...eventlog.Entry) ([]eventlog.Appended, error) {
+	if f.down.Load() {
+		return nil, errDisk
+	}
+	return f.Log.Note(ctx, entries...)
+}
+
+func (f failingLog) Entries(ctx context.Context, kind eventlog.Kind, ref string, span eventlog.Span) ([]*eventlog.Record, error) {
+	if f.down.Load() {
+		return nil, errDisk
+	}
+	return f.Log.Entries(ctx, kind, ref, span)
+}
+
 // Whatever fails in a store is 503 with Retry-After, tells nothing of the
 // inside, changes nothing, and is over when the store is back.
 func TestFailingStores(t *testing.T) {

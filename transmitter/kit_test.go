@@ -30,7 +30,7 @@ const (
 	// patience is how long a test waits for what happens behind an answer.
 	patience = 20 * time.Second
 	// every scope of an application that manages streams and writes events.
-	everyScope = "ssf.manage ssf.read events.write events.read"
+	everyScope = "ssf.manage ssf.read events.write events.read consents.manage"
 )
 
 // setup is what a house is built of; a test may change it.

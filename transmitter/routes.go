@@ -11,6 +11,7 @@ import (
 
 	"github.com/tocsin-ssf/tocsin/streams"
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/consentapi"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/eventapi"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/ingest"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/inlet"
@@ -38,6 +39,7 @@ const (
 	pathWebhooks      = "/v1/webhooks"
 	pathWebhook       = pathWebhooks + "/:stream_id"
 	pathHookLetters   = pathWebhook + "/dead-letters"
+	pathConsents      = "/v1/consents"
 )
 
 // route is one operation of the API: who may call it stands beside its path.
@@ -56,9 +58,10 @@ func (t *Transmitter) api() []route {
 		Delivered: func(item streams.Item) { t.metrics.polled(t.cfg.Now().Sub(item.Added)) },
 	}
 	in := ingest.Handler{Ingest: t.ingest, Refusing: t.refusing}
-	ev := eventapi.Handler{Log: t.cfg.Log, DeadLetters: t.cfg.Streams, Registry: t.cfg.Streams}
+	ev := eventapi.Handler{Log: t.cfg.Log, DeadLetters: t.cfg.Streams, Registry: t.cfg.Streams, Consent: t.gate}
 	hook := webhook.Handler{Service: t.webhooks}
 	letters := eventapi.Handler{DeadLetters: t.cfg.Streams, Registry: t.cfg.Streams, Owner: streams.WebhookOwner}
+	consents := t.consents()
 	return []route{
 		{http.MethodPost, pathStreams, auth.OpCreateStream, m.CreateStream},
 		{http.MethodGet, pathStreams, auth.OpReadStream, m.ReadStream},
@@ -73,6 +76,10 @@ func (t *Transmitter) api() []route {
 		{http.MethodPost, pathPoll + "/:stream_id", auth.OpPoll, t.untilStop(p.Poll)},
 		{http.MethodPost, pathEvents, auth.OpWriteEvents, in.Post},
 		{http.MethodGet, pathEvents + "/:id", auth.OpReadEvents, ev.Event},
+		{http.MethodPost, pathConsents, auth.OpManageConsents, consents.Decide},
+		{http.MethodGet, pathConsents, auth.OpManageConsents, consents.List},
+		{http.MethodGet, pathConsents + "/gate", auth.OpManageConsents, consents.Settings},
+		{http.MethodPut, pathConsents + "/gate", auth.OpManageConsents, consents.Set},
 		{http.MethodGet, pathDeadLetters, auth.OpReadDeadLetters, ev.DeadLetterPage},
 		{http.MethodPost, pathDeadLetters + "/:jti/resend", auth.OpResendDeadLetter, ev.Resend},
 		{http.MethodDelete, pathDeadLetters + "/:jti", auth.OpResendDeadLetter, ev.Drop},
@@ -88,6 +95,11 @@ func (t *Transmitter) api() []route {
 		{http.MethodPost, pathHookLetters + "/:jti/resend", auth.OpManageWebhooks, letters.Resend},
 		{http.MethodDelete, pathHookLetters + "/:jti", auth.OpManageWebhooks, letters.Drop},
 	}
+}
+
+// consents serve decisions and gates, to applications and to operators.
+func (t *Transmitter) consents() consentapi.Handler {
+	return consentapi.Handler{Gate: t.gate, Applications: t.cfg.Applications}
 }
 
 // routes builds the issuer's server.

@@ -47,6 +47,10 @@ func operations() []operation {
 		{"POST", "/ssf/poll/{stream}", `{"ack":["{jti}"],"returnImmediately":true}`, "ssf.manage.poll", "POST"},
 		{"POST", "/v1/events", `{}`, "events.write", "POST"},
 		{"GET", "/v1/events/{event}", ``, "events.read", "GET"},
+		{"POST", "/v1/consents", `{"subject":{"format":"email","email":"x@example.com"},"decision":"grant"}`, "consents.manage", "GET, POST"},
+		{"GET", "/v1/consents", ``, "consents.manage", ""},
+		{"GET", "/v1/consents/gate", ``, "consents.manage", "GET, PUT"},
+		{"PUT", "/v1/consents/gate", `{}`, "consents.manage", ""},
 		{"GET", "/v1/streams/{stream}/dead-letters", ``, "ssf.read", "GET"},
 		{"POST", "/v1/streams/{stream}/dead-letters/{jti}/resend", ``, "ssf.manage", "POST"},
 		{"DELETE", "/v1/streams/{stream}/dead-letters/{jti}", ``, "ssf.manage", "DELETE"},
@@ -319,7 +323,7 @@ func TestTwoApplications(t *testing.T) {
 
 	unknown := "AAAAAAAAAAAAAAAAAAAAAA"
 	for _, o := range operations() {
-		if !strings.Contains(o.path+o.body, "{") || o.path == "/v1/events" || o.path == "/ssf/streams" && o.method != "PATCH" && o.method != "PUT" {
+		if !strings.Contains(o.path+o.body, "{") || o.path == "/v1/events" || strings.HasPrefix(o.path, "/v1/consents") || o.path == "/ssf/streams" && o.method != "PATCH" && o.method != "PUT" {
 			continue // names nothing
 		}
 		for _, id := range []string{jti, dead} {

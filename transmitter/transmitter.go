@@ -28,6 +28,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/set/delivery/guard"
 	"github.com/tocsin-ssf/tocsin/streams"
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
+	"github.com/tocsin-ssf/tocsin/transmitter/consent"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/fanout"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/ingest"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/outbox"
@@ -45,6 +46,7 @@ type Transmitter struct {
 	auth    *auth.Authenticator
 	catalog *streams.Catalog
 	outbox  *outbox.Outbox
+	gate    *consent.Gate
 	fanout  *fanout.Fanout
 	pusher  *push.Pusher
 	metrics *metrics
@@ -88,9 +90,10 @@ func New(cfg Config) (*Transmitter, error) {
 	t.outbox = outbox.New(outbox.Config{
 		Records: cfg.Log, Key: cfg.Keys.Signer, Signed: cfg.Keys.Signed, Filter: cfg.FilterPayload,
 	})
+	t.gate = consent.New(cfg.Log, cfg.Now)
 	t.fanout = fanout.New(fanout.Config{
 		Log: cfg.Log, Store: cfg.Streams, Full: t.queueFull, Format: t.subjectFormat,
-		Authorize: cfg.Authorize, Crash: cfg.Crash, Now: cfg.Now, Logger: cfg.Logger,
+		Authorize: cfg.Authorize, Consent: t.gate, Crash: cfg.Crash, Now: cfg.Now, Logger: cfg.Logger,
 	})
 	client := guard.NewClient(t.pushPolicy())
 	t.webhooks = webhook.New(webhook.Config{

@@ -52,6 +52,7 @@ type cli struct {
 	Source      sourceCmd      `cmd:"" help:"Add, list and remove sources that vendors' systems feed."`
 	Stream      streamCmd      `cmd:"" help:"Manage streams at any SSF transmitter."`
 	Event       eventCmd       `cmd:"" help:"Emit and read account events."`
+	Consent     consentCmd     `cmd:"" help:"Note decisions about consent, and set applications' gates."`
 	Deadletter  deadletterCmd  `cmd:"" help:"List, resend and drop SETs that were set aside."`
 	Set         setCmd         `cmd:"" help:"Decode, verify and sign a Security Event Token."`
 	Key         keyCmd         `cmd:"" help:"List, rotate and retire signing keys."`

@@ -58,6 +58,7 @@ var ErrPlace = errors.New("consent: no place in this list")
 // Log is what the gate asks of the event log.
 type Log interface {
 	eventlog.Journal
+	Read(ctx context.Context, after uint64, max int) ([]*eventlog.Record, error)
 	Record(ctx context.Context, seq uint64) (*eventlog.Record, error)
 	Get(ctx context.Context, id string) (*eventlog.Record, error)
 }

@@ -239,3 +239,16 @@ func compare(a, b uint64) int {
 	}
 	return 0
 }
+
+// State returns the word for how a subject stands after the decision.
+func (w Word) State() string {
+	switch w {
+	case Grant:
+		return "granted"
+	case Deny:
+		return "denied"
+	case Revoke:
+		return "revoked"
+	}
+	return "none"
+}

@@ -27,7 +27,9 @@ func (f *Follower) Observe(rec *eventlog.Record) {
 	d, ok := Read(rec)
 	if !ok {
 		f.gate.mu.Lock()
-		f.gate.keep(rec)
+		if f.gate.loaded { // else it is read with all others
+			f.gate.keep(rec)
+		}
 		f.gate.mu.Unlock()
 		clear(f.known) // it may be a decision that was erased
 		return

@@ -151,6 +151,7 @@ func (g *Gate) load(ctx context.Context) error {
 	if g.loaded {
 		return nil
 	}
+	clear(g.gates)
 	if err := g.each(ctx, refGates, eventlog.Span{}, func(rec *eventlog.Record) bool {
 		g.keep(rec)
 		return true

@@ -15,6 +15,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/streams"
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/consentapi"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/ingest"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/request"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/webhook"
@@ -43,6 +44,8 @@ type Handler struct {
 	// Removed is told that an application is gone, before its streams are.
 	Removed func()
 	Log     Log
+	// Consent serves consents; the caller is the operator.
+	Consent consentapi.Handler
 	// SourcePath is the path of the endpoints of vendors' sources, without
 	// their names.
 	SourcePath string
@@ -72,6 +75,11 @@ func (h Handler) Mount(g *echo.Group) {
 	g.POST("/sources", h.addSource)
 	g.DELETE("/sources/:name", h.removeSource)
 	g.POST("/sources/:name/fetch", h.fetch)
+	g.GET("/consents", asOperator(h.Consent.List))
+	g.POST("/consents", asOperator(h.Consent.Decide))
+	g.GET("/consents/held", asOperator(h.Consent.Held))
+	g.GET("/consents/gate", asOperator(h.Consent.Settings))
+	g.PUT("/consents/gate", asOperator(h.Consent.Set))
 	g.GET("/keys", h.keys)
 	g.POST("/keys/rotate", h.rotate)
 	g.POST("/keys/:kid/retire", h.retire)
@@ -90,6 +98,14 @@ func (h Handler) Mount(g *echo.Group) {
 func noStore(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		c.Response().Header().Set("Cache-Control", "no-store")
+		return next(c)
+	}
+}
+
+// asOperator lets a handler of the public API serve the operator.
+func asOperator(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		request.WithPrincipal(c, &auth.Principal{Client: Source, Scopes: []auth.Scope{auth.ScopeAdmin}})
 		return next(c)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/set/subject"
 	"github.com/tocsin-ssf/tocsin/streams"
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
+	"github.com/tocsin-ssf/tocsin/transmitter/consent"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/request"
 )
@@ -37,6 +38,14 @@ type Handler struct {
 	// Owner returns the owner of an application's streams whose dead letters
 	// are served; nil: the application itself.
 	Owner func(application string) string
+	// Consent is the gate of applications; nil: there is none.
+	Consent Gate
+}
+
+// Gate decides whether an application may hear of an event that is addressed
+// to it.
+type Gate interface {
+	Passes(ctx context.Context, application string, rec *eventlog.Record) (consent.Verdict, error)
 }
 
 // Event is an event as it is read: absent is absent.
@@ -58,7 +67,8 @@ type Event struct {
 }
 
 // Event answers GET /v1/events/{id}: 400 for what is no id, 404 alike for an
-// unknown event and for one that is not for the caller's application.
+// unknown event, for one that is not for the caller's application, and for one
+// that its consent gate holds.
 func (h Handler) Event(c echo.Context) error {
 	id := c.Param("id")
 	rec, err := h.Log.Get(c.Request().Context(), id)
@@ -70,11 +80,28 @@ func (h Handler) Event(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if !visible(rec, request.Principal(c)) {
+	may, err := h.may(c.Request().Context(), rec, request.Principal(c))
+	if err != nil {
+		return err
+	}
+	if !may {
 		return eventlog.ErrNotFound
 	}
 	c.Response().Header().Set("Cache-Control", "no-store")
 	return c.JSON(http.StatusOK, EventOf(rec))
+}
+
+// may reports whether a principal may know of the record now: what is visible
+// to it, unless the gate of its application holds it. Operators see all.
+func (h Handler) may(ctx context.Context, rec *eventlog.Record, p *auth.Principal) (bool, error) {
+	if !visible(rec, p) {
+		return false, nil
+	}
+	if h.Consent == nil || p.Allows(auth.ScopeAdmin) {
+		return true, nil
+	}
+	v, err := h.Consent.Passes(ctx, p.Application, rec)
+	return v.State == consent.Sent, err
 }
 
 // visible reports whether a principal may know of the record. What stands in the
