@@ -160,6 +160,10 @@ func newModel() *model {
 
 func (m *model) send(rec *eventlog.Record, to []string) {
 	for _, stream := range to {
+		if strings.HasPrefix(stream, "hook") {
+			m.queues[stream] = append(m.queues[stream], rec.ID)
+			continue
+		}
 		for n := range rec.Mapped {
 			m.queues[stream] = append(m.queues[stream], rec.JTI(stream, uint32(n)))
 		}
@@ -297,7 +301,15 @@ func TestGateModel(t *testing.T) {
 			}
 			made++
 			id := fmt.Sprint(application, made)
-			g.stream(id, func(s *streams.Stream) { s.Owner, s.From = application, head })
+			if made != 3 {
+				g.stream(id, func(s *streams.Stream) { s.Owner, s.From = application, head })
+			} else { // one is a webhook
+				id = fmt.Sprint("hook", made)
+				g.stream(id, func(s *streams.Stream) {
+					s.Owner, s.From, s.Delivery = streams.WebhookOwner(application), head, streams.Delivery{Method: streams.MethodWebhook}
+					s.EventsDelivered = []string{streams.EventKey("", "", streams.AnyEvent)}
+				})
+			}
 			m.streams[application] = append(m.streams[application], id)
 			m.queues[id] = nil
 		}
