@@ -93,6 +93,8 @@ func workloads() []workload {
 		{"many-streams-all", "server CPU per event with 10,000 streams of another event type ÷ with one stream", false, (*bench).manyAll},
 		{"fanout-1000", "p99 of an event's POST while others go to 1,000 streams ÷ to one", false, (*bench).fanout},
 		{"history", "SETs a second with 200,000 events stored and delivered ÷ with an empty store", false, (*bench).history},
+		{"append", "records a second that 64 writers append to the log, each its own, durable on return ÷ to a file: the same bytes, those that wait (≤ 256) in one write and one fsync", false, (*bench).append},
+		{"mapping", "CPU of reading and mapping a vendor's record by its rules, what was known before at hand ÷ decoding its JSON into a map", false, (*bench).mapping},
 	}
 }
 
@@ -176,6 +178,12 @@ func choose(cfg Config) []workload {
 // say tells people how far we are.
 func (b *bench) say(format string, args ...any) {
 	fmt.Fprintf(b.Progress, "bench: "+format+"\n", args...)
+}
+
+// folder names a data folder that is yet to be made.
+func (b *bench) folder() string {
+	b.made++
+	return filepath.Join(b.dir, fmt.Sprint("data-", b.made))
 }
 
 // count shortens the rounds of a quick run.

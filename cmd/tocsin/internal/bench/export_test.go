@@ -1,12 +1,29 @@
 package bench
 
-import "time"
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tocsin-ssf/tocsin/transmitter/mapping"
+)
 
 // What tests see of the inside.
 var (
 	Percentile = percentile
 	SentAt     = sentAt
 )
+
+// MapRecord maps the record of a vendor that is measured.
+func MapRecord(format string) (mapping.Record, error) {
+	_, one, err := recordOf(format)
+	if err != nil {
+		return mapping.Record{}, err
+	}
+	return one()
+}
 
 // Judge judges rounds by a bound.
 func Judge(atLeast bool, target float64, rounds []Round) Result {
@@ -22,3 +39,60 @@ func Event(eventType string) []byte { return newLoad().body(sendCall{Type: event
 
 // CPU is what a process has used.
 func CPU(pid int) (time.Duration, error) { return cpuOf(pid) }
+
+// RawAppend has writers append rows to a raw log, and returns its size.
+func RawAppend(t *testing.T, writers, rows int, row string) int {
+	t.Helper()
+	l, err := newRawLog(filepath.Join(t.TempDir(), "raw"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := rate(appendCall{Writers: writers, Records: rows}, func(int) error { return l.append([]byte(row)) }); err != nil {
+		t.Error(err)
+	}
+	written, err := os.ReadFile(l.file.Name())
+	if err != nil {
+		t.Error(err)
+	}
+	if err := l.close(); err != nil {
+		t.Error(err)
+	}
+	if strings.Repeat(row, len(written)/len(row)) != string(written) {
+		t.Error("got rows that are not whole")
+	}
+	return len(written)
+}
+
+// Counts say how often what searches look for comes.
+type Counts struct {
+	Busy     map[string]int // events by busy account
+	Networks map[string]int // by network and type
+	Types    int
+	Last     time.Time
+}
+
+// Counted counts synthetic events.
+func Counted(n int, end time.Time) Counts {
+	s := newSynthetic(n, end)
+	c := Counts{Busy: map[string]int{}, Networks: map[string]int{}}
+	types := map[string]bool{}
+	for i := range s.busy() {
+		c.Busy[busyAccount(i)] = 0
+	}
+	for i := range s.networks() {
+		for _, typ := range eventTypes() {
+			c.Networks[network(i).String()+" "+typ] = 0
+		}
+	}
+	for i := range n {
+		e := s.event("", i)
+		if _, busy := c.Busy[e.Attributes.Identifier]; busy {
+			c.Busy[e.Attributes.Identifier]++
+		}
+		p, _ := e.Attributes.Address.Prefix(16)
+		c.Networks[p.String()+" "+e.Type]++
+		types[e.Type], c.Last = true, e.Time
+	}
+	c.Types = len(types)
+	return c
+}

@@ -18,6 +18,7 @@ import (
 const (
 	RoleLoad = "load" // sends events
 	RoleSink = "sink" // receives SETs
+	RoleLog  = "log"  // has a log, without a server
 )
 
 // callTime bounds one request of a peer, and a peer's start.
@@ -105,7 +106,7 @@ func (p *peer) close() error { return errors.Join(p.in.Close(), p.cmd.Wait()) }
 type role map[string]func(ctx context.Context, arg json.RawMessage) (any, error)
 
 // Serve is the process of a role: it answers calls until in ends.
-func Serve(ctx context.Context, name string, in io.Reader, out io.Writer) error {
+func Serve(ctx context.Context, name string, in io.Reader, out io.Writer) (err error) {
 	var ops role
 	switch name {
 	case RoleLoad:
@@ -116,6 +117,10 @@ func Serve(ctx context.Context, name string, in io.Reader, out io.Writer) error 
 			return err
 		}
 		defer s.close()
+		ops = s.role()
+	case RoleLog:
+		s := new(store)
+		defer func() { err = errors.Join(err, s.close()) }()
 		ops = s.role()
 	default:
 		return fmt.Errorf("bench: no such role: %s", name)

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -50,8 +49,7 @@ type stream struct {
 
 // serve starts a server with the defaults and further flags.
 func (b *bench) serve(ctx context.Context, flags ...string) (_ *server, err error) {
-	b.made++
-	s := &server{bench: b, dir: filepath.Join(b.dir, fmt.Sprint("data-", b.made)), client: newHTTPClient(), done: make(chan struct{})}
+	s := &server{bench: b, dir: b.folder(), client: newHTTPClient(), done: make(chan struct{})}
 	s.cmd = exec.CommandContext(ctx, b.Binary, append([]string{
 		"serve", "--insecure-loopback", "--listen", "127.0.0.1:0", "--data", s.dir,
 		"--max-streams", fmt.Sprint(maxStreams), "--log-level", "error",
