@@ -2,6 +2,7 @@ package mapping_test
 
 import (
 	"encoding/json"
+	"math"
 	"os"
 	"path/filepath"
 	"testing"
@@ -43,11 +44,20 @@ func benchRecords(tb testing.TB) []benchRecord {
 		tb.Fatalf("got no case of %s, want one", handle)
 		return nil
 	}
+	var fingerprint []goldenEvent
+	if err := json.Unmarshal(read("fingerprint.json"), &fingerprint); err != nil {
+		tb.Fatal(err)
+	}
+	device := find(fingerprint, "device")
+	before := knowledge{"device/Ibk1527CUFmcnjLwIs4A9/signal.jailbroken": "false", "device/Ibk1527CUFmcnjLwIs4A9/score": "15"}
 	return []benchRecord{
 		{"idme-signout", mapping.FormatIDme, find(idme, "session.signout"), nil},
 		{"idme-recorded", mapping.FormatIDme, find(idme, "2fa.initiate"), nil},
 		{"onelogin-logout-risk", mapping.FormatOneLogin, find(onelogin, "7"), nil},
 		{"onelogin-recorded", mapping.FormatOneLogin, find(onelogin, "13"), nil},
+		{"fingerprint", mapping.FormatFingerprint, device, nil},
+		{"fingerprint-small", mapping.FormatFingerprint, []byte(`{"event_id":"1708102555327.NLOjmg","timestamp":1708102555327,"identification":{"visitor_id":"V1"},"suspect":true,"jailbroken":true}`), nil},
+		{"fingerprint-previous", mapping.FormatFingerprint, device, before},
 	}
 }
 
@@ -94,5 +104,41 @@ func BenchmarkRecord(b *testing.B) {
 func BenchmarkNew(b *testing.B) {
 	for b.Loop() {
 		newMapper(b, mapping.Config{})
+	}
+}
+
+// TestRecordCost: mapping a record costs at most twice what decoding its JSON
+// does. The best of many short turns is compared, so that what else the machine
+// does hardly counts. A made-up record of five members that becomes a SET costs
+// more (BenchmarkRecord): making the SET is most of it.
+func TestRecordCost(t *testing.T) {
+	const turns, batch = 40, 25
+	m := benchMapper(t)
+	for _, r := range benchRecords(t) {
+		if r.name == "fingerprint-small" {
+			continue
+		}
+		decode, record := time.Duration(math.MaxInt64), time.Duration(math.MaxInt64)
+		for range turns {
+			begin := time.Now()
+			for range batch {
+				var v map[string]any
+				if err := json.Unmarshal(r.raw, &v); err != nil {
+					t.Fatal(err)
+				}
+			}
+			between := time.Now()
+			for range batch {
+				if _, err := m.Record(r.format, r.raw, r.previous); err != nil {
+					t.Fatal(err)
+				}
+			}
+			decode, record = min(decode, between.Sub(begin)), min(record, time.Since(between))
+		}
+		if ratio := float64(record) / float64(decode); ratio > 2 {
+			t.Errorf("%s: got %.2f times the cost of decoding, want at most 2", r.name, ratio)
+		} else {
+			t.Logf("%s: %.2f times the cost of decoding", r.name, ratio)
+		}
 	}
 }

@@ -23,13 +23,24 @@ type object struct {
 
 var _ traits.Mapper = (*object)(nil)
 
+// maxElements bounds the members and elements of what expressions see: of a
+// longer one nothing is said, rather than a part.
+const maxElements = 4096
+
 // valueOf returns what expressions see of a valid JSON value.
 func valueOf(raw json.RawMessage) ref.Val {
 	switch raw[0] {
 	case '{':
-		return &object{raw, split(raw, maxFields)}
+		fields := split(raw, maxElements+1)
+		if len(fields) > maxElements {
+			return types.NewErr("an object has more than %d members", maxElements)
+		}
+		return &object{raw, fields}
 	case '[':
-		list := elements(raw, maxFields)
+		list := elements(raw, maxElements+1)
+		if len(list) > maxElements {
+			return types.NewErr("a list has more than %d elements", maxElements)
+		}
 		values := make([]ref.Val, len(list))
 		for i := range list {
 			values[i] = valueOf(list[i])
@@ -218,6 +229,12 @@ func celAt(record, path ref.Val) ref.Val {
 	text, isText := path.(types.String)
 	if !ok || !isText {
 		return types.MaybeNoSuchOverloadErr(record)
+	}
+	if !strings.Contains(string(text), ".") {
+		if raw := find(o.fields, string(text)); raw != nil {
+			return valueOf(raw)
+		}
+		return types.NullValue
 	}
 	segments := pathOf(string(text))
 	if segments == nil {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/checker"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 )
@@ -17,6 +18,9 @@ const (
 	// maxCost is the most that one evaluation may cost, in the units of CEL:
 	// about one per operation, and one per ten bytes of a text that it reads.
 	maxCost = 50_000
+	// maxValueSize is the size that an estimate takes for that of a text or a list
+	// of the record.
+	maxValueSize = 64 << 10
 	// maxResultBytes is the longest value that an expression may make.
 	maxResultBytes = 16 << 10
 )
@@ -67,11 +71,28 @@ func compile(env *cel.Env, text, where string, want *cel.Type) (*expression, *ce
 	if want != cel.DynType && !want.IsAssignableType(ast.OutputType()) && ast.OutputType() != cel.DynType {
 		return nil, nil, fmt.Errorf("is %s, want %s", ast.OutputType(), want)
 	}
-	program, err := env.Program(ast, cel.CostLimit(maxCost))
+	var options []cel.ProgramOption
+	if estimate, err := env.EstimateCost(ast, sizes{}); err != nil || estimate.Max > maxCost {
+		options = append(options, cel.CostLimit(maxCost)) // else it surely costs less: nothing has to be counted
+	}
+	program, err := env.Program(ast, options...)
 	if err != nil {
 		return nil, nil, err
 	}
 	return &expression{where, program}, nil, nil
+}
+
+// sizes are what texts and lists may have at most, for the estimate of a cost.
+type sizes struct{}
+
+// EstimateSize returns the bounds of what a record or a name may hold.
+func (sizes) EstimateSize(checker.AstNode) *checker.SizeEstimate {
+	return &checker.SizeEstimate{Max: maxValueSize}
+}
+
+// EstimateCallCost leaves the cost of functions to CEL.
+func (sizes) EstimateCallCost(string, string, *checker.AstNode, []checker.AstNode) *checker.CallEstimate {
+	return nil
 }
 
 // eval returns the value of the expression, nil if it speaks of a member that
@@ -86,6 +107,9 @@ func (x *expression) eval(e *evaluation) (ref.Val, error) {
 			value = o.GetValue()
 		}
 		return value, nil
+	}
+	if e.letErr != nil {
+		return nil, e.letErr
 	}
 	if absent(err) {
 		return nil, nil

@@ -95,6 +95,7 @@ func (s *ruleset) rule(name string, n *yaml.Node) *rule {
 		"event":   func(n *yaml.Node) { s.event(r, n) },
 		"enabled": func(n *yaml.Node) { s.enabled(r, n) },
 		"needs":   func(n *yaml.Node) { r.needs = s.paths(n) },
+		"past":    func(n *yaml.Node) { r.past = s.truth(n) },
 		"any":     func(n *yaml.Node) { r.anyOf = s.paths(n) },
 		"let":     func(n *yaml.Node) { env = s.lets(r, n) },
 		"when":    later(func(n *yaml.Node) { r.when = s.expression(env, n, "when", cel.BoolType) }),

@@ -193,30 +193,6 @@ func FuzzMap(f *testing.F) {
 	})
 }
 
-// FuzzRecord: no record does harm, and what leaves may be sent.
-func FuzzRecord(f *testing.F) {
-	f.Add([]byte(`{"event":"session.signout","identifier":"a","session":"s","email":"a@b.example","tracked_at":"2024-03-15T14:32:10+00:00"}`))
-	f.Add([]byte(`{"event_type_id":7,"user_id":5,"account_id":"1","actor_user_id":5,"created_at":"2014-02-18T02:34:15.626Z","risk_score":50}`))
-	f.Add([]byte(`{"status":{},"data":[{"event_type_id":11,"user_id":5,"account_id":1,"risk_score":99,"risk_reasons":"\u0000"}]}`))
-	m := newMapper(f, mapping.Config{Params: map[string]map[string]any{"onelogin": {"risk_medium": 10}}})
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		for _, format := range []string{mapping.FormatIDme, mapping.FormatOneLogin} {
-			r, err := m.Record(format, raw, nil)
-			if err != nil && r.Mapped != nil {
-				t.Fatalf("%s %q: got %v and %v, want one of them", format, raw, r.Mapped, err)
-			}
-			for _, id := range r.Subjects {
-				if err := id.Validate(); err != nil {
-					t.Fatalf("%s %q: got %v", format, raw, err)
-				}
-			}
-			for _, g := range r.Mapped {
-				mustSend(t, g.Type, g.Payload)
-			}
-		}
-	})
-}
-
 func BenchmarkMap(b *testing.B) {
 	m := newMapper(b, mapping.Config{})
 	for _, c := range []struct{ name, typ, data string }{

@@ -67,6 +67,25 @@ func split(raw json.RawMessage, limit int) []field {
 	return fields
 }
 
+// memberOf returns a member of a valid JSON object, nil if it is absent or null.
+func memberOf(raw json.RawMessage, name string) json.RawMessage {
+	for i := space(raw, 1); raw[i] != '}'; {
+		end := skip(raw, i)
+		from := space(raw, space(raw, end)+1) // past the colon
+		till := skip(raw, from)
+		if nameOf(raw[i:end]) == name {
+			if string(raw[from:till]) == "null" {
+				return nil
+			}
+			return raw[from:till:till]
+		}
+		if i = space(raw, till); raw[i] == ',' {
+			i = space(raw, i+1)
+		}
+	}
+	return nil
+}
+
 func find(fields []field, name string) json.RawMessage {
 	for i := range fields {
 		if fields[i].name == name {

@@ -7,6 +7,7 @@ import (
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/common/types/traits"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/tocsin-ssf/tocsin/set/subject"
@@ -72,9 +73,11 @@ type evaluation struct {
 	session string
 	userErr error
 
-	object *object            // the variable record, once it is asked for
-	knows  map[Key]string     // what previous has answered
-	lets   map[string]ref.Val // the names that the rule at work has made
+	object *object        // the variable record, once it is asked for
+	knows  map[Key]string // what previous has answered
+	rule   *rule          // the one at work
+	lets   []ref.Val      // the values of its names, nil until they are asked for
+	letErr error          // why one of them cannot be worked out
 
 	origins *[]Origin    // where members came from; nil: nobody asks
 	tried   *[]RuleTried // what became of rules; nil: nobody asks
@@ -210,8 +213,58 @@ func (e *evaluation) ResolveName(name string) (any, bool) {
 	case "previous":
 		return &known{e}, true
 	}
-	value, ok := e.lets[name]
-	return value, ok
+	return e.let(name)
+}
+
+// let returns the value of a name that the rule at work gives, worked out when
+// it is asked for first. What is absent is null.
+func (e *evaluation) let(name string) (any, bool) {
+	if e.rule == nil {
+		return nil, false
+	}
+	for i := range e.rule.lets {
+		b := &e.rule.lets[i]
+		if b.name != name {
+			continue
+		}
+		if e.lets == nil {
+			e.lets = make([]ref.Val, len(e.rule.lets))
+		}
+		if e.lets[i] == nil {
+			value, err := b.expr.eval(e)
+			if err == nil && tooLarge(value) {
+				err = &Error{"", b.expr.where + ": makes a value that is too large"}
+			}
+			switch {
+			case err != nil:
+				e.letErr = err
+				value = types.NewErr("%s", err)
+			case value == nil:
+				value = types.NullValue
+			}
+			e.lets[i] = value
+		}
+		return e.lets[i], true
+	}
+	return nil, false
+}
+
+// tooLarge reports whether a value is larger than a name may hold: names could
+// else double it again and again.
+func tooLarge(value ref.Val) bool {
+	switch v := value.(type) {
+	case types.String:
+		return len(v) > maxResultBytes
+	case traits.Lister:
+		n, ok := v.Size().(types.Int)
+		return !ok || n > maxElements
+	case *object:
+		return false
+	case traits.Mapper:
+		n, ok := v.Size().(types.Int)
+		return !ok || n > maxElements
+	}
+	return false
 }
 
 // Parent returns nil: there are no other variables.

@@ -7,9 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"cel.dev/cel-go/common/types"
-	"cel.dev/cel-go/common/types/ref"
-
 	"github.com/tocsin-ssf/tocsin/set/caep"
 )
 
@@ -24,6 +21,7 @@ type rule struct {
 	off     bool
 	needs   [][]string // paths that the record must all have
 	anyOf   [][]string // paths of which it must have one
+	past    bool       // what was known before must be told
 	lets    []binding
 	when    *expression
 	subject form
@@ -96,20 +94,10 @@ func (e *evaluation) try(r *rule) (string, error) {
 	if r.anyOf != nil && !e.hasAny(r.anyOf) {
 		return "needs one of several members, which are all absent", nil
 	}
-	e.lets = nil
-	for _, b := range r.lets {
-		value, err := b.expr.eval(e)
-		if err != nil {
-			return "", err
-		}
-		if value == nil {
-			value = types.NullValue
-		}
-		if e.lets == nil {
-			e.lets = make(map[string]ref.Val, len(r.lets))
-		}
-		e.lets[b.name] = value
+	if r.past && e.previous == nil {
+		return "needs what was known before", nil
 	}
+	e.rule, e.lets, e.letErr = r, nil, nil
 	if r.when != nil {
 		if ok, err := r.when.holds(e); err != nil || !ok {
 			return r.when.where + " is false", err

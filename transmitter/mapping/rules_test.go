@@ -185,6 +185,7 @@ func TestRuleFailures(t *testing.T) {
 		{"division", `{event: account.suspended, cel: {reason: 1 / record.zero}}`, "reason (acme.yaml:11): divides by zero"},
 		{"cost", `{event: account.deleted, when: "record.many.all(a, record.many.all(b, record.many.all(c, a + b + c >= 0)))"}`, "when (acme.yaml:11): costs too much"},
 		{"large", `{event: account.suspended, let: {a: "record.text + record.text + record.text", b: "a + a + a + a"}, cel: {reason: b + b + b + b}}`, "reason (acme.yaml:11): makes a value that is too large"},
+		{"a list that is too long", `{event: account.deleted, when: "record.long.all(x, x == 1)"}`, "when (acme.yaml:11): cannot be evaluated"},
 		{"the record itself", `{event: claims.changed, cel: {claims: record}}`, "claims (acme.yaml:11): is the whole record"},
 		{"kind", `{event: account.suspended, from: {reason: zero}}`, "zero must be a string"},
 		{"empty result of a required member", `{event: credential.changed, set: {change_type: delete}, from: {credential_type: [missing, factor]}}`, "factor is missing"},
@@ -194,7 +195,8 @@ func TestRuleFailures(t *testing.T) {
 	} {
 		m := newAcme(t, "      x:\n        events:\n          - "+c.rule+"\n")
 		many := strings.Repeat("1,", 99) + "1"
-		r, err := m.Record("acme", fmt.Appendf(nil, `{"kind":"x","who":"secret","zero":0,"many":[%s],"text":%q}`, many, strings.Repeat("x", 1000)), nil)
+		r, err := m.Record("acme", fmt.Appendf(nil, `{"kind":"x","who":"secret","zero":0,"many":[%s],"long":[%s1],"text":%q}`,
+			many, strings.Repeat("1,", 4096), strings.Repeat("x", 1000)), nil)
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "secret") || r.Mapped != nil {
 			t.Errorf("%s: got %v, %v, want %q", c.name, r.Mapped, err, c.want)
 		}

@@ -200,7 +200,7 @@ func lookup(fields []field, path []string) json.RawMessage {
 		}
 		switch value[0] {
 		case '{':
-			value = find(split(value, maxFields), segment)
+			value = memberOf(value, segment)
 		case '[':
 			i, err := strconv.Atoi(segment)
 			if err != nil || i < 0 || i >= maxListElements {
