@@ -15,7 +15,7 @@ import (
 
 const (
 	// maxPageBytes bounds an answer with records.
-	maxPageBytes = 16 << 20
+	maxPageBytes = 8 << 20
 	// callTime bounds one call, whatever the client's own bound is.
 	callTime = 30 * time.Second
 )

@@ -110,7 +110,7 @@ func TestStrangeAnswers(t *testing.T) {
 		{auth.KindOneLogin, `{"data":{}}`},
 		{auth.KindFingerprint, `null`},
 		{auth.KindFingerprint, `{}{}`},
-		{auth.KindFingerprint, strings.Repeat(" ", 16<<20) + `{}`},
+		{auth.KindFingerprint, strings.Repeat(" ", 8<<20) + `{}`},
 	} {
 		handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(c.body)) })
 		got, err := source.LookupOf(c.kind, &auth.VendorAPI{URL: vendorURL, Secret: "s"}, handled(handler)).Event(t.Context(), "1")

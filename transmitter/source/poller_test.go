@@ -263,7 +263,7 @@ func TestPollTooLarge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 60
 		first := time.Now().Add(-time.Hour)
-		large := `,"raw_device_attributes":"` + strings.Repeat("x", 300<<10) + `"`
+		large := `,"raw_device_attributes":"` + strings.Repeat("x", 150<<10) + `"`
 		var limits []int
 		handler := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 			limit, _ := strconv.Atoi(r.URL.Query().Get("limit"))

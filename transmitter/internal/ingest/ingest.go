@@ -187,8 +187,8 @@ func (in *Ingest) vendorEvent(source *auth.Source, item *Item, e eventlog.Event)
 	if e.SourceID == "" {
 		e.SourceID = record.ID
 	}
-	if e.SourceID == "" {
-		e.SourceID = item.FallbackID
+	if e.SourceID == "" && item.Digest {
+		e.SourceID = digestOf(item.Record)
 	}
 	e.Time, e.Subjects, e.Attributes = record.Time, record.Subjects, eventlog.Attributes(record.Attributes)
 	if err == nil && time.Until(e.Time) > maxFuture {

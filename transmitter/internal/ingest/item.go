@@ -44,8 +44,9 @@ type Item struct {
 	Attributes eventlog.Attributes
 	Format     string
 	Record     json.RawMessage
-	// FallbackID is the source id of a record that has none of its own.
-	FallbackID string
+	// Digest says that a record without an id of its own is known again by its
+	// bytes.
+	Digest bool
 	// Err says why the item cannot be taken.
 	Err *ItemError
 }

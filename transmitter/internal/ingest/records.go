@@ -120,16 +120,16 @@ func recordItem(format string, raw json.RawMessage) Item {
 	case !value.IsValid(jsontext.AllowDuplicateNames(true)): // duplicates are the mapping's to find
 		return refuse("is not JSON in UTF-8")
 	}
-	return Item{Format: format, Record: raw, FallbackID: digestOf(value)}
+	return Item{Format: format, Record: raw, Digest: true}
 }
 
 // digestOf returns the source id of a record that has none: a digest of its
 // bytes without the white space between them. Records that cannot be told
 // apart are one event.
-func digestOf(value jsontext.Value) string {
-	compact := value.Clone()
+func digestOf(record json.RawMessage) string {
+	compact := jsontext.Value(record).Clone()
 	if compact.Compact(jsontext.AllowDuplicateNames(true)) != nil {
-		compact = value
+		compact = jsontext.Value(record)
 	}
 	sum := sha256.Sum256(compact)
 	return digestPrefix + base64.RawURLEncoding.EncodeToString(sum[:])

@@ -20,7 +20,8 @@ const maxPlainBytes = 1 << 20
 // leaves no copy of a file behind.
 //
 // state.db is copied before log.db: a log that is ahead of its queues is only
-// fanned out again, one behind them would have lost events.
+// fanned out again, one behind them would have lost events. So is admin.db,
+// which has the places of pollers: what was polled meanwhile is polled again.
 func (n *Node) Backup(ctx context.Context, dir string) (err error) {
 	if !filepath.IsAbs(dir) {
 		return fmt.Errorf("the folder %s is not an absolute path", dir)
