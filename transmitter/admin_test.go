@@ -50,6 +50,8 @@ func acts() []operation {
 		{method: "DELETE", path: "/admin/clients/x"},
 		{method: "GET", path: "/admin/sources"},
 		{method: "POST", path: "/admin/sources", body: "{}"},
+		{method: "POST", path: "/admin/sources/x/fetch", body: "{}"},
+		{method: "POST", path: "/admin/sources/x/rotate", body: "{}"},
 		{method: "DELETE", path: "/admin/sources/x"},
 		{method: "GET", path: "/admin/consents"},
 		{method: "POST", path: "/admin/consents", body: "{}"},

@@ -54,6 +54,26 @@ func TestHelpExamples(t *testing.T) {
 	}
 }
 
+// Every command line in the pages of docs/ that are for operators is one that the
+// parser takes.
+func TestDocsCommands(t *testing.T) {
+	for _, page := range []string{"sources.md"} {
+		text, err := os.ReadFile(filepath.Join(root, "docs", page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := commandLines(strings.ReplaceAll(string(text), "\\\n", " "))
+		if len(lines) == 0 {
+			t.Errorf("%s: got no line that begins with tocsin, want one", page)
+		}
+		for _, line := range lines {
+			if command, _ := main.Parse(split(t, line)); command == nil {
+				t.Errorf("%s: got a line that is wrong usage: tocsin %s", page, line)
+			}
+		}
+	}
+}
+
 // commandLines returns the command lines in a text, without "tocsin" and the
 // variables before it.
 func commandLines(text string) []string {

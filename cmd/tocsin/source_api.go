@@ -1,8 +1,13 @@
 package main
 
 import (
+	"context"
+	"net/http"
+	"net/url"
 	"strings"
 	"time"
+
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/adminapi"
 )
 
 // maxVendorSecret bounds a vendor's secret that is read from a file.
@@ -74,4 +79,46 @@ func pollSince(text string) (time.Time, error) {
 		return time.Time{}, usage("--poll-since %s is neither a time such as 2026-01-02T15:04:05Z nor how far back, such as 24h", text)
 	}
 	return at, nil
+}
+
+type sourceRotateCmd struct {
+	dataFlags
+	jsonFlag
+	Name      string        `arg:"" help:"Name of the source."`
+	KeepOld   time.Duration `help:"For how long the secret before is still good, at most 720h; 0s ends it at once." default:"24h"`
+	APISecret string        `help:"Replace the secret of the vendor's API instead: @FILE, - for standard input, or the text." name:"api-secret" placeholder:"@FILE"`
+}
+
+// Help shows an example.
+func (sourceRotateCmd) Help() string {
+	return "Example:\n  tocsin source rotate idme --keep-old 1h\n  tocsin source rotate onelogin --api-secret @secret.txt\n" +
+		"It prints what the vendor is to send from now on, once. With --api-secret it prints nothing."
+}
+
+// Run replaces the secret.
+func (c sourceRotateCmd) Run(ctx context.Context, std streamsIO) error {
+	ask := struct {
+		KeepSeconds int    `json:"keep_seconds"`
+		APISecret   string `json:"api_secret,omitempty"`
+	}{KeepSeconds: int(c.KeepOld / time.Second)}
+	if c.APISecret != "" {
+		secret, err := readText(std, c.APISecret, maxVendorSecret)
+		if err != nil {
+			return err
+		}
+		ask.APISecret = strings.TrimSpace(string(secret))
+		if ask.APISecret == "" {
+			return usage("--api-secret is empty")
+		}
+	}
+	return c.with(ctx, false, func(api *adminapi.Client) error {
+		var made vendorCredential
+		if err := api.Do(ctx, http.MethodPost, "/admin/sources/"+url.PathEscape(c.Name)+"/rotate", ask, &made); err != nil {
+			return err
+		}
+		if made.Secret == "" {
+			return nil
+		}
+		return printJSON(std.out, made)
+	})
 }

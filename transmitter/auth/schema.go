@@ -52,7 +52,11 @@ CREATE UNIQUE INDEX signing_keys_current ON signing_keys (current) WHERE current
 `, `
 -- the environment that a client is bound to; empty: none
 ALTER TABLE clients ADD COLUMN environment TEXT NOT NULL DEFAULT '';
-`, vendorSources, webhooks}
+`, vendorSources, webhooks, `
+-- the secret that a source had before, and until when it is good
+ALTER TABLE vendor_sources ADD COLUMN old_hash BLOB;
+ALTER TABLE vendor_sources ADD COLUMN old_until_ms INTEGER NOT NULL DEFAULT 0;
+`}
 }
 
 // vendorSources are the sources that vendors feed.

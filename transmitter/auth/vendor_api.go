@@ -92,8 +92,6 @@ func (v *VendorSource) validateAPI() error {
 	switch {
 	case api.URL == "" || len(api.URL) > maxAPIURL:
 		return &InvalidError{"api.url", "is missing or longer than 2048 bytes"}
-	case api.Secret == "" || len(api.Secret) > maxAPISecret || !isVisible(api.Secret):
-		return &InvalidError{"api.secret", "must be 1 to 4096 visible ASCII characters"}
 	case api.ClientID != "" && v.Kind != KindOneLogin:
 		return &InvalidError{"api.client_id", "goes with kind onelogin alone"}
 	case len(api.ClientID) > MaxIDBytes || !isVisible(api.ClientID):
@@ -106,6 +104,13 @@ func (v *VendorSource) validateAPI() error {
 		return &InvalidError{"api.overlap_seconds", "must not exceed a day"}
 	case v.Auth == VendorOff && api.Every == 0:
 		return &InvalidError{"auth", "must not be off for a source that is not polled: nothing would ever come in"}
+	}
+	return checkAPISecret(api.Secret)
+}
+
+func checkAPISecret(secret string) error {
+	if secret == "" || len(secret) > maxAPISecret || !isVisible(secret) {
+		return &InvalidError{"api.secret", "must be 1 to 4096 visible ASCII characters"}
 	}
 	return nil
 }
@@ -141,7 +146,7 @@ func encodeAPI(v *VendorSource) (api, secret any, err error) {
 }
 
 const calledColumns = `SELECT kind, source, environment, auth, user, header, secret_hash, created_ms, poll,
-	registration, poll_secret, place FROM vendor_sources`
+	old_hash, old_until_ms, registration, poll_secret, place FROM vendor_sources`
 
 // CalledSources returns the sources whose API is called, with their secrets, in
 // order of creation.

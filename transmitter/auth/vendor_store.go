@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/tocsin-ssf/tocsin/streams/store/sqlitedb"
 )
@@ -92,7 +93,8 @@ func vendorFits(tx *sqlitedb.Tx, v *VendorSource) error {
 	return nil
 }
 
-const vendorColumns = `SELECT kind, source, environment, auth, user, header, secret_hash, created_ms, poll FROM vendor_sources`
+const vendorColumns = `SELECT kind, source, environment, auth, user, header, secret_hash, created_ms, poll,
+	old_hash, old_until_ms FROM vendor_sources`
 
 // VendorSources returns all vendors' sources in order of creation.
 func (s *Store) VendorSources(ctx context.Context) ([]VendorSource, error) {
@@ -135,18 +137,18 @@ func (s *Store) RemoveVendorSource(ctx context.Context, name string) error {
 // nothing in, and a credential that is missing, wrong or there twice.
 func (s *Store) AdmitVendor(ctx context.Context, name string, header http.Header) (VendorSource, error) {
 	var v VendorSource
-	var secret []byte
+	var kept vendorSecrets
 	err := s.db.Read(ctx, func(view *sqlitedb.View) (err error) {
-		v, secret, err = scanVendor(view.QueryRow(vendorColumns+" WHERE name = ?", name).Scan)
+		v, kept, err = scanVendor(view.QueryRow(vendorColumns+" WHERE name = ?", name).Scan)
 		return err
 	})
 	if err != nil {
 		return VendorSource{}, notFound(err)
 	}
-	if !v.admits(header, secret) {
-		return VendorSource{}, ErrNotFound
+	if v.admits(header, kept.current) || time.Now().Before(kept.oldUntil) && v.admits(header, kept.old) {
+		return v, nil
 	}
-	return v, nil
+	return VendorSource{}, ErrNotFound
 }
 
 // admits reports whether header has the credential whose digest is kept. The
@@ -172,24 +174,30 @@ func (v *VendorSource) admits(header http.Header, kept []byte) bool {
 	return false
 }
 
-func scanVendor(scan func(...any) error) (v VendorSource, secret []byte, err error) {
+// vendorSecrets are the digests of a source's secrets; nil: none.
+type vendorSecrets struct {
+	current, old []byte
+	oldUntil     time.Time
+}
+
+func scanVendor(scan func(...any) error) (v VendorSource, kept vendorSecrets, err error) {
 	var source, api []byte
 	var environment string
-	var ms int64
-	if err := scan(&v.Kind, &source, &environment, &v.Auth, &v.User, &v.Header, &secret, &ms, &api); err != nil {
-		return VendorSource{}, nil, err
+	var ms, oldUntil int64
+	if err := scan(&v.Kind, &source, &environment, &v.Auth, &v.User, &v.Header, &kept.current, &ms, &api, &kept.old, &oldUntil); err != nil {
+		return VendorSource{}, kept, err
 	}
-	v.Created = fromMilli(ms)
+	v.Created, kept.oldUntil = fromMilli(ms), fromMilli(oldUntil)
 	if err := json.Unmarshal(source, &v.Source); err != nil {
-		return VendorSource{}, nil, errors.New("auth: a source cannot be read")
+		return VendorSource{}, kept, errors.New("auth: a source cannot be read")
 	}
 	v.Environment = environment
 	if api == nil {
-		return v, secret, nil
+		return v, kept, nil
 	}
 	v.API = new(VendorAPI)
 	if err := json.Unmarshal(api, v.API); err != nil {
-		return VendorSource{}, nil, errAPI
+		return VendorSource{}, kept, errAPI
 	}
-	return v, secret, nil
+	return v, kept, nil
 }

@@ -129,8 +129,8 @@ func TestVendorSourceRefused(t *testing.T) {
 		{"off, with nothing to poll", vendor("new", auth.VendorOff), "auth"},
 		{"off, and only looked up", with(func(v *auth.VendorSource) { v.Auth, v.API = auth.VendorOff, api(); v.API.Every = 0 }), "auth"},
 		{"API without URL", with(func(v *auth.VendorSource) { v.API = api(); v.API.URL = "" }), "api.url"},
-		{"API without secret", with(func(v *auth.VendorSource) { v.API = api(); v.API.Secret = "" }), "api.secret"},
-		{"API secret of two lines", with(func(v *auth.VendorSource) { v.API = api(); v.API.Secret = "a\nb" }), "api.secret"},
+		{"API without secret", with(func(v *auth.VendorSource) { v.Kind, v.API = auth.KindOneLogin, api(); v.API.Secret = "" }), "api.secret"},
+		{"API secret of two lines", with(func(v *auth.VendorSource) { v.Kind, v.API = auth.KindOneLogin, api(); v.API.Secret = "a\nb" }), "api.secret"},
 		{"ID.me cannot be polled", with(func(v *auth.VendorSource) { v.API = api() }), "api.poll_seconds"},
 		{"client of another than OneLogin", with(func(v *auth.VendorSource) { v.Kind, v.API = auth.KindFingerprint, api(); v.API.ClientID = "c" }), "api.client_id"},
 		{"polled too often", with(func(v *auth.VendorSource) { v.Kind, v.API = auth.KindOneLogin, api(); v.API.Every = time.Millisecond }), "api.poll_seconds"},
@@ -293,5 +293,100 @@ func TestCalledSources(t *testing.T) {
 	}
 	if got, err := s.CalledSource(ctx, "hr"); err != nil || got.Place.Cursor != "" {
 		t.Errorf("added again: got place %+v %v, want a new one", got.Place, err)
+	}
+}
+
+// A new secret is good at once, the one before for as long as was said.
+func TestRotateVendorSource(t *testing.T) {
+	ctx := t.Context()
+	s := openStore(t, filepath.Join(t.TempDir(), "admin.db"))
+	given, err := s.AddVendorSource(ctx, vendor("idme", auth.VendorBearer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	secrets := []string{given.Secret}
+	check := func(name string, want ...bool) {
+		t.Helper()
+		for i, secret := range secrets {
+			_, err := s.AdmitVendor(ctx, "idme", http.Header{"Authorization": {"Bearer " + secret}})
+			if (err == nil) != want[i] {
+				t.Errorf("%s, secret %d: got %v, want admitted %v", name, i, err, want[i])
+			}
+		}
+	}
+	for _, c := range []struct {
+		name  string
+		until time.Duration
+		want  []bool
+	}{
+		{"kept for an hour", time.Hour, []bool{true, true}},
+		{"again", time.Hour, []bool{false, true, true}},
+		{"ended at once", 0, []bool{false, false, false, true}},
+	} {
+		given, err := s.RotateVendorSource(ctx, "idme", time.Now().Add(c.until))
+		if err != nil {
+			t.Fatal(err)
+		}
+		secrets = append(secrets, given.Secret)
+		check(c.name, c.want...)
+	}
+	if _, err := s.AdmitVendor(ctx, "idme", http.Header{}); !errors.Is(err, auth.ErrNotFound) {
+		t.Errorf("nothing sent: got %v, want ErrNotFound", err)
+	}
+	if _, err := s.RotateVendorSource(ctx, "nobody", time.Now()); !errors.Is(err, auth.ErrNotFound) {
+		t.Errorf("nobody: got %v, want ErrNotFound", err)
+	}
+	if _, err := s.AddVendorSource(ctx, vendor("open", auth.VendorNone)); err != nil {
+		t.Fatal(err)
+	}
+	var invalid *auth.InvalidError
+	if _, err := s.RotateVendorSource(ctx, "open", time.Now()); !errors.As(err, &invalid) {
+		t.Errorf("none: got %v, want it refused", err)
+	}
+	if _, err := s.AdmitVendor(ctx, "open", http.Header{}); err != nil {
+		t.Errorf("none: got %v afterwards, want it open", err)
+	}
+}
+
+// The vendor's own secret is replaced; place and settings stay.
+func TestSetVendorSecret(t *testing.T) {
+	ctx := t.Context()
+	s := openStore(t, filepath.Join(t.TempDir(), "admin.db"))
+	v := auth.VendorSource{Source: auth.Source{Name: "hr"}, Kind: auth.KindOneLogin, Auth: auth.VendorOff, API: api()}
+	if _, err := s.AddVendorSource(ctx, v); err != nil {
+		t.Fatal(err)
+	}
+	before, err := s.CalledSource(ctx, "hr")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SavePlace(ctx, "hr", before.Registration, auth.VendorPlace{Since: before.Place.Since, Cursor: "c"}); err != nil {
+		t.Fatal(err)
+	}
+	changed := s.VendorsChanged()
+	if err := s.SetVendorSecret(ctx, "hr", "another"); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-changed:
+	default:
+		t.Error("got no word of a change")
+	}
+	after, err := s.CalledSource(ctx, "hr")
+	if err != nil || after.API.Secret != "another" || after.Registration == before.Registration || after.Place.Cursor != "c" {
+		t.Errorf("got %+v %v, want another secret and registration, and the place", after.API, err)
+	}
+	if _, err := s.AddVendorSource(ctx, vendor("pushed", auth.VendorBearer)); err != nil {
+		t.Fatal(err)
+	}
+	var invalid *auth.InvalidError
+	if err := s.SetVendorSecret(ctx, "pushed", "x"); !errors.As(err, &invalid) {
+		t.Errorf("not called: got %v, want it refused", err)
+	}
+	if err := s.SetVendorSecret(ctx, "hr", "a b"); !errors.As(err, &invalid) {
+		t.Errorf("with a space: got %v, want it refused", err)
+	}
+	if err := s.SetVendorSecret(ctx, "nobody", "x"); !errors.Is(err, auth.ErrNotFound) {
+		t.Errorf("nobody: got %v, want ErrNotFound", err)
 	}
 }

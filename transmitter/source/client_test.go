@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -63,6 +64,21 @@ func TestErrorEnvelopes(t *testing.T) {
 			t.Errorf("%s: got %q, want the message in it", c.name, got)
 		}
 	}
+}
+
+// Retry-After may be a date (RFC 9110 §10.2.3).
+func TestRetryAfterDate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", time.Now().Add(90*time.Second).UTC().Format(http.TimeFormat))
+			w.WriteHeader(http.StatusTooManyRequests)
+		})
+		_, err := source.NewIDme(&auth.VendorAPI{URL: vendorURL, Secret: "s"}, handled(handler)).Event(t.Context(), "1")
+		var got *source.Error
+		if !errors.As(err, &got) || got.RetryAfter != 90*time.Second || !got.Retry {
+			t.Errorf("got %+v, want 90 s", got)
+		}
+	})
 }
 
 // One event by its id, at each of the vendors.

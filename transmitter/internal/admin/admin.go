@@ -75,6 +75,7 @@ func (h Handler) Mount(g *echo.Group) {
 	g.POST("/sources", h.addSource)
 	g.DELETE("/sources/:name", h.removeSource)
 	g.POST("/sources/:name/fetch", h.fetch)
+	g.POST("/sources/:name/rotate", h.rotateSource)
 	g.GET("/consents", asOperator(h.Consent.List))
 	g.POST("/consents", asOperator(h.Consent.Decide))
 	g.GET("/consents/held", asOperator(h.Consent.Held))

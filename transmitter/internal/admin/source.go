@@ -182,3 +182,34 @@ func (h Handler) fetch(c echo.Context) error {
 	}
 	return c.JSON(http.StatusAccepted, counts)
 }
+
+// rotateSource answers POST /admin/sources/{name}/rotate: with {"keep_seconds"}
+// 201 with a new secret, the old one being good for so long; with
+// {"api_secret"} 204, and the vendor's API is called with that.
+func (h Handler) rotateSource(c echo.Context) error {
+	var ask struct {
+		KeepSeconds int    `json:"keep_seconds"`
+		APISecret   string `json:"api_secret"`
+	}
+	if err := read(c, &ask); err != nil {
+		return err
+	}
+	ctx, name := c.Request().Context(), c.Param("name")
+	if ask.APISecret != "" {
+		if err := h.Applications.SetVendorSecret(ctx, name, ask.APISecret); err != nil {
+			return refusal(err)
+		}
+		return c.NoContent(http.StatusNoContent)
+	}
+	if ask.KeepSeconds < 0 || ask.KeepSeconds > int(auth.MaxKeepOld/time.Second) {
+		return request.Invalid("keep_seconds", "must not exceed 30 days")
+	}
+	given, err := h.Applications.RotateVendorSource(ctx, name, time.Now().Add(time.Duration(ask.KeepSeconds)*time.Second))
+	if err != nil {
+		return refusal(err)
+	}
+	return c.JSON(http.StatusCreated, struct {
+		Name string `json:"name"`
+		auth.VendorCredential
+	}{name, given})
+}
