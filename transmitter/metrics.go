@@ -48,7 +48,7 @@ func newMetrics(store streams.Queue) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "tocsin_push_attempts_total", Help: "Pushes of SETs by verdict.",
+			Name: "tocsin_push_attempts_total", Help: "Pushes of SETs, and of events to webhooks, by verdict.",
 		}, []string{"verdict"}),
 		took: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "tocsin_push_attempt_seconds", Help: "Time of one push with its answer.", Buckets: seconds(),
@@ -102,7 +102,11 @@ func (m *metrics) attempt(a push.Attempt) {
 	m.attempts.WithLabelValues(a.Verdict).Inc()
 	m.took.Observe(a.Took.Seconds())
 	if a.SinceAccepted > 0 {
-		m.delivery.WithLabelValues("push").Observe(a.SinceAccepted.Seconds())
+		method := "push"
+		if a.Method == streams.MethodWebhook {
+			method = "webhook"
+		}
+		m.delivery.WithLabelValues(method).Observe(a.SinceAccepted.Seconds())
 	}
 }
 

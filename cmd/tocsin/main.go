@@ -53,6 +53,7 @@ type cli struct {
 	Stream      streamCmd      `cmd:"" help:"Manage streams at any SSF transmitter."`
 	Event       eventCmd       `cmd:"" help:"Emit and read account events."`
 	Consent     consentCmd     `cmd:"" help:"Note decisions about consent, and set applications' gates."`
+	Webhook     webhookCmd     `cmd:"" help:"Manage webhooks: events to consumers without SSF."`
 	Deadletter  deadletterCmd  `cmd:"" help:"List, resend and drop SETs that were set aside."`
 	Set         setCmd         `cmd:"" help:"Decode, verify and sign a Security Event Token."`
 	Key         keyCmd         `cmd:"" help:"List, rotate and retire signing keys."`

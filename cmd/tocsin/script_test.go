@@ -32,6 +32,9 @@ import (
 //	poll NAME             poll $STREAM with $TOKEN until a SET comes, set $NAME
 //	                      to its jti and write it to polled.jwt
 //	refuse NAME           poll it again, reporting the SET with this jti as refused
+//	sink STATUS           start a receiver of webhooks that answers so, set $SINK
+//	received FILE         wait for a request to it, verify that it is signed
+//	                      with $SECRET, and write its body to FILE
 //	certificate HOST      write cert.pem, key.pem and their CA, root.pem
 //	jwk                   write a signing key, key.jwk, and its set, jwks.json
 func TestScripts(t *testing.T) {
@@ -41,9 +44,11 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "serve": serve, "stop": stop, "field": field,
 			"certificate": certificate, "jwk": jwk, "poll": poll, "refuse": refuse,
+			"sink": sink, "received": received,
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Values[serverKey{}] = new(server)
+			env.Values[sinkKey{}] = new(chan hook)
 			return nil
 		},
 		RequireExplicitExec: true,

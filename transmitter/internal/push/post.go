@@ -82,7 +82,7 @@ func (p *Pusher) observe(ctx context.Context, s streams.Stream, items []streams.
 		if slices.Contains(parcel.Gone, i) {
 			continue
 		}
-		attempt := Attempt{Stream: s.ID, EventType: items[i].Type, Verdict: f.Judgement.String(), Took: took}
+		attempt := Attempt{Stream: s.ID, EventType: items[i].Type, Method: s.Delivery.Method, Verdict: f.Judgement.String(), Took: took}
 		if f.Judgement == Accepted {
 			attempt.SinceAccepted = start.Add(took).Sub(origin.Accepted)
 		}

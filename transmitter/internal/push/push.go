@@ -40,6 +40,7 @@ type Outbox interface {
 // Attempt is one try to deliver one SET or event, for metrics.
 type Attempt struct {
 	Stream, EventType string
+	Method            string // of delivery
 	Verdict           string // one of the Reason constants of a judgement
 	Took              time.Duration
 	// SinceAccepted is the time from the event's recording to a 2xx answer;

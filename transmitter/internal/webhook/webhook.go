@@ -11,9 +11,6 @@ package webhook
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -335,109 +332,4 @@ func (s *Service) setStatus(ctx context.Context, who Caller, row auth.Webhook, r
 		_, err = s.cfg.Catalog.Disable(ctx, row.ID, report.Reason, streams.ByPolicy)
 	}
 	return err
-}
-
-// find returns a webhook that the caller may see.
-func (s *Service) find(ctx context.Context, who Caller, id string) (auth.Webhook, Settings, error) {
-	row, err := s.cfg.Store.Webhook(ctx, id)
-	if errors.Is(err, auth.ErrNotFound) {
-		return auth.Webhook{}, Settings{}, streams.ErrNotFound
-	}
-	if err != nil {
-		return auth.Webhook{}, Settings{}, err
-	}
-	settings, err := decode(row)
-	if err == nil && !who.sees(row, settings) {
-		return auth.Webhook{}, Settings{}, streams.ErrNotFound
-	}
-	return row, settings, err
-}
-
-// encode writes settings into a row, under a new revision.
-func encode(row *auth.Webhook, settings Settings) error {
-	raw, err := json.Marshal(settings)
-	if err != nil {
-		return fmt.Errorf("webhook: writing the settings: %w", err)
-	}
-	row.Settings, row.Revision = raw, newID()
-	return nil
-}
-
-func decode(row auth.Webhook) (Settings, error) {
-	var settings Settings
-	if err := json.Unmarshal(row.Settings, &settings); err != nil {
-		return Settings{}, fmt.Errorf("webhook: reading the settings of %s: %w", row.ID, err)
-	}
-	if len(settings.Secrets) == 0 {
-		return Settings{}, fmt.Errorf("webhook: reading the settings of %s: no secret", row.ID)
-	}
-	return settings, nil
-}
-
-// newID returns 128 random bits in base64url, but none that a command line
-// would take for a flag.
-func newID() string {
-	for {
-		var b [16]byte
-		_, _ = rand.Read(b[:]) // never fails (crypto/rand)
-		if id := base64.RawURLEncoding.EncodeToString(b[:]); id[0] != '-' {
-			return id
-		}
-	}
-}
-
-// Reconcile mends what an end between two steps has left: a row without its
-// stream, a stream without its row, a stream that its row has run ahead of.
-func (s *Service) Reconcile(ctx context.Context) error {
-	s.changing.Lock()
-	defer s.changing.Unlock()
-	rows, err := s.cfg.Store.Webhooks(ctx, "")
-	if err != nil {
-		return err
-	}
-	known := make(map[string]bool, len(rows))
-	for _, row := range rows {
-		known[row.ID] = true
-		st, err := s.cfg.Streams.Stream(ctx, row.ID)
-		switch {
-		case errors.Is(err, streams.ErrNotFound):
-			s.cfg.Logger.WarnContext(ctx, "removing a webhook that was never finished or is half removed", "stream_id", row.ID)
-			err = s.cfg.Store.RemoveWebhook(ctx, row.ID)
-		case err == nil && st.Delivery.AuthorizationHeader != row.Revision:
-			var settings Settings
-			if settings, err = decode(row); err == nil {
-				err = s.follow(ctx, row, settings)
-			}
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return s.deleteRowless(ctx, known)
-}
-
-func (s *Service) deleteRowless(ctx context.Context, known map[string]bool) error {
-	owners, err := s.cfg.Streams.Owners(ctx)
-	if err != nil {
-		return err
-	}
-	for _, owner := range owners {
-		if _, webhooks := streams.ApplicationOf(owner); !webhooks {
-			continue
-		}
-		list, err := s.cfg.Streams.Streams(ctx, owner)
-		if err != nil {
-			return err
-		}
-		for _, st := range list {
-			if known[st.ID] {
-				continue
-			}
-			s.cfg.Logger.WarnContext(ctx, "deleting the stream of a webhook that is gone", "stream_id", st.ID)
-			if err := s.cfg.Streams.Delete(ctx, st.ID); err != nil && !errors.Is(err, streams.ErrNotFound) {
-				return err
-			}
-		}
-	}
-	return nil
 }
