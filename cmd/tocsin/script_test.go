@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -27,7 +28,7 @@ import (
 //
 //	exits CODE COMMAND…   run a command and compare its exit code
 //	serve FLAG…           start `tocsin serve`, set $ISSUER and $ADMIN
-//	stop                  end it as an operator does (SIGTERM), exit code 0
+//	shutdown              end it as an operator does (SIGTERM), exit code 0
 //	field NAME PATH       set $NAME to a member of the JSON just printed
 //	poll NAME             poll $STREAM with $TOKEN until a SET comes, set $NAME
 //	                      to its jti and write it to polled.jwt
@@ -39,10 +40,11 @@ import (
 //	jwk                   write a signing key, key.jwk, and its set, jwks.json
 func TestScripts(t *testing.T) {
 	needCurl(t)
+	noStop(t)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "serve": serve, "stop": stop, "field": field,
+			"exits": exits, "serve": serve, "shutdown": shutdown, "field": field,
 			"certificate": certificate, "jwk": jwk, "poll": poll, "refuse": refuse,
 			"sink": sink, "received": received,
 		},
@@ -53,6 +55,27 @@ func TestScripts(t *testing.T) {
 		},
 		RequireExplicitExec: true,
 	})
+}
+
+// noStop fails where a script has the word stop, with which testscript ends it
+// there and then: what follows would never run.
+func noStop(t *testing.T) {
+	t.Helper()
+	files, err := filepath.Glob("testdata/script/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(raw)) {
+			if words := strings.Fields(line); len(words) > 0 && words[0] == "stop" {
+				t.Errorf("%s: got the word stop, want shutdown, which goes on", file)
+			}
+		}
+	}
 }
 
 // needCurl fails loudly where curl is missing: make needs installs it.
@@ -138,15 +161,15 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("ADMIN", words[3])
 }
 
-func stop(ts *testscript.TestScript, neg bool, args []string) {
+func shutdown(ts *testscript.TestScript, neg bool, args []string) {
 	s, _ := ts.Value(serverKey{}).(*server)
 	if neg || len(args) > 0 || s.cmd == nil {
-		ts.Fatalf("usage: stop, after serve")
+		ts.Fatalf("usage: shutdown, after serve")
 	}
 	err := s.end(syscall.SIGTERM)
 	ts.Check(os.WriteFile(ts.MkAbs("serve.err"), s.logs.Bytes(), 0o600))
 	if err != nil {
-		ts.Fatalf("stop: got %v, want exit code 0\n%s", err, s.logs)
+		ts.Fatalf("shutdown: got %v, want exit code 0\n%s", err, s.logs)
 	}
 }
 
