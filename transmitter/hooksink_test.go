@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 )
@@ -103,3 +104,6 @@ func (h hooked) verify(secret string) error {
 	}
 	return w.Verify([]byte(h.body), h.header)
 }
+
+// neverAgain is a schedule by which nothing is tried again within a test.
+func neverAgain() []time.Duration { return []time.Duration{24 * time.Hour} }

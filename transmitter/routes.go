@@ -91,9 +91,9 @@ func (t *Transmitter) api() []route {
 		{http.MethodDelete, pathWebhook, auth.OpManageWebhooks, hook.Delete},
 		{http.MethodPost, pathWebhook + "/rotate", auth.OpManageWebhooks, hook.Rotate},
 		{http.MethodPost, pathWebhook + "/test", auth.OpManageWebhooks, hook.Test},
-		{http.MethodGet, pathHookLetters, auth.OpManageWebhooks, letters.DeadLetterPage},
-		{http.MethodPost, pathHookLetters + "/:jti/resend", auth.OpManageWebhooks, letters.Resend},
-		{http.MethodDelete, pathHookLetters + "/:jti", auth.OpManageWebhooks, letters.Drop},
+		{http.MethodGet, pathHookLetters, auth.OpManageWebhooks, hook.Own(letters.DeadLetterPage)},
+		{http.MethodPost, pathHookLetters + "/:jti/resend", auth.OpManageWebhooks, hook.Own(letters.Resend)},
+		{http.MethodDelete, pathHookLetters + "/:jti", auth.OpManageWebhooks, hook.Own(letters.Drop)},
 	}
 }
 

@@ -112,6 +112,17 @@ func (h Handler) change(c echo.Context, whole bool) error {
 	return answer(c, view, err)
 }
 
+// Own lets a request for what hangs on a webhook through to next if the caller
+// may see the webhook.
+func (h Handler) Own(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if _, _, err := h.Service.find(c.Request().Context(), h.caller(c), c.Param(param)); err != nil {
+			return err
+		}
+		return next(c)
+	}
+}
+
 // Delete answers DELETE …/{id}: 204.
 func (h Handler) Delete(c echo.Context) error {
 	if err := h.Service.Delete(c.Request().Context(), h.caller(c), c.Param(param)); err != nil {
