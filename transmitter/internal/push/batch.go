@@ -43,7 +43,7 @@ func (w *worker) fillBatch(ctx context.Context, batch Batch) error {
 // stillToWait returns how long the items may wait for others; never longer
 // than the batch says, whatever the clock does.
 func (w *worker) stillToWait(depth streams.Depth, batch Batch) time.Duration {
-	if depth.Items >= batch.Most || w.health.Failures > 0 || w.to.stream.Status != streams.Enabled {
+	if depth.Items >= batch.Most || w.to.stream.Status != streams.Enabled {
 		return 0
 	}
 	return min(depth.Oldest.Add(batch.Wait).Sub(w.pusher.cfg.Now()), batch.Wait)

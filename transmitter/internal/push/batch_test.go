@@ -79,13 +79,15 @@ func TestBatch(t *testing.T) {
 			<-time.After(time.Second)
 			return reply(204, "")
 		})
-		w.put("s", 7, func(int) string { return "jo" })
-		after(10*time.Second - time.Millisecond)
+		w.put("s", 5, nil)
+		after(time.Second / 2)
+		w.put("s", 7, nil)
+		after(9*time.Second + time.Second/2 - time.Millisecond)
 		w.bodies(t, "s1 s2 s3", "s4 s5 s6")
 		after(time.Minute)
 		w.bodies(t, "s1 s2 s3", "s4 s5 s6", "s7")
-		if got := w.times(); got[0] != 0 || got[1] != time.Second || got[2] != 10*time.Second {
-			t.Errorf("got %v, want 0s, 1s when the first is answered, and 10s", got)
+		if got := w.times(); got[0] != 0 || got[1] != time.Second || got[2] != 10*time.Second+time.Second/2 {
+			t.Errorf("got %v, want 0s, 1s when the first is answered, and 10.5s", got)
 		}
 		if w.most != 1 || w.depth().Items != 0 {
 			t.Errorf("got %d at a time and %d left, want 1 and 0", w.most, w.depth().Items)
