@@ -91,6 +91,8 @@ type Config struct {
 	Authorize func(ctx context.Context, owner string, rec *eventlog.Record, n uint32) bool
 	// FilterPayload may change a payload before it leaves for an application,
 	// always in the same way (SSF-10.3.2-01); nil: payloads leave as mapped.
+	// It is for SETs: an event that an application reads, or that its webhooks
+	// get, is whole. Give events.read and webhooks.manage accordingly.
 	FilterPayload func(owner, eventType string, payload []byte) []byte
 
 	Logger *slog.Logger       // nil: slog.Default

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/streams/store/sqlitedb"
@@ -20,6 +21,11 @@ type Webhook struct {
 	// Settings are a JSON object.
 	Settings []byte
 	Created  time.Time
+}
+
+// LogValue tells whose it is, and no setting.
+func (w Webhook) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("stream_id", w.ID), slog.String("application", w.Application))
 }
 
 // AddWebhook adds w. Errors: [ErrNotFound] if there is no such application;

@@ -24,11 +24,14 @@ func (w *worker) fillBatch(ctx context.Context, batch Batch) error {
 	if err != nil {
 		return fmt.Errorf("push: reading the depth: %w", err)
 	}
-	if depth.Items == 0 {
+	if wait := w.stillToWait(depth, batch); wait > 0 {
+		if w.ripe == nil {
+			w.ripe = time.After(wait)
+		}
 		return nil
 	}
-	if wait := w.stillToWait(depth, batch); wait > 0 {
-		w.ripe = time.After(wait)
+	w.ripe, w.due = nil, false
+	if depth.Items == 0 {
 		return nil
 	}
 	items, err := w.take(ctx, batch.Most)
@@ -43,7 +46,7 @@ func (w *worker) fillBatch(ctx context.Context, batch Batch) error {
 // stillToWait returns how long the items may wait for others; never longer
 // than the batch says, whatever the clock does.
 func (w *worker) stillToWait(depth streams.Depth, batch Batch) time.Duration {
-	if depth.Items >= batch.Most || w.to.stream.Status != streams.Enabled {
+	if w.due || depth.Items == 0 || depth.Items >= batch.Most || w.to.stream.Status != streams.Enabled {
 		return 0
 	}
 	return min(depth.Oldest.Add(batch.Wait).Sub(w.pusher.cfg.Now()), batch.Wait)

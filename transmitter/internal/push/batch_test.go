@@ -207,6 +207,21 @@ func (c *counted) Depth(ctx context.Context, stream string) (streams.Depth, erro
 	return c.Store.Depth(ctx, stream)
 }
 
+// A clock that was ahead when the items came makes them wait no longer.
+func TestBatchOfTheFuture(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newHook(t, way{}, accept)
+		item := streams.Item{Stream: "s", Pos: streams.Position{Seq: 1}, ID: "s1", Type: "urn:e", Added: time.Now().Add(time.Hour)}
+		if _, err := w.store.Put(t.Context(), item); err != nil {
+			t.Fatal(err)
+		}
+		after(9 * time.Second)
+		w.put("s", 2, nil) // something comes meanwhile
+		after(time.Second)
+		w.bodies(t, "s1 s2")
+	})
+}
+
 // A pause ends the wait, and what waited stays until it is over.
 func TestBatchPaused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

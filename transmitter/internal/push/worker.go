@@ -19,7 +19,8 @@ type worker struct {
 	wake   chan struct{}
 
 	to       target
-	ripe     <-chan time.Time // when a batch that is not full is due; nil: none is
+	ripe     <-chan time.Time // a batch that is not full waits for it; nil: none does
+	due      bool             // it has waited long enough
 	stale    bool             // the stream is not what it was when to was read
 	health   streams.Health
 	known    streams.Health // as it was last handed to the store
@@ -103,6 +104,7 @@ func (w *worker) work(ctx context.Context) error {
 		select {
 		case <-ended:
 		case <-w.ripe:
+			w.ripe, w.due = nil, true
 		case r := <-w.results:
 			if err := w.settle(ctx, r); err != nil {
 				return errors.Join(err, w.drain(ctx))
@@ -145,6 +147,9 @@ func (w *worker) reload(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("push: finding the way: %w", err)
 	}
+	if stream.Delivery != w.to.stream.Delivery {
+		w.ripe, w.due = nil, false // what it says of batches may be another
+	}
 	w.to, w.stale = target{stream, way}, false
 	return nil
 }
@@ -162,8 +167,8 @@ func (p *Pusher) way(ctx context.Context, s streams.Stream) (Way, error) {
 
 // fill takes as many items as the window has room for and sends them off.
 func (w *worker) fill(ctx context.Context) error {
-	w.ripe = nil
 	if w.to.way == nil || ctx.Err() != nil {
+		w.ripe, w.due = nil, false
 		return nil
 	}
 	if batch := w.to.way.Batch(); batch.Most > 1 {

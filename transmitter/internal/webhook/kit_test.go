@@ -30,14 +30,14 @@ func (r records) Get(_ context.Context, id string) (*eventlog.Record, error) {
 // bench is a service on real stores.
 type bench struct {
 	*webhook.Service
-	t       *testing.T
+	t       testing.TB
 	apps    *auth.Store
 	store   *sqlitestore.Store
 	records records
 	cfg     webhook.Config
 }
 
-func newBench(t *testing.T, policy guard.Policy) *bench {
+func newBench(t testing.TB, policy guard.Policy) *bench {
 	t.Helper()
 	b := &bench{t: t, records: records{}}
 	dir := t.TempDir()

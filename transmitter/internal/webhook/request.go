@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"errors"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -50,6 +51,9 @@ type Request struct {
 	Status       jsontext.Value `json:"status"`
 	Reason       jsontext.Value `json:"reason"`
 }
+
+// LogValue tells nothing: secrets are in it.
+func (Request) LogValue() slog.Value { return slog.StringValue("a request about a webhook") }
 
 // ParseRequest reads a request's body. Error: a *request.Error.
 func ParseRequest(body []byte) (Request, error) {

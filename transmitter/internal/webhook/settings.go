@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"log/slog"
 	"slices"
 	"time"
 
@@ -100,3 +101,11 @@ func (s Settings) clone() Settings {
 	s.Types, s.Applications, s.Secrets = slices.Clone(s.Types), slices.Clone(s.Applications), slices.Clone(s.Secrets)
 	return s
 }
+
+// LogValue tells where it leads and how, and no secret.
+func (s Settings) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("host", origin(s.URL)), slog.String("format", string(s.Format)), slog.Any("auth", s.Auth))
+}
+
+// LogValue tells the type alone.
+func (a Auth) LogValue() slog.Value { return slog.StringValue(a.Type) }

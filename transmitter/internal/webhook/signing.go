@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -38,6 +39,9 @@ type Secret struct {
 	// Expires is when it stops to sign; zero for the newest, which signs first.
 	Expires time.Time `json:"expires,omitzero"`
 }
+
+// LogValue tells the form alone.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(s.form()) }
 
 // newSecret makes a secret of a form.
 func newSecret(form string, now time.Time) Secret {

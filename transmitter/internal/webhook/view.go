@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"context"
+	"log/slog"
 	"maps"
 	"slices"
 	"time"
@@ -43,6 +44,9 @@ type View struct {
 	NextDue     time.Time      `json:"next_due,omitzero"`
 	LastError   string         `json:"last_error,omitempty"`
 }
+
+// LogValue tells the id alone: a signing secret may be in it.
+func (v View) LogValue() slog.Value { return slog.StringValue(v.ID) }
 
 // BatchView is when a batch leaves.
 type BatchView struct {

@@ -3,6 +3,7 @@ package webhook_test
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -228,5 +229,26 @@ func TestNoWay(t *testing.T) {
 	}
 	if _, err := b.Way(t.Context(), st); !errors.Is(err, streams.ErrNotFound) {
 		t.Errorf("got %v, want ErrNotFound", err)
+	}
+}
+
+// What holds a secret shows none to a log.
+func TestNoSecretInALog(t *testing.T) {
+	b := newBench(t, guard.Policy{})
+	req := b.request(`{"url":"https://r.example/?key=hush","headers":{"x":"hush"},"auth":{"type":"bearer","token":"hush"}}`)
+	v, err := b.Create(t.Context(), shop(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	row, err := b.apps.Webhook(t.Context(), v.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings := webhook.Settings{URL: "https://r.example/?key=hush", Auth: webhook.Auth{Type: "bearer", Token: "hush"}, Headers: map[string]string{"x": "hush"}}
+	var out strings.Builder
+	slog.New(slog.NewTextHandler(&out, nil)).Info("x", "request", req, "view", v, "row", row, "settings", settings,
+		"secret", webhook.Secret{Text: v.Secret}, "auth", settings.Auth)
+	if got := out.String(); strings.Contains(got, "hush") || strings.Contains(got, v.Secret) || !strings.Contains(got, v.ID) {
+		t.Errorf("got %s", got)
 	}
 }
