@@ -95,11 +95,12 @@ func (e *evaluation) run(name string, raw []byte) error {
 	if e.fields, err = f.open(raw); err != nil {
 		return err
 	}
-	if err := e.head(); err != nil {
+	err = e.head()
+	e.user() // also of a record without a proper head: it speaks of somebody
+	e.attributes()
+	if err != nil {
 		return err
 	}
-	e.user()
-	e.attributes()
 	if err := e.apply(); err != nil {
 		e.record.Mapped = nil
 		return err
@@ -177,9 +178,8 @@ func (e *evaluation) user() {
 	e.note("session", e.format.session)
 	for _, t := range e.format.user {
 		id, err := t.identifier(e)
-		if err != nil {
+		if err != nil && e.userErr == nil {
 			e.userErr = err
-			return
 		}
 		if !id.IsZero() {
 			e.record.Subjects = append(e.record.Subjects, id)
@@ -201,6 +201,9 @@ func (e *evaluation) ResolveName(name string) (any, bool) {
 	case "id":
 		return types.String(e.record.ID), true
 	case "time":
+		if e.record.Time.IsZero() {
+			return types.NewErr("no such key: time"), true
+		}
 		return types.Timestamp{Time: e.record.Time}, true
 	case "user":
 		return types.String(e.record.Attributes.Identifier), true

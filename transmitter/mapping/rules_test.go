@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/tocsin-ssf/tocsin/set/caep"
+	"github.com/tocsin-ssf/tocsin/set/risc"
 	"github.com/tocsin-ssf/tocsin/transmitter/mapping"
 )
 
@@ -68,6 +69,7 @@ func TestRulesErrors(t *testing.T) {
 		{"member of another format", "formats: {idme: {user: [{format: email, email: x, sub: y}]}}", "has a member that the format email has not"},
 		{"unmet requirement", "formats: {onelogin: {params: {risk_medium: 50, risk_high: 50}}}", "params: risk_medium and risk_high are from 0 to 100"},
 		{"envelope", "formats: {acme: {envelope: {members: [a], list: b}}}", "envelope: must have members, and list, which is one of them"},
+		{"nested too deeply", "formats: {acme: {params: {x: " + strings.Repeat("[", 40) + strings.Repeat("]", 40) + "}, record: {handle: a}}}", "params.x: is too large or nested too deeply"},
 		{"alias of itself", "formats: {acme: {params: {x: &x [*x]}, record: {handle: a}}}", "is too large or nested too deeply"},
 		{"expression too long", rule("{event: account.suspended, when: \"" + strings.Repeat("true && ", 600) + "true\"}"), "expression code point size exceeds limit"},
 	} {
@@ -154,6 +156,8 @@ func TestRuleOutcomes(t *testing.T) {
 		{"text and lower", `{event: account.suspended, cel: {reason: "lower(record.big) + text(record.n) + text(record.f) + text(record.ok) + text(record.list)"}}`, `{"reason":"abc52.5true"}`},
 		{"names", `{event: account.suspended, let: {a: record.n + 1, b: a * 2}, when: b == 12, cel: {reason: text(b)}}`, `{"reason":"12"}`},
 		{"a name of what is absent is null", `{event: account.suspended, let: {a: record.missing}, when: a == null}`, `{}`},
+		{"time", `{event: account.suspended, cel: {reason: "string(time)"}}`, `{"reason":"2024-03-15T14:32:10Z"}`},
+		{"names that nobody needs", `{event: account.deleted, let: {a: 1 / 0}, when: record.n == 5 || a == 1}`, `{}`},
 		{"level", `{event: account.suspended, cel: {reason: "level(4, 5, 9) + level('5', 5, 9) + level(9.5, 5, 9) + level(null, 5, 9) + level(5, 0, 0) + level(5, 0, 9) + level(5, 5, 0)"}}`, `{"reason":"LOWMEDIUMHIGHLOWMEDIUM"}`},
 		{"objects and lists", `{event: claims.changed, cel: {claims: "{'b': record.list, 'a': record.deep, 'n': [1, 2.5, true, 'x']}"}}`, `{"claims":{"a":{"er":{"v":"w"},"empty":null},"b":["a",{"b":"c"}],"n":[1,2.5,true,"x"]},"event_timestamp":1710513130}`},
 		{"comparison of objects", `{event: account.deleted, when: "record.deep == {'er': {'v': 'w'}} && size(record.deep) == 1 && 'er' in record.deep && record.list.all(x, x != 7)"}`, `{}`},
@@ -183,6 +187,8 @@ func TestRuleFailures(t *testing.T) {
 		{"no truth", `{event: account.deleted, when: record.who}`, "when (acme.yaml:11): "},
 		{"conversion", `{event: account.deleted, when: int(record.who) > 3}`, "when (acme.yaml:11): cannot be evaluated for this record"},
 		{"division", `{event: account.suspended, cel: {reason: 1 / record.zero}}`, "reason (acme.yaml:11): divides by zero"},
+		{"a name", `{event: account.deleted, let: {a: 1 / record.zero, b: a + 1}, when: b == 1}`, "a (acme.yaml:11): divides by zero"},
+		{"a name that grows", `{event: account.deleted, let: {a: "record.text + record.text + record.text + record.text", b: a + a + a + a + a, c: b + b + b}, when: c == ""}`, "b (acme.yaml:11): makes a value that is too large"},
 		{"cost", `{event: account.deleted, when: "record.many.all(a, record.many.all(b, record.many.all(c, a + b + c >= 0)))"}`, "when (acme.yaml:11): costs too much"},
 		{"large", `{event: account.suspended, let: {a: "record.text + record.text + record.text", b: "a + a + a + a"}, cel: {reason: b + b + b + b}}`, "reason (acme.yaml:11): makes a value that is too large"},
 		{"a list that is too long", `{event: account.deleted, when: "record.long.all(x, x == 1)"}`, "when (acme.yaml:11): cannot be evaluated"},
@@ -199,6 +205,55 @@ func TestRuleFailures(t *testing.T) {
 			many, strings.Repeat("1,", 4096), strings.Repeat("x", 1000)), nil)
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "secret") || r.Mapped != nil {
 			t.Errorf("%s: got %v, %v, want %q", c.name, r.Mapped, err, c.want)
+		}
+	}
+}
+
+// A rule that asks for the past is left alone where nobody can tell it.
+func TestRuleOfThePast(t *testing.T) {
+	m := newAcme(t, "      x: {events: [{event: account.deleted, past: true}]}\n")
+	for previous, want := range map[mapping.Previous]int{nil: 0, &nothing{}: 1} {
+		if r, err := m.Record("acme", []byte(`{"kind":"x","who":"u"}`), previous); err != nil || len(r.Mapped) != want {
+			t.Errorf("%v: got %v, %v, want %d events", previous, r.Mapped, err, want)
+		}
+	}
+}
+
+type nothing struct{}
+
+func (*nothing) Previous(mapping.Key) (string, bool) { return "", false }
+
+// A rule can name nobody although the record says who acted.
+func TestNobodyActed(t *testing.T) {
+	m := newMapper(t, mapping.Config{Rules: []mapping.RulesFile{{Name: "x.yaml", YAML: []byte(
+		`formats: {onelogin: {handles: {"7": {events: [{event: session.revoked, set: {initiating_entity: null}}]}}}}`)}}})
+	r, err := m.Record("onelogin", []byte(`{"event_type_id":7,"account_id":1,"user_id":5,"actor_user_id":5}`), nil)
+	if err != nil || len(r.Mapped) != 1 || string(r.Mapped[0].Payload) != "{}" {
+		t.Errorf("got %v, %v, want nobody", r.Mapped, err)
+	}
+}
+
+// What there is no time of has none: a value of it is left out.
+func TestRecordWithoutTime(t *testing.T) {
+	m := newAcme(t, "      x: {events: [{event: 'https://acme.example/x', cel: {at: time}}, {event: session.revoked}]}\n")
+	r, err := m.Record("acme", []byte(`{"kind":"x","who":"u"}`), nil)
+	if err != nil || len(r.Mapped) != 2 || string(r.Mapped[0].Payload) != "{}" || string(r.Mapped[1].Payload) != "{}" {
+		t.Errorf("got %v, %v, want two events without a time", r.Mapped, err)
+	}
+}
+
+// A record that cannot be mapped still tells of whom it speaks: who is to be
+// forgotten must be found in it.
+func TestUserOfBrokenRecords(t *testing.T) {
+	m := newMapper(t, mapping.Config{})
+	for _, raw := range []string{
+		`{"event":7,"identifier":"u","email":"jo@example.com"}`,
+		`{"event":"session.signout","identifier":"u","email":"jo@example.com","tracked_at":"yesterday"}`,
+		`{"event":"session.signout","identifier":7,"email":"jo@example.com"}`,
+	} {
+		r, err := m.Record("idme", []byte(raw), nil)
+		if err == nil || len(r.Subjects) == 0 || r.Attributes.Email != "jo@example.com" {
+			t.Errorf("%s: got %v, %+v, %v, want an error, the user and the address", raw, r.Subjects, r.Attributes, err)
 		}
 	}
 }
@@ -225,11 +280,16 @@ func TestRulesOverRules(t *testing.T) {
 	m := newMapper(t, mapping.Config{Rules: []mapping.RulesFile{
 		{Name: "a.yaml", YAML: []byte(acme + "      x: {name: First, category: security, events: [{event: account.deleted}]}\n      y: {events: [{event: account.deleted}]}\n    every:\n      extra: {event: opt_in, needs: who}\n")},
 		{Name: "b.yaml", YAML: []byte("formats:\n  acme:\n    params: {issuer: 'https://b.example'}\n    handles: {x: {name: Second, events: []}, z: {events: []}}\n    every: {extra: {enabled: false}}\n")},
+		{Name: "c.yaml", YAML: []byte("formats:\n  acme:\n    handles: {w: {events: [{event: opt_in, enabled: false}]}}\n    every: {more: {event: opt_in, needs: who}}\n")},
+		{Name: "d.yaml", YAML: []byte("formats:\n  acme:\n    every: {more: {event: opt_out_initiated, needs: missing}}\n")},
 	}})
 	types := m.Types()
 	x, y, z := typeOf(types, "acme:x"), typeOf(types, "acme:y"), typeOf(types, "acme:z")
-	if x.Name != "Second" || x.Category != "security" || len(x.Events) != 0 || len(y.Events) != 1 || z.ID == "" {
-		t.Errorf("got %+v, %+v, %+v, want the second name, the first category, and no event of x", x, y, z)
+	if x.Name != "Second" || x.Category != "security" || len(x.Events) != 1 || len(y.Events) != 2 || z.ID == "" {
+		t.Errorf("got %+v, %+v, %+v, want the second name, the first category, and no event of x but that of every record", x, y, z)
+	}
+	if w := typeOf(types, "acme:w"); !slices.Equal(w.Events, []string{risc.OptOutInitiatedType}) {
+		t.Errorf("got %v, want the event of every record, from the last file, and none that is not enabled", w.Events)
 	}
 	r, err := m.Record("acme", []byte(`{"kind":"x","who":"u"}`), nil)
 	if err != nil || r.Mapped != nil || !strings.Contains(string(r.Subjects[0].Raw()), "https://b.example") {

@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/tocsin-ssf/tocsin/set/caep"
 	"github.com/tocsin-ssf/tocsin/set/risc"
@@ -69,11 +70,13 @@ func refresh(types, refreshed []Type) []Type {
 	return types
 }
 
-// Category returns the category of an account event by its name or event type
-// URI; "": it has none.
+// Category returns the category of a type: the name of an account event, an event
+// type URI, or "<format>:<handle>"; "": it is not known.
 func (m *Mapper) Category(eventType string) string {
 	if n := m.named[eventType]; n != nil {
 		eventType = n.Type
+	} else if format, handle, ok := strings.Cut(eventType, ":"); ok && m.formats[format] != nil {
+		return m.formats[format].category(handle)
 	}
 	switch eventType {
 	case caep.SessionRevokedType, caep.SessionEstablishedType, caep.SessionPresentedType:

@@ -53,6 +53,7 @@ func TestCategory(t *testing.T) {
 	m := newMapper(t, mapping.Config{})
 	for typ, want := range map[string]string{
 		"session.revoked": "authentication", caep.SessionRevokedType: "authentication", "assurance.changed": "verification",
+		"idme:2fa.revoke": "security", "idme:session.unheard_of": "authentication", "onelogin:7": "authentication", "onelogin:4242": "",
 		"account.suspended": "account", "credential.changed": "security", "opt_in": "consent", "account.frozen": "", "https://example.com/x": "",
 	} {
 		if got := m.Category(typ); got != want {
