@@ -106,7 +106,13 @@ func (c eventMapCmd) format(mapper *mapping.Mapper, raw []byte) (string, error) 
 		}
 		return c.Format, nil
 	}
-	switch found := mapper.Detect(raw); len(found) {
+	found := mapper.Detect(raw)
+	if len(found) == 0 { // the rules have a format of their own: it will be that one
+		found = slices.DeleteFunc(slices.Clone(known), func(name string) bool {
+			return slices.Contains([]string{mapping.FormatIDme, mapping.FormatOneLogin, mapping.FormatFingerprint}, name)
+		})
+	}
+	switch len(found) {
 	case 0:
 		return "", usage("no format knows what this record says; name one with --format: %s", strings.Join(known, ", "))
 	case 1:
