@@ -1,10 +1,6 @@
 package streams
 
-import (
-	"strings"
-
-	"github.com/tocsin-ssf/tocsin/set/delivery"
-)
+import "github.com/tocsin-ssf/tocsin/set/delivery"
 
 // A webhook is a stream that is none of SSF's: it takes events as the log has
 // them, also those that become no SET, and delivers them in requests of its
@@ -23,12 +19,6 @@ const webhookOwner = "webhook:"
 
 // WebhookOwner returns the owner of an application's webhooks.
 func WebhookOwner(application string) string { return webhookOwner + application }
-
-// ApplicationOf returns the application behind an owner, and whether it is the
-// owner of its webhooks.
-func ApplicationOf(owner string) (application string, webhooks bool) {
-	return strings.CutPrefix(owner, webhookOwner)
-}
 
 // Pushed reports whether we bring the items to the receiver, as push and
 // webhooks do.

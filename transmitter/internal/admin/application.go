@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -72,15 +73,10 @@ func (h Handler) removeApplication(c echo.Context) error {
 		return removed
 	}
 	h.Removed()
-	owned, err := h.Streams.Streams(ctx, id)
+	owned, err := h.owned(ctx, id, true)
 	if err != nil {
 		return err
 	}
-	hooks, err := h.Streams.Streams(ctx, streams.WebhookOwner(id))
-	if err != nil {
-		return err
-	}
-	owned = append(owned, hooks...)
 	for _, s := range owned {
 		if err := h.Streams.Delete(ctx, s.ID); err != nil && !errors.Is(err, streams.ErrNotFound) {
 			return err
@@ -90,6 +86,29 @@ func (h Handler) removeApplication(c echo.Context) error {
 		return removed
 	}
 	return c.NoContent(http.StatusNoContent)
+}
+
+// owned returns the streams of an application, those of its environments too,
+// and its webhooks if they are asked for.
+func (h Handler) owned(ctx context.Context, application string, webhooks bool) ([]streams.Stream, error) {
+	owners, err := h.Streams.Owners(ctx)
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(owners)
+	var list []streams.Stream
+	for _, owner := range owners {
+		of, hooks := streams.ApplicationOf(owner)
+		if of != application || hooks && !webhooks {
+			continue
+		}
+		some, err := h.Streams.Streams(ctx, owner)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, some...)
+	}
+	return list, nil
 }
 
 func (h Handler) clients(c echo.Context) error {

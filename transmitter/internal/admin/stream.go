@@ -18,6 +18,7 @@ const deadLetterPage = 500
 type Stream struct {
 	streams.Configuration
 	Application string         `json:"application"`
+	Environment string         `json:"environment,omitempty"`
 	Status      streams.Status `json:"status"`
 	Reason      string         `json:"reason,omitempty"`
 	Queued      int            `json:"queued"`
@@ -37,8 +38,9 @@ func (h Handler) describe(c echo.Context, s streams.Stream) (Stream, error) {
 	if err != nil {
 		return Stream{}, err
 	}
+	application, _ := streams.ApplicationOf(s.Owner)
 	return Stream{
-		Configuration: s.Configuration(), Application: s.Owner, Status: s.Status, Reason: s.Reason,
+		Configuration: s.Configuration(), Application: application, Environment: streams.EnvironmentOf(s.Owner), Status: s.Status, Reason: s.Reason,
 		Queued: depth.Items, DeadLetters: depth.Dead, Oldest: depth.Oldest,
 		Failures: health.Failures, NextDue: health.NextDue, LastError: health.LastError,
 	}, nil
@@ -50,7 +52,7 @@ func (h Handler) streams(c echo.Context) error {
 	if owner == "" {
 		return request.Invalid("application", "is missing")
 	}
-	list, err := h.Streams.Streams(c.Request().Context(), owner)
+	list, err := h.owned(c.Request().Context(), owner, false)
 	if err != nil {
 		return err
 	}

@@ -51,9 +51,9 @@ func (h Handler) own(c echo.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	owner := request.Principal(c).Application
+	owner := request.Owner(c)
 	if h.Owner != nil {
-		owner = h.Owner(owner)
+		owner = h.Owner(request.Principal(c).Application)
 	}
 	if s.Owner != owner {
 		return "", streams.ErrNotFound

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/tocsin-ssf/tocsin/set/subject"
 	"github.com/tocsin-ssf/tocsin/streams"
@@ -27,12 +28,26 @@ func (c cause) place(rec *eventlog.Record, n uint32) (pos, ref streams.Position)
 	return streams.Position{Seq: c.seq}, own // the queue numbers it
 }
 
-// owners returns the applications whose streams may hear of a record; nil: all.
-func (c cause) owners(rec *eventlog.Record) []string {
+// applications returns those that may hear of a record; nil: all.
+func (c cause) applications(rec *eventlog.Record) []string {
 	if c.seq == 0 {
 		return rec.Applications
 	}
 	return []string{c.owner}
+}
+
+// owners returns the owners of the streams that may hear of a record; nil: all
+// that are of no other environment.
+func (c cause) owners(rec *eventlog.Record) []string {
+	applications := c.applications(rec)
+	if applications == nil || rec.Environment == "" {
+		return applications
+	}
+	owners := slices.Clone(applications)
+	for _, application := range applications {
+		owners = append(owners, streams.OwnerIn(application, rec.Environment))
+	}
+	return owners
 }
 
 // match appends the items of the n-th mapped event of a record.
@@ -51,10 +66,12 @@ func (f *Fanout) match(ctx context.Context, items []streams.Item, rec *eventlog.
 	now, had := f.cfg.Now(), len(items)
 	pos, ref := c.place(rec, n)
 	for _, to := range found {
-		if !f.allowed(ctx, to.Owner, rec, n) {
+		application, _ := streams.ApplicationOf(to.Owner)
+		environment := streams.EnvironmentOf(to.Owner)
+		if environment != "" && environment != rec.Environment || !f.allowed(ctx, application, rec, n) {
 			continue
 		}
-		passes, err := f.consented(ctx, to.Owner, rec, c)
+		passes, err := f.consented(ctx, application, rec, c)
 		if err != nil {
 			return items, err
 		}
@@ -63,7 +80,7 @@ func (f *Fanout) match(ctx context.Context, items []streams.Item, rec *eventlog.
 		}
 		chosen := to.Subject
 		if chosen < 0 {
-			if chosen, err = f.preferred(ctx, to.Owner, subjects); err != nil {
+			if chosen, err = f.preferred(ctx, application, subjects); err != nil {
 				return items, err
 			}
 		}
@@ -100,11 +117,11 @@ func (f *Fanout) consented(ctx context.Context, application string, rec *eventlo
 
 // preferred returns the index of the first identifier in the format that the
 // application prefers, else 0.
-func (f *Fanout) preferred(ctx context.Context, owner string, subjects []subject.Identifier) (int, error) {
+func (f *Fanout) preferred(ctx context.Context, application string, subjects []subject.Identifier) (int, error) {
 	if f.cfg.Format == nil || len(subjects) == 1 {
 		return 0, nil
 	}
-	format, err := f.cfg.Format(ctx, owner)
+	format, err := f.cfg.Format(ctx, application)
 	if err != nil {
 		return 0, fmt.Errorf("fanout: reading the preferred format: %w", err)
 	}

@@ -16,7 +16,7 @@ func (f *Fanout) hooks(ctx context.Context, items []streams.Item, rec *eventlog.
 	if rec.Kind != eventlog.KindEvent || rec.Erased {
 		return items, nil
 	}
-	now, owners := f.cfg.Now(), webhookOwners(c.owners(rec))
+	now, owners := f.cfg.Now(), webhookOwners(c.applications(rec))
 	pos, ref := c.place(rec, 0)
 	for _, key := range eventKeys(rec) {
 		found, err := f.cfg.Store.Match(ctx, streams.Query{Seq: rec.Seq, Type: key, Owners: owners})

@@ -28,7 +28,7 @@ func begin(c echo.Context) (streams.Owner, error) {
 	if p == nil {
 		return streams.Owner{}, &request.Error{Status: http.StatusUnauthorized, Code: "unauthorized", Description: "a bearer token is needed"}
 	}
-	return streams.Owner{ID: p.Application, Audience: p.Audience}, nil
+	return streams.Owner{ID: request.Owner(c), Audience: p.Audience}, nil
 }
 
 // read begins a request with a JSON body and parses it.

@@ -143,7 +143,8 @@ func (o *Outbox) build(ctx context.Context, s streams.Stream, item streams.Item)
 	}
 	payload := mapped.Payload
 	if o.cfg.Filter != nil {
-		payload = o.cfg.Filter(s.Owner, mapped.Type, payload)
+		application, _ := streams.ApplicationOf(s.Owner)
+		payload = o.cfg.Filter(application, mapped.Type, payload)
 	}
 	b.IssuedAt = rec.Recorded
 	b.TimeOfEvent = rec.Time

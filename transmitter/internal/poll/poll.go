@@ -149,7 +149,7 @@ func (h *Handler) stream(c echo.Context) (streams.Stream, error) {
 	if err != nil {
 		return streams.Stream{}, err
 	}
-	if s.Owner != p.Application || s.Delivery.Method != delivery.MethodPoll {
+	if s.Owner != request.Owner(c) || s.Delivery.Method != delivery.MethodPoll {
 		return streams.Stream{}, streams.ErrNotFound
 	}
 	h.Registry.Touch(ctx, s.ID, h.now())

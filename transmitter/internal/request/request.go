@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+
+	"github.com/tocsin-ssf/tocsin/streams"
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
 )
 
@@ -151,6 +153,16 @@ const principalKey = "tocsin.principal"
 // WithPrincipal notes who sent the request. The authenticating middleware
 // calls it.
 func WithPrincipal(c echo.Context, p *auth.Principal) { c.Set(principalKey, p) }
+
+// Owner returns the owner of the streams that the principal of the request may
+// see and touch; "" if nobody was authenticated.
+func Owner(c echo.Context) string {
+	p := Principal(c)
+	if p == nil {
+		return ""
+	}
+	return streams.OwnerIn(p.Application, p.Environment)
+}
 
 // Principal returns who sent the request, nil if nobody was authenticated.
 func Principal(c echo.Context) *auth.Principal {
