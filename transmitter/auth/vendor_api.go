@@ -57,6 +57,8 @@ type VendorPlace struct {
 	Cursor string `json:"cursor,omitempty"`
 	// Newest is the latest time of a record since then; zero: none yet.
 	Newest time.Time `json:"newest,omitzero"`
+	// Last is the latest time of all records that were kept; zero: none yet.
+	Last time.Time `json:"last,omitzero"`
 	// Restarts counts how often the vendor refused the cursor since then.
 	Restarts int `json:"restarts,omitempty"`
 	// Success is when a page was last read and kept; zero: never.

@@ -269,7 +269,7 @@ func TestCalledSources(t *testing.T) {
 	if err != nil || shown[0].API.Secret != "" {
 		t.Errorf("list: got %+v %v, want no secret", shown[0].API, err)
 	}
-	place := auth.VendorPlace{Since: at, Cursor: "c", Newest: at, Restarts: 1, Success: at, Failed: at, Failures: 2, Error: "e"}
+	place := auth.VendorPlace{Since: at, Cursor: "c", Newest: at, Last: at, Restarts: 1, Success: at, Failed: at, Failures: 2, Error: "e"}
 	if err := s.SavePlace(ctx, "hr", first.Registration, place); err != nil {
 		t.Fatal(err)
 	}

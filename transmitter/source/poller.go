@@ -26,6 +26,10 @@ const (
 	// jitter is the part of a pause that is left to chance, so that sources
 	// that were added together do not call together for ever.
 	jitter = 0.1
+	// maxAgain is how old a record may be that is read again. It stays well below
+	// the time for which the log remembers source ids (contracts.md §2): later
+	// the same record would be another event.
+	maxAgain = 7 * 24 * time.Hour
 	// maxSeen bounds the records that are remembered; see poller.seen.
 	maxSeen = 50_000
 )
@@ -59,8 +63,12 @@ type poller struct {
 func newPoller(p *Pollers, source auth.CalledSource, list List) *poller {
 	b := backoff.NewExponentialBackOff()
 	b.InitialInterval, b.MaxInterval, b.Multiplier = firstBackoff, maxBackoff, 2
+	place := source.Place
+	if place.Cursor == "" && !place.Success.IsZero() && p.cfg.Now().Sub(place.Success) > maxAgain && place.Last.After(place.Since) {
+		place.Since = place.Last // after so long there is no overlap
+	}
 	return &poller{
-		Pollers: p, source: source, list: list, place: source.Place, limit: list.Limit(), backoff: b,
+		Pollers: p, source: source, list: list, place: place, limit: list.Limit(), backoff: b,
 		seen: map[[sha256.Size]byte]time.Time{},
 	}
 }
@@ -157,19 +165,25 @@ func (p *poller) advance(page Page) auth.VendorPlace {
 		next.Failures, next.Error, next.Failed = 0, "", time.Time{}
 	}
 	for _, r := range page.Records {
-		if r.Time.After(next.Newest) {
-			next.Newest = r.Time
+		at := r.Time
+		if at.After(now) { // a clock that is wrong must not skip what is to come
+			at = now
 		}
+		if at.After(next.Newest) {
+			next.Newest = at
+		}
+	}
+	if next.Newest.After(next.Last) {
+		next.Last = next.Newest
 	}
 	if next.Cursor = page.Next; next.Cursor != "" {
 		return next
 	}
-	newest := next.Newest
-	if newest.After(now) { // a clock that is wrong must not skip what is to come
-		newest = now
-	}
-	if since := newest.Add(-p.source.API.Overlap).Truncate(time.Millisecond); !newest.IsZero() && since.After(next.Since) {
+	if since := next.Newest.Add(-p.source.API.Overlap).Truncate(time.Millisecond); !next.Newest.IsZero() && since.After(next.Since) {
 		next.Since = since
+	}
+	if quiet := now.Add(-maxAgain).Truncate(time.Millisecond); quiet.After(next.Since) {
+		next.Since = quiet // nothing has come for so long
 	}
 	next.Newest = time.Time{}
 	for digest, at := range p.seen {

@@ -92,6 +92,41 @@ func TestPollLateArrival(t *testing.T) {
 	})
 }
 
+// The log forgets source ids in the end; a source that was quiet, or off, for long
+// reads nothing again that it might have forgotten, and misses nothing.
+func TestPollAfterLong(t *testing.T) {
+	const long = 40 * 24 * time.Hour
+	each(t, 10, func(t *testing.T, w *world, v vendor, kind string) {
+		w.sources[0].API.Every = time.Hour
+		stop := w.start(t, v)
+		pass(long) // quiet
+		stop()
+		stop = w.start(t, v) // what was in memory is not any more
+		pass(every)
+		if kept, again := w.count(); kept != 10 || again != 0 {
+			t.Errorf("quiet: got %d records and %d twice, want 10 and none", kept, again)
+		}
+		v.Add(eventOf(kind, 100, time.Now()))
+		pass(2 * time.Hour)
+		stop()
+		pass(long) // off
+		v.Add(eventOf(kind, 101, time.Now().Add(-time.Minute)), eventOf(kind, 102, time.Now().Add(-long/2)))
+		stop = w.start(t, v)
+		pass(every)
+		stop()
+		if kept, again := w.count(); kept != 13 || again != 0 {
+			t.Errorf("off: got %d records and %d twice, want 13 and none", kept, again)
+		}
+		v.Add(eventOf(kind, 103, time.Now().Add(-every-time.Minute-overlap/2)))
+		stop = w.start(t, v) // off for a moment: the overlap is read again
+		defer stop()
+		pass(every)
+		if kept, _ := w.count(); kept != 14 {
+			t.Errorf("late: got %d records, want 14", kept)
+		}
+	})
+}
+
 // Wherever it is killed, nothing is lost, and what comes again is one page.
 func TestPollRestart(t *testing.T) {
 	const n = 430
