@@ -146,6 +146,22 @@ func TestVendorRecordsThatDoNotMap(t *testing.T) {
 	checkError(t, "compressed", a, http.StatusUnsupportedMediaType)
 }
 
+// What was erased stays so when the vendor sends it again.
+func TestVendorSendsWhatWasErased(t *testing.T) {
+	h := open(t, func(s *setup) { s.idle = true })
+	secret := h.vendor(auth.VendorSource{Source: auth.Source{Name: "idme"}, Kind: auth.KindIDme, Auth: auth.VendorBearer})
+	h.must(http.StatusAccepted, http.MethodPost, "/v1/sources/idme", secret, idmeEnd)
+	if n, err := h.log.Erase(t.Context(), 1); n != 1 || err != nil {
+		t.Fatalf("erase: got %d %v, want 1", n, err)
+	}
+	if a := h.must(http.StatusAccepted, http.MethodPost, "/v1/sources/idme", secret, idmeEnd); a.member("seen") != "1" {
+		t.Errorf("got %s, want it seen before", a.body)
+	}
+	if all := h.events(); len(all) != 1 || !all[0].Erased {
+		t.Errorf("got %d records, want the erased one alone", len(all))
+	}
+}
+
 // Unknown names and wrong credentials look alike, before the body is read.
 func TestVendorsUnknown(t *testing.T) {
 	h := open(t, func(s *setup) { s.idle = true })
