@@ -30,6 +30,7 @@ func (f logFunc) Append(_ context.Context, events ...eventlog.Event) ([]eventlog
 type server struct {
 	t        testing.TB
 	handler  *echo.Echo
+	ingest   *ingest.Ingest
 	source   *auth.Source
 	kept     []eventlog.Event
 	outcomes []string
@@ -46,6 +47,7 @@ func newServer(t testing.TB) *server {
 	s.append = s.keep
 	log := logFunc(func(events []eventlog.Event) ([]eventlog.Appended, error) { return s.append(events) })
 	in := ingest.New(log, mapper, func(outcome string) { s.outcomes = append(s.outcomes, outcome) }, nil, nil)
+	s.ingest = in
 	h := ingest.Handler{Ingest: in, Refusing: func() bool { return s.refusing }}
 	s.handler.HTTPErrorHandler = answer
 	s.handler.POST("/v1/events", h.Post, func(next echo.HandlerFunc) echo.HandlerFunc {

@@ -66,6 +66,7 @@ type Ingest struct {
 	observe func(outcome string)
 	crash   func(point string)
 	logger  *slog.Logger
+	past    Past // nil: what was known before is not asked
 }
 
 // Crash points: an event is either in the log or its sender has no answer.
@@ -99,7 +100,7 @@ func (in *Ingest) Accept(ctx context.Context, source *auth.Source, items []Item)
 	events := make([]eventlog.Event, 0, len(items))
 	at := make([]int, 0, len(items))
 	for i := range items {
-		event, err := in.event(source, &items[i])
+		event, err := in.event(ctx, source, &items[i], events)
 		if err != nil {
 			results[i].Err = itemError(err)
 			in.observe(Refused)
@@ -147,8 +148,8 @@ func (in *Ingest) result(a eventlog.Appended, e *eventlog.Event) Result {
 	return Result{ID: a.ID, Duplicate: a.Duplicate}
 }
 
-// event turns an item into the event that is appended.
-func (in *Ingest) event(source *auth.Source, item *Item) (eventlog.Event, error) {
+// event turns an item into the event that is appended behind those before it.
+func (in *Ingest) event(ctx context.Context, source *auth.Source, item *Item, before []eventlog.Event) (eventlog.Event, error) {
 	if item.Err != nil {
 		return eventlog.Event{}, item.Err
 	}
@@ -158,7 +159,7 @@ func (in *Ingest) event(source *auth.Source, item *Item) (eventlog.Event, error)
 		Environment: source.Environment, Attributes: item.Attributes,
 	}
 	if item.Format != "" {
-		return in.vendorEvent(source, item, e)
+		return in.vendorEvent(source, item, e, in.previous(ctx, source.Name, item.Format, before))
 	}
 	mapped, err := in.mapper.Map(mapping.Event{Type: e.Type, Time: e.Time, Subjects: e.Subjects, Data: e.Data})
 	if err != nil {
@@ -173,9 +174,9 @@ func (in *Ingest) event(source *auth.Source, item *Item) (eventlog.Event, error)
 
 // vendorEvent maps a vendor's record. One that cannot be mapped is recorded
 // all the same: it happened.
-func (in *Ingest) vendorEvent(source *auth.Source, item *Item, e eventlog.Event) (eventlog.Event, error) {
+func (in *Ingest) vendorEvent(source *auth.Source, item *Item, e eventlog.Event, previous mapping.Previous) (eventlog.Event, error) {
 	e.Format, e.Original = item.Format, item.Record
-	record, err := in.mapper.Record(item.Format, item.Record, nil)
+	record, err := in.mapper.Record(item.Format, item.Record, previous)
 	var unknown *mapping.FormatError
 	if errors.As(err, &unknown) {
 		return e, err // no such format: the sender's mistake, not a record's
