@@ -15,6 +15,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/set/risc"
 	"github.com/tocsin-ssf/tocsin/streams"
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
+	"github.com/tocsin-ssf/tocsin/transmitter/checkpoint"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
 	"github.com/tocsin-ssf/tocsin/transmitter/keys"
 	"github.com/tocsin-ssf/tocsin/transmitter/mapping"
@@ -34,6 +35,13 @@ type Config struct {
 	Streams      streams.Store
 	Applications *auth.Store
 	Keys         *keys.Ring
+
+	// Checkpoints signs the log's heads; nil: it is not signed, and no proofs
+	// are offered.
+	Checkpoints *checkpoint.Keeper
+	// PublicLog opens the log's checkpoint and tiles to anybody. They tell how
+	// many records there are, and nothing of what they say.
+	PublicLog bool
 
 	// EventsSupported are the event types that receivers may ask for; nil:
 	// all of CAEP and RISC.

@@ -139,6 +139,9 @@ func (t *Transmitter) Run(ctx context.Context) error {
 	t.warnOfOpenSources(ctx)
 	var group sync.WaitGroup
 	parts := []func(context.Context) error{t.fanout.Run, t.pusher.Run, t.cfg.Keys.Run, t.pollers.Run, t.keepTime}
+	if t.cfg.Checkpoints != nil {
+		parts = append(parts, t.cfg.Checkpoints.Run)
+	}
 	errs := make(chan error, len(parts))
 	for _, run := range parts {
 		group.Go(func() { errs <- run(ctx) })
