@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/tocsin-ssf/tocsin/transmitter/mapping"
@@ -128,4 +129,24 @@ func TestExplain(t *testing.T) {
 	if err == nil || len(x.Tried) != 1 || x.Tried[0].Why != "user_id is missing" {
 		t.Errorf("got %+v, %v, want why 7 failed", x, err)
 	}
+}
+
+// A mapper is safe for concurrent use, expressions included.
+func TestConcurrentRecords(t *testing.T) {
+	m := benchMapper(t)
+	records := benchRecords(t)
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			for range 20 {
+				for _, r := range records {
+					if _, err := m.Record(r.format, r.raw, r.previous); err != nil {
+						t.Errorf("%s: got %v, want none", r.name, err)
+					}
+				}
+				m.Types()
+			}
+		})
+	}
+	group.Wait()
 }
