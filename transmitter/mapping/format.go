@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 
 	"cel.dev/cel-go/common/types/ref"
@@ -65,6 +66,33 @@ type textAttribute struct {
 type handle struct {
 	name, description, category string
 	rules                       []*rule
+}
+
+// clone returns a format that can be changed without changing f. What is changed
+// by replacing it alone is shared.
+func (f *format) clone() *format {
+	c := *f
+	c.params, c.attributes, c.groups = maps.Clone(f.params), maps.Clone(f.attributes), maps.Clone(f.groups)
+	c.require, c.user, c.signals = slices.Clone(f.require), slices.Clone(f.user), slices.Clone(f.signals)
+	c.order = slices.Clone(f.order)
+	c.every = cloneRules(f.every)
+	c.handles = make(map[string]*handle, len(f.handles))
+	for id, h := range f.handles {
+		own := *h
+		own.rules = cloneRules(h.rules)
+		c.handles[id] = &own
+	}
+	return &c
+}
+
+// cloneRules copies rules, which are switched on and off.
+func cloneRules(rules []*rule) []*rule {
+	own := make([]*rule, len(rules))
+	for i, r := range rules {
+		one := *r
+		own[i] = &one
+	}
+	return own
 }
 
 // types returns the catalogue of the format.

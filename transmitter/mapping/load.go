@@ -33,6 +33,15 @@ type ruleset struct {
 	used    []usedParam
 }
 
+// clone returns a ruleset that can be changed without changing s.
+func (s *ruleset) clone() *ruleset {
+	c := &ruleset{env: s.env, formats: make(map[string]*format, len(s.formats)), order: slices.Clone(s.order), used: slices.Clone(s.used)}
+	for name, f := range s.formats {
+		c.formats[name] = f.clone()
+	}
+	return c
+}
+
 // load reads a file.
 func (s *ruleset) load(file RulesFile) {
 	s.file, s.path = file.Name, nil

@@ -15,6 +15,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/set/subject"
@@ -96,15 +97,17 @@ type Mapper struct {
 //go:embed rules/*.yaml
 var builtIn embed.FS
 
-// New returns a mapper. The error names what of cfg cannot be used; faults in
-// rules files are [*RulesError], joined.
-func New(cfg Config) (*Mapper, error) {
-	m := &Mapper{named: namedEvents(), known: knownTypes(), formats: map[string]*format{}}
+// builtInRules returns the rules that are built in, read and compiled once; who
+// changes them clones them first.
+var builtInRules = sync.OnceValues(loadBuiltIn)
+
+func loadBuiltIn() (*ruleset, error) {
 	env, err := celEnvironment()
 	if err != nil {
 		return nil, fmt.Errorf("mapping: %w", err)
 	}
-	s := &ruleset{m: m, env: env, formats: m.formats}
+	s := &ruleset{m: &Mapper{named: namedEvents(), known: knownTypes()}, env: env, formats: map[string]*format{}}
+	s.m.formats = s.formats
 	for _, name := range []string{FormatIDme, FormatOneLogin, FormatFingerprint} {
 		text, err := builtIn.ReadFile("rules/" + name + ".yaml")
 		if err != nil {
@@ -112,6 +115,19 @@ func New(cfg Config) (*Mapper, error) {
 		}
 		s.load(RulesFile{name + ".yaml", text})
 	}
+	return s, s.err()
+}
+
+// New returns a mapper. The error names what of cfg cannot be used; faults in
+// rules files are [*RulesError], joined.
+func New(cfg Config) (*Mapper, error) {
+	base, err := builtInRules()
+	if err != nil {
+		return nil, err
+	}
+	s := base.clone()
+	m := &Mapper{named: base.m.named, known: base.m.known, formats: s.formats}
+	s.m = m
 	for _, file := range cfg.Rules {
 		s.load(file)
 	}

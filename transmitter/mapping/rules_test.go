@@ -3,6 +3,7 @@ package mapping_test
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -297,5 +298,35 @@ func TestRulesOverRules(t *testing.T) {
 	}
 	if got, want := m.Formats(), []string{"idme", "onelogin", "fingerprint", "acme"}; !slices.Equal(got, want) {
 		t.Errorf("got formats %v, want %v", got, want)
+	}
+}
+
+// What one mapper's rules change, others do not see.
+func TestMappersAreApart(t *testing.T) {
+	before := newMapper(t, mapping.Config{})
+	want := before.Types()
+	newMapper(t, mapping.Config{
+		Rules: []mapping.RulesFile{{Name: "x.yaml", YAML: []byte(`formats:
+  idme:
+    title: Other
+    record: {session: other}
+    user: []
+    attributes: {email: other, signals: {vpn: vpn}}
+    groups: {session: other}
+    handles:
+      session.signout: {name: Other, category: other, events: []}
+      session.new: {name: New}
+  onelogin: {acted: {}, envelope: {members: [a], list: a}}
+  fingerprint: {every: {device_risk: {enabled: false}, tampering: {enabled: true}, more: {event: opt_in}}}
+`)}},
+		Params: map[string]map[string]any{"onelogin": {"risk_high": 80}},
+	})
+	for name, m := range map[string]*mapping.Mapper{"before": before, "after": newMapper(t, mapping.Config{})} {
+		if got := m.Types(); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: got another catalogue, want that of the built-in rules", name)
+		}
+		checkGolden(t, m, "idme.json")
+		checkGolden(t, m, "onelogin.json")
+		checkGolden(t, m, "fingerprint.json")
 	}
 }
