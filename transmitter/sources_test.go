@@ -116,6 +116,7 @@ func TestVendorRecordsThatDoNotMap(t *testing.T) {
 		{"no kind", `{"id":1}`, 202, `{"kept":1,"seen":0,"denied":0,"refused":0}`},
 		{"no kind and no id, twice", `[{"user_id":1},{"user_id":1}]`, 202, `{"kept":1,"seen":1,"denied":0,"refused":0}`},
 		{"a member twice", `{"id":2,"id":3}`, 202, `{"kept":1,"seen":0,"denied":0,"refused":0}`},
+		{"half of a pair", `{"id":14,"event_type_id":8,"user_agent":"\ud800"}`, 202, `{"kept":1,"seen":0,"denied":0,"refused":0}`},
 		{"a broken line", `{"id":4,"event_type_id":8}` + "\n{\"id\":5,\n" + `{"id":6,"event_type_id":8}`, 202, `{"kept":2,"seen":0,"denied":0,"refused":1}`},
 		{"one too large", `[{"id":9,"event_type_id":8},` + large + `]`, 202, `{"kept":1,"seen":0,"denied":0,"refused":1}`},
 		{"outside of the source's types", `{"id":10,"event_type_id":7,"account_id":1,"user_id":5}`, 202, `{"kept":0,"seen":0,"denied":1,"refused":0}`},
@@ -141,6 +142,12 @@ func TestVendorRecordsThatDoNotMap(t *testing.T) {
 	}
 	if got := h.events()[0]; got.MappingError == "" || got.Source != "hr" {
 		t.Errorf("got %+v, want it recorded with its mapping error", got)
+	}
+	reader := h.client("reader", "events.read")
+	for _, e := range h.events() {
+		if a := h.must(http.StatusOK, http.MethodGet, "/v1/events/"+e.ID, reader, ""); !json.Valid([]byte(a.body)) {
+			t.Errorf("got %s, want JSON", a.body)
+		}
 	}
 	a := h.do(http.MethodPost, "/v1/sources/hr", secret, "x", "Content-Encoding", "gzip")
 	checkError(t, "compressed", a, http.StatusUnsupportedMediaType)

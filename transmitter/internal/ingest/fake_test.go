@@ -16,7 +16,6 @@ import (
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/ingest"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/request"
-	"github.com/tocsin-ssf/tocsin/transmitter/mapping"
 )
 
 // logFunc is an event log.
@@ -40,13 +39,13 @@ type server struct {
 
 func newServer(t testing.TB) *server {
 	s := &server{t: t, handler: echo.New(), source: &auth.Source{Name: "hr"}}
-	mapper, err := mapping.New(mapping.Config{})
+	m, err := mapper()
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.append = s.keep
 	log := logFunc(func(events []eventlog.Event) ([]eventlog.Appended, error) { return s.append(events) })
-	in := ingest.New(log, mapper, func(outcome string) { s.outcomes = append(s.outcomes, outcome) }, nil, nil)
+	in := ingest.New(log, m, func(outcome string) { s.outcomes = append(s.outcomes, outcome) }, nil, nil)
 	s.ingest = in
 	h := ingest.Handler{Ingest: in, Refusing: func() bool { return s.refusing }}
 	s.handler.HTTPErrorHandler = answer

@@ -6,7 +6,9 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"unicode/utf8"
 
+	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
@@ -117,10 +119,16 @@ func recordItem(format string, raw json.RawMessage) Item {
 		return refuse("is nested too deeply")
 	case value.Kind() != '{':
 		return refuse("is not a JSON object")
-	case !value.IsValid(jsontext.AllowDuplicateNames(true)): // duplicates are the mapping's to find
+	case !utf8.Valid(raw) || !value.IsValid(lenient()):
 		return refuse("is not JSON in UTF-8")
 	}
 	return Item{Format: format, Record: raw, Digest: true}
+}
+
+// lenient reads what is JSON by its grammar alone (RFC 8259 §2): two members of
+// one name, or half of a surrogate pair in a text, are the mapping's to find.
+func lenient() jsontext.Options {
+	return jsonv2.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 }
 
 // digestOf returns the source id of a record that has none: a digest of its
@@ -128,7 +136,7 @@ func recordItem(format string, raw json.RawMessage) Item {
 // apart are one event.
 func digestOf(record json.RawMessage) string {
 	compact := jsontext.Value(record).Clone()
-	if compact.Compact(jsontext.AllowDuplicateNames(true)) != nil {
+	if compact.Compact(lenient()) != nil {
 		compact = jsontext.Value(record)
 	}
 	sum := sha256.Sum256(compact)
