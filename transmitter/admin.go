@@ -28,17 +28,14 @@ func (t *Transmitter) adminServer(guards ...echo.MiddlewareFunc) http.Handler {
 	e.HTTPErrorHandler = t.writeError
 	e.IPExtractor = echo.ExtractIPDirect()
 	e.Use(t.answered, t.recover, request.BoundBody, onlyListed)
-	operators := e.Group(admin.Prefix, guards...)
 	admin.Handler{
 		Applications: t.cfg.Applications, Keys: t.cfg.Keys, Streams: t.cfg.Streams, Catalog: t.catalog,
 		Ingest: t.ingest, Refusing: t.refusing, Removed: t.removed, Log: t.cfg.Log,
-		Consent:    t.consents(),
+		Consent: t.consents(),
+		Events:  t.events(), Index: t.cfg.Index,
 		SourcePath: t.base + pathSources, CheckVendor: t.checkVendor, Fetch: t.fetchRecord,
 		Backup: t.cfg.Backup, Webhooks: t.webhooks,
-	}.Mount(operators)
-	if t.cfg.Checkpoints != nil {
-		t.proofs().Mount(operators)
-	}
+	}.Mount(e.Group(admin.Prefix, guards...))
 	e.GET("/metrics", echo.WrapHandler(t.metrics.handler()), guards...)
 	health := t.healthHandler()
 	e.GET("/healthz", echo.WrapHandler(health))

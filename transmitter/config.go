@@ -15,8 +15,8 @@ import (
 	"github.com/tocsin-ssf/tocsin/set/risc"
 	"github.com/tocsin-ssf/tocsin/streams"
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
-	"github.com/tocsin-ssf/tocsin/transmitter/checkpoint"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/eventapi"
 	"github.com/tocsin-ssf/tocsin/transmitter/keys"
 	"github.com/tocsin-ssf/tocsin/transmitter/mapping"
 )
@@ -35,13 +35,16 @@ type Config struct {
 	Streams      streams.Store
 	Applications *auth.Store
 	Keys         *keys.Ring
-
-	// Checkpoints signs the log's heads; nil: it is not signed, and no proofs
-	// are offered.
-	Checkpoints *checkpoint.Keeper
-	// PublicLog opens the log's checkpoint and tiles to anybody. They tell how
-	// many records there are, and nothing of what they say.
-	PublicLog bool
+	// Index finds events of the log; nil: there is no search. Run runs it, the
+	// caller closes it. CursorKey seals the cursors of searches, so that they
+	// outlive the process; zero: they do not.
+	Index     eventlog.Index
+	CursorKey [eventapi.CursorKeySize]byte
+	// SearchTime bounds one search; 0: 2 s.
+	SearchTime time.Duration
+	// AnnotateFor is how long after its recording an event may be annotated;
+	// 0: 31 days.
+	AnnotateFor time.Duration
 
 	// EventsSupported are the event types that receivers may ask for; nil:
 	// all of CAEP and RISC.
@@ -193,6 +196,8 @@ func (c *Config) tooSmall() (fields []string) {
 		{"LongPoll", c.LongPoll < 0},
 		{"Redeliver", c.Redeliver < 0},
 		{"Expiry", c.Expiry < 0},
+		{"SearchTime", c.SearchTime < 0},
+		{"AnnotateFor", c.AnnotateFor < 0},
 	} {
 		if f.is {
 			fields = append(fields, f.field)

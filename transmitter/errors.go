@@ -22,6 +22,9 @@ const retryFull = time.Hour
 // some of what waits.
 const retryControl = time.Minute
 
+// retryPaced is what a source is asked to wait that sends too fast.
+const retryPaced = time.Second
+
 // retryStore is what a caller is asked to wait after a failure of a store.
 const retryStore = 5 * time.Second
 
@@ -54,6 +57,10 @@ func answerOf(err error) (a answer, fixed bool) {
 		return ruleAnswer(rule), true
 	case errors.Is(err, streams.ErrNotFound), errors.Is(err, eventlog.ErrNotFound), errors.Is(err, auth.ErrNotFound):
 		return answer{Status: http.StatusNotFound, Err: "not_found", Description: "there is no such thing here"}, true
+	case behind(err):
+		return answer{Status: http.StatusServiceUnavailable, Err: "index_rebuilding", Description: "the search index is being built; try again", retryAfter: retryStore}, true
+	case errors.Is(err, eventlog.ErrPaced):
+		return answer{Status: http.StatusServiceUnavailable, Err: "temporarily_unavailable", Description: "events come in faster than they can be indexed; nothing was kept, try again", retryAfter: retryPaced}, true
 	case errors.Is(err, eventlog.ErrMalformedID):
 		return answer{Status: http.StatusBadRequest, Err: "invalid_request", Member: "id", Description: "is not the id of an event"}, true
 	case errors.Is(err, eventlog.ErrEvent):

@@ -19,8 +19,8 @@ import (
 	"github.com/tocsin-ssf/tocsin/streams/sqlitestore"
 	"github.com/tocsin-ssf/tocsin/transmitter"
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
-	"github.com/tocsin-ssf/tocsin/transmitter/checkpoint"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
+	"github.com/tocsin-ssf/tocsin/transmitter/eventlog/sqliteindex"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog/sqlitelog"
 	"github.com/tocsin-ssf/tocsin/transmitter/keys"
 )
@@ -31,7 +31,7 @@ const (
 	// patience is how long a test waits for what happens behind an answer.
 	patience = 20 * time.Second
 	// every scope of an application that manages streams and writes events.
-	everyScope = "ssf.manage ssf.read events.write events.read consents.manage"
+	everyScope = "ssf.manage ssf.read events.write events.read events.annotate consents.manage"
 )
 
 // setup is what a house is built of; a test may change it.
@@ -41,10 +41,9 @@ type setup struct {
 	algorithm jose.Algorithm
 	idle      bool // Run is not called
 	// wrap put something between the transmitter and its stores.
-	checkpoints bool // the log is signed, with these witnesses
-	witnesses   []string
-	wrapLog     func(eventlog.Log) eventlog.Log
-	wrapStore   func(streams.Store) streams.Store
+	wrapLog   func(eventlog.Log) eventlog.Log
+	wrapStore func(streams.Store) streams.Store
+	wrapIndex func(eventlog.Index) eventlog.Index
 }
 
 // house is a transmitter on embedded stores behind an HTTP server of its own.
@@ -56,6 +55,7 @@ type house struct {
 	keys   *keys.Ring
 	log    *sqlitelog.Log
 	store  *sqlitestore.Store
+	index  *sqliteindex.Index
 	server *httptest.Server
 	logs   *lines
 }
@@ -97,7 +97,7 @@ func open(t testing.TB, change ...func(*setup)) *house {
 		h.server.Close()
 		stop()
 		running.Wait()
-		for _, closer := range []io.Closer{h.apps, h.store, h.log} {
+		for _, closer := range []io.Closer{h.apps, h.store, h.index, h.log} {
 			if err := closer.Close(); err != nil {
 				t.Errorf("close: %v", err)
 			}
@@ -123,17 +123,15 @@ func (h *house) stores(dir string, s *setup) {
 	if h.keys, err = keys.Open(ctx, keys.Config{Store: keys.NewStore(h.apps.DB()), Algorithm: s.algorithm, Now: s.Now}); err != nil {
 		h.t.Fatal(err)
 	}
-	s.Log, s.Streams, s.Applications, s.Keys = h.log, h.store, h.apps, h.keys
-	if s.checkpoints {
-		s.Checkpoints, err = checkpoint.Open(ctx, checkpoint.Config{
-			Store: checkpoint.NewStore(h.apps.DB()), Log: h.log, Origin: checkpoint.OriginOf(s.Issuer), Witnesses: s.witnesses, Now: s.Now,
-		})
-		if err != nil {
-			h.t.Fatal(err)
-		}
+	if h.index, err = sqliteindex.Open(ctx, sqliteindex.Config{Path: filepath.Join(dir, "index.db"), Log: h.log}); err != nil {
+		h.t.Fatal(err)
 	}
+	s.Log, s.Streams, s.Applications, s.Keys, s.Index = h.log, h.store, h.apps, h.keys, h.index
 	if s.wrapLog != nil {
 		s.Log = s.wrapLog(h.log)
+	}
+	if s.wrapIndex != nil {
+		s.Index = s.wrapIndex(h.index)
 	}
 	if s.wrapStore != nil {
 		s.Streams = s.wrapStore(h.store)

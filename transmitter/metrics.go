@@ -12,6 +12,7 @@ import (
 
 	"github.com/tocsin-ssf/tocsin/streams"
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
+	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/ingest"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/push"
 )
@@ -44,7 +45,7 @@ type metrics struct {
 // seconds are the buckets of durations: 0.5 ms to about 4 hours.
 func seconds() []float64 { return prometheus.ExponentialBuckets(0.0005, 4, 13) }
 
-func newMetrics(store streams.Queue) *metrics {
+func newMetrics(store streams.Queue, log eventlog.Log, index eventlog.Index) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -87,6 +88,9 @@ func newMetrics(store streams.Queue) *metrics {
 	}
 	m.registry.MustRegister(m.attempts, m.took, m.delivery, m.ingested, m.recorded, m.polls, m.pollAt, m.notKept, m.expired, m.answers,
 		m.commits, m.commit, queueCollector{store})
+	if index != nil {
+		m.registry.MustRegister(indexCollector{log, index})
+	}
 	return m
 }
 
@@ -201,4 +205,26 @@ func (q queueCollector) Collect(ch chan<- prometheus.Metric) {
 	for id, d := range top {
 		ch <- prometheus.MustNewConstMetric(streamDesc, prometheus.GaugeValue, float64(d.Items), id)
 	}
+}
+
+// indexCollector tells at each scrape how far the index trails the log.
+type indexCollector struct {
+	log   eventlog.Log
+	index eventlog.Index
+}
+
+var lagDesc = prometheus.NewDesc("tocsin_index_lag", "Records of the log that the search index has yet to read.", nil, nil)
+
+// Describe names the collector's metric.
+func (indexCollector) Describe(ch chan<- *prometheus.Desc) { ch <- lagDesc }
+
+// Collect compares two numbers that are in memory.
+func (i indexCollector) Collect(ch chan<- prometheus.Metric) {
+	place := i.index.Place()
+	head, err := i.log.Head(context.Background())
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(lagDesc, err)
+		return
+	}
+	ch <- prometheus.MustNewConstMetric(lagDesc, prometheus.GaugeValue, float64(head-min(place, head)))
 }

@@ -34,6 +34,7 @@ const (
 	pathToken         = "/oauth/token"
 	pathRevoke        = "/oauth/revoke"
 	pathEvents        = "/v1/events"
+	pathEventTypes    = "/v1/event-types"
 	pathDeadLetters   = "/v1/streams/:stream_id/dead-letters"
 	pathSources       = "/v1/sources"
 	pathWebhooks      = "/v1/webhooks"
@@ -58,7 +59,7 @@ func (t *Transmitter) api() []route {
 		Delivered: func(item streams.Item) { t.metrics.polled(t.cfg.Now().Sub(item.Added)) },
 	}
 	in := ingest.Handler{Ingest: t.ingest, Refusing: t.refusing}
-	ev := eventapi.Handler{Log: t.cfg.Log, DeadLetters: t.cfg.Streams, Registry: t.cfg.Streams, Consent: t.gate}
+	ev := t.events()
 	hook := webhook.Handler{Service: t.webhooks}
 	letters := eventapi.Handler{DeadLetters: t.cfg.Streams, Registry: t.cfg.Streams, Owner: streams.WebhookOwner}
 	consents := t.consents()
@@ -75,11 +76,15 @@ func (t *Transmitter) api() []route {
 		{http.MethodPost, pathVerify, auth.OpVerify, m.Verify},
 		{http.MethodPost, pathPoll + "/:stream_id", auth.OpPoll, t.untilStop(p.Poll)},
 		{http.MethodPost, pathEvents, auth.OpWriteEvents, in.Post},
+		{http.MethodGet, pathEvents, auth.OpReadEvents, ev.Find},
 		{http.MethodGet, pathEvents + "/:id", auth.OpReadEvents, ev.Event},
 		{http.MethodPost, pathConsents, auth.OpManageConsents, consents.Decide},
 		{http.MethodGet, pathConsents, auth.OpManageConsents, consents.List},
 		{http.MethodGet, pathConsents + "/gate", auth.OpManageConsents, consents.Settings},
 		{http.MethodPut, pathConsents + "/gate", auth.OpManageConsents, consents.Set},
+		{http.MethodPatch, pathEvents + "/:id", auth.OpAnnotateEvents, ev.Annotate},
+		{http.MethodGet, pathEvents + "/:id/annotations", auth.OpReadEvents, ev.Annotations},
+		{http.MethodGet, pathEventTypes, auth.OpReadEvents, ev.EventTypes},
 		{http.MethodGet, pathDeadLetters, auth.OpReadDeadLetters, ev.DeadLetterPage},
 		{http.MethodPost, pathDeadLetters + "/:jti/resend", auth.OpResendDeadLetter, ev.Resend},
 		{http.MethodDelete, pathDeadLetters + "/:jti", auth.OpResendDeadLetter, ev.Drop},
@@ -108,7 +113,7 @@ func (t *Transmitter) routes() *echo.Echo {
 	e.HTTPErrorHandler = t.writeError
 	e.IPExtractor = echo.ExtractIPDirect()
 	e.Use(t.metrics.requests, t.recover, request.BoundBody, onlyListed)
-	for _, r := range append(t.treeAPI(), t.api()...) {
+	for _, r := range t.api() {
 		e.Add(r.method, t.base+r.path, r.handler, t.admit(r.operation))
 	}
 	e.POST(t.base+pathToken, echo.WrapHandler(t.auth.TokenHandler()))
@@ -117,9 +122,6 @@ func (t *Transmitter) routes() *echo.Echo {
 	e.POST(t.base+pathSources+"/:name", inlet.Handler{
 		Sources: t.cfg.Applications, Take: t.takeRecords, Refusing: t.refusing,
 	}.Post)
-	for path, h := range t.publicTree() {
-		e.GET(t.base+path, h)
-	}
 	for path, h := range t.documents() {
 		e.GET(path, echo.WrapHandler(h))
 	}

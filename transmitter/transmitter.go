@@ -29,6 +29,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/streams"
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
 	"github.com/tocsin-ssf/tocsin/transmitter/consent"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/eventapi"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/fanout"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/ingest"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/outbox"
@@ -50,6 +51,8 @@ type Transmitter struct {
 	fanout  *fanout.Fanout
 	pusher  *push.Pusher
 	metrics *metrics
+	mapper  *mapping.Mapper
+	search  *eventapi.Search // nil: there is none
 	ingest  *ingest.Ingest
 	vendors *http.Client // calls the APIs of vendors
 	pollers *source.Pollers
@@ -74,7 +77,7 @@ func New(cfg Config) (*Transmitter, error) {
 	t.sweeps.Store(1)
 	t.root = strings.TrimSuffix(cfg.Issuer, "/")
 	t.base = basePath(t.root)
-	t.metrics = newMetrics(cfg.Streams)
+	t.metrics = newMetrics(cfg.Streams, cfg.Log, cfg.Index)
 	var err error
 	t.auth, err = auth.New(auth.Config{
 		Store: cfg.Applications, Issuer: cfg.Issuer,
@@ -106,8 +109,10 @@ func New(cfg Config) (*Transmitter, error) {
 		GiveUp: cfg.PushGiveUp, Refusals: cfg.PushRefusals,
 		Observe: t.metrics.attempt, Crash: cfg.Crash, Now: cfg.Now, Logger: cfg.Logger,
 	})
-	mapper, err := mapping.New(cfg.Mapping)
-	if err != nil {
+	if t.mapper, err = mapping.New(cfg.Mapping); err != nil {
+		return nil, fmt.Errorf("transmitter: %w", err)
+	}
+	if t.search, err = t.newSearch(); err != nil {
 		return nil, fmt.Errorf("transmitter: %w", err)
 	}
 	t.vendors = guard.NewClient(cfg.Sources)
@@ -118,7 +123,7 @@ func New(cfg Config) (*Transmitter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("transmitter: %w", err)
 	}
-	t.ingest = ingest.New(cfg.Log, mapper, t.metrics.offered, cfg.Crash, cfg.Logger)
+	t.ingest = ingest.New(t.intake(), t.mapper, t.metrics.offered, cfg.Crash, cfg.Logger)
 	t.server = t.routes()
 	return t, nil
 }
@@ -139,8 +144,8 @@ func (t *Transmitter) Run(ctx context.Context) error {
 	t.warnOfOpenSources(ctx)
 	var group sync.WaitGroup
 	parts := []func(context.Context) error{t.fanout.Run, t.pusher.Run, t.cfg.Keys.Run, t.pollers.Run, t.keepTime}
-	if t.cfg.Checkpoints != nil {
-		parts = append(parts, t.cfg.Checkpoints.Run)
+	if t.cfg.Index != nil {
+		parts = append(parts, t.cfg.Index.Run)
 	}
 	errs := make(chan error, len(parts))
 	for _, run := range parts {

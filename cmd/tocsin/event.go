@@ -16,8 +16,6 @@ type eventCmd struct {
 	Emit eventEmitCmd `cmd:"" help:"Emit account events as the operator."`
 	Get  eventGetCmd  `cmd:"" help:"Read an event of the log."`
 	Map  eventMapCmd  `cmd:"" help:"Show what becomes of a vendor's record, and why; test rules."`
-
-	proofCmds
 }
 
 type eventEmitCmd struct {

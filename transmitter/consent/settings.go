@@ -131,6 +131,12 @@ func (g *Gate) at(ctx context.Context, application string, seq uint64) (Settings
 	return Settings{}, nil
 }
 
+// Ever reports whether the application's gate was ever on: else it holds nothing.
+func (g *Gate) Ever(ctx context.Context, application string) (bool, error) {
+	_, ever, err := g.first(ctx, application)
+	return ever, err
+}
+
 // first returns the place at which an application's gate was first turned on.
 func (g *Gate) first(ctx context.Context, application string) (seq uint64, ever bool, err error) {
 	if _, err := g.at(ctx, application, 0); err != nil {

@@ -4,6 +4,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+
+	"modernc.org/sqlite"
 )
 
 // Errors that callers branch on.
@@ -59,4 +61,14 @@ type PanicError struct {
 // Error tells the panic's value; the stack is in the field.
 func (e *PanicError) Error() string {
 	return fmt.Sprintf("sqlitedb: panic in transaction: %v", e.Value)
+}
+
+// IsCorrupt reports whether the file behind err is damaged, or no database.
+func IsCorrupt(err error) bool {
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	code := e.Code() & 0xff
+	return code == codeCorrupt || code == codeNotADB
 }

@@ -34,6 +34,7 @@ const (
 	codeIOErr     = 10
 	codeCorrupt   = 11
 	codeFull      = 13
+	codeNotADB    = 26
 )
 
 // Exec runs one statement that changes something, with arguments as for Query.

@@ -16,6 +16,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/consentapi"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/eventapi"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/ingest"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/request"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/webhook"
@@ -30,7 +31,7 @@ const Source = "operator"
 
 // Log is what is asked of the event log.
 type Log interface {
-	Get(ctx context.Context, id string) (*eventlog.Record, error)
+	Head(ctx context.Context) (uint64, error)
 }
 
 // Handler serves the admin API. All fields are required but Backup.
@@ -43,9 +44,13 @@ type Handler struct {
 	Refusing     func() bool
 	// Removed is told that an application is gone, before its streams are.
 	Removed func()
-	Log     Log
 	// Consent serves consents; the caller is the operator.
 	Consent consentapi.Handler
+	// Events serves what is read and said of the log.
+	Events eventapi.Handler
+	// Index is what finds events; nil: 501.
+	Index eventlog.Index
+	Log   Log
 	// SourcePath is the path of the endpoints of vendors' sources, without
 	// their names.
 	SourcePath string
@@ -64,7 +69,7 @@ const Prefix = "/admin"
 
 // Mount adds the routes to g, a group at Prefix.
 func (h Handler) Mount(g *echo.Group) {
-	g.Use(noStore)
+	g.Use(noStore, asOperator)
 	g.GET("/applications", h.applications)
 	g.POST("/applications", h.addApplication)
 	g.DELETE("/applications/:id", h.removeApplication)
@@ -76,11 +81,11 @@ func (h Handler) Mount(g *echo.Group) {
 	g.DELETE("/sources/:name", h.removeSource)
 	g.POST("/sources/:name/fetch", h.fetch)
 	g.POST("/sources/:name/rotate", h.rotateSource)
-	g.GET("/consents", asOperator(h.Consent.List))
-	g.POST("/consents", asOperator(h.Consent.Decide))
-	g.GET("/consents/held", asOperator(h.Consent.Held))
-	g.GET("/consents/gate", asOperator(h.Consent.Settings))
-	g.PUT("/consents/gate", asOperator(h.Consent.Set))
+	g.GET("/consents", h.Consent.List)
+	g.POST("/consents", h.Consent.Decide)
+	g.GET("/consents/held", h.Consent.Held)
+	g.GET("/consents/gate", h.Consent.Settings)
+	g.PUT("/consents/gate", h.Consent.Set)
 	g.GET("/keys", h.keys)
 	g.POST("/keys/rotate", h.rotate)
 	g.POST("/keys/:kid/retire", h.retire)
@@ -91,7 +96,13 @@ func (h Handler) Mount(g *echo.Group) {
 	g.POST("/streams/:stream_id/dead-letters/:jti/resend", h.resend)
 	g.DELETE("/streams/:stream_id/dead-letters/:jti", h.drop)
 	g.POST("/events", h.emit)
-	g.GET("/events/:id", h.event)
+	g.GET("/events", h.Events.Find)
+	g.GET("/events/:id", h.Events.Event)
+	g.PATCH("/events/:id", h.Events.Annotate)
+	g.GET("/events/:id/annotations", h.Events.Annotations)
+	g.GET("/event-types", h.Events.EventTypes)
+	g.GET("/index", h.index)
+	g.POST("/index/rebuild", h.rebuild)
 	g.POST("/backup", h.backup)
 	webhook.Handler{Service: h.Webhooks, Operator: true}.Mount(g)
 }
@@ -103,10 +114,13 @@ func noStore(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// asOperator lets a handler of the public API serve the operator.
+// asOperator names the caller who came through the socket: with a token it is
+// the token's.
 func asOperator(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		request.WithPrincipal(c, &auth.Principal{Client: Source, Scopes: []auth.Scope{auth.ScopeAdmin}})
+		if request.Principal(c) == nil {
+			request.WithPrincipal(c, &auth.Principal{Client: Source, Scopes: []auth.Scope{auth.ScopeAdmin}})
+		}
 		return next(c)
 	}
 }

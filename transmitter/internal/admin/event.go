@@ -6,8 +6,6 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
-	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
-	"github.com/tocsin-ssf/tocsin/transmitter/internal/eventapi"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/ingest"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/request"
 )
@@ -18,14 +16,37 @@ func (h Handler) emit(c echo.Context) error {
 	return ingest.Handler{Ingest: h.Ingest, Refusing: h.Refusing}.Post(c)
 }
 
-// event reads any event.
-func (h Handler) event(c echo.Context) error {
-	rec, err := h.Log.Get(c.Request().Context(), c.Param("id"))
+// Index is how far the search index has come in the log, in records.
+type Index struct {
+	Indexed uint64 `json:"indexed"`
+	Records uint64 `json:"records"`
+}
+
+// index tells how far the index has come.
+func (h Handler) index(c echo.Context) error {
+	if h.Index == nil {
+		return errNoIndex()
+	}
+	place := h.Index.Place()
+	head, err := h.Log.Head(c.Request().Context())
 	if err != nil {
 		return err
 	}
-	if rec.Kind != eventlog.KindEvent || rec.Erased {
-		return eventlog.ErrNotFound
+	return c.JSON(http.StatusOK, Index{min(place, head), head})
+}
+
+// rebuild begins to build the index anew: 202. Searches that cannot be answered
+// meanwhile say so.
+func (h Handler) rebuild(c echo.Context) error {
+	if h.Index == nil {
+		return errNoIndex()
 	}
-	return c.JSON(http.StatusOK, eventapi.EventOf(rec))
+	if err := h.Index.Rebuild(c.Request().Context()); err != nil {
+		return err
+	}
+	return c.NoContent(http.StatusAccepted)
+}
+
+func errNoIndex() error {
+	return &request.Error{Status: http.StatusNotImplemented, Code: "not_offered", Description: "this transmitter has no search index"}
 }

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -18,11 +17,15 @@ import (
 	"github.com/tocsin-ssf/tocsin/transmitter/consent"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/request"
+	"github.com/tocsin-ssf/tocsin/transmitter/mapping"
 )
 
 // Log is what is asked of the event log.
 type Log interface {
+	eventlog.Journal
 	Get(ctx context.Context, id string) (*eventlog.Record, error)
+	Record(ctx context.Context, seq uint64) (*eventlog.Record, error)
+	Head(ctx context.Context) (uint64, error)
 }
 
 // Registry is what is asked of the streams.
@@ -35,17 +38,26 @@ type Handler struct {
 	Log         Log
 	DeadLetters streams.DeadLetters
 	Registry    Registry
+	// Consent is the gate of applications; nil: there is none.
+	Consent Gate
+	// Search finds events; nil: 501.
+	Search *Search
+	// Types is the catalogue of types.
+	Types func() []mapping.Type
+	// AnnotateFor is how long an event may be annotated; 0: 31 days.
+	AnnotateFor time.Duration
+	Now         func() time.Time // nil: time.Now
 	// Owner returns the owner of an application's streams whose dead letters
 	// are served; nil: the application itself.
 	Owner func(application string) string
-	// Consent is the gate of applications; nil: there is none.
-	Consent Gate
 }
 
 // Gate decides whether an application may hear of an event that is addressed
 // to it.
 type Gate interface {
 	Passes(ctx context.Context, application string, rec *eventlog.Record) (consent.Verdict, error)
+	// Ever reports whether the application ever had a gate.
+	Ever(ctx context.Context, application string) (bool, error)
 }
 
 // Event is an event as it is read: absent is absent.
@@ -66,51 +78,58 @@ type Event struct {
 	eventlog.Attributes
 }
 
-// Event answers GET /v1/events/{id}: 400 for what is no id, 404 alike for an
-// unknown event, for one that is not for the caller's application, and for one
-// that its consent gate holds.
+// Event answers GET /v1/events/{id}?fields=: 400 for what is no id, 404 alike for
+// an unknown event, for one that is not for the caller's application, and for
+// one that its consent gate holds.
 func (h Handler) Event(c echo.Context) error {
-	id := c.Param("id")
-	rec, err := h.Log.Get(c.Request().Context(), id)
+	choice, err := fieldsOf(c)
+	if err != nil {
+		return err
+	}
+	ctx, p := c.Request().Context(), request.Principal(c)
+	rec, err := h.find(ctx, c.Param("id"), p)
+	if err != nil {
+		return err
+	}
+	return h.answer(c, rec, p, choice)
+}
+
+// find returns a visible event by its id. Errors: eventlog.ErrMalformedID,
+// eventlog.ErrNotFound.
+func (h Handler) find(ctx context.Context, id string, p *auth.Principal) (*eventlog.Record, error) {
+	rec, err := h.Log.Get(ctx, id)
 	if errors.Is(err, eventlog.ErrMalformedID) && eventlog.HasIDForm(id) {
 		// No log of ours gave it out. A caller must not learn by that which
 		// of others' ids are real.
-		return eventlog.ErrNotFound
+		return nil, eventlog.ErrNotFound
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	may, err := h.may(c.Request().Context(), rec, request.Principal(c))
+	may, err := h.may(ctx, rec, p)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if !may {
-		return eventlog.ErrNotFound
+		return nil, eventlog.ErrNotFound
 	}
-	c.Response().Header().Set("Cache-Control", "no-store")
-	return c.JSON(http.StatusOK, EventOf(rec))
+	return rec, nil
 }
 
-// may reports whether a principal may know of the record now: what is visible
-// to it, unless the gate of its application holds it. Operators see all.
-func (h Handler) may(ctx context.Context, rec *eventlog.Record, p *auth.Principal) (bool, error) {
-	if !visible(rec, p) {
-		return false, nil
+// answer writes an event as the principal sees it.
+func (h Handler) answer(c echo.Context, rec *eventlog.Record, p *auth.Principal, choice fields) error {
+	said, _, err := eventlog.Annotations(c.Request().Context(), h.Log, rec.Seq)
+	if err != nil {
+		return err
 	}
-	if h.Consent == nil || p.Allows(auth.ScopeAdmin) {
-		return true, nil
+	e := EventOf(rec)
+	e.Attributes = eventlog.Merge(rec.Attributes, said, owner(p))
+	chosen, err := choice.of(&e)
+	if err != nil {
+		return err
 	}
-	v, err := h.Consent.Passes(ctx, p.Application, rec)
-	return v.State == consent.Sent, err
-}
-
-// visible reports whether a principal may know of the record. What stands in the
-// log beside events, and what was erased, is nobody's to read here.
-func visible(rec *eventlog.Record, p *auth.Principal) bool {
-	if rec.Kind != eventlog.KindEvent || rec.Erased || p.Environment != "" && p.Environment != rec.Environment {
-		return false
-	}
-	return rec.Applications == nil || slices.Contains(rec.Applications, p.Application) || p.Allows(auth.ScopeAdmin)
+	request.NoStore(c)
+	return c.JSON(http.StatusOK, chosen)
 }
 
 // EventOf returns a record as it is read. It shares the record's memory.

@@ -26,6 +26,18 @@ type logFunc func(id string) (*eventlog.Record, error)
 
 func (f logFunc) Get(_ context.Context, id string) (*eventlog.Record, error) { return f(id) }
 
+func (logFunc) Note(context.Context, ...eventlog.Entry) ([]eventlog.Appended, error) { return nil, nil }
+
+func (logFunc) Entries(context.Context, eventlog.Kind, string, eventlog.Span) ([]*eventlog.Record, error) {
+	return nil, nil
+}
+
+func (logFunc) Record(context.Context, uint64) (*eventlog.Record, error) {
+	return nil, eventlog.ErrNotFound
+}
+
+func (logFunc) Head(context.Context) (uint64, error) { return 0, nil }
+
 type registryFunc func(id string) (streams.Stream, error)
 
 func (f registryFunc) Stream(_ context.Context, id string) (streams.Stream, error) { return f(id) }

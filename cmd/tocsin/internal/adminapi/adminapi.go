@@ -29,6 +29,7 @@ const retryEvery = 50 * time.Millisecond
 type Client struct {
 	http *http.Client
 	node *node.Node // open if no server runs
+	stop func()     // ends the indexing of the open folder
 }
 
 // Open finds the server of cfg.Dir, or opens the folder, which is made if
@@ -37,56 +38,48 @@ type Client struct {
 //
 // Error: sqlitedb.ErrLocked (by errors.Is) if it still does.
 func Open(ctx context.Context, cfg node.Config, patience time.Duration) (*Client, error) {
-	var c *Client
-	err := Patiently(ctx, patience, func() (err error) {
-		c, err = open(ctx, cfg)
-		return err
-	})
-	return c, err
-}
-
-// Patiently calls fn until it does not find the folder locked, for as long as
-// patience. Errors: ctx's; fn's last.
-func Patiently(ctx context.Context, patience time.Duration, fn func() error) error {
 	end := time.NewTimer(patience)
 	defer end.Stop()
 	again := time.NewTicker(retryEvery)
 	defer again.Stop()
 	for {
-		err := fn()
+		c, err := open(ctx, cfg)
 		if !errors.Is(err, sqlitedb.ErrLocked) {
-			return err
+			return c, err
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return nil, ctx.Err()
 		case <-end.C:
-			return fmt.Errorf("%w; no server answers on its %s", err, SocketFile)
+			return nil, fmt.Errorf("%w; no server answers on its %s", err, SocketFile)
 		case <-again.C:
 		}
 	}
 }
 
 func open(ctx context.Context, cfg node.Config) (*Client, error) {
-	if c := Server(ctx, cfg.Dir); c != nil {
-		return c, nil
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return Dial(ctx, cfg.Dir) }
+	if conn, err := dial(ctx, "", ""); err == nil {
+		_ = conn.Close()
+		return &Client{http: &http.Client{Transport: &http.Transport{DialContext: dial}}}, nil
 	}
 	n, err := node.Open(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
-	return &Client{node: n, http: &http.Client{Transport: inProcess{n.Transmitter.SocketHandler()}}}, nil
+	return &Client{node: n, stop: follow(ctx, n), http: &http.Client{Transport: inProcess{n.Transmitter.SocketHandler()}}}, nil
 }
 
-// Server returns a client of the server that runs on dir; nil if none answers.
-func Server(ctx context.Context, dir string) *Client {
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return Dial(ctx, dir) }
-	conn, err := dial(ctx, "", "")
-	if err != nil {
-		return nil
-	}
-	_ = conn.Close()
-	return &Client{http: &http.Client{Transport: &http.Transport{DialContext: dial}}}
+// follow runs the index of a folder, which commands wait for, until the
+// returned function is called. What it has done stays.
+func follow(ctx context.Context, n *node.Node) (stop func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = n.Index.Run(ctx) // it logs what fails, and returns nil
+	}()
+	return func() { cancel(); <-done }
 }
 
 // Close closes the folder if this client opened it.
@@ -95,6 +88,7 @@ func (c *Client) Close() error {
 	if c.node == nil {
 		return nil
 	}
+	c.stop()
 	return c.node.Close()
 }
 

@@ -19,6 +19,8 @@ const maxPlainBytes = 1 << 20
 // into dir, an absolute path, which must not exist or be empty. If it fails it
 // leaves no copy of a file behind.
 //
+// index.db is not copied: it is built anew from the log.
+//
 // state.db is copied before log.db: a log that is ahead of its queues is only
 // fanned out again, one behind them would have lost events. So is admin.db,
 // which has the places of pollers: what was polled meanwhile is polled again.
