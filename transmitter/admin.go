@@ -29,7 +29,7 @@ func (t *Transmitter) adminServer(guards ...echo.MiddlewareFunc) http.Handler {
 	e.IPExtractor = echo.ExtractIPDirect()
 	e.Use(t.answered, t.recover, request.BoundBody, onlyListed)
 	admin.Handler{
-		Applications: t.cfg.Applications, Keys: t.cfg.Keys, Streams: t.cfg.Streams, Catalog: t.catalog,
+		Applications: t.cfg.Applications, Keys: t.cfg.Keys, Streams: t.cfg.Streams, Catalog: t.catalog, Replays: t.replays,
 		Ingest: t.ingest, Refusing: t.refusing, Removed: t.removed, Log: t.cfg.Log,
 		Consent: t.consents(),
 		Events:  t.events(), Index: t.cfg.Index,

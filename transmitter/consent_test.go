@@ -52,7 +52,10 @@ func TestConsentGate(t *testing.T) {
 	want := append(slices.Clone(held), next)
 	var got []string
 	until(t, "four SETs", func() bool {
-		_, sets := h.poll(alice, stream, `{"maxEvents":10,"returnImmediately":true}`)
+		ids, sets := h.poll(alice, stream, `{"maxEvents":10,"returnImmediately":true}`)
+		if len(ids) > 0 { // what comes next waits for them
+			h.poll(alice, stream, `{"maxEvents":0,"returnImmediately":true,"ack":["`+strings.Join(ids, `","`)+`"]}`)
+		}
 		for _, one := range sets {
 			got = append(got, parse(t, one).TransactionID)
 		}
@@ -190,4 +193,56 @@ func (h *house) environment(app, environment, scope string) string {
 		h.t.Fatal(err)
 	}
 	return made.AccessToken
+}
+
+// A replay sends again what was delivered, under jtis of its own; bad input is
+// named, and another's stream is unknown.
+func TestReplay(t *testing.T) {
+	h := open(t)
+	alice, bob := h.client("alice", everyScope), h.client("bob", everyScope)
+	stream := h.stream(alice, "")
+	id := h.emit(alice, "jo")
+	first, _ := h.poll(alice, stream, `{}`)
+	if len(first) != 1 {
+		t.Fatalf("got %d SETs, want 1", len(first))
+	}
+	h.poll(alice, stream, `{"ack":["`+first[0]+`"],"returnImmediately":true}`)
+	path := "/v1/streams/" + stream + "/replay"
+	for _, c := range []struct {
+		name, token, body string
+		status            int
+		member            string
+	}{
+		{"no from", alice, `{}`, 400, "from"},
+		{"no time", alice, `{"from":"yesterday"}`, 400, "from"},
+		{"the future", alice, `{"from":"2999-01-01T00:00:00Z"}`, 400, "from"},
+		{"unknown member", alice, `{"from":"2026-01-01T00:00:00Z","to":1}`, 400, "to"},
+		{"no JSON", alice, `from`, 400, ""},
+		{"another's", bob, `{"from":"2026-01-01T00:00:00Z"}`, 404, ""},
+	} {
+		a := h.do("POST", path, c.token, c.body)
+		checkError(t, c.name, a, c.status)
+		if got := a.member("member"); got != c.member {
+			t.Errorf("%s: got member %q, want %q", c.name, got, c.member)
+		}
+	}
+	a := h.must(202, "POST", path, alice, `{"from":"2026-01-01T00:00:00Z"}`)
+	if a.member("id") == "" || a.member("stream_id") != stream || a.member("from") != "2026-01-01T00:00:00Z" {
+		t.Errorf("got %s", a.body)
+	}
+	again, sets := h.poll(alice, stream, `{}`)
+	if len(again) != 1 || again[0] == first[0] || parse(t, sets[0]).TransactionID != id {
+		t.Errorf("replayed: got %v, want the event under another jti than %v", again, first)
+	}
+	h.must(200, "POST", "/ssf/status", alice, `{"stream_id":"`+stream+`","status":"disabled"}`)
+	checkError(t, "disabled", h.do("POST", path, alice, `{"from":"2026-01-01T00:00:00Z"}`), 409)
+	idle := open(t, func(s *setup) { s.idle = true }) // its fan-out carries out nothing
+	token := idle.client("alice", everyScope)
+	path = "/v1/streams/" + idle.stream(token, "") + "/replay"
+	idle.must(202, "POST", path, token, `{"from":"2026-01-01T00:00:00Z"}`)
+	waits := idle.do("POST", path, token, `{"from":"2026-01-01T00:00:00Z"}`)
+	checkError(t, "under way", waits, 409)
+	if waits.header.Get("Retry-After") == "" {
+		t.Error("under way: got no Retry-After")
+	}
 }

@@ -30,6 +30,8 @@ const (
 	pathAddSubject    = "/ssf/subjects/add"
 	pathRemoveSubject = "/ssf/subjects/remove"
 	pathVerify        = "/ssf/verify"
+	pathReplay        = "/v1/streams/:stream_id/replay"
+	pathParticipation = "/v1/participation"
 	pathPoll          = "/ssf/poll"
 	pathToken         = "/oauth/token"
 	pathRevoke        = "/oauth/revoke"
@@ -74,6 +76,8 @@ func (t *Transmitter) api() []route {
 		{http.MethodPost, pathAddSubject, auth.OpAddSubject, m.AddSubject},
 		{http.MethodPost, pathRemoveSubject, auth.OpRemoveSubject, m.RemoveSubject},
 		{http.MethodPost, pathVerify, auth.OpVerify, m.Verify},
+		{http.MethodPost, pathReplay, auth.OpReplay, eventapi.ReplayHandler{Registry: t.cfg.Streams, Replays: t.replays}.Replay},
+		{http.MethodGet, pathParticipation, auth.OpManageConsents, t.consents().Participation},
 		{http.MethodPost, pathPoll + "/:stream_id", auth.OpPoll, t.untilStop(p.Poll)},
 		{http.MethodPost, pathEvents, auth.OpWriteEvents, in.Post},
 		{http.MethodGet, pathEvents, auth.OpReadEvents, ev.Find},

@@ -44,6 +44,8 @@ func operations() []operation {
 		{"POST", "/ssf/subjects/add", named + `,"subject":{"format":"email","email":"x@example.com"}}`, "ssf.manage", "POST"},
 		{"POST", "/ssf/subjects/remove", named + `,"subject":{"format":"email","email":"x@example.com"}}`, "ssf.manage", "POST"},
 		{"POST", "/ssf/verify", named + `,"state":"s"}`, "ssf.manage", "POST"},
+		{"GET", "/v1/participation?subject=%7B%22format%22:%22opaque%22,%22id%22:%221%22%7D", ``, "consents.manage", "GET"},
+		{"POST", "/v1/streams/{stream}/replay", `{"from":"2026-01-02T03:04:05Z"}`, "ssf.manage", "POST"},
 		{"POST", "/ssf/poll/{stream}", `{"ack":["{jti}"],"returnImmediately":true}`, "ssf.manage.poll", "POST"},
 		{"POST", "/v1/events", `{}`, "events.write", "GET, POST"},
 		{"GET", "/v1/events", ``, "events.read", "GET, POST"},

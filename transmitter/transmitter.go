@@ -34,6 +34,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/ingest"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/outbox"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/push"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/replay"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/webhook"
 	"github.com/tocsin-ssf/tocsin/transmitter/mapping"
 	"github.com/tocsin-ssf/tocsin/transmitter/source"
@@ -49,6 +50,7 @@ type Transmitter struct {
 	outbox  *outbox.Outbox
 	gate    *consent.Gate
 	fanout  *fanout.Fanout
+	replays *replay.Orders
 	pusher  *push.Pusher
 	metrics *metrics
 	mapper  *mapping.Mapper
@@ -103,6 +105,7 @@ func New(cfg Config) (*Transmitter, error) {
 		Store: cfg.Applications, Streams: cfg.Streams, Catalog: t.catalog, Records: cfg.Log, Head: cfg.Log.Head,
 		Issuer: cfg.Issuer, Client: client, Blocked: guard.Blocked, CheckURL: t.checkEndpoint, Now: cfg.Now, Logger: cfg.Logger,
 	})
+	t.replays = replay.New(cfg.Log, t.fanout.Place, cfg.Now)
 	t.pusher = push.New(push.Config{
 		Store: cfg.Streams, Outbox: t.outbox, Webhooks: t.webhooks, Client: client, Blocked: guard.Blocked,
 		Pause: t.pause, Window: cfg.PushWindow, Timeout: cfg.PushTimeout, Schedule: cfg.PushSchedule,

@@ -18,6 +18,8 @@ type consentCmd struct {
 	Revoke consentRevokeCmd `cmd:"" help:"Note that a subject takes its consent back: what comes now is held."`
 	List   consentListCmd   `cmd:"" help:"List decisions, newest first: of one subject, or all."`
 	Gate   consentGateCmd   `cmd:"" help:"Show or change an application's gate, and how many events it holds."`
+
+	Participation consentParticipationCmd `cmd:"" help:"Tell whether an account takes part in RISC or has opted out (RISC §2.8)."`
 }
 
 // applicationFlag names the application.

@@ -20,6 +20,7 @@ type streamCmd struct {
 	AddSubject    streamAddSubjectCmd    `cmd:"" help:"Add a subject to a stream."`
 	RemoveSubject streamRemoveSubjectCmd `cmd:"" help:"Remove a subject from a stream."`
 	Verify        streamVerifyCmd        `cmd:"" help:"Ask for a verification event."`
+	Replay        streamReplayCmd        `cmd:"" help:"Send again what was recorded from a time on (our own transmitter)."`
 }
 
 // idArg names the stream.

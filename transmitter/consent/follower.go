@@ -17,10 +17,15 @@ const maxKnown = 1 << 16
 type Follower struct {
 	gate  *Gate
 	known map[string]standing // by key
+
+	opting opts
+	opted  map[string]Participation // by key
 }
 
 // Follow returns a follower of the gate.
-func (g *Gate) Follow() *Follower { return &Follower{gate: g, known: make(map[string]standing)} }
+func (g *Gate) Follow() *Follower {
+	return &Follower{gate: g, known: make(map[string]standing), opted: make(map[string]Participation)}
+}
 
 // Observe takes notice of an entry about consent, which the follower has come to.
 func (f *Follower) Observe(rec *eventlog.Record) {

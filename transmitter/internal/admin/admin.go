@@ -38,6 +38,7 @@ type Log interface {
 type Handler struct {
 	Applications *auth.Store
 	Keys         *keys.Ring
+	Replays      Replays
 	Streams      streams.Store
 	Catalog      *streams.Catalog
 	Ingest       *ingest.Ingest
@@ -91,6 +92,8 @@ func (h Handler) Mount(g *echo.Group) {
 	g.POST("/keys/:kid/retire", h.retire)
 	g.GET("/streams", h.streams)
 	g.GET("/streams/:stream_id", h.stream)
+	g.POST("/streams/:stream_id/replay", h.replay)
+	g.GET("/participation", h.participation)
 	g.POST("/streams/:stream_id/status", h.setStatus)
 	g.GET("/streams/:stream_id/dead-letters", h.deadLetters)
 	g.POST("/streams/:stream_id/dead-letters/:jti/resend", h.resend)

@@ -7,6 +7,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/transmitter/auth"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/eventapi"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/request"
 )
@@ -120,6 +121,21 @@ func (h Handler) setStatus(c echo.Context) error {
 	return c.JSON(http.StatusOK, d)
 }
 
+// Replays notes orders of replays.
+type Replays = eventapi.Replays
+
+// replay sends what the log holds from a time on again.
+func (h Handler) replay(c echo.Context) error {
+	s, err := h.Streams.Stream(c.Request().Context(), c.Param("stream_id"))
+	if err != nil {
+		return err
+	}
+	if _, webhook := streams.ApplicationOf(s.Owner); webhook {
+		return streams.ErrNotFound
+	}
+	return eventapi.Replay(c, h.Replays, s, Source)
+}
+
 func (h Handler) deadLetters(c echo.Context) error {
 	page, next, err := h.Streams.DeadLetters(c.Request().Context(), c.Param("stream_id"), c.QueryParam("after"), deadLetterPage)
 	if err != nil {
@@ -140,4 +156,10 @@ func (h Handler) drop(c echo.Context) error {
 		return err
 	}
 	return c.NoContent(http.StatusNoContent)
+}
+
+// participation tells whether an account takes part in RISC.
+func (h Handler) participation(c echo.Context) error {
+	request.WithPrincipal(c, &auth.Principal{Client: Source, Scopes: []auth.Scope{auth.ScopeAdmin}})
+	return h.Consent.Participation(c)
 }

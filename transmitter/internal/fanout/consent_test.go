@@ -20,6 +20,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog/sqlitelog"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/fanout"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/replay"
 )
 
 // crashed is what a crash point panics with.
@@ -137,6 +138,9 @@ type model struct {
 	held    map[string][]*heldEvent     // by application
 	queues  map[string][]string         // jtis by stream
 	sent    map[string]map[uint64]consent.State
+	events  []*eventlog.Record
+	from    map[string]uint64 // heads when streams were made
+	rounds  map[string]uint32 // replays of streams
 	places  int
 }
 
@@ -155,6 +159,7 @@ func newModel() *model {
 	return &model{
 		streams: map[string][]string{}, gates: map[string]consent.Settings{}, stands: map[string]map[string]stand{},
 		held: map[string][]*heldEvent{}, queues: map[string][]string{}, sent: map[string]map[uint64]consent.State{},
+		from: map[string]uint64{}, rounds: map[string]uint32{},
 	}
 }
 
@@ -239,6 +244,19 @@ func (m *model) decision(application string, word consent.Word, ids []subject.Id
 	m.held[application] = rest
 }
 
+// replay sends what a stream was sent since a time, and what was released, again.
+func (m *model) replay(application, stream string, from time.Time) {
+	m.rounds[stream]++
+	for _, rec := range m.events {
+		if state, ok := m.sent[application][rec.Seq]; !ok || state != consent.Sent || rec.Seq <= m.from[stream] || rec.Recorded.Before(from) {
+			continue
+		}
+		for n := range len(rec.Mapped) {
+			m.queues[stream] = append(m.queues[stream], rec.JTI(stream, uint32(n+len(rec.Mapped)*int(m.rounds[stream]))))
+		}
+	}
+}
+
 // age marks what is dropped by now.
 func (m *model) age(now int64) {
 	for application, list := range m.held {
@@ -311,13 +329,14 @@ func TestGateModel(t *testing.T) {
 				})
 			}
 			m.streams[application] = append(m.streams[application], id)
-			m.queues[id] = nil
+			m.queues[id], m.from[id] = nil, head
 		}
 		stream()
 		rt.Repeat(map[string]func(*rapid.T){
 			"event": func(rt *rapid.T) {
 				to := rapid.SampledFrom([][]string{nil, {"shop"}, {"mail", "shop"}}).Draw(rt, "to")
 				rec := g.emitAbout(user(), to...)
+				m.events = append(m.events, rec)
 				for _, application := range apps {
 					if to == nil || slices.Contains(to, application) {
 						m.event(application, rec, g.clock.Load())
@@ -346,9 +365,24 @@ func TestGateModel(t *testing.T) {
 					stream()
 				}
 			},
+			"replay": func(rt *rapid.T) {
+				application := rapid.SampledFrom(apps).Draw(rt, "application")
+				if len(m.streams[application]) == 0 {
+					return
+				}
+				stream := rapid.SampledFrom(m.streams[application]).Draw(rt, "stream")
+				from := g.now().Add(-time.Duration(rapid.IntRange(0, 30).Draw(rt, "ago")) * time.Second)
+				if strings.HasPrefix(stream, "hook") || m.rounds[stream] == 3 {
+					return
+				}
+				if !g.replay(stream, application, from) {
+					rt.Fatal("not noted")
+				}
+				m.replay(application, stream, from)
+			},
 			"time": func(rt *rapid.T) { g.clock.Add(rapid.Int64Range(1, 8).Draw(rt, "seconds")) },
 			"restart": func(rt *rapid.T) {
-				points := []string{fanout.CrashBeforePut, fanout.CrashAfterPut, fanout.CrashBeforeReleasePut, fanout.CrashAfterReleasePut}
+				points := []string{fanout.CrashBeforePut, fanout.CrashAfterPut, fanout.CrashBeforeReleasePut, fanout.CrashAfterReleasePut, fanout.CrashBeforeReplayPut, fanout.CrashAfterReplayPut}
 				g.follow(rapid.SampledFrom(points).Draw(rt, "point"), rapid.IntRange(1, 3).Draw(rt, "time"))
 				if rapid.Bool().Draw(rt, "power cut") {
 					if err := g.store.SaveCursor(t.Context(), "fanout", 0); err != nil {
@@ -362,6 +396,17 @@ func TestGateModel(t *testing.T) {
 		})
 		check()
 	})
+}
+
+// replay orders a replay, whatever is under way.
+func (g *gated) replay(stream, application string, from time.Time) bool {
+	g.t.Helper()
+	orders := replay.New(g.log, func() uint64 { return 1 << 62 }, g.now)
+	_, err := orders.Note(g.t.Context(), streams.Stream{ID: stream, Owner: application, Status: streams.Enabled}, from, "test")
+	if err != nil {
+		g.t.Errorf("replay: %v", err)
+	}
+	return err == nil
 }
 
 // emitAbout appends an event about a subject that becomes two security events.

@@ -15,6 +15,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/streams"
@@ -48,6 +49,7 @@ const (
 type Log interface {
 	Read(ctx context.Context, after uint64, max int) ([]*eventlog.Record, error)
 	Wait(ctx context.Context, after uint64) error
+	eventlog.Journal
 }
 
 // Store is what the fan-out asks of the streams.
@@ -55,6 +57,7 @@ type Store interface {
 	streams.Matcher
 	streams.Cursors
 	Put(ctx context.Context, items ...streams.Item) (streams.PutReport, error)
+	Stream(ctx context.Context, id string) (streams.Stream, error)
 }
 
 // Config says what the fan-out works on. Log, Store and Full are required.
@@ -90,6 +93,8 @@ const (
 	CrashAfterPut         = "fanout.after-put"
 	CrashBeforeReleasePut = "fanout.before-release-put"
 	CrashAfterReleasePut  = "fanout.after-release-put"
+	CrashBeforeReplayPut  = "fanout.before-replay-put"
+	CrashAfterReplayPut   = "fanout.after-replay-put"
 )
 
 // Fanout is the follower. One Run at a time.
@@ -98,7 +103,8 @@ type Fanout struct {
 	log     *slog.Logger
 	consent *consent.Follower // nil: there is no gate
 
-	place uint64 // last record whose items are all put
+	come  atomic.Uint64 // place, for others to ask
+	place uint64        // last record whose items are all put
 	saved uint64
 	when  time.Time // of the last save
 }
@@ -121,6 +127,9 @@ func New(cfg Config) *Fanout {
 	}
 	return f
 }
+
+// Place returns how far the fan-out has come: all up to that record is put.
+func (f *Fanout) Place() uint64 { return f.come.Load() }
 
 // Run follows the log until ctx ends; it then saves its place and returns nil.
 // Failures of the store are retried with growing pauses, for ever.
@@ -156,6 +165,7 @@ func (f *Fanout) follow(ctx context.Context, done func()) error {
 			return fmt.Errorf("fanout: reading the cursor: %w", err)
 		}
 		f.place, f.saved, f.when = place, place, f.cfg.Now()
+		f.come.Store(place)
 	}
 	seen := 0 // records of the last batch
 	for {
@@ -177,6 +187,7 @@ func (f *Fanout) follow(ctx context.Context, done func()) error {
 		}
 		seen = len(records)
 		f.place = records[seen-1].Seq
+		f.come.Store(f.place)
 		done()
 		if f.place-f.saved >= saveEvery || f.cfg.Now().Sub(f.when) >= saveAfter {
 			f.save(ctx)
@@ -218,13 +229,14 @@ func (f *Fanout) save(ctx context.Context) {
 func (f *Fanout) put(ctx context.Context, records []*eventlog.Record) error {
 	var items []streams.Item
 	for _, rec := range records {
-		if f.consent != nil && rec.Kind == eventlog.KindConsent {
-			// What came before stands before what it releases.
+		causes := f.causes(rec)
+		if causes != nil {
+			// What came before stands before what it causes.
 			if err := f.putItems(ctx, items, putPoints()); err != nil {
 				return err
 			}
 			items = items[:0]
-			if err := f.decided(ctx, rec); err != nil {
+			if err := causes(ctx, rec); err != nil {
 				return err
 			}
 			continue
@@ -233,8 +245,26 @@ func (f *Fanout) put(ctx context.Context, records []*eventlog.Record) error {
 		if items, err = f.matchAll(ctx, items, rec, cause{}, putPoints()); err != nil {
 			return err
 		}
+		if f.consent == nil {
+			continue
+		}
+		if err := f.consent.Opted(ctx, rec); err != nil { // it counts for what comes after it
+			return fmt.Errorf("fanout: %w", err)
+		}
 	}
 	return f.putItems(ctx, items, putPoints())
+}
+
+// causes returns what is done at an entry that causes items of other records;
+// nil: it causes none.
+func (f *Fanout) causes(rec *eventlog.Record) func(context.Context, *eventlog.Record) error {
+	switch {
+	case rec.Kind == eventlog.KindConsent && f.consent != nil:
+		return f.decided
+	case rec.Kind == eventlog.KindReplay:
+		return f.replay
+	}
+	return nil
 }
 
 // matchAll appends all items of a record, and puts them where they are many.

@@ -16,6 +16,10 @@ import (
 type cause struct {
 	seq   uint64
 	owner string // the one application whose streams they are for
+	// stream is the one that they are for, and round which of its replays it
+	// is; empty and 0: it is none.
+	stream string
+	round  uint32
 }
 
 // place returns the position of an item, and the place of its event where that
@@ -66,12 +70,15 @@ func (f *Fanout) match(ctx context.Context, items []streams.Item, rec *eventlog.
 	now, had := f.cfg.Now(), len(items)
 	pos, ref := c.place(rec, n)
 	for _, to := range found {
+		if c.stream != "" && to.Stream != c.stream {
+			continue
+		}
 		application, _ := streams.ApplicationOf(to.Owner)
 		environment := streams.EnvironmentOf(to.Owner)
 		if environment != "" && environment != rec.Environment || !f.allowed(ctx, application, rec, n) {
 			continue
 		}
-		passes, err := f.consented(ctx, application, rec, c)
+		passes, err := f.passes(ctx, application, rec, n, c)
 		if err != nil {
 			return items, err
 		}
@@ -87,7 +94,7 @@ func (f *Fanout) match(ctx context.Context, items []streams.Item, rec *eventlog.
 		items = append(items, streams.Item{
 			Stream: to.Stream, Epoch: to.Epoch,
 			Pos: pos, Ref: ref,
-			ID:   rec.JTI(to.Stream, n),
+			ID:   rec.JTI(to.Stream, n+c.round*uint32(len(rec.Mapped))),
 			Type: eventType,
 			// What the SETs bear decides their order: those about one subject
 			// stay in line, whatever else their events know (SSF-8.1.2.1-05).
@@ -100,6 +107,27 @@ func (f *Fanout) match(ctx context.Context, items []streams.Item, rec *eventlog.
 		f.log.DebugContext(ctx, "event matched", "txn", rec.ID, "event_type", eventType, "streams", len(items)-had)
 	}
 	return items, nil
+}
+
+// passes reports whether the n-th mapped event of a record may go to the
+// streams of an application in this turn: its account takes part in RISC, and
+// its subject consented.
+func (f *Fanout) passes(ctx context.Context, application string, rec *eventlog.Record, n uint32, c cause) (bool, error) {
+	if f.consent == nil {
+		return true, nil
+	}
+	place := rec.Seq
+	if c.seq != 0 {
+		place = c.seq
+	}
+	exchanged, err := f.consent.Exchanges(ctx, application, rec, place, rec.Mapped[n].Type)
+	if err != nil {
+		return false, fmt.Errorf("fanout: %w", err)
+	}
+	if !exchanged {
+		return false, nil
+	}
+	return f.consented(ctx, application, rec, c)
 }
 
 // consented reports whether an event passes the gate of an application in this

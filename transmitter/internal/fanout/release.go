@@ -62,23 +62,10 @@ func (f *Fanout) decided(ctx context.Context, rec *eventlog.Record) error {
 // enumerate calls fn for the events after one place and before another that
 // may be about one of the identifiers, in order.
 func (f *Fanout) enumerate(ctx context.Context, ids []subject.Identifier, after, before uint64, fn func(*eventlog.Record) error) error {
+	if f.cfg.Index == nil {
+		return f.scan(ctx, after, before, fn)
+	}
 	for after+1 < before {
-		if f.cfg.Index == nil {
-			records, err := f.cfg.Log.Read(ctx, after, int(min(batch, before-after-1)))
-			if err != nil {
-				return fmt.Errorf("fanout: reading the log: %w", err)
-			}
-			if len(records) == 0 {
-				return fmt.Errorf("fanout: the log has no record %d", after+1)
-			}
-			for _, rec := range records {
-				if err := fn(rec); err != nil {
-					return err
-				}
-				after = rec.Seq
-			}
-			continue
-		}
 		found, err := f.cfg.Index.Of(ctx, ids, after, before, batch)
 		if err != nil {
 			return fmt.Errorf("fanout: finding events: %w", err)
@@ -87,16 +74,30 @@ func (f *Fanout) enumerate(ctx context.Context, ids []subject.Identifier, after,
 			return nil
 		}
 		for _, seq := range found {
-			records, err := f.cfg.Log.Read(ctx, seq-1, 1)
-			if err != nil {
-				return fmt.Errorf("fanout: reading the log: %w", err)
-			}
-			if len(records) == 1 && records[0].Seq == seq {
-				if err := fn(records[0]); err != nil {
-					return err
-				}
+			if err := f.scan(ctx, seq-1, seq+1, fn); err != nil {
+				return err
 			}
 			after = seq
+		}
+	}
+	return nil
+}
+
+// scan calls fn for all records after one place and before another, in order.
+func (f *Fanout) scan(ctx context.Context, after, before uint64, fn func(*eventlog.Record) error) error {
+	for after+1 < before {
+		records, err := f.cfg.Log.Read(ctx, after, int(min(batch, before-after-1)))
+		if err != nil {
+			return fmt.Errorf("fanout: reading the log: %w", err)
+		}
+		if len(records) == 0 {
+			return fmt.Errorf("fanout: the log has no record %d", after+1)
+		}
+		for _, rec := range records {
+			if err := fn(rec); err != nil {
+				return err
+			}
+			after = rec.Seq
 		}
 	}
 	return nil

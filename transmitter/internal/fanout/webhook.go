@@ -13,7 +13,7 @@ import (
 // at position 0 of the record, under the event's id. Where there is no webhook
 // it costs a few look-ups in memory.
 func (f *Fanout) hooks(ctx context.Context, items []streams.Item, rec *eventlog.Record, c cause) ([]streams.Item, error) {
-	if rec.Kind != eventlog.KindEvent || rec.Erased {
+	if rec.Kind != eventlog.KindEvent || rec.Erased || c.stream != "" {
 		return items, nil
 	}
 	now, owners := f.cfg.Now(), webhookOwners(c.applications(rec))
