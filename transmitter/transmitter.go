@@ -98,7 +98,7 @@ func New(cfg Config) (*Transmitter, error) {
 	t.gate = consent.New(cfg.Log, cfg.Now)
 	t.fanout = fanout.New(fanout.Config{
 		Log: cfg.Log, Store: cfg.Streams, Full: t.queueFull, Format: t.subjectFormat,
-		Authorize: cfg.Authorize, Consent: t.gate, Crash: cfg.Crash, Now: cfg.Now, Logger: cfg.Logger,
+		Authorize: cfg.Authorize, Consent: t.gate, Index: cfg.Index, Crash: cfg.Crash, Now: cfg.Now, Logger: cfg.Logger,
 	})
 	client := guard.NewClient(t.pushPolicy())
 	t.webhooks = webhook.New(webhook.Config{

@@ -470,10 +470,14 @@ func TestReleaseInterrupted(t *testing.T) {
 type index struct {
 	log   *sqlitelog.Log
 	asked []string
+	err   error
 }
 
 func (x *index) Of(ctx context.Context, ids []subject.Identifier, after, before uint64, max int) (found []uint64, err error) {
 	x.asked = append(x.asked, fmt.Sprint(after, "-", before))
+	if x.err != nil {
+		return nil, x.err
+	}
 	records, err := x.log.Read(ctx, after, 4096)
 	for _, rec := range records {
 		if rec.Seq < before && len(found) < max && slices.ContainsFunc(rec.Subjects, func(id subject.Identifier) bool { return slices.ContainsFunc(ids, id.Equal) }) {
@@ -509,5 +513,21 @@ func TestReleaseByIndex(t *testing.T) {
 	}
 	if got := strings.Join(x.asked, " "); got != "1-4 2-4 4-7" {
 		t.Errorf("the index was asked: got %s, want from the gate's place, then from the last grant", got)
+	}
+}
+
+// An index that is being built anew holds nothing up: the log is read.
+func TestReleaseWhileIndexIsBuilt(t *testing.T) {
+	g := newGated(t, t.TempDir())
+	g.cfg.Index = &index{log: g.log, err: fmt.Errorf("wrapped: %w", &eventlog.BehindError{Place: 1, Head: 9})}
+	g.stream("shop")
+	jo := subject.Email("jo@example.com")
+	g.set("shop", consent.Settings{Enabled: true})
+	held := g.emitAbout([]subject.Identifier{jo})
+	g.decide("shop", consent.Grant, jo)
+	g.follow("", 0)
+	want := []string{held.JTI("shop", 0), held.JTI("shop", 1)}
+	if got := g.queue("shop"); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }

@@ -2,6 +2,7 @@ package fanout
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/tocsin-ssf/tocsin/set/subject"
@@ -67,6 +68,10 @@ func (f *Fanout) enumerate(ctx context.Context, ids []subject.Identifier, after,
 	}
 	for after+1 < before {
 		found, err := f.cfg.Index.Of(ctx, ids, after, before, batch)
+		var behind *eventlog.BehindError
+		if errors.As(err, &behind) { // it is being built anew: the log itself is read
+			return f.scan(ctx, after, before, fn)
+		}
 		if err != nil {
 			return fmt.Errorf("fanout: finding events: %w", err)
 		}
