@@ -13,9 +13,11 @@ import (
 )
 
 type eventCmd struct {
-	Emit eventEmitCmd `cmd:"" help:"Emit account events as the operator."`
-	Get  eventGetCmd  `cmd:"" help:"Read an event of the log."`
-	Map  eventMapCmd  `cmd:"" help:"Show what becomes of a vendor's record, and why; test rules."`
+	Emit  eventEmitCmd  `cmd:"" help:"Emit account events as the operator."`
+	Get   eventGetCmd   `cmd:"" help:"Read an event of the log."`
+	Map   eventMapCmd   `cmd:"" help:"Show what becomes of a vendor's record, and why; test rules."`
+	Erase eventEraseCmd `cmd:"" help:"Erase what is known of a subject, everywhere."`
+	Hold  eventHoldCmd  `cmd:"" help:"Set, lift and list legal holds, which stop erasure."`
 }
 
 type eventEmitCmd struct {

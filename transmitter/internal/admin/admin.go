@@ -17,6 +17,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/consentapi"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/eventapi"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/erase"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/ingest"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/request"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/webhook"
@@ -58,7 +59,8 @@ type Handler struct {
 	// CheckVendor judges the address of a vendor's API.
 	CheckVendor func(raw string) error
 	// Fetch looks up one event at a source's vendor and keeps it.
-	Fetch func(ctx context.Context, source, id string) (ingest.Counts, error)
+	Fetch    func(ctx context.Context, source, id string) (ingest.Counts, error)
+	Erasures erase.Handler
 	// Backup copies the live stores into a new folder; nil: 501.
 	Backup func(ctx context.Context, dir string) error
 	// Webhooks of all applications.
@@ -106,6 +108,12 @@ func (h Handler) Mount(g *echo.Group) {
 	g.GET("/event-types", h.Events.EventTypes)
 	g.GET("/index", h.index)
 	g.POST("/index/rebuild", h.rebuild)
+	g.POST("/erasures", h.Erasures.Create)
+	g.GET("/erasures", h.Erasures.List)
+	g.GET("/erasures/:id", h.Erasures.Read)
+	g.POST("/holds", h.Erasures.Hold)
+	g.GET("/holds", h.Erasures.Holds)
+	g.DELETE("/holds/:id", h.Erasures.Lift)
 	g.POST("/backup", h.backup)
 	webhook.Handler{Service: h.Webhooks, Operator: true}.Mount(g)
 }

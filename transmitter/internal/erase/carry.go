@@ -148,29 +148,68 @@ func (e *Eraser) recordsOf(ctx context.Context, o *order) (seqs []uint64, held b
 			return nil, len(active) > 0, err
 		}
 	}
+	found, err := e.about(ctx, o)
+	if err != nil {
+		return nil, false, err
+	}
+	for _, seq := range found {
+		if seq >= o.seq {
+			break // a Head of 0 would bound nothing
+		}
+		r, err := e.cfg.Log.Record(ctx, seq)
+		if err != nil {
+			return nil, false, err
+		}
+		if r.Kind != eventlog.KindEvent || r.Erased || !o.covers(r) {
+			continue
+		}
+		if asked {
+			active, err := e.active(ctx, subjectsOf(r))
+			if err != nil || len(active) > 0 {
+				return nil, len(active) > 0, err
+			}
+		}
+		seqs = append(seqs, seq)
+	}
+	return seqs, false, nil
+}
+
+// about returns the numbers of the events before the order that mention the
+// subject, or have its e-mail address among their attributes: a record that
+// could not be mapped has no subject, and an address all the same.
+func (e *Eraser) about(ctx context.Context, o *order) (seqs []uint64, err error) {
 	for after := uint64(0); ; {
 		page, err := e.cfg.Index.Of(ctx, o.ids, after, o.seq, chunk)
-		if err != nil || len(page) == 0 {
-			return seqs, false, err
+		if err != nil {
+			return nil, err
 		}
-		for _, seq := range page {
-			r, err := e.cfg.Log.Record(ctx, seq)
-			if err != nil {
-				return nil, false, err
-			}
-			if r.Kind != eventlog.KindEvent || r.Erased || !o.covers(r) {
-				continue
-			}
-			if asked {
-				active, err := e.active(ctx, subjectsOf(r))
-				if err != nil || len(active) > 0 {
-					return nil, len(active) > 0, err
-				}
-			}
-			seqs = append(seqs, seq)
+		if len(page) == 0 {
+			break
 		}
+		seqs = append(seqs, page...)
 		after = page[len(page)-1]
 	}
+	q := eventlog.Query{Head: o.seq - 1, Limit: eventlog.MaxPage}
+	for _, id := range o.ids {
+		if address, ok := id.Value("email"); ok {
+			q.Emails = append(q.Emails, address)
+		}
+	}
+	for len(q.Emails) > 0 {
+		page, err := e.cfg.Index.Search(ctx, &q)
+		if err != nil {
+			return nil, err
+		}
+		for i := range page.Hits {
+			seqs = append(seqs, page.Hits[i].Seq)
+			q.After = &page.Hits[i]
+		}
+		if !page.More {
+			break
+		}
+	}
+	slices.Sort(seqs)
+	return slices.Compact(seqs), nil
 }
 
 // covers reports whether the order is for the event: one of an application's is
@@ -289,17 +328,18 @@ func (e *Eraser) report(ctx context.Context, o *order, p plan, dropped []string,
 	}
 }
 
-// remove takes what goes from where it is: queues, index, log.
+// remove takes what goes from where it is: queues, log, index. The log comes
+// before the index, or an index that is built anew meanwhile could find it again.
 func (e *Eraser) remove(ctx context.Context, p plan) error {
 	if err := e.drop(ctx, p.records); err != nil {
 		return err
 	}
-	if err := e.cfg.Index.Forget(ctx, p.records...); err != nil {
-		return err
-	}
-	e.cfg.Crash(CrashAfterIndex)
 	all := append(slices.Clone(p.records), p.entries...)
 	if _, err := e.cfg.Log.Erase(ctx, all...); err != nil {
+		return err
+	}
+	e.cfg.Crash(CrashAfterErase)
+	if err := e.cfg.Index.Forget(ctx, all...); err != nil {
 		return err
 	}
 	e.cfg.Forget()

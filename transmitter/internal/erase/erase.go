@@ -39,15 +39,11 @@ var (
 	ErrHeld = errors.New("erase: a legal hold keeps the subject's events")
 )
 
-// Index finds the events of a subject. It is the search index.
+// Index finds the events of a subject: what an erasure asks of eventlog.Index.
 type Index interface {
-	// Wait returns when all records up to seq can be found.
 	Wait(ctx context.Context, seq uint64) error
-	// Of returns up to max sequence numbers, in order, of events about one of
-	// the identifiers: as a subject, as a part of one, or as the e-mail address
-	// or identifier among the attributes.
 	Of(ctx context.Context, ids []subject.Identifier, after, before uint64, max int) ([]uint64, error)
-	// Forget removes records from the index, for good.
+	Search(ctx context.Context, q *eventlog.Query) (eventlog.Page, error)
 	Forget(ctx context.Context, seqs ...uint64) error
 }
 
@@ -83,7 +79,7 @@ type Config struct {
 const (
 	CrashAfterOrder  = "erase.after-order"  // the order is in the log, nothing is done
 	CrashAfterReport = "erase.after-report" // what is to go is in the log, all is there
-	CrashAfterIndex  = "erase.after-index"  // the index has forgotten, the log has not
+	CrashAfterErase  = "erase.after-erase"  // the log has forgotten, the index has not
 )
 
 // Eraser erases. Safe for concurrent use; one Run at a time.
@@ -95,6 +91,8 @@ type Eraser struct {
 	// that was set before is seen, one that is set meanwhile waits.
 	work    sync.Mutex
 	waiting map[uint64]int // queued SETs that a pending order waits for, guarded by work
+	// finished: what retention reported last is known to be done; guarded by work.
+	finished bool
 }
 
 // New returns an Eraser that starts nothing.

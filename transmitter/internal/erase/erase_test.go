@@ -61,6 +61,22 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+// An address among the attributes is enough: what could not be mapped has no
+// subject.
+func TestOrderFindsAddresses(t *testing.T) {
+	w := newWorld(t)
+	for _, address := range []string{"jo@example.com", "al@example.com", "jo@example.com", "jo@example.com"} {
+		_, err := w.log.Append(t.Context(), eventlog.Event{
+			Source: "idp", Type: "idme:x", MappingError: "identifier is missing", Attributes: eventlog.Attributes{Email: address},
+		})
+		w.must(err)
+	}
+	w.order(erase.Order{Subjects: []subject.Identifier{session, jo}})
+	w.caughtUp()
+	w.carryOut()
+	w.is("erased", w.erased(), "1 3 4 5")
+}
+
 func inFiles(t *testing.T, path, text string) bool {
 	t.Helper()
 	for _, suffix := range []string{"", "-wal"} {
@@ -183,7 +199,7 @@ func TestHold(t *testing.T) {
 
 // A crash at every point ends, after a restart, as without it.
 func TestOrderSurvivesCrashes(t *testing.T) {
-	for _, point := range []string{erase.CrashAfterOrder, erase.CrashAfterReport, erase.CrashAfterIndex} {
+	for _, point := range []string{erase.CrashAfterOrder, erase.CrashAfterReport, erase.CrashAfterErase} {
 		t.Run(point, func(t *testing.T) {
 			w := newWorld(t)
 			w.queue("s1", w.event(nil, jo))
@@ -201,6 +217,7 @@ func TestOrderSurvivesCrashes(t *testing.T) {
 			w.caughtUp()
 			w.carryOut()
 			w.is("erased", w.erased(), "1 2 3")
+			w.is("gone from the index", w.index.forgotten[1] && w.index.forgotten[2], true)
 			r, err := w.log.Record(t.Context(), 3)
 			w.must(err)
 			x := w.state(r.ID)

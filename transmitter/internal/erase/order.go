@@ -123,6 +123,28 @@ func (e *Eraser) Erasure(ctx context.Context, application, id string) (Erasure, 
 	return x, err
 }
 
+// Pending returns the orders that are still to be carried out, of an application
+// ("" for all).
+func (e *Eraser) Pending(ctx context.Context, application string) ([]Erasure, error) {
+	e.work.Lock()
+	defer e.work.Unlock()
+	orders, err := e.pendingOrders(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("erase: %w", err)
+	}
+	list := []Erasure{}
+	for _, r := range orders {
+		x, err := e.erasure(ctx, r.ID)
+		if err != nil {
+			return nil, err
+		}
+		if application == "" || x.application == application {
+			list = append(list, x)
+		}
+	}
+	return list, nil
+}
+
 func (e *Eraser) erasure(ctx context.Context, id string) (Erasure, error) {
 	r, err := e.cfg.Log.Get(ctx, id)
 	if errors.Is(err, eventlog.ErrNotFound) || errors.Is(err, eventlog.ErrMalformedID) || err == nil && r.Kind != eventlog.KindErasure {

@@ -16,10 +16,12 @@ const retainBatch = 4096
 // retentionEntry is the body of an entry of KindRetention: all events up to a
 // record that are older than a time are erased, but those on hold.
 type retentionEntry struct {
-	UpTo   uint64    `json:"up_to"`
-	Before time.Time `json:"before"`
-	Count  int       `json:"count"`
-	Held   int       `json:"held"`
+	UpTo    uint64      `json:"up_to"`
+	Before  time.Time   `json:"before"`
+	Records [][2]uint64 `json:"records"` // first and last of each run
+	Count   int         `json:"count"`
+	Entries [][2]uint64 `json:"entries,omitempty"`
+	Held    int         `json:"held"`
 }
 
 // Retain erases the events that are older than Config.Retention, with what was
@@ -66,22 +68,31 @@ func (e *Eraser) undelivered(ctx context.Context) (uint64, error) {
 	return first, nil
 }
 
-// retained returns a place behind which all is erased that has come of age; 0
-// after a hold was lifted since, for what it kept is to be looked at again.
-// What the last entry says may not have been done to its end, so the place is
-// that of the one before.
+// retained returns how far retention has come; 0 after a hold was lifted since,
+// for what it kept is to be looked at again. What was reported last and perhaps
+// not done to its end is done first.
 func (e *Eraser) retained(ctx context.Context) (uint64, error) {
-	last, err := e.cfg.Log.Entries(ctx, eventlog.KindRetention, eventlog.RefAll, eventlog.Span{Newest: true, Max: 2})
-	if err != nil || len(last) < 2 {
-		return 0, err
-	}
-	hold, err := e.cfg.Log.Entries(ctx, eventlog.KindHold, eventlog.RefAll, eventlog.Span{Newest: true, Max: 1})
-	if err != nil || len(hold) > 0 && hold[0].Seq > last[1].Seq {
+	e.work.Lock()
+	defer e.work.Unlock()
+	last, err := e.cfg.Log.Entries(ctx, eventlog.KindRetention, eventlog.RefAll, eventlog.Span{Newest: true, Max: 1})
+	if err != nil || len(last) == 0 {
 		return 0, err
 	}
 	var body retentionEntry
-	err = json.Unmarshal(last[1].Entry, &body)
-	return body.UpTo, err
+	if err := json.Unmarshal(last[0].Entry, &body); err != nil {
+		return 0, err
+	}
+	if !e.finished {
+		if err := e.remove(ctx, plan{spread(body.Records), spread(body.Entries)}); err != nil {
+			return 0, err
+		}
+		e.finished = true
+	}
+	hold, err := e.cfg.Log.Entries(ctx, eventlog.KindHold, eventlog.RefAll, eventlog.Span{Newest: true, Max: 1})
+	if err != nil || len(hold) > 0 && hold[0].Seq > last[0].Seq {
+		return 0, err
+	}
+	return body.UpTo, nil
 }
 
 // retainBatch erases what has come of age of the next records before limit. It
@@ -118,28 +129,36 @@ func (e *Eraser) retainBatch(ctx context.Context, after, limit uint64, cutoff ti
 			}
 		}
 		p.records = append(p.records, r.Seq)
-	}
-	if len(p.records) == 0 {
-		return 0, last, nil
-	}
-	for _, seq := range p.records {
-		err := e.each(ctx, eventlog.KindAnnotation, eventlog.Ref(seq), eventlog.Span{}, func(r *eventlog.Record) bool {
-			if !r.Erased {
-				p.entries = append(p.entries, r.Seq)
+		err := e.each(ctx, eventlog.KindAnnotation, eventlog.Ref(r.Seq), eventlog.Span{}, func(note *eventlog.Record) bool {
+			if !note.Erased {
+				p.entries = append(p.entries, note.Seq)
 			}
 			return true
 		})
 		if err != nil {
 			return 0, after, err
 		}
+		if len(p.entries) >= maxRecords {
+			break // the report is bounded
+		}
+	}
+	if len(p.records) == 0 {
+		return 0, last, nil
 	}
 	if queued, _, err := e.pointing(ctx, p.records); err != nil || len(queued) > 0 {
 		return 0, after, err // a dead letter was sent again meanwhile
 	}
-	body := retentionEntry{UpTo: last, Before: cutoff.UTC(), Count: len(p.records), Held: held}
+	body := retentionEntry{
+		UpTo: last, Before: cutoff.UTC(), Records: runs(p.records), Count: len(p.records), Entries: runs(p.entries), Held: held,
+	}
+	e.finished = false
 	if _, err := e.note(ctx, eventlog.KindRetention, body, nil); err != nil {
 		return 0, after, err
 	}
 	e.cfg.Crash(CrashAfterReport)
-	return len(p.records), last, e.remove(ctx, p)
+	if err := e.remove(ctx, p); err != nil {
+		return 0, after, err
+	}
+	e.finished = true
+	return len(p.records), last, nil
 }

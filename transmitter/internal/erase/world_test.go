@@ -55,6 +55,19 @@ func (x *index) Of(ctx context.Context, ids []subject.Identifier, after, before 
 	return found, nil
 }
 
+func (x *index) Search(ctx context.Context, q *eventlog.Query) (page eventlog.Page, err error) {
+	records, err := x.log.Read(ctx, 0, 1000)
+	for _, r := range records {
+		if q.Matches(r, &r.Attributes) && (q.After == nil || r.Seq > q.After.Seq) {
+			page.Hits = append(page.Hits, eventlog.Hit{Seq: r.Seq})
+		}
+	}
+	if page.More = len(page.Hits) > 1; page.More {
+		page.Hits = page.Hits[:1] // page by page
+	}
+	return page, err
+}
+
 func (x *index) Forget(_ context.Context, seqs ...uint64) error {
 	for _, seq := range seqs {
 		x.forgotten[seq] = true

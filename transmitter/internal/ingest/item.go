@@ -211,7 +211,7 @@ func (item Item) explicit(w wireItem, refuse func(member, description string) It
 	}
 	item.Data = json.RawMessage(w.Data)
 	var refused *ItemError
-	if item.Subjects, refused = subjects(w.Subject); refused != nil {
+	if item.Subjects, refused = Subjects(w.Subject); refused != nil {
 		return Item{Err: refused}
 	}
 	if item.Attributes, refused = w.attributes(); refused != nil {
@@ -220,8 +220,8 @@ func (item Item) explicit(w wireItem, refuse func(member, description string) It
 	return item
 }
 
-// subjects reads one identifier or an array of identifiers of one subject.
-func subjects(raw jsontext.Value) ([]subject.Identifier, *ItemError) {
+// Subjects reads one identifier, or an array of up to 16, of one subject.
+func Subjects(raw jsontext.Value) ([]subject.Identifier, *ItemError) {
 	refuse := func(member, description string) *ItemError {
 		return &ItemError{Code: CodeInvalid, Member: member, Description: description}
 	}
