@@ -9,6 +9,7 @@ import (
 
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/admin"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/erase"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/request"
 )
 
@@ -32,7 +33,7 @@ func (t *Transmitter) adminServer(guards ...echo.MiddlewareFunc) http.Handler {
 		Applications: t.cfg.Applications, Keys: t.cfg.Keys, Streams: t.cfg.Streams, Catalog: t.catalog, Replays: t.replays,
 		Ingest: t.ingest, Refusing: t.refusing, Removed: t.removed, Log: t.cfg.Log,
 		Consent: t.consents(),
-		Events:  t.events(), Index: t.cfg.Index,
+		Events:  t.events(), Index: t.cfg.Index, Erasures: erase.Handler{Eraser: t.eraser},
 		SourcePath: t.base + pathSources, CheckVendor: t.checkVendor, Fetch: t.fetchRecord,
 		Backup: t.cfg.Backup, Webhooks: t.webhooks,
 	}.Mount(e.Group(admin.Prefix, guards...))

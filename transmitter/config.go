@@ -97,6 +97,9 @@ type Config struct {
 	// Expiry is after how long an undelivered SET becomes a dead letter; 0: 7 days.
 	Expiry time.Duration
 
+	// Retention is the age at which events are erased; 0: never. It needs Index.
+	Retention time.Duration
+
 	// Authorize decides whether an application may hear of the n-th security
 	// event of a record (SSF-9.2-01); nil: it may.
 	Authorize func(ctx context.Context, owner string, rec *eventlog.Record, n uint32) bool
@@ -196,6 +199,7 @@ func (c *Config) tooSmall() (fields []string) {
 		{"LongPoll", c.LongPoll < 0},
 		{"Redeliver", c.Redeliver < 0},
 		{"Expiry", c.Expiry < 0},
+		{"Retention", c.Retention < 0},
 		{"SearchTime", c.SearchTime < 0},
 		{"AnnotateFor", c.AnnotateFor < 0},
 	} {

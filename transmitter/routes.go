@@ -12,6 +12,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/streams"
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/consentapi"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/erase"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/eventapi"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/ingest"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/inlet"
@@ -35,6 +36,7 @@ const (
 	pathPoll          = "/ssf/poll"
 	pathToken         = "/oauth/token"
 	pathRevoke        = "/oauth/revoke"
+	pathErasures      = "/v1/erasures"
 	pathEvents        = "/v1/events"
 	pathEventTypes    = "/v1/event-types"
 	pathDeadLetters   = "/v1/streams/:stream_id/dead-letters"
@@ -65,6 +67,7 @@ func (t *Transmitter) api() []route {
 	hook := webhook.Handler{Service: t.webhooks}
 	letters := eventapi.Handler{DeadLetters: t.cfg.Streams, Registry: t.cfg.Streams, Owner: streams.WebhookOwner}
 	consents := t.consents()
+	erasures := erase.Handler{Eraser: t.eraser}
 	return []route{
 		{http.MethodPost, pathStreams, auth.OpCreateStream, m.CreateStream},
 		{http.MethodGet, pathStreams, auth.OpReadStream, m.ReadStream},
@@ -79,6 +82,9 @@ func (t *Transmitter) api() []route {
 		{http.MethodPost, pathReplay, auth.OpReplay, eventapi.ReplayHandler{Registry: t.cfg.Streams, Replays: t.replays}.Replay},
 		{http.MethodGet, pathParticipation, auth.OpManageConsents, t.consents().Participation},
 		{http.MethodPost, pathPoll + "/:stream_id", auth.OpPoll, t.untilStop(p.Poll)},
+		{http.MethodPost, pathErasures, auth.OpEraseEvents, erasures.Offered(erasures.Create)},
+		{http.MethodGet, pathErasures, auth.OpEraseEvents, erasures.Offered(erasures.List)},
+		{http.MethodGet, pathErasures + "/:id", auth.OpEraseEvents, erasures.Offered(erasures.Read)},
 		{http.MethodPost, pathEvents, auth.OpWriteEvents, in.Post},
 		{http.MethodGet, pathEvents, auth.OpReadEvents, ev.Find},
 		{http.MethodGet, pathEvents + "/:id", auth.OpReadEvents, ev.Event},

@@ -29,6 +29,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/streams"
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
 	"github.com/tocsin-ssf/tocsin/transmitter/consent"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/erase"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/eventapi"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/fanout"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/ingest"
@@ -62,6 +63,7 @@ type Transmitter struct {
 	formats formats
 
 	webhooks *webhook.Service
+	eraser   *erase.Eraser // nil without an index
 
 	sweeps atomic.Int32 // looks for orphaned streams that are still to be made
 
@@ -118,6 +120,7 @@ func New(cfg Config) (*Transmitter, error) {
 	if t.search, err = t.newSearch(); err != nil {
 		return nil, fmt.Errorf("transmitter: %w", err)
 	}
+	t.eraser = t.newEraser()
 	t.vendors = guard.NewClient(cfg.Sources)
 	t.pollers, err = source.NewPollers(source.Config{
 		Store: cfg.Applications, Accept: t.acceptRecords, HTTP: t.vendors,
@@ -148,7 +151,7 @@ func (t *Transmitter) Run(ctx context.Context) error {
 	var group sync.WaitGroup
 	parts := []func(context.Context) error{t.fanout.Run, t.pusher.Run, t.cfg.Keys.Run, t.pollers.Run, t.keepTime}
 	if t.cfg.Index != nil {
-		parts = append(parts, t.cfg.Index.Run)
+		parts = append(parts, t.cfg.Index.Run, t.eraser.Run)
 	}
 	errs := make(chan error, len(parts))
 	for _, run := range parts {

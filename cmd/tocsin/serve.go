@@ -54,6 +54,8 @@ type serveCmd struct {
 	Redeliver    time.Duration   `help:"Poll an unacknowledged SET again after so long." default:"60s"`
 	Expiry       time.Duration   `help:"Undelivered SETs become dead letters after so long." default:"168h"`
 
+	Retention time.Duration `help:"Erase events of this age; 0: never. What waits for delivery or is on legal hold stays." default:"0s"`
+
 	InsecureLoopback bool          `help:"Serve plain http on loopback, and push to loopback. For trials and tests alone."`
 	Conformance      bool          `help:"Settings that conformance suites expect: verification at any rate."`
 	ShutdownTimeout  time.Duration `help:"Deadline of a graceful end." default:"20s"`
@@ -222,7 +224,7 @@ func (s serveCmd) config(addr net.Addr, logger *slog.Logger) (node.Config, error
 			OneStream: s.OneStream, MaxStreams: s.MaxStreams, MaxSubjects: s.MaxSubjects, TokenLifetime: s.TokenLifetime,
 			Push: policy, InsecureLoopback: s.InsecureLoopback, PushWindow: s.PushWindow, PushTimeout: s.PushTimeout,
 			PushSchedule: s.PushSchedule, PushGiveUp: s.PushGiveUp, PushRefusals: s.PushRefusals,
-			Mapping: mapping.Config{Rules: rules}, LongPoll: s.LongPoll, Redeliver: s.Redeliver, Expiry: s.Expiry, Logger: logger, Crash: crash,
+			Mapping: mapping.Config{Rules: rules}, LongPoll: s.LongPoll, Redeliver: s.Redeliver, Expiry: s.Expiry, Retention: s.Retention, Logger: logger, Crash: crash,
 		},
 	}, nil
 }

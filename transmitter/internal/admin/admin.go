@@ -16,8 +16,8 @@ import (
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/consentapi"
-	"github.com/tocsin-ssf/tocsin/transmitter/internal/eventapi"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/erase"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/eventapi"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/ingest"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/request"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/webhook"
@@ -108,12 +108,12 @@ func (h Handler) Mount(g *echo.Group) {
 	g.GET("/event-types", h.Events.EventTypes)
 	g.GET("/index", h.index)
 	g.POST("/index/rebuild", h.rebuild)
-	g.POST("/erasures", h.Erasures.Create)
-	g.GET("/erasures", h.Erasures.List)
-	g.GET("/erasures/:id", h.Erasures.Read)
-	g.POST("/holds", h.Erasures.Hold)
-	g.GET("/holds", h.Erasures.Holds)
-	g.DELETE("/holds/:id", h.Erasures.Lift)
+	g.POST("/erasures", h.Erasures.Create, h.Erasures.Offered)
+	g.GET("/erasures", h.Erasures.List, h.Erasures.Offered)
+	g.GET("/erasures/:id", h.Erasures.Read, h.Erasures.Offered)
+	g.POST("/holds", h.Erasures.Hold, h.Erasures.Offered)
+	g.GET("/holds", h.Erasures.Holds, h.Erasures.Offered)
+	g.DELETE("/holds/:id", h.Erasures.Lift, h.Erasures.Offered)
 	g.POST("/backup", h.backup)
 	webhook.Handler{Service: h.Webhooks, Operator: true}.Mount(g)
 }

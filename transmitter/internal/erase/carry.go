@@ -124,15 +124,36 @@ func (e *Eraser) prepare(ctx context.Context, o *order) (plan, bool, error) {
 	if p.entries, err = e.entriesOf(ctx, o, records); err != nil {
 		return plan{}, false, err
 	}
-	registered := 0
-	for _, id := range o.ids {
-		n, err := e.cfg.Streams.Forget(ctx, o.entry.Application, id)
-		if err != nil {
-			return plan{}, false, err
-		}
-		registered += n
+	registered, err := e.forget(ctx, o)
+	if err != nil {
+		return plan{}, false, err
 	}
 	return p, true, e.report(ctx, o, p, append(queued, dead...), registered)
+}
+
+// forget takes the subject out of the streams that the order covers.
+func (e *Eraser) forget(ctx context.Context, o *order) (n int, err error) {
+	owners := []string{""}
+	if o.entry.Application != "" {
+		all, err := e.cfg.Streams.Owners(ctx)
+		if err != nil {
+			return 0, err
+		}
+		owners = slices.DeleteFunc(all, func(owner string) bool {
+			application, _ := streams.ApplicationOf(owner)
+			return application != o.entry.Application
+		})
+	}
+	for _, owner := range owners {
+		for _, id := range o.ids {
+			some, err := e.cfg.Streams.Forget(ctx, owner, id)
+			if err != nil {
+				return n, err
+			}
+			n += some
+		}
+	}
+	return n, nil
 }
 
 // recordsOf returns the events of the subject up to the order, and whether a

@@ -50,6 +50,7 @@ type Index interface {
 // Streams is what is asked of the store of streams.
 type Streams interface {
 	streams.Eraser
+	Owners(ctx context.Context) ([]string, error)
 	Cursor(ctx context.Context, follower string) (uint64, error)
 	Settle(ctx context.Context, stream string, outcomes []streams.Outcome, health *streams.Health) ([]streams.Item, error)
 }

@@ -20,7 +20,18 @@ const maxBodyBytes = 64 << 10
 
 // Handler serves erasures to applications and operators, and holds to operators.
 // A request without a principal is an operator's: the admin API has asked before.
+// Without an Eraser every answer is 501.
 type Handler struct{ Eraser *Eraser }
+
+// Offered is the middleware that refuses where nothing can be erased.
+func (h Handler) Offered(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if h.Eraser == nil {
+			return &request.Error{Status: http.StatusNotImplemented, Code: "not_offered", Description: "this transmitter has no index, and finds nothing that could be erased"}
+		}
+		return next(c)
+	}
+}
 
 // ask is the body of an order and of a hold.
 type ask struct {

@@ -41,9 +41,10 @@ const (
 	// less than it saves.
 	busy   = 3
 	gather = 8 * time.Millisecond
-	// follower names the cursor.
-	follower = "fanout"
 )
+
+// Follower is the name of the fan-out's cursor among streams.Cursors.
+const Follower = "fanout"
 
 // Log is what the fan-out reads.
 type Log interface {
@@ -160,7 +161,7 @@ func pause(ctx context.Context, d time.Duration) {
 // follow works until a failure or the end of ctx; done is called after each batch.
 func (f *Fanout) follow(ctx context.Context, done func()) error {
 	if f.place == 0 {
-		place, err := f.cfg.Store.Cursor(ctx, follower)
+		place, err := f.cfg.Store.Cursor(ctx, Follower)
 		if err != nil {
 			return fmt.Errorf("fanout: reading the cursor: %w", err)
 		}
@@ -218,7 +219,7 @@ func (f *Fanout) save(ctx context.Context) {
 	if f.place == f.saved {
 		return
 	}
-	if err := f.cfg.Store.SaveCursor(ctx, follower, f.place); err != nil {
+	if err := f.cfg.Store.SaveCursor(ctx, Follower, f.place); err != nil {
 		f.log.ErrorContext(ctx, "fan-out could not save its place", "err", err)
 		return
 	}
