@@ -99,6 +99,8 @@ type Config struct {
 
 	// Retention is the age at which events are erased; 0: never. It needs Index.
 	Retention time.Duration
+	// RetainEvery is how often that is looked for; 0: every hour.
+	RetainEvery time.Duration
 
 	// Authorize decides whether an application may hear of the n-th security
 	// event of a record (SSF-9.2-01); nil: it may.
@@ -200,6 +202,7 @@ func (c *Config) tooSmall() (fields []string) {
 		{"Redeliver", c.Redeliver < 0},
 		{"Expiry", c.Expiry < 0},
 		{"Retention", c.Retention < 0},
+		{"RetainEvery", c.RetainEvery < 0},
 		{"SearchTime", c.SearchTime < 0},
 		{"AnnotateFor", c.AnnotateFor < 0},
 	} {

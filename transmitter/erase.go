@@ -13,6 +13,6 @@ func (t *Transmitter) newEraser() *erase.Eraser {
 	}
 	return erase.New(erase.Config{
 		Log: t.cfg.Log, Index: t.cfg.Index, Streams: t.cfg.Streams, Follower: fanout.Follower, Forget: t.outbox.Forget,
-		Retention: t.cfg.Retention, Crash: t.cfg.Crash, Now: t.cfg.Now, Logger: t.cfg.Logger,
+		Retention: t.cfg.Retention, RetainEvery: t.cfg.RetainEvery, Crash: t.cfg.Crash, Now: t.cfg.Now, Logger: t.cfg.Logger,
 	})
 }

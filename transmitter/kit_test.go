@@ -51,6 +51,7 @@ type house struct {
 	*transmitter.Transmitter
 	t      testing.TB
 	issuer string
+	dir    string // of the stores
 	apps   *auth.Store
 	keys   *keys.Ring
 	log    *sqlitelog.Log
@@ -77,7 +78,8 @@ func open(t testing.TB, change ...func(*setup)) *house {
 		s.Issuer = h.server.URL + s.Issuer
 	}
 	h.issuer = s.Issuer
-	h.stores(t.TempDir(), s)
+	h.dir = t.TempDir()
+	h.stores(h.dir, s)
 	var err error
 	if h.Transmitter, err = transmitter.New(s.Config); err != nil {
 		t.Fatal(err)
