@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"reflect"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -110,7 +111,7 @@ func parse(args, env []string, out, errOut io.Writer) (*kong.Context, int) {
 		fmt.Fprintln(errOut, "tocsin:", err)
 		return nil, exitFailed
 	}
-	command, err := parser.Parse(args)
+	command, err := parser.Parse(markLiterals(args))
 	if exit >= 0 { // --help or --version was answered
 		return nil, exit
 	}
@@ -131,6 +132,7 @@ func newParser(out, errOut io.Writer, settings kong.Resolver, exit func(code int
 		kong.Writers(out, errOut),
 		kong.Exit(exit),
 		kong.Resolvers(settings),
+		kong.KindMapper(reflect.String, textMapper{}),
 		kong.Vars{"version": "tocsin " + release()},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 	)
