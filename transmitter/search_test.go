@@ -509,3 +509,47 @@ func TestNoIndex(t *testing.T) {
 		t.Errorf("got %s, want not_offered", a.body)
 	}
 }
+
+// building is an index that is being built.
+type building struct{ index }
+
+func (building) Search(context.Context, *eventlog.Query) (eventlog.Page, error) {
+	return eventlog.Page{}, &eventlog.BehindError{Place: 1, Head: 2}
+}
+func (building) Pace(context.Context) error { return nil }
+
+// What a consent gate holds is neither found, nor counted, nor told by a cursor,
+// nor annotated.
+func TestSearchConsent(t *testing.T) {
+	h := open(t)
+	shop, bank := h.client("shop", everyScope), h.client("bank", everyScope)
+	h.must(http.StatusOK, "PUT", "/v1/consents/gate", shop, `{"enabled":true}`)
+	one := func(who string) string {
+		return h.must(http.StatusAccepted, "POST", "/v1/events", bank,
+			`{"type":"session.revoked","subject":{"format":"email","email":"`+who+`@example.com"}}`).member("id")
+	}
+	var joes []string
+	for range 2 {
+		joes = append(joes, one("jo"))
+		one("al")
+	}
+	if got := h.search(shop, "limit=1&total_hits=10"); len(got.Events) != 0 || got.Cursor != "" || *got.Total != 0 {
+		t.Errorf("held: got %q of %d and cursor %q, want nothing", got.ids(), *got.Total, got.Cursor)
+	}
+	if got := h.search(bank, "limit=1&total_hits=10"); len(got.Events) != 1 || got.Cursor == "" || *got.Total != 4 {
+		t.Errorf("without a gate: got %q of %d and cursor %q, want one of 4", got.ids(), *got.Total, got.Cursor)
+	}
+	h.must(http.StatusNotFound, "PATCH", "/v1/events/"+joes[0], shop, `{"suspect":true}`)
+	h.must(http.StatusNotFound, "GET", "/v1/events/"+joes[0]+"/annotations", shop, "")
+	h.decide(http.StatusCreated, shop, "grant")
+	first := h.search(shop, "limit=1&total_hits=10&reverse=true")
+	if !slices.Equal(first.ids(), joes[:1]) || first.Cursor == "" || *first.Total != 2 {
+		t.Errorf("released: got %q of %d and cursor %q, want %q of 2 and more", first.ids(), *first.Total, first.Cursor, joes[0])
+	}
+	// One that is held comes after it: there is no more to be seen.
+	last := h.search(shop, "limit=1&reverse=true&cursor="+first.Cursor)
+	if !slices.Equal(last.ids(), joes[1:]) || last.Cursor != "" {
+		t.Errorf("the last: got %q and cursor %q, want %q and none", last.ids(), last.Cursor, joes[1])
+	}
+	h.must(http.StatusOK, "PATCH", "/v1/events/"+joes[0], shop, `{"suspect":true}`)
+}

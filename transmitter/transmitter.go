@@ -130,6 +130,9 @@ func New(cfg Config) (*Transmitter, error) {
 		return nil, fmt.Errorf("transmitter: %w", err)
 	}
 	t.ingest = ingest.New(t.intake(), t.mapper, t.metrics.offered, cfg.Crash, cfg.Logger)
+	if cfg.Index != nil {
+		t.ingest.Ask(past{cfg.Log, cfg.Index})
+	}
 	t.server = t.routes()
 	return t, nil
 }

@@ -13,11 +13,15 @@ import (
 )
 
 type eventCmd struct {
-	Emit  eventEmitCmd  `cmd:"" help:"Emit account events as the operator."`
-	Get   eventGetCmd   `cmd:"" help:"Read an event of the log."`
-	Map   eventMapCmd   `cmd:"" help:"Show what becomes of a vendor's record, and why; test rules."`
-	Erase eventEraseCmd `cmd:"" help:"Erase what is known of a subject, everywhere."`
-	Hold  eventHoldCmd  `cmd:"" help:"Set, lift and list legal holds, which stop erasure."`
+	Emit     eventEmitCmd     `cmd:"" help:"Emit account events as the operator."`
+	Get      eventGetCmd      `cmd:"" help:"Read an event of the log."`
+	Search   eventSearchCmd   `cmd:"" help:"Find events of the log."`
+	Types    eventTypesCmd    `cmd:"" help:"List the types that events have, and what each becomes."`
+	Annotate eventAnnotateCmd `cmd:"" help:"Say more of an event, or show what was said of it."`
+	Reindex  eventReindexCmd  `cmd:"" help:"Build the search index anew from the log."`
+	Map      eventMapCmd      `cmd:"" help:"Show what becomes of a vendor's record, and why; test rules."`
+	Erase    eventEraseCmd    `cmd:"" help:"Erase what is known of a subject, everywhere."`
+	Hold     eventHoldCmd     `cmd:"" help:"Set, lift and list legal holds, which stop erasure."`
 }
 
 type eventEmitCmd struct {
@@ -114,7 +118,8 @@ func (c eventEmitCmd) body(std streamsIO) ([]byte, error) {
 type eventGetCmd struct {
 	dataFlags
 	jsonFlag
-	ID string `arg:"" help:"The event's id."`
+	ID     string   `arg:"" help:"The event's id."`
+	Fields []string `help:"Member of the event that is wanted; repeat for several." sep:"none" placeholder:"NAME"`
 }
 
 // Help shows an example.
@@ -124,7 +129,7 @@ func (eventGetCmd) Help() string { return "Example:\n  tocsin event get 3Jq9mX2v
 func (c eventGetCmd) Run(ctx context.Context, std streamsIO) error {
 	return c.with(ctx, false, func(api *adminapi.Client) error {
 		var event json.RawMessage
-		if err := api.Do(ctx, http.MethodGet, "/admin/events/"+url.PathEscape(c.ID), nil, &event); err != nil {
+		if err := api.Do(ctx, http.MethodGet, "/admin/events/"+url.PathEscape(c.ID)+"?"+url.Values{"fields": c.Fields}.Encode(), nil, &event); err != nil {
 			return err
 		}
 		return printJSON(std.out, event)

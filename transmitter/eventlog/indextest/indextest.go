@@ -370,6 +370,11 @@ func rebuild(tb testing.TB, s *Store) {
 	if err := s.Index.Rebuild(tb.Context()); err != nil {
 		tb.Fatalf("Rebuild: got %v, want no error", err)
 	}
+	ctx, cancel := context.WithTimeout(tb.Context(), patience)
+	defer cancel()
+	if err := s.Index.Wait(ctx, 170); err != nil { // nothing is appended: it goes on by itself
+		tb.Fatalf("Wait after Rebuild: got %v at %d, want no error", err, s.Index.Place())
+	}
 	check(tb, s, rng, 30)
 }
 

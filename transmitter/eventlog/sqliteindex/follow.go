@@ -63,7 +63,7 @@ func (x *Index) pause(ctx context.Context, d time.Duration) {
 // follow works until a failure or the end of ctx; done is called after each batch.
 func (x *Index) follow(ctx context.Context, done func()) error {
 	for {
-		if err := x.log.Wait(ctx, x.place.Load()); err != nil {
+		if err := x.wait(ctx); err != nil {
 			return fmt.Errorf("sqliteindex: waiting for the log: %w", err)
 		}
 		n, err := x.step(ctx)
@@ -75,6 +75,25 @@ func (x *Index) follow(ctx context.Context, done func()) error {
 			x.pause(ctx, gather)
 		}
 	}
+}
+
+// wait waits for a record after the place, or for the index to be emptied.
+func (x *Index) wait(ctx context.Context) error {
+	moved, place := x.moved.wait(), x.place.Load()
+	until, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-moved:
+			cancel()
+		case <-until.Done():
+		}
+	}()
+	err := x.log.Wait(until, place)
+	if x.place.Load() != place && ctx.Err() == nil {
+		return nil
+	}
+	return err
 }
 
 // step indexes the next records of the log and returns how many.
