@@ -39,7 +39,7 @@ func (x *Index) Run(ctx context.Context) error {
 			return nil
 		}
 		x.cfg.Logger.ErrorContext(ctx, "indexing failed, trying again", "err", err, "pause", wait)
-		if sqlitedb.IsCorrupt(err) {
+		if sqlitedb.IsCorrupt(err) || errors.Is(err, errBroken) {
 			if err := x.Rebuild(ctx); err != nil {
 				x.cfg.Logger.ErrorContext(ctx, "the search index could not be built anew", "err", err)
 			}
@@ -66,6 +66,9 @@ func (x *Index) follow(ctx context.Context, done func()) error {
 		if err := x.wait(ctx); err != nil {
 			return fmt.Errorf("sqliteindex: waiting for the log: %w", err)
 		}
+		if x.broken.Load() {
+			return errBroken
+		}
 		n, err := x.step(ctx)
 		if err != nil {
 			return err
@@ -89,8 +92,11 @@ func (x *Index) wait(ctx context.Context) error {
 		case <-until.Done():
 		}
 	}()
+	if x.broken.Load() {
+		return nil
+	}
 	err := x.log.Wait(until, place)
-	if x.place.Load() != place && ctx.Err() == nil {
+	if (x.place.Load() != place || x.broken.Load()) && ctx.Err() == nil {
 		return nil
 	}
 	return err

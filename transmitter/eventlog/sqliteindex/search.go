@@ -23,7 +23,7 @@ func (x *Index) Search(ctx context.Context, q *eventlog.Query) (eventlog.Page, e
 		return err
 	})
 	if err != nil {
-		return eventlog.Page{}, fmt.Errorf("sqliteindex: search: %w", err)
+		return eventlog.Page{}, fmt.Errorf("sqliteindex: search: %w", x.judge(ctx, err, head))
 	}
 	return page, nil
 }
@@ -246,7 +246,7 @@ func (x *Index) Of(ctx context.Context, ids []subject.Identifier, after, before 
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("sqliteindex: of a subject: %w", err)
+		return nil, fmt.Errorf("sqliteindex: of a subject: %w", x.judge(ctx, err, head))
 	}
 	return seqs[:min(max, len(seqs))], nil
 }

@@ -91,6 +91,7 @@ type Index struct {
 	work     sync.Mutex // one batch, Forget or Rebuild at a time
 	place    atomic.Uint64
 	building atomic.Bool
+	broken   atomic.Bool  // a reader found the file damaged
 	rate     atomic.Int64 // records a second that it can index; 0: not known
 	moved    signal
 	hurry    chan struct{} // somebody waits: no gathering
@@ -219,8 +220,24 @@ func (x *Index) renew(ctx context.Context) error {
 		return err
 	}
 	x.building.Store(true)
+	x.broken.Store(false)
 	x.moved.tell()
 	return nil
+}
+
+// errBroken: a reader found the file damaged.
+var errBroken = errors.New("sqliteindex: the file is damaged")
+
+// judge returns err as a reader is told of it: a damaged file is built anew by
+// Run, and has nothing until then.
+func (x *Index) judge(ctx context.Context, err error, head uint64) error {
+	if !sqlitedb.IsCorrupt(err) {
+		return err
+	}
+	x.cfg.Logger.WarnContext(ctx, "the search index is damaged", "err", err)
+	x.broken.Store(true)
+	x.moved.tell()
+	return &eventlog.BehindError{Head: head}
 }
 
 // Close waits for what runs and closes the file; end Run first.
