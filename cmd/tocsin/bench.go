@@ -12,9 +12,9 @@ import (
 // benchCmd measures the transmitter against the floor of the machine.
 type benchCmd struct {
 	printFlags
-	Only  string `help:"Run this workload alone." placeholder:"NAME"`
+	Only  string `help:"Run this workload alone, or several: search-*." placeholder:"NAME"`
 	Quick bool   `help:"The main job's workloads within a minute: shorter rounds, fewer events."`
-	Full  bool   `help:"Every workload, also those that need minutes: many streams, a long history."`
+	Full  bool   `help:"Every workload, also those that need minutes: many streams, a million events."`
 	Dir   string `help:"Folder for the data folders that are measured, on a real disk; they are removed." default:"." placeholder:"DIR"`
 	Role  string `help:"Role of a process beside the server." hidden:""`
 }
@@ -22,7 +22,7 @@ type benchCmd struct {
 // Help shows an example and says what is measured.
 func (benchCmd) Help() string {
 	return "Examples:\n  tocsin bench --quick\n  tocsin bench --only push-rs256 --json\n" +
-		"  tocsin bench --only append --quick\n\n" +
+		"  tocsin bench --only search-identifier --quick\n\n" +
 		"Without --full the workloads of the main job run. Server, senders and receivers are processes of\n" +
 		"their own on a durable store: 8 senders, one event per request, distinct subjects. A figure is the\n" +
 		"median of five rounds, its ratio the median of the ratios of each round to the floor measured beside it.\n" +

@@ -3,6 +3,7 @@ package main_test
 import (
 	"encoding/json"
 	"errors"
+	"os"
 	"os/exec"
 	"testing"
 )
@@ -33,6 +34,35 @@ func TestBenchJSON(t *testing.T) {
 	r := got.Results[0]
 	if r.Name != "verify-rs256" || r.Value <= 0 || r.Floor <= 0 || r.Ratio <= 0 || r.Target != 1.6 || r.Holds == nil || len(r.Rounds) != 5 {
 		t.Errorf("got %+v, want verify-rs256 with its floor, ratio, target and five rounds", r)
+	}
+}
+
+// What the log does without a server is measured in a process of its own, and
+// nothing is left of it.
+func TestBenchAppend(t *testing.T) {
+	dir := t.TempDir()
+	out, err := exec.CommandContext(t.Context(), binary(t), "bench", "--only", "append", "--quick", "--json", "--dir", dir).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Results []struct {
+			Name                        string
+			Value, Floor, Ratio, Target float64
+			AtLeast                     bool `json:"at_least"`
+		}
+	}
+	if err := json.Unmarshal(out, &got); err != nil {
+		t.Fatalf("got %s, want JSON: %v", out, err)
+	}
+	if len(got.Results) != 1 {
+		t.Fatalf("got %s, want one result", out)
+	}
+	if r := got.Results[0]; r.Name != "append" || r.Value <= 0 || r.Floor <= r.Value || r.Target != 0.3 || !r.AtLeast {
+		t.Errorf("got %+v, want append below its floor, with its target", r)
+	}
+	if left, err := os.ReadDir(dir); len(left) != 0 || err != nil {
+		t.Errorf("got %v and %v, want nothing left", left, err)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -116,6 +117,26 @@ func TestCPU(t *testing.T) {
 }
 
 const event = "https://schemas.openid.net/secevent/caep/event-type/session-revoked"
+
+// One workload is named, or several; without a name those of the main job run,
+// or all.
+func TestChosen(t *testing.T) {
+	for _, tt := range []struct {
+		cfg  bench.Config
+		want []string
+	}{
+		{bench.Config{Only: "append"}, []string{"append"}},
+		{bench.Config{Only: "search-*"}, []string{"search-identifier", "search-session", "search-network", "search-time"}},
+		{bench.Config{Only: "history"}, []string{"history"}},
+		{bench.Config{Only: "[", Full: true}, nil},
+		{bench.Config{}, []string{"push-rs256", "push-eddsa", "poll-eddsa", "verify-rs256", "slow-receiver", "idle-latency"}},
+		{bench.Config{Full: true}, bench.Names()},
+	} {
+		if got := bench.Chosen(tt.cfg); !slices.Equal(got, tt.want) {
+			t.Errorf("%+v: got %v, want %v", tt.cfg, got, tt.want)
+		}
+	}
+}
 
 func TestUnknownWorkload(t *testing.T) {
 	_, err := bench.Run(t.Context(), bench.Config{Only: "nonsense", Progress: io.Discard})
@@ -287,10 +308,11 @@ func TestReport(t *testing.T) {
 		t.Errorf("got %s, want the first to hold and the second not to", raw)
 	}
 	var table bytes.Buffer
+	r.Results[0].Goal = 5000
 	if err := r.Table(&table); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"1.20", "≤ 1.25", "yes", "≥ 0.6", "NO", "rs256_sign_us"} {
+	for _, want := range []string{"≤ 5000", "1.20", "≤ 1.25", "yes", "≥ 0.6", "NO", "rs256_sign_us"} {
 		if !strings.Contains(table.String(), want) {
 			t.Errorf("got a table without %q, want it:\n%s", want, &table)
 		}

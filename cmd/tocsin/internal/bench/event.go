@@ -44,10 +44,11 @@ func (s synthetic) account(i int) string {
 	if i%2 == 0 {
 		return busyAccount(h % s.busy())
 	}
-	return fmt.Sprint("user-", h%s.quiet())
+	return quietAccount(h % s.quiet())
 }
 
-func busyAccount(i int) string { return fmt.Sprint("service-", i) }
+func busyAccount(i int) string  { return fmt.Sprint("service-", i) }
+func quietAccount(i int) string { return fmt.Sprint("user-", i) }
 
 // session is the one of an account.
 func session(account string) string { return "session-" + account }

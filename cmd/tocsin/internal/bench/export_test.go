@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tocsin-ssf/tocsin/streams/store/sqlitedb"
 	"github.com/tocsin-ssf/tocsin/transmitter/mapping"
 )
 
@@ -63,6 +64,15 @@ func RawAppend(t *testing.T, writers, rows int, row string) int {
 	return len(written)
 }
 
+// Chosen are the names of the workloads that run.
+func Chosen(cfg Config) []string {
+	var names []string
+	for _, w := range choose(cfg) {
+		names = append(names, w.name)
+	}
+	return names
+}
+
 // Counts say how often what searches look for comes.
 type Counts struct {
 	Busy     map[string]int // events by busy account
@@ -95,4 +105,30 @@ func Counted(n int, end time.Time) Counts {
 	}
 	c.Types = len(types)
 	return c
+}
+
+// Lose takes an event out of one list of the index in a folder, and another
+// out of all, and returns how many rows it took.
+func Lose(t *testing.T, dir string) int64 {
+	t.Helper()
+	db, err := openPlain(t.Context(), filepath.Join(dir, "index.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var lost int64
+	err = db.Write(t.Context(), func(tx *sqlitedb.Tx) error {
+		for _, sql := range []string{"DELETE FROM mention WHERE seq = 7", "DELETE FROM event WHERE seq = 8"} {
+			r, err := tx.Exec(sql)
+			if err != nil {
+				return err
+			}
+			lost += r.Changes
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lost
 }

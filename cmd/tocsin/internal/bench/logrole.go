@@ -14,12 +14,14 @@ import (
 
 	"github.com/tocsin-ssf/tocsin/streams/store/sqlitedb"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
+	"github.com/tocsin-ssf/tocsin/transmitter/eventlog/sqliteindex"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog/sqlitelog"
 )
 
 // openCall opens the log of a data folder, which is made.
 type openCall struct {
-	Dir string `json:"dir"`
+	Dir   string `json:"dir"`
+	Index bool   `json:"index,omitempty"` // with its search index, which follows
 }
 
 // appendCall appends records one by one, by writers at once, to a file and
@@ -33,28 +35,36 @@ type appendCall struct {
 type store struct {
 	dir     string
 	log     *sqlitelog.Log
-	made    int // events so far
+	index   *sqliteindex.Index // nil: not opened
+	plain   *sqlitedb.DB       // the log's file, for look-ups; nil: not opened
+	made    int                // events so far
 	closers []func() error
 }
 
 func (s *store) role() role {
 	return role{
-		"open": func(ctx context.Context, arg json.RawMessage) (any, error) {
-			var c openCall
-			if err := json.Unmarshal(arg, &c); err != nil {
-				return nil, err
-			}
-			return nil, s.open(ctx, c)
-		},
-		"append": func(ctx context.Context, arg json.RawMessage) (any, error) {
-			var c appendCall
-			if err := json.Unmarshal(arg, &c); err != nil {
-				return nil, err
-			}
-			return s.append(ctx, c)
-		},
+		"open":    with(func(ctx context.Context, c openCall) (any, error) { return nil, s.open(ctx, c) }),
+		"append":  with(func(ctx context.Context, c appendCall) (any, error) { return s.append(ctx, c) }),
+		"fill":    with(func(ctx context.Context, c fillCall) (any, error) { return nil, s.fill(ctx, c) }),
+		"wait":    with(func(ctx context.Context, _ any) (any, error) { return nil, s.wait(ctx) }),
+		"search":  with(func(ctx context.Context, c searchCall) (any, error) { return s.search(ctx, c) }),
+		"lag":     with(func(ctx context.Context, c lagCall) (any, error) { return s.lag(ctx, c) }),
+		"missing": with(func(ctx context.Context, _ any) (any, error) { return s.missing(ctx) }),
 	}
 }
+
+// with is an operation whose argument is decoded.
+func with[A any](op func(context.Context, A) (any, error)) func(context.Context, json.RawMessage) (any, error) {
+	return func(ctx context.Context, arg json.RawMessage) (any, error) {
+		var a A
+		if err := json.Unmarshal(arg, &a); err != nil {
+			return nil, err
+		}
+		return op(ctx, a)
+	}
+}
+
+func (s *store) path() string { return filepath.Join(s.dir, "log.db") }
 
 func (s *store) open(ctx context.Context, c openCall) error {
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
@@ -65,10 +75,21 @@ func (s *store) open(ctx context.Context, c openCall) error {
 		return err
 	}
 	s.dir, s.closers = c.Dir, append(s.closers, lock.Unlock)
-	if s.log, err = sqlitelog.Open(ctx, sqlitelog.Config{Path: filepath.Join(c.Dir, "log.db")}); err != nil {
+	if s.log, err = sqlitelog.Open(ctx, sqlitelog.Config{Path: s.path()}); err != nil {
 		return err
 	}
 	s.closers = append(s.closers, s.log.Close)
+	if !c.Index {
+		return nil
+	}
+	s.index, err = sqliteindex.Open(ctx, sqliteindex.Config{Path: filepath.Join(c.Dir, "index.db"), Log: s.log})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- s.index.Run(ctx) }()
+	s.closers = append(s.closers, s.index.Close, func() error { cancel(); return <-ended })
 	return nil
 }
 

@@ -66,3 +66,50 @@ func TestSynthetic(t *testing.T) {
 		}
 	}
 }
+
+// A log process fills a log and its index, and finds the first pages of each
+// kind and later ones.
+func TestSearched(t *testing.T) {
+	const events = 3_000
+	end := time.Now()
+	log := start(t, bench.RoleLog)
+	log.call("open", map[string]any{"dir": filepath.Join(t.TempDir(), "data"), "index": true}, nil)
+	log.call("fill", map[string]any{"of": events, "end": end, "first": 0, "count": events}, nil)
+	log.call("wait", nil, nil)
+	for _, kind := range []string{"search-identifier", "search-session", "search-network", "search-time"} {
+		for _, page := range []int{1, 5} {
+			var got bench.Round
+			log.call("search", map[string]any{"kind": kind, "of": events, "end": end, "queries": 10, "page": page}, &got)
+			if got.Value <= 0 || got.Floor <= 0 {
+				t.Errorf("%s, page %d: got %+v, want the times of both", kind, page, got)
+			}
+		}
+	}
+}
+
+// Events come in as the index lets them; none is missing then. Events that
+// the index does not have are told.
+func TestLag(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	var missing int
+	t.Run("process", func(t *testing.T) {
+		log := start(t, bench.RoleLog)
+		log.call("open", map[string]any{"dir": dir, "index": true}, nil)
+		var got struct{ Longest, Rate float64 }
+		log.call("lag", map[string]any{"writers": 2, "for": 200 * time.Millisecond}, &got)
+		if got.Longest <= 0 || got.Rate <= 0 {
+			t.Errorf("got %+v, want how long and how many", got)
+		}
+		if log.call("missing", nil, &missing); missing != 0 {
+			t.Errorf("got %d missing, want none", missing)
+		}
+	})
+	if lost := bench.Lose(t, dir); lost == 0 {
+		t.Fatal("no event was taken out of the index")
+	}
+	log := start(t, bench.RoleLog)
+	log.call("open", map[string]any{"dir": dir, "index": true}, nil)
+	if log.call("missing", nil, &missing); missing != 2 {
+		t.Errorf("got %d missing, want the 2 that were taken out", missing)
+	}
+}

@@ -44,7 +44,12 @@ func (r *rig) peer(ctx context.Context, role string) (*peer, error) {
 }
 
 func (r *rig) serve(ctx context.Context, flags ...string) (*server, error) {
-	s, err := r.bench.serve(ctx, flags...)
+	return r.serveIn(ctx, "", flags...)
+}
+
+// serveIn serves a data folder, a new one if dir is "".
+func (r *rig) serveIn(ctx context.Context, dir string, flags ...string) (*server, error) {
+	s, err := r.bench.serve(ctx, dir, flags...)
 	if err == nil {
 		r.closers = append(r.closers, s.close)
 	}

@@ -20,7 +20,11 @@ func (b *bench) rounds(ctx context.Context, name string, one func(ctx context.Co
 		if i == 0 {
 			continue
 		}
-		b.say("%s %d/%d: %.4g, floor %.4g, ratio %.2f", name, i, Rounds, r.Value, r.Floor, ratio(r))
+		if r.Floor == 0 {
+			b.say("%s %d/%d: %.4g", name, i, Rounds, r.Value)
+		} else {
+			b.say("%s %d/%d: %.4g, floor %.4g, ratio %.2f", name, i, Rounds, r.Value, r.Floor, ratio(r))
+		}
 		rounds = append(rounds, r)
 	}
 	return rounds, nil

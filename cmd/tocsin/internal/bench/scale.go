@@ -19,6 +19,7 @@ const (
 	historyEvents = 200_000
 	historyBatch  = 500
 	historyRound  = 9_000
+	historyTarget = 0.9
 )
 
 // manyNone compares a server with one stream of many subjects with one that
@@ -35,11 +36,11 @@ func (b *bench) manyAll(ctx context.Context, w workload) ([]Result, error) {
 func (b *bench) many(ctx context.Context, w workload, subjects, others string, pool int) ([]Result, error) {
 	var rounds []Round
 	err := b.withRig(ctx, func(r *rig) error {
-		one, err := r.wanted(ctx, subjects, pool)
+		one, err := r.wanted(ctx, "", subjects, pool)
 		if err != nil {
 			return err
 		}
-		all, err := r.wanted(ctx, subjects, pool)
+		all, err := r.wanted(ctx, "", subjects, pool)
 		if err != nil {
 			return err
 		}
@@ -76,9 +77,10 @@ func (r *rig) compare(ctx context.Context, base, other *server, one func(*server
 	return Round{value, floor}, err
 }
 
-// wanted serves one stream that wants the events: pool subjects, or all if that is 0.
-func (r *rig) wanted(ctx context.Context, subjects string, pool int) (*server, error) {
-	s, err := r.serve(ctx, "--algorithm", "EdDSA", "--default-subjects", subjects)
+// wanted serves one stream that wants the events: pool subjects, or all if that
+// is 0. The data folder is dir, or a new one.
+func (r *rig) wanted(ctx context.Context, dir, subjects string, pool int) (*server, error) {
+	s, err := r.serveIn(ctx, dir, "--algorithm", "EdDSA", "--default-subjects", subjects)
 	if err != nil {
 		return nil, err
 	}
@@ -154,11 +156,11 @@ func (r *rig) fanRound(ctx context.Context, s *server, second *peer, streams int
 func (b *bench) history(ctx context.Context, w workload) ([]Result, error) {
 	var rounds []Round
 	err := b.withRig(ctx, func(r *rig) error {
-		empty, err := r.wanted(ctx, "ALL", 0)
+		empty, err := r.wanted(ctx, "", "ALL", 0)
 		if err != nil {
 			return err
 		}
-		full, err := r.wanted(ctx, "ALL", 0)
+		full, err := r.wanted(ctx, "", "ALL", 0)
 		if err != nil {
 			return err
 		}
@@ -171,14 +173,19 @@ func (b *bench) history(ctx context.Context, w workload) ([]Result, error) {
 				return err
 			}
 		}
-		rounds, err = b.rounds(ctx, w.name, func(ctx context.Context) (Round, error) {
-			return r.compare(ctx, empty, full, func(s *server) (float64, error) {
-				n := b.count(historyRound)
-				_, got, err := r.deliver(s.events(n), n, false)
-				return float64(got.SETs-1) / got.Seconds, err
-			})
-		})
+		rounds, err = b.deliveries(ctx, w, r, empty, full)
 		return err
 	})
-	return []Result{w.atLeast(0.9, "SETs/s", rounds)}, err
+	return []Result{w.atLeast(historyTarget, "SETs/s", rounds)}, err
+}
+
+// deliveries compares how fast two servers deliver.
+func (b *bench) deliveries(ctx context.Context, w workload, r *rig, empty, full *server) ([]Round, error) {
+	return b.rounds(ctx, w.name, func(ctx context.Context) (Round, error) {
+		return r.compare(ctx, empty, full, func(s *server) (float64, error) {
+			n := b.count(historyRound)
+			_, got, err := r.deliver(s.events(n), n, false)
+			return float64(got.SETs-1) / got.Seconds, err
+		})
+	})
 }

@@ -47,9 +47,13 @@ type stream struct {
 	Poll string // URL, of a poll stream
 }
 
-// serve starts a server with the defaults and further flags.
-func (b *bench) serve(ctx context.Context, flags ...string) (_ *server, err error) {
-	s := &server{bench: b, dir: b.folder(), client: newHTTPClient(), done: make(chan struct{})}
+// serve starts a server on dir, or on a new folder, with the defaults and
+// further flags.
+func (b *bench) serve(ctx context.Context, dir string, flags ...string) (_ *server, err error) {
+	if dir == "" {
+		dir = b.folder()
+	}
+	s := &server{bench: b, dir: dir, client: newHTTPClient(), done: make(chan struct{})}
 	s.cmd = exec.CommandContext(ctx, b.Binary, append([]string{
 		"serve", "--insecure-loopback", "--listen", "127.0.0.1:0", "--data", s.dir,
 		"--max-streams", fmt.Sprint(maxStreams), "--log-level", "error",

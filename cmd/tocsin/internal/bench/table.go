@@ -13,10 +13,10 @@ func (r *Report) Table(out io.Writer) error {
 	m := r.Machine
 	fmt.Fprintf(out, "%d × %s, %s/%s, %s\n\n", m.CPUs, m.CPU, m.OS, m.Arch, m.Go)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "WORKLOAD\tVALUE\tUNIT\tFLOOR\tRATIO\tTARGET\tHOLDS")
+	fmt.Fprintln(w, "WORKLOAD\tVALUE\tUNIT\tGOAL\tFLOOR\tRATIO\tTARGET\tHOLDS")
 	for _, one := range r.Results {
-		fmt.Fprintf(w, "%s\t%.4g\t%s\t%s\t%s\t%s\t%s\n", one.Name, one.Value, one.Unit,
-			number(one.Floor, "%.4g"), number(one.Ratio, "%.2f"), target(one), holds(one))
+		fmt.Fprintf(w, "%s\t%.4g\t%s\t%s\t%s\t%s\t%s\t%s\n", one.Name, one.Value, one.Unit,
+			goal(one.Goal), number(one.Floor, "%.4g"), number(one.Ratio, "%.2f"), target(one), holds(one))
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -44,6 +44,13 @@ func number(v float64, format string) string {
 	return fmt.Sprintf(format, v)
 }
 
+func goal(v float64) string {
+	if v == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("≤ %g", v)
+}
+
 func target(r Result) string {
 	switch {
 	case r.Target == 0:
@@ -56,10 +63,10 @@ func target(r Result) string {
 
 func holds(r Result) string {
 	switch {
+	case !r.Holds:
+		return "NO"
 	case r.Target == 0:
 		return "-"
-	case r.Holds:
-		return "yes"
 	}
-	return "NO"
+	return "yes"
 }
