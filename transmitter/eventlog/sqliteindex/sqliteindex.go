@@ -40,9 +40,11 @@ const (
 	maxBatchBytes = 32 << 20
 	// MaxTrail is how far the index may trail before appends wait, and paceTime
 	// in time what it must be able to make up for; minTrail is never too far.
+	// A record may wait for the batch that is at work and then be in one of its
+	// own, each of up to paceTime, and is to be found within two seconds.
 	MaxTrail = 50_000
 	minTrail = 2_000
-	paceTime = 1500 * time.Millisecond
+	paceTime = 900 * time.Millisecond
 	// paceWait bounds how long an append waits.
 	paceWait = time.Second
 	// maxScan is how much of the log a search reads itself.
