@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -297,5 +298,40 @@ func TestDamage(t *testing.T) {
 	stop()
 	if err := <-done; err != nil {
 		t.Errorf("Run: got %v, want no error", err)
+	}
+}
+
+// An index that could not be built anew, as on a full disk, is built as soon as
+// it can be.
+func TestRebuildFails(t *testing.T) {
+	r := newRig(t, t.TempDir())
+	done, err := r.log.Append(t.Context(), eventlog.Event{Source: "hr", Type: "t"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ran := make(chan error, 1)
+	go func() { ran <- r.index.Run(ctx) }()
+	defer func() { cancel(); <-ran }()
+	if err := r.index.Wait(ctx, done[0].Seq); err != nil {
+		t.Fatal(err)
+	}
+	// What stands in the way: a folder that is not empty.
+	obstacle := r.path() + "-shm"
+	_ = os.Remove(obstacle)
+	if err := os.MkdirAll(filepath.Join(obstacle, "x"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.index.Rebuild(ctx); err == nil {
+		t.Fatal("got no error of the rebuilding")
+	}
+	if err := os.RemoveAll(obstacle); err != nil {
+		t.Fatal(err)
+	}
+	for ctx.Err() == nil {
+		if page, err := r.index.Search(ctx, &eventlog.Query{Limit: 1}); err == nil && len(page.Hits) == 1 {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
 	}
 }

@@ -282,7 +282,9 @@ func (x *Index) rebuild(ctx context.Context) error {
 		}
 		x.db = nil
 	}
+	x.broken.Store(true) // until there is a file again Run tries to make one
 	if err := x.renew(ctx); err != nil {
+		x.moved.tell()
 		return fmt.Errorf("sqliteindex: rebuild: %w", err)
 	}
 	return nil
