@@ -2,6 +2,8 @@ package eventlog
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -74,8 +76,18 @@ func Ref(seq uint64) string { return "seq:" + strconv.FormatUint(seq, 10) }
 
 // RefSubject returns the key under which every entry about a subject is found,
 // whatever its kind: each has it for each identifier that it holds, so that an
-// erasure of the subject finds it.
-func RefSubject(id subject.Identifier) string { return "subject:" + id.Canonical() }
+// erasure of the subject finds it. A long identifier stands there as its digest.
+func RefSubject(id subject.Identifier) string {
+	text := id.Canonical()
+	if len(text) > maxRefText {
+		sum := sha256.Sum256([]byte(text))
+		text = "sha-256:" + hex.EncodeToString(sum[:])
+	}
+	return "subject:" + text
+}
+
+// maxRefText bounds the canonical form of an identifier within a key.
+const maxRefText = 2 << 10
 
 // RefAll is the key of all entries of a kind, for a caller who gives it to each.
 const RefAll = "all"

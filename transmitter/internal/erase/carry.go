@@ -12,10 +12,12 @@ import (
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
 )
 
-// kinds are those of the entries that name a subject.
+// kinds are those of the entries that name a subject and go with it. Orders are
+// not among them, which go when they are carried out themselves; nor is whether
+// an account takes part in RISC, for that entry names nobody, and an account
+// that opted out must not take part again because it was erased.
 var kinds = [...]eventlog.Kind{
-	eventlog.KindAnnotation, eventlog.KindConsent, eventlog.KindHold,
-	eventlog.KindErasure, eventlog.KindReplay, eventlog.KindParticipation,
+	eventlog.KindAnnotation, eventlog.KindConsent, eventlog.KindHold, eventlog.KindReplay,
 }
 
 // CarryOut carries out every order that can be, in the order of the log.
@@ -51,18 +53,32 @@ func (e *Eraser) carryOut(ctx context.Context, r *eventlog.Record) error {
 	if err := json.Unmarshal(r.Entry, &body); err != nil {
 		return err
 	}
-	plan, ready, err := e.planned(ctx, r)
+	p, ready, err := e.planned(ctx, r)
 	if err != nil {
 		return err
 	}
 	if !ready {
 		o := order{entry: body, seq: r.Seq, ids: identifiers(body.Subjects)}
-		if plan, ready, err = e.prepare(ctx, &o); err != nil || !ready {
+		if p, ready, err = e.prepare(ctx, &o); err != nil || !ready {
 			return err
 		}
 	}
-	if err := e.remove(ctx, plan); err != nil {
+	if err := e.remove(ctx, p); err != nil {
 		return err
+	}
+	late, err := e.annotationsOf(ctx, p.records)
+	if err != nil {
+		return err
+	}
+	if len(late) > 0 { // what was said since, until the records were gone
+		slices.Sort(late)
+		o := order{entry: body, seq: r.Seq}
+		if err := e.report(ctx, &o, plan{entries: late}, nil, 0); err != nil {
+			return err
+		}
+		if err := e.remove(ctx, plan{entries: late}); err != nil {
+			return err
+		}
 	}
 	// The order names the subject, and that it is there means that it is to be
 	// carried out: it goes last.
@@ -70,7 +86,7 @@ func (e *Eraser) carryOut(ctx context.Context, r *eventlog.Record) error {
 		return err
 	}
 	delete(e.waiting, r.Seq)
-	e.cfg.Logger.InfoContext(ctx, "erased a subject", "txn", r.ID, "records", len(plan.records), "entries", len(plan.entries))
+	e.cfg.Logger.InfoContext(ctx, "erased a subject", "txn", r.ID, "records", len(p.records), "entries", len(p.entries)+len(late))
 	return nil
 }
 
@@ -283,19 +299,17 @@ func (e *Eraser) drop(ctx context.Context, records []uint64) error {
 }
 
 // entriesOf returns what was said of the records and of the subject, up to the
-// order. Another order that is still to be carried out stays.
+// order.
 func (e *Eraser) entriesOf(ctx context.Context, o *order, records []uint64) ([]uint64, error) {
-	var seqs []uint64
+	seqs, err := e.annotationsOf(ctx, records)
+	if err != nil {
+		return nil, err
+	}
 	add := func(r *eventlog.Record) bool {
-		if !r.Erased && r.Seq != o.seq && o.owns(r) {
+		if !r.Erased && o.owns(r) {
 			seqs = append(seqs, r.Seq)
 		}
 		return true
-	}
-	for _, seq := range records {
-		if err := e.each(ctx, eventlog.KindAnnotation, eventlog.Ref(seq), eventlog.Span{}, add); err != nil {
-			return nil, err
-		}
 	}
 	for _, id := range o.ids {
 		for _, kind := range kinds {
@@ -310,6 +324,22 @@ func (e *Eraser) entriesOf(ctx context.Context, o *order, records []uint64) ([]u
 	}
 	slices.Sort(seqs)
 	return slices.Compact(seqs), nil
+}
+
+// annotationsOf returns what is said of records, and not erased.
+func (e *Eraser) annotationsOf(ctx context.Context, records []uint64) (seqs []uint64, err error) {
+	for _, seq := range records {
+		err := e.each(ctx, eventlog.KindAnnotation, eventlog.Ref(seq), eventlog.Span{}, func(r *eventlog.Record) bool {
+			if !r.Erased {
+				seqs = append(seqs, r.Seq)
+			}
+			return true
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return seqs, nil
 }
 
 // owns reports whether an entry is the order's to erase. An application's order

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tocsin-ssf/tocsin/set/subject"
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
+	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/ingest"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/request"
 )
@@ -159,6 +160,8 @@ func refusal(err error) error {
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return &request.Error{Status: http.StatusNotFound, Code: "not_found", Description: "there is no such thing here"}
+	case errors.Is(err, eventlog.ErrEvent): // all else in it is bounded
+		return request.Invalid("subject", "has more identifiers in it than can be kept")
 	case errors.Is(err, ErrHeld):
 		return &request.Error{
 			Status: http.StatusConflict, Code: "legal_hold", Member: "subject",
