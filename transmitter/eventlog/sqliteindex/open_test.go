@@ -312,7 +312,12 @@ func TestRebuildFails(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ran := make(chan error, 1)
 	go func() { ran <- r.index.Run(ctx) }()
-	defer func() { cancel(); <-ran }()
+	defer func() {
+		cancel()
+		if err := <-ran; err != nil {
+			t.Errorf("Run: got %v, want no error", err)
+		}
+	}()
 	if err := r.index.Wait(ctx, done[0].Seq); err != nil {
 		t.Fatal(err)
 	}
@@ -328,10 +333,13 @@ func TestRebuildFails(t *testing.T) {
 	if err := os.RemoveAll(obstacle); err != nil {
 		t.Fatal(err)
 	}
-	for ctx.Err() == nil {
-		if page, err := r.index.Search(ctx, &eventlog.Query{Limit: 1}); err == nil && len(page.Hits) == 1 {
+	for end := time.Now().Add(time.Minute); ; {
+		page, err := r.index.Search(ctx, &eventlog.Query{Limit: 1})
+		if err == nil && len(page.Hits) == 1 {
 			return
 		}
-		time.Sleep(5 * time.Millisecond)
+		if time.Now().After(end) {
+			t.Fatalf("Search: got %+v (%v), want the event", page, err)
+		}
 	}
 }
