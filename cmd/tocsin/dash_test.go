@@ -9,14 +9,14 @@ import (
 
 func TestIsDashedID(t *testing.T) {
 	for arg, want := range map[string]bool{
-		"-8lXk3Jq9mX2vQkq0f1bJ9": true,
-		"--lXk3Jq9mX2vQkq0f1bJ9": true,
+		"-8lXk3Jq9mX2vQkq0f1bJ9":                      true,
+		"--lXk3Jq9mX2vQkq0f1bJ9":                      true,
 		"-lXk3Jq9mX2vQkq0f1bJ9nVb8g-lXk3Jq9mX2vQkq0f": true,
-		"3Jq9mX2vQkq0f1bJ9nVb8g": false, // no hyphen, no mark
-		"--min-verification-xxx": false, // a flag
-		"--listen=127.0.0.1:800": false,
-		"-h":                     false,
-		"":                       false,
+		"3Jq9mX2vQkq0f1bJ9nVb8g":                      false, // no hyphen, no mark
+		"--min-verification-xxx":                      false, // a flag
+		"--listen=127.0.0.1:800":                      false,
+		"-h":                                          false,
+		"":                                            false,
 	} {
 		if got := isDashedID(arg); got != want {
 			t.Errorf("%q: got %v, want %v", arg, got, want)
