@@ -179,6 +179,7 @@ func (c eventHoldSetCmd) Run(ctx context.Context, std streamsIO) error {
 
 type eventHoldLiftCmd struct {
 	dataFlags
+	printFlags
 	ID string `arg:"" help:"The hold's id."`
 }
 
@@ -187,10 +188,13 @@ func (eventHoldLiftCmd) Help() string {
 	return "Example:\n  tocsin event hold lift 3Jq9mX2vQkq0f1bJ9nVb8g"
 }
 
-// Run lifts it.
-func (c eventHoldLiftCmd) Run(ctx context.Context) error {
+// Run lifts it and prints its id.
+func (c eventHoldLiftCmd) Run(ctx context.Context, std streamsIO) error {
 	return c.with(ctx, false, func(api *adminapi.Client) error {
-		return api.Do(ctx, http.MethodDelete, "/admin/holds/"+url.PathEscape(c.ID), nil, nil)
+		if err := api.Do(ctx, http.MethodDelete, "/admin/holds/"+url.PathEscape(c.ID), nil, nil); err != nil {
+			return err
+		}
+		return c.tell(std.out, map[string]string{"id": c.ID}, c.ID)
 	})
 }
 

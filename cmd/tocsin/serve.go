@@ -54,7 +54,9 @@ type serveCmd struct {
 	Redeliver    time.Duration   `help:"Poll an unacknowledged SET again after so long." default:"60s"`
 	Expiry       time.Duration   `help:"Undelivered SETs become dead letters after so long." default:"168h"`
 
-	Retention time.Duration `help:"Erase events of this age; 0: never. What waits for delivery or is on legal hold stays." default:"0s"`
+	SearchTime  time.Duration `help:"Time for one search." default:"2s"`
+	AnnotateFor time.Duration `help:"How long after its recording an event may be annotated." default:"744h"`
+	Retention   time.Duration `help:"Erase events of this age; 0: never. What waits for delivery or is on legal hold stays." default:"0s"`
 
 	InsecureLoopback bool          `help:"Serve plain http on loopback, and push to loopback. For trials and tests alone."`
 	Conformance      bool          `help:"Settings that conformance suites expect: verification at any rate."`
@@ -224,7 +226,7 @@ func (s serveCmd) config(addr net.Addr, logger *slog.Logger) (node.Config, error
 			OneStream: s.OneStream, MaxStreams: s.MaxStreams, MaxSubjects: s.MaxSubjects, TokenLifetime: s.TokenLifetime,
 			Push: policy, InsecureLoopback: s.InsecureLoopback, PushWindow: s.PushWindow, PushTimeout: s.PushTimeout,
 			PushSchedule: s.PushSchedule, PushGiveUp: s.PushGiveUp, PushRefusals: s.PushRefusals,
-			Mapping: mapping.Config{Rules: rules}, LongPoll: s.LongPoll, Redeliver: s.Redeliver, Expiry: s.Expiry, Retention: s.Retention, Logger: logger, Crash: crash,
+			Mapping: mapping.Config{Rules: rules}, LongPoll: s.LongPoll, Redeliver: s.Redeliver, Expiry: s.Expiry, Retention: s.Retention, SearchTime: s.SearchTime, AnnotateFor: s.AnnotateFor, Logger: logger, Crash: crash,
 		},
 	}, nil
 }

@@ -190,9 +190,6 @@ func (e *Eraser) recordsOf(ctx context.Context, o *order) (seqs []uint64, held b
 		return nil, false, err
 	}
 	for _, seq := range found {
-		if seq >= o.seq {
-			break // a Head of 0 would bound nothing
-		}
 		r, err := e.cfg.Log.Record(ctx, seq)
 		if err != nil {
 			return nil, false, err
@@ -212,41 +209,16 @@ func (e *Eraser) recordsOf(ctx context.Context, o *order) (seqs []uint64, held b
 }
 
 // about returns the numbers of the events before the order that mention the
-// subject, or have its e-mail address among their attributes: a record that
-// could not be mapped has no subject, and an address all the same.
+// subject.
 func (e *Eraser) about(ctx context.Context, o *order) (seqs []uint64, err error) {
 	for after := uint64(0); ; {
 		page, err := e.cfg.Index.Of(ctx, o.ids, after, o.seq, chunk)
-		if err != nil {
-			return nil, err
-		}
-		if len(page) == 0 {
-			break
+		if err != nil || len(page) == 0 {
+			return seqs, err
 		}
 		seqs = append(seqs, page...)
 		after = page[len(page)-1]
 	}
-	q := eventlog.Query{Head: o.seq - 1, Limit: eventlog.MaxPage}
-	for _, id := range o.ids {
-		if address, ok := id.Value("email"); ok {
-			q.Emails = append(q.Emails, address)
-		}
-	}
-	for len(q.Emails) > 0 {
-		page, err := e.cfg.Index.Search(ctx, &q)
-		if err != nil {
-			return nil, err
-		}
-		for i := range page.Hits {
-			seqs = append(seqs, page.Hits[i].Seq)
-			q.After = &page.Hits[i]
-		}
-		if !page.More {
-			break
-		}
-	}
-	slices.Sort(seqs)
-	return slices.Compact(seqs), nil
 }
 
 // covers reports whether the order is for the event: one of an application's is

@@ -43,7 +43,6 @@ var (
 type Index interface {
 	Wait(ctx context.Context, seq uint64) error
 	Of(ctx context.Context, ids []subject.Identifier, after, before uint64, max int) ([]uint64, error)
-	Search(ctx context.Context, q *eventlog.Query) (eventlog.Page, error)
 	Forget(ctx context.Context, seqs ...uint64) error
 }
 

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -45,27 +44,11 @@ func (x *index) Of(ctx context.Context, ids []subject.Identifier, after, before 
 		if err != nil || len(page) == 0 || page[0].Seq >= before {
 			return found, err
 		}
-		about := func(id subject.Identifier) bool {
-			return slices.ContainsFunc(ids, func(asked subject.Identifier) bool { return id.Contains(asked) })
-		}
-		if r := page[0]; slices.ContainsFunc(r.Subjects, about) && !x.forgotten[r.Seq] {
+		if r := page[0]; eventlog.MentionsAny(&r.Event, ids) && !x.forgotten[r.Seq] {
 			found = append(found, r.Seq)
 		}
 	}
 	return found, nil
-}
-
-func (x *index) Search(ctx context.Context, q *eventlog.Query) (page eventlog.Page, err error) {
-	records, err := x.log.Read(ctx, 0, 1000)
-	for _, r := range records {
-		if q.Matches(r, &r.Attributes) && (q.After == nil || r.Seq > q.After.Seq) {
-			page.Hits = append(page.Hits, eventlog.Hit{Seq: r.Seq})
-		}
-	}
-	if page.More = len(page.Hits) > 1; page.More {
-		page.Hits = page.Hits[:1] // page by page
-	}
-	return page, err
 }
 
 func (x *index) Forget(_ context.Context, seqs ...uint64) error {
