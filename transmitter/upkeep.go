@@ -29,6 +29,9 @@ func (t *Transmitter) keepTime(ctx context.Context) error {
 
 func (t *Transmitter) upkeep(ctx context.Context) {
 	t.sweep(ctx)
+	if err := t.webhooks.Mend(ctx); err != nil && ctx.Err() == nil {
+		t.cfg.Logger.ErrorContext(ctx, "could not mend webhooks", "err", err)
+	}
 	if _, err := t.catalog.PauseInactive(ctx); err != nil && ctx.Err() == nil {
 		t.cfg.Logger.ErrorContext(ctx, "could not pause inactive streams", "err", err)
 	}

@@ -301,6 +301,7 @@ func TestWebhookRefuses(t *testing.T) {
 		{`{` + url + `,"status":"off"}`, "status"},
 		{`[1]`, ""},
 		{`{`, ""},
+		{`null`, ""},
 	} {
 		got := h.do(http.MethodPost, "/v1/webhooks", token, c.body)
 		if got.status != http.StatusBadRequest || got.member("member") != c.member {

@@ -7,6 +7,19 @@ import (
 	"github.com/tocsin-ssf/tocsin/streams"
 )
 
+// Mend is Reconcile if a change has not come to its end, else nothing. It is
+// cheap then.
+func (s *Service) Mend(ctx context.Context) error {
+	if !s.behind.Swap(false) {
+		return nil
+	}
+	err := s.Reconcile(ctx)
+	if err != nil {
+		s.behind.Store(true)
+	}
+	return err
+}
+
 // Reconcile mends what an end between two steps has left: a row without its
 // stream, a stream without its row, a stream that its row has run ahead of.
 func (s *Service) Reconcile(ctx context.Context) error {

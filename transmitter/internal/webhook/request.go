@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"bytes"
 	"errors"
 	"log/slog"
 	"slices"
@@ -58,6 +59,9 @@ func (Request) LogValue() slog.Value { return slog.StringValue("a request about 
 // ParseRequest reads a request's body. Error: a *request.Error.
 func ParseRequest(body []byte) (Request, error) {
 	var r Request
+	if isNull(bytes.TrimSpace(body)) {
+		return r, request.Invalid("", "is not the JSON object that is expected here")
+	}
 	err := into("", body, &r)
 	return r, err
 }

@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/streams"
@@ -91,6 +92,7 @@ type Service struct {
 	ways ways
 	// changing is held over each change: row and stream change together.
 	changing sync.Mutex
+	behind   atomic.Bool // a change did not come to its end
 }
 
 // New returns the service.
@@ -158,8 +160,9 @@ func (s *Service) create(ctx context.Context, row *auth.Webhook, settings Settin
 	shape(&st, *row, settings)
 	err = s.cfg.Streams.Create(ctx, st, MaxWebhooks)
 	if err != nil {
-		// Left behind, the row would be swept at the next start.
-		_ = s.cfg.Store.RemoveWebhook(context.WithoutCancel(ctx), row.ID)
+		if s.cfg.Store.RemoveWebhook(context.WithoutCancel(ctx), row.ID) != nil {
+			s.behind.Store(true)
+		}
 	}
 	if errors.Is(err, streams.ErrConflict) {
 		return &request.Error{
@@ -302,7 +305,11 @@ func (s *Service) change(ctx context.Context, who Caller, id string, alter func(
 		return row, old, err
 	}
 	// The row counts from here on: an end in between is mended by Reconcile.
-	return row, settings, s.follow(context.WithoutCancel(ctx), row, settings)
+	err = s.follow(context.WithoutCancel(ctx), row, settings)
+	if err != nil {
+		s.behind.Store(true)
+	}
+	return row, settings, err
 }
 
 // follow makes the stream what its row says. As the delivery changes with

@@ -1,6 +1,7 @@
 package webhook_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/tocsin-ssf/tocsin/set/delivery/guard"
 	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/streams/sqlitestore"
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/push"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/request"
@@ -103,6 +105,62 @@ func TestReconcile(t *testing.T) {
 	after, err := b.store.Stream(ctx, well.ID)
 	if diff := cmp.Diff(before, after); err != nil || diff != "" {
 		t.Errorf("a good one: got %v %s, want it untouched", err, diff)
+	}
+}
+
+// failing is a store of streams that fails while down.
+type failing struct {
+	*sqlitestore.Store
+	down bool
+}
+
+var errDisk = errors.New("disk I/O error")
+
+func (f *failing) Create(ctx context.Context, s streams.Stream, limit int) error {
+	if f.down {
+		return errDisk
+	}
+	return f.Store.Create(ctx, s, limit)
+}
+
+func (f *failing) Update(ctx context.Context, id string, change func(*streams.Stream) ([]streams.Item, error)) (streams.Stream, error) {
+	if f.down {
+		return streams.Stream{}, errDisk
+	}
+	return f.Store.Update(ctx, id, change)
+}
+
+// A store that fails between two steps: the caller hears of it, and what was
+// begun is mended without a restart.
+func TestMend(t *testing.T) {
+	b := newBench(t, guard.Policy{})
+	store := &failing{Store: b.store}
+	b.cfg.Streams = store
+	s := webhook.New(b.cfg)
+	ctx := t.Context()
+	v, err := s.Create(ctx, shop(), b.request(`{"url":"https://r.example/old"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	store.down = true
+	if _, err := s.Create(ctx, shop(), b.request(`{"url":"https://r.example"}`)); !errors.Is(err, errDisk) {
+		t.Errorf("create: got %v, want the failure", err)
+	}
+	if list, err := s.Webhooks(ctx, shop()); err != nil || len(list) != 1 {
+		t.Errorf("list: got %d %v, want the first alone", len(list), err)
+	}
+	if _, err := s.Update(ctx, shop(), v.ID, b.request(`{"url":"https://r.example/new"}`), false); !errors.Is(err, errDisk) {
+		t.Errorf("update: got %v, want the failure", err)
+	}
+	if err := s.Mend(ctx); !errors.Is(err, errDisk) {
+		t.Errorf("mend while it is down: got %v, want the failure", err)
+	}
+	store.down = false
+	if err := s.Mend(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := b.store.Stream(ctx, v.ID); err != nil || got.Delivery.EndpointURL != "https://r.example/new" {
+		t.Errorf("got %+v %v, want what the row says", got.Delivery, err)
 	}
 }
 
