@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -98,18 +99,18 @@ func TestBatch(t *testing.T) {
 // What failed together is sent again together, whatever has come meanwhile.
 func TestBatchAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		down := true
+		var up atomic.Bool
 		w := newHook(t, way{}, func(p post) *http.Response {
-			if down {
-				return nil
+			if up.Load() {
+				return reply(204, "")
 			}
-			return reply(204, "")
+			return nil
 		})
 		w.put("s", 2, nil)
 		after(11 * time.Second)
 		w.put("s", 4, nil) // two more
 		after(5 * time.Second)
-		down = false
+		up.Store(true)
 		after(5 * time.Minute)
 		w.bodies(t, "s1 s2", "s1 s2", "s1 s2", "s3 s4")
 	})
@@ -186,8 +187,8 @@ func TestBatchWaitsIdly(t *testing.T) {
 			after(time.Second)
 		}
 		after(4*time.Minute + 40*time.Second)
-		if len(w.jtis()) != 0 || looks.depths > 30 {
-			t.Errorf("got %d requests and %d looks, want none and a few", len(w.jtis()), looks.depths)
+		if len(w.jtis()) != 0 || looks.depths.Load() > 30 {
+			t.Errorf("got %d requests and %d looks, want none and a few", len(w.jtis()), looks.depths.Load())
 		}
 		after(time.Minute)
 		if got := w.jtis(); len(got) != 1 || strings.Count(got[0], " ") != 9 {
@@ -199,11 +200,11 @@ func TestBatchWaitsIdly(t *testing.T) {
 // counted counts how often the depth is looked at.
 type counted struct {
 	push.Store
-	depths int
+	depths atomic.Int32
 }
 
 func (c *counted) Depth(ctx context.Context, stream string) (streams.Depth, error) {
-	c.depths++
+	c.depths.Add(1)
 	return c.Store.Depth(ctx, stream)
 }
 

@@ -88,16 +88,20 @@ func (p *Pusher) observe(ctx context.Context, s streams.Stream, items []streams.
 		}
 		p.cfg.Observe(attempt)
 		if logged {
-			p.log(ctx, level, items[i], origin, f, took, len(parcel.Origins))
+			p.log(ctx, level, s.Delivery.Method, items[i], origin, f, took)
 		}
 		// What failed together is told once.
 		logged = logged && f.Judgement == Accepted
 	}
 }
 
-func (p *Pusher) log(ctx context.Context, level slog.Level, item streams.Item, from Origin, f Finding, took time.Duration, together int) {
-	p.cfg.Logger.Log(ctx, level, "pushed a SET",
-		"stream_id", item.Stream, "jti", item.ID, "txn", from.TransactionID, "event_type", item.Type, "together", together,
+func (p *Pusher) log(ctx context.Context, level slog.Level, method string, item streams.Item, from Origin, f Finding, took time.Duration) {
+	what := "pushed a SET"
+	if method == streams.MethodWebhook {
+		what = "sent an event to a webhook"
+	}
+	p.cfg.Logger.Log(ctx, level, what,
+		"stream_id", item.Stream, "jti", item.ID, "txn", from.TransactionID, "event_type", item.Type,
 		"attempt", item.Attempts+1, "verdict", f.Judgement.String(), "code", f.Code, "took", took)
 }
 
