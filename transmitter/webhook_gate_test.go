@@ -3,6 +3,7 @@ package transmitter_test
 import (
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -42,5 +43,23 @@ func TestWebhookGate(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Errorf("%s: got %v, want %v", more, got, want)
 		}
+	}
+}
+
+// What its application said of an event meanwhile is in what its webhook gets,
+// and what another said is not: the body is what a GET would answer.
+func TestWebhookAnnotated(t *testing.T) {
+	h := open(t)
+	token, other := h.client("alice", hookScope+" events.annotate"), h.client("bob", hookScope+" events.annotate")
+	sink := newHookSink(t, nil)
+	id, _ := h.hook(token, sink.URL, `,"status":"paused"`)
+	event := h.emit(other, "jo")
+	h.must(http.StatusOK, http.MethodPatch, "/v1/events/"+event, token, `{"suspect":true,"linked_id":"case-1"}`)
+	h.must(http.StatusOK, http.MethodPatch, "/v1/events/"+event, other, `{"linked_id":"theirs"}`)
+	h.must(http.StatusOK, http.MethodPatch, "/v1/webhooks/"+id, token, `{"status":"enabled"}`)
+	until(t, "the event", func() bool { return sink.accepted() == 1 })
+	want := strings.TrimSpace(h.must(http.StatusOK, http.MethodGet, "/v1/events/"+event, token, "").body)
+	if got := sink.requests()[0].body; got != want || !strings.Contains(got, `"linked_id":"case-1"`) {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }

@@ -118,12 +118,10 @@ func (h Handler) find(ctx context.Context, id string, p *auth.Principal) (*event
 
 // answer writes an event as the principal sees it.
 func (h Handler) answer(c echo.Context, rec *eventlog.Record, p *auth.Principal, choice fields) error {
-	said, _, err := eventlog.Annotations(c.Request().Context(), h.Log, rec.Seq)
+	e, err := Seen(c.Request().Context(), h.Log, rec, owner(p))
 	if err != nil {
 		return err
 	}
-	e := EventOf(rec)
-	e.Attributes = eventlog.Merge(rec.Attributes, said, owner(p))
 	chosen, err := choice.of(&e)
 	if err != nil {
 		return err
@@ -132,7 +130,19 @@ func (h Handler) answer(c echo.Context, rec *eventlog.Record, p *auth.Principal,
 	return c.JSON(http.StatusOK, chosen)
 }
 
-// EventOf returns a record as it is read. It shares the record's memory.
+// Seen returns a record as an application ("": an operator) reads it, with what
+// was said of it since.
+func Seen(ctx context.Context, log eventlog.Journal, rec *eventlog.Record, application string) (Event, error) {
+	said, _, err := eventlog.Annotations(ctx, log, rec.Seq)
+	if err != nil {
+		return Event{}, err
+	}
+	e := EventOf(rec)
+	e.Attributes = eventlog.Merge(rec.Attributes, said, application)
+	return e, nil
+}
+
+// EventOf returns a record without what was said of it since. It shares the record's memory.
 func EventOf(rec *eventlog.Record) Event {
 	e := Event{
 		ID: rec.ID, Source: rec.Source, SourceID: rec.SourceID, Type: rec.Type, Recorded: rec.Recorded.UTC(),

@@ -93,13 +93,14 @@ func (s *Service) Way(ctx context.Context, st streams.Stream) (push.Way, error) 
 
 // way leads to the receiver of a webhook.
 type way struct {
-	revision string
-	records  Records
-	now      func() time.Time
-	settings Settings
-	header   http.Header
-	signers  []signer
-	tokens   *tokens // nil: no OAuth2
+	revision    string
+	application string
+	records     Records
+	now         func() time.Time
+	settings    Settings
+	header      http.Header
+	signers     []signer
+	tokens      *tokens // nil: no OAuth2
 }
 
 func (s *Service) newWay(row auth.Webhook) (*way, error) {
@@ -108,7 +109,7 @@ func (s *Service) newWay(row auth.Webhook) (*way, error) {
 		return nil, err
 	}
 	w := &way{
-		revision: row.Revision, records: s.cfg.Records, now: s.cfg.Now, settings: settings,
+		revision: row.Revision, application: row.Application, records: s.cfg.Records, now: s.cfg.Now, settings: settings,
 		header: http.Header{"Content-Type": {"application/json"}, "User-Agent": {userAgent}},
 	}
 	if settings.Format == FormatLines {
@@ -161,7 +162,11 @@ func (w *way) Pack(ctx context.Context, items []streams.Item) (push.Parcel, erro
 		if err != nil {
 			return push.Parcel{}, fmt.Errorf("webhook: reading the event: %w", err)
 		}
-		doc, err := json.Marshal(eventapi.EventOf(rec))
+		event, err := eventapi.Seen(ctx, w.records, rec, w.application)
+		if err != nil {
+			return push.Parcel{}, fmt.Errorf("webhook: reading what was said of the event: %w", err)
+		}
+		doc, err := json.Marshal(event)
 		if err != nil {
 			return push.Parcel{}, fmt.Errorf("webhook: writing the event: %w", err)
 		}

@@ -2,6 +2,7 @@ package webhook_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"path/filepath"
@@ -17,8 +18,16 @@ import (
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/webhook"
 )
 
-// records are events by id.
+// records are events by id, of which nothing was said.
 type records map[string]*eventlog.Record
+
+func (records) Note(context.Context, ...eventlog.Entry) ([]eventlog.Appended, error) {
+	return nil, errors.ErrUnsupported
+}
+
+func (records) Entries(context.Context, eventlog.Kind, string, eventlog.Span) ([]*eventlog.Record, error) {
+	return nil, nil
+}
 
 func (r records) Get(_ context.Context, id string) (*eventlog.Record, error) {
 	if rec := r[id]; rec != nil {

@@ -37,6 +37,7 @@ const (
 
 // Records is what is asked of the event log.
 type Records interface {
+	eventlog.Journal
 	Get(ctx context.Context, id string) (*eventlog.Record, error)
 }
 
