@@ -64,6 +64,8 @@ var importMap = []folder{
 	{path: "transmitter/eventlog/indextest", ours: []string{"transmitter/eventlog", "set/subject"}},
 	{path: "transmitter/eventlog/sqliteindex", ours: []string{"transmitter/eventlog", "set/subject", "streams/store/..."}},
 	{path: "transmitter/eventlog/redislog", ours: []string{"transmitter/eventlog", "set/subject", "streams/store/..."}, fixed: []string{"go-redis"}},
+	{path: "transmitter/checkpoint", ours: []string{"transmitter/eventlog", "streams/store/..."}}, // its table is in admin.db, not in the log's file
+	{path: "transmitter/audit", ours: []string{"transmitter/eventlog", "transmitter/checkpoint"}},
 	{path: "transmitter/auth", ours: []string{"set/jose", "wellknown", "streams/store/..."}},
 	{path: "transmitter/keys", ours: []string{"set/jose", "streams/store/..."}},
 	{path: "transmitter/mapping", ours: []string{"set", "set/subject", "set/caep", "set/risc"}},
@@ -72,7 +74,7 @@ var importMap = []folder{
 	{path: "transmitter/profile", ours: []string{"set/..."}},
 	{path: "transmitter/internal", ours: []string{
 		"set/...", "streams", "wellknown",
-		"transmitter/eventlog", "transmitter/auth", "transmitter/keys", "transmitter/mapping",
+		"transmitter/eventlog", "transmitter/checkpoint", "transmitter/audit", "transmitter/auth", "transmitter/keys", "transmitter/mapping",
 		"transmitter/consent", "transmitter/source", "transmitter/profile",
 	}, fixed: []string{"echo"}},
 	{path: "transmitter", ours: []string{"set/...", "streams/...", "wellknown", "transmitter/..."}, fixed: []string{"echo"}},

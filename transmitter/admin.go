@@ -29,6 +29,7 @@ func (t *Transmitter) adminServer(guards ...echo.MiddlewareFunc) http.Handler {
 	e.HTTPErrorHandler = t.writeError
 	e.IPExtractor = echo.ExtractIPDirect()
 	e.Use(t.answered, t.recover, request.BoundBody, onlyListed)
+	operators := e.Group(admin.Prefix, guards...)
 	admin.Handler{
 		Applications: t.cfg.Applications, Keys: t.cfg.Keys, Streams: t.cfg.Streams, Catalog: t.catalog, Replays: t.replays,
 		Ingest: t.ingest, Refusing: t.refusing, Removed: t.removed, Log: t.cfg.Log,
@@ -36,7 +37,10 @@ func (t *Transmitter) adminServer(guards ...echo.MiddlewareFunc) http.Handler {
 		Events:  t.events(), Index: t.cfg.Index, Erasures: erase.Handler{Eraser: t.eraser},
 		SourcePath: t.base + pathSources, CheckVendor: t.checkVendor, Fetch: t.fetchRecord,
 		Backup: t.cfg.Backup, Webhooks: t.webhooks,
-	}.Mount(e.Group(admin.Prefix, guards...))
+	}.Mount(operators)
+	if t.cfg.Checkpoints != nil {
+		t.proofs().Mount(operators)
+	}
 	e.GET("/metrics", echo.WrapHandler(t.metrics.handler()), guards...)
 	health := t.healthHandler()
 	e.GET("/healthz", echo.WrapHandler(health))

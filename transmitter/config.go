@@ -15,6 +15,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/set/risc"
 	"github.com/tocsin-ssf/tocsin/streams"
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
+	"github.com/tocsin-ssf/tocsin/transmitter/checkpoint"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/eventapi"
 	"github.com/tocsin-ssf/tocsin/transmitter/keys"
@@ -45,6 +46,13 @@ type Config struct {
 	// AnnotateFor is how long after its recording an event may be annotated;
 	// 0: 31 days.
 	AnnotateFor time.Duration
+
+	// Checkpoints signs the log's heads; nil: it is not signed, and no proofs
+	// are offered.
+	Checkpoints *checkpoint.Keeper
+	// PublicLog opens the log's checkpoint and tiles to anybody. They tell how
+	// many records there are, and nothing of what they say.
+	PublicLog bool
 
 	// EventsSupported are the event types that receivers may ask for; nil:
 	// all of CAEP and RISC.

@@ -19,6 +19,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/streams/sqlitestore"
 	"github.com/tocsin-ssf/tocsin/transmitter"
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
+	"github.com/tocsin-ssf/tocsin/transmitter/checkpoint"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog/sqliteindex"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog/sqlitelog"
@@ -41,9 +42,11 @@ type setup struct {
 	algorithm jose.Algorithm
 	idle      bool // Run is not called
 	// wrap put something between the transmitter and its stores.
-	wrapLog   func(eventlog.Log) eventlog.Log
-	wrapStore func(streams.Store) streams.Store
-	wrapIndex func(eventlog.Index) eventlog.Index
+	checkpoints bool // the log is signed, with these witnesses
+	witnesses   []string
+	wrapLog     func(eventlog.Log) eventlog.Log
+	wrapStore   func(streams.Store) streams.Store
+	wrapIndex   func(eventlog.Index) eventlog.Index
 }
 
 // house is a transmitter on embedded stores behind an HTTP server of its own.
@@ -129,6 +132,14 @@ func (h *house) stores(dir string, s *setup) {
 		h.t.Fatal(err)
 	}
 	s.Log, s.Streams, s.Applications, s.Keys, s.Index = h.log, h.store, h.apps, h.keys, h.index
+	if s.checkpoints {
+		s.Checkpoints, err = checkpoint.Open(ctx, checkpoint.Config{
+			Store: checkpoint.NewStore(h.apps.DB()), Log: h.log, Origin: checkpoint.OriginOf(s.Issuer), Witnesses: s.witnesses, Now: s.Now,
+		})
+		if err != nil {
+			h.t.Fatal(err)
+		}
+	}
 	if s.wrapLog != nil {
 		s.Log = s.wrapLog(h.log)
 	}

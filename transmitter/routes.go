@@ -123,7 +123,7 @@ func (t *Transmitter) routes() *echo.Echo {
 	e.HTTPErrorHandler = t.writeError
 	e.IPExtractor = echo.ExtractIPDirect()
 	e.Use(t.metrics.requests, t.recover, request.BoundBody, onlyListed)
-	for _, r := range t.api() {
+	for _, r := range append(t.treeAPI(), t.api()...) {
 		e.Add(r.method, t.base+r.path, r.handler, t.admit(r.operation))
 	}
 	e.POST(t.base+pathToken, echo.WrapHandler(t.auth.TokenHandler()))
@@ -132,6 +132,9 @@ func (t *Transmitter) routes() *echo.Echo {
 	e.POST(t.base+pathSources+"/:name", inlet.Handler{
 		Sources: t.cfg.Applications, Take: t.takeRecords, Refusing: t.refusing,
 	}.Post)
+	for path, h := range t.publicTree() {
+		e.GET(t.base+path, h)
+	}
 	for path, h := range t.documents() {
 		e.GET(path, echo.WrapHandler(h))
 	}

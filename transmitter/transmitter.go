@@ -156,6 +156,9 @@ func (t *Transmitter) Run(ctx context.Context) error {
 	if t.cfg.Index != nil {
 		parts = append(parts, t.cfg.Index.Run, t.eraser.Run)
 	}
+	if t.cfg.Checkpoints != nil {
+		parts = append(parts, t.cfg.Checkpoints.Run)
+	}
 	errs := make(chan error, len(parts))
 	for _, run := range parts {
 		group.Go(func() { errs <- run(ctx) })

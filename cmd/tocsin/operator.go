@@ -40,7 +40,7 @@ func (d dataFlags) with(ctx context.Context, make bool, fn func(*adminapi.Client
 	if err != nil {
 		return err
 	}
-	client, err := adminapi.Open(ctx, node.Config{Dir: dir, Transmitter: transmitter.Config{Issuer: offlineIssuer}}, patience)
+	client, err := adminapi.Open(ctx, node.Config{Dir: dir, Offline: true, Transmitter: transmitter.Config{Issuer: offlineIssuer}}, patience)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/x509"
+	"database/sql"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -37,6 +38,7 @@ import (
 //	received FILE         wait for a request to it, verify that it is signed
 //	                      with $SECRET, and write its body to FILE
 //	certificate HOST      write cert.pem, key.pem and their CA, root.pem
+//	sqlite FILE SQL       change a database that nobody has open
 //	jwk                   write a signing key, key.jwk, and its set, jwks.json
 func TestScripts(t *testing.T) {
 	needCurl(t)
@@ -47,6 +49,7 @@ func TestScripts(t *testing.T) {
 			"exits": exits, "serve": serve, "shutdown": shutdown, "field": field,
 			"certificate": certificate, "jwk": jwk, "poll": poll, "refuse": refuse,
 			"sink": sink, "received": received,
+			"sqlite": alter,
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Values[serverKey{}] = new(server)
@@ -217,6 +220,16 @@ func certificate(ts *testscript.TestScript, neg bool, args []string) {
 	for name, text := range map[string][]byte{"cert.pem": cert, "key.pem": key, "root.pem": root} {
 		ts.Check(os.WriteFile(ts.MkAbs(name), text, 0o600))
 	}
+}
+
+func alter(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: sqlite FILE SQL")
+	}
+	db, err := sql.Open("sqlite", ts.MkAbs(args[0]))
+	ts.Check(err)
+	_, err = db.Exec(args[1])
+	ts.Check(errors.Join(err, db.Close()))
 }
 
 func jwk(ts *testscript.TestScript, neg bool, args []string) {

@@ -58,6 +58,9 @@ type serveCmd struct {
 	AnnotateFor time.Duration `help:"How long after its recording an event may be annotated." default:"744h"`
 	Retention   time.Duration `help:"Erase events of this age; 0: never. What waits for delivery or is on legal hold stays." default:"0s"`
 
+	PublicLog bool     `help:"Let anybody read the log's checkpoint and tiles: hashes, and how many records there are."`
+	Witness   []string `help:"Verifier key of a witness whose cosignatures of the log are taken." placeholder:"KEY"`
+
 	InsecureLoopback bool          `help:"Serve plain http on loopback, and push to loopback. For trials and tests alone."`
 	Conformance      bool          `help:"Settings that conformance suites expect: verification at any rate."`
 	ShutdownTimeout  time.Duration `help:"Deadline of a graceful end." default:"20s"`
@@ -219,14 +222,16 @@ func (s serveCmd) config(addr net.Addr, logger *slog.Logger) (node.Config, error
 		return node.Config{}, err
 	}
 	return node.Config{
-		Dir: s.Data, Algorithm: jose.Algorithm(s.Algorithm), MaxDepth: s.MaxQueue,
+		Dir: s.Data, Algorithm: jose.Algorithm(s.Algorithm), MaxDepth: s.MaxQueue, Witnesses: s.Witness,
 		Transmitter: transmitter.Config{
 			Issuer: s.Issuer, DefaultSubjects: streams.DefaultSubjects(s.DefaultSubjects),
 			MinVerificationInterval: s.MinVerificationInterval, InactivityTimeout: s.InactivityTimeout,
 			OneStream: s.OneStream, MaxStreams: s.MaxStreams, MaxSubjects: s.MaxSubjects, TokenLifetime: s.TokenLifetime,
 			Push: policy, InsecureLoopback: s.InsecureLoopback, PushWindow: s.PushWindow, PushTimeout: s.PushTimeout,
 			PushSchedule: s.PushSchedule, PushGiveUp: s.PushGiveUp, PushRefusals: s.PushRefusals,
-			Mapping: mapping.Config{Rules: rules}, LongPoll: s.LongPoll, Redeliver: s.Redeliver, Expiry: s.Expiry, Retention: s.Retention, SearchTime: s.SearchTime, AnnotateFor: s.AnnotateFor, Logger: logger, Crash: crash,
+			Mapping: mapping.Config{Rules: rules}, LongPoll: s.LongPoll, Redeliver: s.Redeliver, Expiry: s.Expiry,
+			Retention: s.Retention, SearchTime: s.SearchTime, AnnotateFor: s.AnnotateFor, PublicLog: s.PublicLog,
+			Logger: logger, Crash: crash,
 		},
 	}, nil
 }

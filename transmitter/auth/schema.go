@@ -4,7 +4,8 @@ package auth
 const applicationID = 0x546f6341
 
 // migrations returns the schema of admin.db. The table signing_keys is the
-// ring's in transmitter/keys: one file, one schema version, one owner of both.
+// ring's in transmitter/keys, log_key, checkpoints and cosignatures are
+// transmitter/checkpoint's: one file, one schema version, one owner of all.
 func migrations() []string {
 	return []string{`
 CREATE TABLE applications (
@@ -56,7 +57,7 @@ ALTER TABLE clients ADD COLUMN environment TEXT NOT NULL DEFAULT '';
 -- the secret that a source had before, and until when it is good
 ALTER TABLE vendor_sources ADD COLUMN old_hash BLOB;
 ALTER TABLE vendor_sources ADD COLUMN old_until_ms INTEGER NOT NULL DEFAULT 0;
-`}
+`, checkpoints}
 }
 
 // vendorSources are the sources that vendors feed.
@@ -88,4 +89,32 @@ CREATE TABLE webhooks (
   created_ms  INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX webhooks_of ON webhooks (application, created_ms, id);
+`
+
+// checkpoints are the key of the log's checkpoints, and the checkpoints.
+const checkpoints = `
+CREATE TABLE log_key (
+  one    INTEGER PRIMARY KEY CHECK (one = 1),
+  seed   BLOB NOT NULL,
+  origin TEXT NOT NULL -- signed under last; empty: never
+) STRICT;
+
+CREATE TABLE checkpoints (
+  size    INTEGER PRIMARY KEY,
+  root    BLOB NOT NULL,
+  made_ms INTEGER NOT NULL,
+  kept    INTEGER NOT NULL, -- 0: for an hour
+  text    TEXT NOT NULL
+) STRICT;
+CREATE INDEX checkpoints_made ON checkpoints (made_ms);
+CREATE INDEX checkpoints_passing ON checkpoints (made_ms) WHERE kept = 0;
+
+CREATE TABLE cosignatures (
+  size     INTEGER NOT NULL REFERENCES checkpoints (size) ON DELETE CASCADE,
+  witness  TEXT NOT NULL,
+  key_hash INTEGER NOT NULL,
+  line     TEXT NOT NULL,
+  PRIMARY KEY (size, witness, key_hash)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX cosignatures_of ON cosignatures (witness, size);
 `

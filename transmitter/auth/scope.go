@@ -32,6 +32,9 @@ const (
 	ScopeEventsErase    Scope = "events.erase"
 	ScopeConsents       Scope = "consents.manage"
 	ScopeWebhooks       Scope = "webhooks.manage"
+	// ScopeLogRead covers checkpoints and tiles of the log's tree, for auditors
+	// and witnesses: hashes alone.
+	ScopeLogRead Scope = "log.read"
 	// ScopeAdmin covers every operation. It opens no door to what belongs to
 	// another application on the SSF endpoints: there the principal's
 	// application counts, whatever its scopes.
@@ -59,6 +62,7 @@ const (
 	OpReplay           Operation = "stream.replay"
 	OpWriteEvents      Operation = "event.write"
 	OpReadEvents       Operation = "event.read"
+	OpReadLog          Operation = "log.read"
 	OpAnnotateEvents   Operation = "event.annotate"
 	OpEraseEvents      Operation = "event.erase"
 	OpManageConsents   Operation = "consent.manage"
@@ -89,6 +93,7 @@ var defaultRules = Rules{
 	OpReplay:           {ScopeManage, ScopeAdmin},
 	OpWriteEvents:      {ScopeEventsWrite, ScopeAdmin},
 	OpReadEvents:       {ScopeEventsRead, ScopeAdmin},
+	OpReadLog:          {ScopeLogRead, ScopeEventsRead, ScopeAdmin},
 	OpAnnotateEvents:   {ScopeEventsAnnotate, ScopeAdmin},
 	OpEraseEvents:      {ScopeEventsErase, ScopeAdmin},
 	OpManageConsents:   {ScopeConsents, ScopeAdmin},

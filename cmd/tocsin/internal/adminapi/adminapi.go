@@ -38,30 +38,39 @@ type Client struct {
 //
 // Error: sqlitedb.ErrLocked (by errors.Is) if it still does.
 func Open(ctx context.Context, cfg node.Config, patience time.Duration) (*Client, error) {
+	var c *Client
+	err := Patiently(ctx, patience, func() (err error) {
+		c, err = open(ctx, cfg)
+		return err
+	})
+	return c, err
+}
+
+// Patiently calls fn until it does not find the folder locked, for as long as
+// patience. Errors: ctx's; fn's last.
+func Patiently(ctx context.Context, patience time.Duration, fn func() error) error {
 	end := time.NewTimer(patience)
 	defer end.Stop()
 	again := time.NewTicker(retryEvery)
 	defer again.Stop()
 	for {
-		c, err := open(ctx, cfg)
+		err := fn()
 		if !errors.Is(err, sqlitedb.ErrLocked) {
-			return c, err
+			return err
 		}
 		select {
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return ctx.Err()
 		case <-end.C:
-			return nil, fmt.Errorf("%w; no server answers on its %s", err, SocketFile)
+			return fmt.Errorf("%w; no server answers on its %s", err, SocketFile)
 		case <-again.C:
 		}
 	}
 }
 
 func open(ctx context.Context, cfg node.Config) (*Client, error) {
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return Dial(ctx, cfg.Dir) }
-	if conn, err := dial(ctx, "", ""); err == nil {
-		_ = conn.Close()
-		return &Client{http: &http.Client{Transport: &http.Transport{DialContext: dial}}}, nil
+	if c := Server(ctx, cfg.Dir); c != nil {
+		return c, nil
 	}
 	n, err := node.Open(ctx, cfg)
 	if err != nil {
@@ -80,6 +89,17 @@ func follow(ctx context.Context, n *node.Node) (stop func()) {
 		_ = n.Index.Run(ctx) // it logs what fails, and returns nil
 	}()
 	return func() { cancel(); <-done }
+}
+
+// Server returns a client of the server that runs on dir; nil if none answers.
+func Server(ctx context.Context, dir string) *Client {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return Dial(ctx, dir) }
+	conn, err := dial(ctx, "", "")
+	if err != nil {
+		return nil
+	}
+	_ = conn.Close()
+	return &Client{http: &http.Client{Transport: &http.Transport{DialContext: dial}}}
 }
 
 // Close closes the folder if this client opened it.

@@ -22,6 +22,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/streams/store/sqlitedb"
 	"github.com/tocsin-ssf/tocsin/transmitter"
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
+	"github.com/tocsin-ssf/tocsin/transmitter/checkpoint"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog/sqliteindex"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog/sqlitelog"
@@ -44,6 +45,11 @@ type Config struct {
 	Algorithm jose.Algorithm
 	// MaxDepth bounds the events on one queue; 0: 1,000,000.
 	MaxDepth int
+	// Witnesses are the verifier keys of witnesses of the log.
+	Witnesses []string
+	// Offline: a command opens the folder, and the transmitter's issuer stands
+	// for none. Checkpoints are signed under the origin of before.
+	Offline bool
 	// Transmitter is the transmitter's configuration; its stores are filled in.
 	Transmitter transmitter.Config
 }
@@ -71,6 +77,8 @@ func Exists(dir string) bool {
 // Open locks the folder, opens its stores and builds the transmitter.
 // Errors (by errors.Is): sqlitedb.ErrLocked if another process has the folder,
 // ErrOldLog if its log was put back from an older copy than its streams,
+// checkpoint.ErrOldLog and checkpoint.ErrOtherLog if it is not the log that was
+// signed last,
 // ErrNoAdmin if its streams were put back without their applications.
 func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
@@ -109,7 +117,9 @@ func (n *Node) stores(ctx context.Context, cfg *Config) (*transmitter.Transmitte
 			}
 		}
 	}
-	log, err := sqlitelog.Open(ctx, sqlitelog.Config{Path: n.path(logFile), Now: tc.Now, Observe: observe("log")})
+	log, err := sqlitelog.Open(ctx, sqlitelog.Config{
+		Path: n.path(logFile), Now: tc.Now, Observe: observe("log"), Progress: growing(tc.Logger),
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -140,6 +150,9 @@ func (n *Node) stores(ctx context.Context, cfg *Config) (*transmitter.Transmitte
 		return nil, err
 	}
 	n.closers = append(n.closers, func() error { return n.Keys.Close(context.WithoutCancel(ctx)) })
+	if tc.Checkpoints, err = checkpoint.Open(ctx, n.checkpoints(cfg, log)); err != nil {
+		return nil, err
+	}
 	n.Index, err = sqliteindex.Open(ctx, sqliteindex.Config{
 		Path: n.path(indexFile), Log: log, Observe: observe("index"), Crash: tc.Crash, Logger: tc.Logger,
 	})
@@ -152,6 +165,32 @@ func (n *Node) stores(ctx context.Context, cfg *Config) (*transmitter.Transmitte
 	t, err := transmitter.New(*tc)
 	built.Store(t)
 	return t, err
+}
+
+// checkpoints says how the log is signed.
+func (n *Node) checkpoints(cfg *Config, log checkpoint.Log) checkpoint.Config {
+	c := checkpoint.Config{
+		Store: checkpoint.NewStore(n.Applications.DB()), Log: log,
+		Witnesses: cfg.Witnesses, Now: cfg.Transmitter.Now, Logger: cfg.Transmitter.Logger,
+	}
+	if !cfg.Offline {
+		c.Origin = checkpoint.OriginOf(cfg.Transmitter.Issuer)
+	}
+	return c
+}
+
+// toldEvery is how many records of a large log are worth a line of progress.
+const toldEvery = 1_000_000
+
+// growing tells how far the tree of an older log has come.
+func growing(logger *slog.Logger) func(done, total uint64) {
+	told := uint64(0)
+	return func(done, total uint64) {
+		if done >= told+toldEvery || done == total {
+			told = done
+			logger.Info("making the tree over the log, once", "records", done, "of", total)
+		}
+	}
 }
 
 // ErrOldLog: the event log ends before what the streams have seen of it.

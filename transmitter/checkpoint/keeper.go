@@ -1,0 +1,288 @@
+package checkpoint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
+)
+
+// DefaultEvery is what a Config's zero value stands for.
+const DefaultEvery = time.Second
+
+// lastTime bounds the signature at the end.
+const lastTime = 5 * time.Second
+
+// Errors of a log that is not the one that was signed.
+var (
+	// ErrOldLog: the log ends before a signed checkpoint.
+	ErrOldLog = errors.New("log.db ends before a checkpoint that was signed")
+	// ErrOtherLog: the log has other records than a signed checkpoint.
+	ErrOtherLog = errors.New("log.db is not the log that a checkpoint was signed of")
+	// ErrWitness: a cosignature is of no configured witness, or of a
+	// checkpoint that is not ours.
+	ErrWitness = errors.New("checkpoint: no cosignature of a configured witness on a checkpoint of this log")
+)
+
+// whatToDo ends the errors of Open.
+const whatToDo = "restore the log.db that belongs to this admin.db, or a later one; new records on this one would be a second history beside one that others may hold signed"
+
+// Log is what is signed.
+type Log interface {
+	eventlog.Prover
+	Wait(ctx context.Context, after uint64) error
+}
+
+// Config says what to sign. Store and Log are required.
+type Config struct {
+	Store *Store
+	Log   Log
+	// Origin of the log; "": the one signed under last, and if there was none
+	// nothing is signed.
+	Origin string
+	// Witnesses are the verifier keys of witnesses whose cosignatures are
+	// accepted.
+	Witnesses []string
+	// Every is how often a growing log is signed; 0: 1 s.
+	Every time.Duration
+	// Now is the clock; nil: time.Now.
+	Now func() time.Time
+	// Logger is told of failures; nil: slog.Default.
+	Logger *slog.Logger
+}
+
+// Keeper signs the heads of one log. Safe for concurrent use.
+type Keeper struct {
+	cfg       Config
+	key       Key
+	origin    string
+	witnesses []note.Verifier
+
+	mu   sync.Mutex // held while one is signed
+	last *Checkpoint
+}
+
+// Open returns the keeper of a log, after it has made sure that the log still
+// is the one that was signed last. It starts nothing.
+//
+// Errors (by errors.Is): ErrOldLog, ErrOtherLog; ErrKey of a witness.
+func Open(ctx context.Context, cfg Config) (*Keeper, error) {
+	if cfg.Store == nil || cfg.Log == nil || cfg.Every < 0 {
+		return nil, errors.New("checkpoint: Config.Store and Config.Log are required, Config.Every is not negative")
+	}
+	if cfg.Every == 0 {
+		cfg.Every = DefaultEvery
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	k := &Keeper{cfg: cfg, origin: cfg.Origin}
+	for _, text := range cfg.Witnesses {
+		v, err := witness(text)
+		if err != nil {
+			return nil, err
+		}
+		k.witnesses = append(k.witnesses, v)
+	}
+	key, origin, err := cfg.Store.Key(ctx)
+	if err != nil {
+		return nil, err
+	}
+	k.key = key
+	if k.origin == "" {
+		k.origin = origin
+	} else if origin != "" && origin != k.origin {
+		cfg.Logger.WarnContext(ctx, "the log's checkpoints have another origin from now on; whoever verifies them needs the new key", "before", origin, "now", k.origin)
+	}
+	last, err := cfg.Store.Last(ctx)
+	if errors.Is(err, ErrNone) {
+		return k, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := k.follows(ctx, last); err != nil {
+		return nil, fmt.Errorf("%w; %s", err, whatToDo)
+	}
+	k.last = &last
+	return k, nil
+}
+
+// follows reports whether the log goes on from a checkpoint.
+func (k *Keeper) follows(ctx context.Context, c Checkpoint) error {
+	now, err := k.cfg.Log.Tree(ctx)
+	if err != nil {
+		return err
+	}
+	if now.Size < c.Size {
+		return fmt.Errorf("%w: it has %d records and %d were signed", ErrOldLog, now.Size, c.Size)
+	}
+	then, err := eventlog.TreeAt(ctx, k.cfg.Log, c.Size)
+	if errors.Is(err, eventlog.ErrProof) {
+		return fmt.Errorf("%w: %w", ErrOtherLog, err)
+	}
+	if err != nil {
+		return err
+	}
+	if then != c.Tree {
+		return fmt.Errorf("%w: its first %d records are others", ErrOtherLog, c.Size)
+	}
+	return nil
+}
+
+// Verifier returns the key that others verify the checkpoints with. Error:
+// ErrNone if the log has no origin yet.
+func (k *Keeper) Verifier() (string, error) {
+	if k.origin == "" {
+		return "", ErrNone
+	}
+	return k.key.Verifier(k.origin), nil
+}
+
+// Sign signs the log's head, unless it was signed before, and returns the
+// checkpoint. It is durable before the signature leaves.
+//
+// Errors (by errors.Is): ErrNone if the log has no origin yet; ErrOldLog,
+// ErrOtherLog, ErrFork if the head does not go on from the last one.
+func (k *Keeper) Sign(ctx context.Context) (Checkpoint, error) {
+	if k.origin == "" {
+		return Checkpoint{}, ErrNone
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	tree, err := k.cfg.Log.Tree(ctx)
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	if k.last != nil {
+		if k.last.Tree == tree && k.last.Origin == k.origin {
+			return *k.last, nil
+		}
+		if err := k.follows(ctx, *k.last); err != nil {
+			return Checkpoint{}, err
+		}
+	}
+	c, err := k.key.sign(k.origin, tree, k.cfg.Now())
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	if err := k.cfg.Store.Add(ctx, c); err != nil {
+		return Checkpoint{}, err
+	}
+	k.last = &c
+	return c, nil
+}
+
+// Covering returns a checkpoint of a tree with the record at seq: the last one
+// if it has it, else a new one. Errors: eventlog.ErrNotFound beyond the head;
+// as for Sign.
+func (k *Keeper) Covering(ctx context.Context, seq uint64) (Checkpoint, error) {
+	k.mu.Lock()
+	last := k.last
+	k.mu.Unlock()
+	if last != nil && last.Size >= seq {
+		return *last, nil
+	}
+	c, err := k.Sign(ctx)
+	if err == nil && c.Size < seq {
+		err = eventlog.ErrNotFound
+	}
+	return c, err
+}
+
+// Last returns the last checkpoint with its cosignatures; if there is none it
+// is signed now.
+func (k *Keeper) Last(ctx context.Context) (Checkpoint, error) {
+	c, err := k.cfg.Store.Last(ctx)
+	if errors.Is(err, ErrNone) || err == nil && c.Origin != k.origin && k.origin != "" {
+		return k.Sign(ctx)
+	}
+	return c, err
+}
+
+// Cosigned returns the latest checkpoint that a witness has cosigned, by the
+// name of its key. Error: ErrNone.
+func (k *Keeper) Cosigned(ctx context.Context, witness string) (Checkpoint, error) {
+	return k.cfg.Store.Cosigned(ctx, witness)
+}
+
+// All returns stored checkpoints: see Store.All.
+func (k *Keeper) All(ctx context.Context, from uint64, max int) ([]Checkpoint, error) {
+	return k.cfg.Store.All(ctx, from, max)
+}
+
+// Cosign stores the cosignatures of configured witnesses under a checkpoint of
+// ours, whose text with them is given, and returns how many. Error: ErrWitness.
+func (k *Keeper) Cosign(ctx context.Context, text []byte) (int, error) {
+	if len(text) > MaxBytes {
+		return 0, fmt.Errorf("%w: more than %d bytes", ErrWitness, MaxBytes)
+	}
+	n, err := note.Open(text, note.VerifierList(k.witnesses...))
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrWitness, err)
+	}
+	var size uint64
+	if _, err := fmt.Sscanf(secondLine(n.Text), "%d", &size); err != nil {
+		return 0, fmt.Errorf("%w: its size is no number", ErrWitness)
+	}
+	ours, err := k.cfg.Store.At(ctx, size)
+	if errors.Is(err, ErrNone) || err == nil && !strings.HasPrefix(string(ours.Text), n.Text+"\n") {
+		return 0, fmt.Errorf("%w: it is not one of ours, or not kept any more", ErrWitness)
+	}
+	if err != nil {
+		return 0, err
+	}
+	for _, sig := range n.Sigs {
+		line := fmt.Sprintf("— %s %s\n", sig.Name, sig.Base64)
+		if err := k.cfg.Store.Cosign(ctx, size, sig.Name, sig.Hash, line); err != nil {
+			return 0, err
+		}
+	}
+	return len(n.Sigs), nil
+}
+
+// Run signs the log's head whenever it has grown, at most once in Every, until
+// ctx ends, and then a last time.
+func (k *Keeper) Run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		after := uint64(0)
+		if c, err := k.Sign(ctx); err == nil {
+			after = c.Size
+		} else if ctx.Err() == nil {
+			k.cfg.Logger.ErrorContext(ctx, "the head of the log could not be signed", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(k.cfg.Every):
+			if err := k.cfg.Log.Wait(ctx, after); err != nil && ctx.Err() == nil {
+				return fmt.Errorf("checkpoint: %w", err)
+			}
+		}
+	}
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastTime)
+	defer cancel()
+	if _, err := k.Sign(end); err != nil {
+		return fmt.Errorf("checkpoint: the last one: %w", err)
+	}
+	return nil
+}
+
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(text, "\n")
+	return line
+}
+
+func secondLine(text string) string {
+	_, rest, _ := strings.Cut(text, "\n")
+	return firstLine(rest)
+}
