@@ -110,7 +110,7 @@ func (h *house) sign() checkpoint.Checkpoint {
 // erase erases records and says so in the log.
 func (h *house) erase(seqs ...uint64) {
 	h.t.Helper()
-	body, err := json.Marshal(map[string]any{eventlog.ErasedMember: eventlog.RunsOf(seqs)})
+	body, err := json.Marshal(map[string]any{"records": eventlog.RunsOf(seqs), "last": true})
 	if err != nil {
 		h.t.Fatal(err)
 	}

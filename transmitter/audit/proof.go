@@ -106,16 +106,20 @@ func Prove(ctx context.Context, log Prover, c checkpoint.Checkpoint, rec *eventl
 	return p, nil
 }
 
-// erasedBy returns the places of the entries that say that a record was erased,
-// among those noted under its own key and the latest under the key of all.
+// erasedBy returns the places of the entries that say that a record was erased.
+// All such entries since are looked at: it is a rare question.
 func erasedBy(ctx context.Context, log Prover, seq uint64) (places []uint64, err error) {
 	for _, kind := range []eventlog.Kind{eventlog.KindErasure, eventlog.KindRetention} {
-		for _, ref := range []string{eventlog.Ref(seq), eventlog.RefAll} {
-			entries, err := log.Entries(ctx, kind, ref, eventlog.Span{After: seq, Newest: true, Max: 1000})
+		for after := seq; ; {
+			entries, err := log.Entries(ctx, kind, eventlog.RefAll, eventlog.Span{After: after, Max: page})
 			if err != nil {
 				return nil, err
 			}
+			if len(entries) == 0 {
+				break
+			}
 			for _, e := range entries {
+				after = e.Seq
 				runs, err := e.Erasures()
 				if err == nil && slices.ContainsFunc(runs, func(r eventlog.Seqs) bool { return r[0] <= seq && seq <= r[1] }) {
 					places = append(places, e.Seq)
@@ -124,7 +128,7 @@ func erasedBy(ctx context.Context, log Prover, seq uint64) (places []uint64, err
 		}
 	}
 	slices.Sort(places)
-	return slices.Compact(places), nil
+	return places, nil
 }
 
 // AddSet adds the proof that the SET with a jti came of the record, on one of

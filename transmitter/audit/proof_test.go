@@ -187,14 +187,13 @@ func TestProofWithoutContent(t *testing.T) {
 	if _, err := p.Verify(h.key); err != nil || !p.Withheld || p.Canonical != nil || p.Salt != nil || p.Leaf.Commitment == nil {
 		t.Errorf("withheld: got %+v (%v), want its commitment", p, err)
 	}
-	for name, alter := range map[string]func(){
-		"commitment":    func() { p.Leaf.Commitment[0] ^= 1 },
-		"no commitment": func() { p.Leaf.Commitment = nil },
-	} {
-		alter()
-		if _, err := p.Verify(h.key); !errors.Is(err, audit.ErrProof) {
-			t.Errorf("withheld, %s: got %v, want ErrProof", name, err)
-		}
+	p.Leaf.Commitment[0] ^= 1
+	if _, err := p.Verify(h.key); !errors.Is(err, audit.ErrProof) {
+		t.Errorf("withheld, another commitment: got %v, want ErrProof", err)
+	}
+	p.Leaf.Commitment = nil
+	if _, err := p.Verify(h.key); !errors.Is(err, audit.ErrProof) {
+		t.Errorf("withheld, no commitment: got %v, want ErrProof", err)
 	}
 }
 

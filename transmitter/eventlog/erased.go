@@ -24,24 +24,28 @@ func RunsOf(seqs []uint64) []Seqs {
 	return runs
 }
 
-// ErasedMember is the member of an entry's body that says which records were
-// erased: "erased":[[first,last],…]. Every record without bytes must be named
-// so by an entry of KindErasure or KindRetention, or an auditor takes it for
-// lost (tocsin event verify-log).
-const ErasedMember = "erased"
-
-// Erasures returns the records that an entry says were erased; none for an
-// entry of another kind, or one that was erased itself. Error: of a body that
-// is no such list.
+// Erasures returns the records that an entry says were erased: those in the
+// members "records" and "entries" of its body, [[first,last],…] each, and the
+// order in "carried_out", which names the subject and goes with it. None for
+// an entry of a kind but KindErasure and KindRetention, for an order that was
+// not carried out, or one that was erased itself. Every record without bytes
+// must be named so, or an auditor takes it for lost (tocsin event verify-log).
+// Error: of a body that has no such lists.
 func (r *Record) Erasures() ([]Seqs, error) {
 	if r.Kind != KindErasure && r.Kind != KindRetention || r.Erased {
 		return nil, nil
 	}
 	var body struct {
-		Erased []Seqs `json:"erased"`
+		Records    []Seqs `json:"records"`
+		Entries    []Seqs `json:"entries"`
+		CarriedOut uint64 `json:"carried_out"`
 	}
 	if err := json.Unmarshal(r.Entry, &body); err != nil {
 		return nil, fmt.Errorf("eventlog: record %d does not say what was erased: %w", r.Seq, err)
 	}
-	return body.Erased, nil
+	runs := slices.Concat(body.Records, body.Entries)
+	if order := body.CarriedOut; order > 0 {
+		runs = append(runs, Seqs{order, order})
+	}
+	return runs, nil
 }
