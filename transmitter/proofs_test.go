@@ -68,6 +68,25 @@ func TestEventProof(t *testing.T) {
 	if whole.member("canonical") == "" || whole.member("withheld") != "" {
 		t.Errorf("for the operator: got %s, want all of it", whole.body)
 	}
+	// What was erased is proven to operators alone, by whichever door they come.
+	gone := h.emit(forAlice, "gone")
+	rec, err := h.log.Get(t.Context(), gone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.log.Erase(t.Context(), rec.Seq); err != nil {
+		t.Fatal(err)
+	}
+	door := h.operator(h.AdminHandler())
+	for name, a := range map[string]answer{
+		"socket": op.do(http.MethodGet, "/admin/events/"+gone+"/proof", "", ""),
+		"token":  door.do(http.MethodGet, "/admin/events/"+gone+"/proof", h.client("ops", "admin"), ""),
+	} {
+		if a.status != http.StatusOK || a.member("erased") != "true" {
+			t.Errorf("erased, by %s: got %d %s, want its place proven", name, a.status, a.body)
+		}
+	}
+	checkError(t, "erased", h.do(http.MethodGet, "/v1/events/"+gone+"/proof", alice, ""), http.StatusNotFound)
 	unknown := strings.Repeat("A", 22)
 	for _, tt := range []struct {
 		name, token, path string
