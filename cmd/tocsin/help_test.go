@@ -28,7 +28,7 @@ func TestHelpExamples(t *testing.T) {
 			if code := main.Run(t.Context(), append(words, "--help"), nil, strings.NewReader(""), &out, &errOut); code != 0 {
 				t.Fatalf("got exit code %d, want 0; %s", code, &errOut)
 			}
-			silent := leaf == "serve" || leaf == "key retire" || strings.HasSuffix(leaf, " remove") || leaf == "event hold lift"
+			silent := leaf == "serve" || leaf == "key retire" || strings.HasSuffix(leaf, " remove")
 			if !silent && !strings.Contains(out.String(), "--json") {
 				t.Errorf("got no --json, want it on every command that prints data")
 			}
