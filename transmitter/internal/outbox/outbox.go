@@ -26,6 +26,10 @@ import (
 // fits into no SET.
 var ErrGone = errors.New("outbox: no SET can be made of the item")
 
+// ErrErased is an ErrGone: the event was erased after the item was put. Nothing
+// of the item may be kept either, for it bears its subject.
+var ErrErased = fmt.Errorf("%w: its event was erased", ErrGone)
+
 // Records is what the outbox asks of the log.
 type Records interface {
 	Record(ctx context.Context, seq uint64) (*eventlog.Record, error)
@@ -136,6 +140,9 @@ func (o *Outbox) build(ctx context.Context, s streams.Stream, item streams.Item)
 	}
 	if err != nil {
 		return b, time.Time{}, fmt.Errorf("outbox: %w", err)
+	}
+	if rec.Erased {
+		return b, time.Time{}, ErrErased
 	}
 	mapped, subjects, ok := Lookup(rec, item)
 	if !ok {

@@ -64,3 +64,14 @@ func TestDelivered(t *testing.T) {
 		t.Errorf("POLL-2.2-03, U23: want - got +\n%s", diff)
 	}
 }
+
+// What was erased is off the queue and no dead letter: that would bear its subject.
+func TestItemErased(t *testing.T) {
+	b := newBench(t)
+	b.Sign = func(context.Context, streams.Stream, streams.Item) (string, error) { return "", outbox.ErrErased }
+	b.put(1)
+	b.want("nothing", `{"returnImmediately":true}`, `{"sets":{}}`)
+	if got, want := b.depth(), (streams.Depth{}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}

@@ -255,7 +255,11 @@ func (h *Handler) response(ctx context.Context, s streams.Stream, items []stream
 		compact, err := h.Sign(ctx, s, item)
 		if errors.Is(err, outbox.ErrGone) {
 			h.log().WarnContext(ctx, "a SET cannot be made", "stream_id", s.ID, "jti", item.ID, "event_type", item.Type, "err", err)
-			gone = append(gone, streams.Outcome{ID: item.ID, Verdict: streams.Refused, Code: "gone", Description: "no SET can be made of this event any more"})
+			o := streams.Outcome{ID: item.ID, Verdict: streams.Refused, Code: "gone", Description: "no SET can be made of this event any more"}
+			if errors.Is(err, outbox.ErrErased) { // a dead letter would bear its subject
+				o = streams.Outcome{ID: item.ID, Verdict: streams.Delivered}
+			}
+			gone = append(gone, o)
 			continue
 		}
 		if err != nil {

@@ -74,7 +74,7 @@ func (w *worker) carry(ctx context.Context, to target, items []streams.Item) {
 	for i, item := range items {
 		one := f
 		if slices.Contains(parcel.Gone, i) {
-			one = Finding{Judgement: SetAside, Code: gone, Text: goneText}
+			one = parcel.left(i)
 		}
 		w.results <- result{item, one}
 	}

@@ -22,7 +22,9 @@ import (
 type way struct {
 	batch push.Batch
 	gone  []string
-	fit   int // 0: all
+	// erased: they are gone because they were erased.
+	erased bool
+	fit    int // 0: all
 }
 
 func (w way) Way(context.Context, streams.Stream) (push.Way, error) { return w, nil }
@@ -39,6 +41,9 @@ func (w way) Pack(_ context.Context, items []streams.Item) (push.Parcel, error) 
 		p.Origins = append(p.Origins, push.Origin{TransactionID: item.ID, Accepted: item.Added})
 		if slices.Contains(w.gone, item.ID) {
 			p.Gone = append(p.Gone, i)
+			if w.erased {
+				p.Erased = append(p.Erased, i)
+			}
 			continue
 		}
 		ids = append(ids, item.ID)
@@ -168,6 +173,19 @@ func TestBatchGone(t *testing.T) {
 		}
 		if got := w.health(); got.Refusals != 0 {
 			t.Errorf("health: got %+v, want no refusal by the receiver", got)
+		}
+	})
+}
+
+// What was erased is off the queue and no dead letter: that would bear its subject.
+func TestBatchErased(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newHook(t, way{gone: []string{"s2", "s3"}, erased: true}, accept)
+		w.put("s", 4, nil)
+		after(time.Minute)
+		w.bodies(t, "s1", "s4")
+		if got := w.depth(); got.Dead != 0 || got.Items != 0 {
+			t.Errorf("got %+v, want an empty queue and no dead letter", got)
 		}
 	})
 }

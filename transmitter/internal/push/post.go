@@ -39,7 +39,7 @@ func (p *Pusher) deliver(ctx context.Context, to target, items []streams.Item) (
 		return packFailure(ctx, err), Parcel{}
 	}
 	if len(parcel.Gone) == len(parcel.Origins) {
-		return Finding{Judgement: SetAside, Code: gone, Text: goneText}, parcel
+		return parcel.left(0), parcel
 	}
 	if !p.mayLeave(ctx, to.stream, items) {
 		return Finding{Judgement: BackOff, Code: changed}, Parcel{}

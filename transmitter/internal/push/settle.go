@@ -91,6 +91,10 @@ func (w *worker) outcome(r result) streams.Outcome {
 		w.health.Refusals, w.round.answered = 0, true
 	case SetAside:
 		o.Verdict = streams.Refused
+		if r.Code == erased {
+			o.Verdict = streams.Delivered // off the queue, without a trace
+			break
+		}
 		if r.Code != gone { // else it is not the receiver that refuses it
 			w.round.answered = true
 			w.refused(r)

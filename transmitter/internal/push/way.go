@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -56,8 +57,19 @@ type Parcel struct {
 	// Gone are the indexes of packed items of which nothing can be made any
 	// more; they are not in the body. If all are, there is no request.
 	Gone []int
+	// Erased are those of Gone whose events were erased.
+	Erased []int
 	// Failed is told of a request that was not accepted; nil: nobody is.
 	Failed func()
+}
+
+// left returns what becomes of an item that is gone.
+func (p *Parcel) left(i int) Finding {
+	f := Finding{Judgement: SetAside, Code: gone, Text: goneText}
+	if slices.Contains(p.Erased, i) {
+		f.Code = erased
+	}
+	return f
 }
 
 // Origin is what an item goes back to.
@@ -108,6 +120,9 @@ func (*sets) Batch() Batch { return Batch{} }
 func (w *sets) Pack(ctx context.Context, items []streams.Item) (Parcel, error) {
 	item := items[0]
 	signed, err := w.outbox.Sign(ctx, w.stream, item)
+	if errors.Is(err, outbox.ErrErased) {
+		return Parcel{}, &PackError{Finding{Judgement: SetAside, Code: erased, Text: goneText}}
+	}
 	if errors.Is(err, outbox.ErrGone) {
 		return Parcel{}, &PackError{Finding{Judgement: SetAside, Code: gone, Text: "no SET can be made of this event any more"}}
 	}

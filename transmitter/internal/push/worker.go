@@ -326,4 +326,6 @@ const (
 	released = "released"
 	changed  = "changed"
 	gone     = "gone"
+	// erased: of an item whose event was erased nothing is kept, no dead letter.
+	erased = "erased"
 )

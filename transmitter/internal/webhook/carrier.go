@@ -156,6 +156,9 @@ func (w *way) Pack(ctx context.Context, items []streams.Item) (push.Parcel, erro
 		rec, err := w.records.Get(ctx, item.ID)
 		if errors.Is(err, eventlog.ErrNotFound) || errors.Is(err, eventlog.ErrMalformedID) || err == nil && rec.Erased {
 			parcel.Gone = append(parcel.Gone, i)
+			if err == nil {
+				parcel.Erased = append(parcel.Erased, i)
+			}
 			parcel.Origins = append(parcel.Origins, push.Origin{TransactionID: item.ID, Accepted: item.Added})
 			continue
 		}
