@@ -42,8 +42,13 @@ func TestEnvironments(t *testing.T) {
 		{"live", live, ofLive, []string{inLive}},
 	} {
 		var got []string
-		until(t, tt.name, func() bool {
-			_, sets := h.poll(tt.token, tt.stream, `{"maxEvents":10,"returnImmediately":true}`)
+		var ids, sets []string
+		until(t, tt.name, func() bool { // what comes later waits for what is out: the same subject
+			ack := `[]`
+			if len(ids) > 0 {
+				ack = `["` + strings.Join(ids, `","`) + `"]`
+			}
+			ids, sets = h.poll(tt.token, tt.stream, `{"maxEvents":10,"returnImmediately":true,"ack":`+ack+`}`)
 			for _, one := range sets {
 				got = append(got, parse(t, one).TransactionID)
 			}

@@ -8,7 +8,7 @@ import (
 	"maps"
 )
 
-// MaxAnnotations of one event.
+// MaxAnnotations of one event by one application, or by operators.
 const MaxAnnotations = 256
 
 // ErrAnnotations: the event has as many annotations as it may.

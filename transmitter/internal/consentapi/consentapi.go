@@ -116,6 +116,9 @@ type Page struct {
 // List answers GET /v1/consents?subject=&application=&limit=&after=: the
 // decisions, newest first, of one subject with its state, or all.
 func (h Handler) List(c echo.Context) error {
+	if err := h.whole(request.Principal(c)); err != nil {
+		return err
+	}
 	if err := only(c, "subject", "application", "limit", "after"); err != nil {
 		return err
 	}
@@ -209,14 +212,15 @@ func (h Handler) Set(c echo.Context) error {
 }
 
 // whole refuses a client that is bound to an environment: a decision, like a
-// gate, is about all of an application's events, which it may not see.
+// gate, is about all of an application's events, which it may not see, and
+// decisions name users of every environment.
 func (h Handler) whole(p *auth.Principal) error {
-	if p.Environment == "" {
+	if p == nil || p.Environment == "" {
 		return nil
 	}
 	return &request.Error{
 		Status: http.StatusForbidden, Code: "access_denied",
-		Description: "a client of one environment decides nothing for the whole application",
+		Description: "a client of one environment decides nothing for the whole application, and reads nothing of what was decided",
 	}
 }
 

@@ -21,6 +21,9 @@ type Participation struct {
 // Participation answers GET /v1/participation?subject=&application=: whether the
 // account has opted in or out, by the events about it.
 func (h Handler) Participation(c echo.Context) error {
+	if err := h.whole(request.Principal(c)); err != nil {
+		return err
+	}
 	if err := only(c, "subject", "application"); err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -181,6 +182,16 @@ func (e *Eraser) each(ctx context.Context, kind eventlog.Kind, ref string, span 
 			return nil
 		}
 	}
+}
+
+// named returns the identifiers and those that aliases among them hold: each of
+// these is the subject.
+func named(ids []subject.Identifier) []subject.Identifier {
+	all := slices.Clone(ids)
+	for i := 0; i < len(all); i++ {
+		all = append(all, all[i].Identifiers()...)
+	}
+	return all
 }
 
 // parts returns the identifiers and all that stand in them, each once.

@@ -24,11 +24,19 @@ const maxBodyBytes = 64 << 10
 // Without an Eraser every answer is 501.
 type Handler struct{ Eraser *Eraser }
 
-// Offered is the middleware that refuses where nothing can be erased.
+// Offered is the middleware that refuses where nothing can be erased, and a
+// client that is bound to an environment: an order is about all of an
+// application's events, which it may not see.
 func (h Handler) Offered(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		if h.Eraser == nil {
 			return &request.Error{Status: http.StatusNotImplemented, Code: "not_offered", Description: "this transmitter has no index, and finds nothing that could be erased"}
+		}
+		if p := request.Principal(c); p != nil && p.Environment != "" {
+			return &request.Error{
+				Status: http.StatusForbidden, Code: "access_denied",
+				Description: "a client of one environment erases nothing of the whole application",
+			}
 		}
 		return next(c)
 	}

@@ -93,6 +93,7 @@ func refReport(order uint64) string { return "carried-out:" + eventlog.Ref(order
 func (e *Eraser) Order(ctx context.Context, o Order) (Erasure, error) {
 	e.work.Lock()
 	defer e.work.Unlock()
+	o.Subjects = named(o.Subjects)
 	held, err := e.active(ctx, parts(o.Subjects))
 	if err != nil {
 		return Erasure{}, err

@@ -61,7 +61,7 @@ func (h Handler) Annotate(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := h.annotatable(rec, len(before)); err != nil {
+	if err := h.annotatable(rec, countOf(before, owner(p))); err != nil {
 		return err
 	}
 	said.Event, said.By, said.Application = rec.ID, p.Client, owner(p)
@@ -72,10 +72,31 @@ func (h Handler) Annotate(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := h.Log.Note(ctx, entry); err != nil {
+	done, err := h.Log.Note(ctx, entry)
+	if err != nil {
 		return err
 	}
+	if rec, err = h.Log.Record(ctx, rec.Seq); err != nil {
+		return err
+	}
+	if rec.Erased { // meanwhile; whoever erased it may not have seen what was said
+		if _, err := h.Log.Erase(ctx, done[0].Seq); err != nil {
+			return err
+		}
+		return eventlog.ErrNotFound
+	}
 	return h.answer(c, rec, p, nil)
+}
+
+// countOf returns how many annotations are of an application ("" operators'):
+// what others say uses up nothing of its own.
+func countOf(said []eventlog.Annotation, application string) (n int) {
+	for i := range said {
+		if said[i].Application == application {
+			n++
+		}
+	}
+	return n
 }
 
 // annotatable refuses what may be annotated no more.

@@ -23,6 +23,7 @@ import (
 // Log is what is asked of the event log.
 type Log interface {
 	eventlog.Journal
+	eventlog.Eraser
 	Get(ctx context.Context, id string) (*eventlog.Record, error)
 	Record(ctx context.Context, seq uint64) (*eventlog.Record, error)
 	Head(ctx context.Context) (uint64, error)

@@ -36,6 +36,8 @@ func (logFunc) Record(context.Context, uint64) (*eventlog.Record, error) {
 	return nil, eventlog.ErrNotFound
 }
 
+func (logFunc) Erase(context.Context, ...uint64) (int, error) { return 0, nil }
+
 func (logFunc) Head(context.Context) (uint64, error) { return 0, nil }
 
 type registryFunc func(id string) (streams.Stream, error)
