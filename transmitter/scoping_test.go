@@ -160,3 +160,23 @@ func TestHeldLeavesByNoDoor(t *testing.T) {
 	h.must(404, "GET", "/v1/events/"+id, shop, "")
 	h.must(200, "GET", "/v1/events/"+al, shop, "")
 }
+
+// An opt-out that the gate holds is not to be learned by asking for the state.
+func TestHeldOptOut(t *testing.T) {
+	h := open(t)
+	shop, operator := h.client("shop", everyScope), h.operator(h.SocketHandler())
+	source := h.client("idp", "events.write")
+	h.must(200, "PUT", "/v1/consents/gate", shop, `{"enabled":true}`)
+	h.must(202, "POST", "/v1/events", source, `{"type":"opt_out_effective","subject":{"format":"email","email":"jo@example.com"}}`)
+	const query = "?subject=%7B%22format%22%3A%22email%22%2C%22email%22%3A%22jo%40example.com%22%7D"
+	until(t, "the operator sees it", func() bool {
+		return operator.must(200, "GET", "/admin/participation"+query+"&application=shop", "", "").member("state") == "opt-out"
+	})
+	if a := h.must(200, "GET", "/v1/participation"+query, shop, ""); a.member("state") != "opt-in" || a.member("since") != "" {
+		t.Errorf("held: got %s, want what there was before", a.body)
+	}
+	h.must(201, "POST", "/v1/consents", shop, `{"subject":{"format":"email","email":"jo@example.com"},"decision":"grant"}`)
+	if a := h.must(200, "GET", "/v1/participation"+query, shop, ""); a.member("state") != "opt-out" {
+		t.Errorf("granted: got %s, want opt-out", a.body)
+	}
+}

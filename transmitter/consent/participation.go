@@ -60,6 +60,30 @@ func (g *Gate) Participation(ctx context.Context, application string, ids []subj
 	return newest, nil
 }
 
+// Heard is Participation as far as the application may hear of it: an event that
+// its gate holds tells it nothing.
+func (g *Gate) Heard(ctx context.Context, application string, ids []subject.Identifier) (Participation, error) {
+	for before := uint64(0); ; {
+		p, err := g.Participation(ctx, application, ids, before)
+		if err != nil || p.at == 0 {
+			return p, err
+		}
+		rec, err := g.log.Record(ctx, p.at)
+		if err != nil {
+			return Participation{}, fmt.Errorf("consent: participation: %w", err)
+		}
+		said := *rec
+		if said.Erased { // by retention; it bore one of them
+			said.Subjects = ids
+		}
+		v, err := g.Passes(ctx, application, &said)
+		if err != nil || v.State == Sent {
+			return p, err
+		}
+		before = p.at
+	}
+}
+
 // opted returns the newest state under a key by an event before a place.
 func (g *Gate) opted(ctx context.Context, ref string, before uint64) (Participation, error) {
 	span := eventlog.Span{Newest: true, Max: 1}

@@ -8,6 +8,9 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/tocsin-ssf/tocsin/set/risc"
+	"github.com/tocsin-ssf/tocsin/set/subject"
+	"github.com/tocsin-ssf/tocsin/transmitter/auth"
+	"github.com/tocsin-ssf/tocsin/transmitter/consent"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/request"
 )
 
@@ -39,7 +42,7 @@ func (h Handler) Participation(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	p, err := h.Gate.Participation(c.Request().Context(), application, ids, 0)
+	p, err := h.participation(c, application, ids)
 	if err != nil {
 		return err
 	}
@@ -48,4 +51,13 @@ func (h Handler) Participation(c echo.Context) error {
 		out.Since = &p.Since
 	}
 	return c.JSON(http.StatusOK, out)
+}
+
+// participation returns what operators know, or what an application may hear of.
+func (h Handler) participation(c echo.Context, application string, ids []subject.Identifier) (consent.Participation, error) {
+	ctx := c.Request().Context()
+	if p := request.Principal(c); p == nil || p.Allows(auth.ScopeAdmin) {
+		return h.Gate.Participation(ctx, application, ids, 0)
+	}
+	return h.Gate.Heard(ctx, application, ids)
 }
