@@ -180,3 +180,21 @@ func TestHeldOptOut(t *testing.T) {
 		t.Errorf("granted: got %s, want opt-out", a.body)
 	}
 }
+
+// A hold stands on all by which an erasure would find the event: its e-mail
+// address among the attributes, too.
+func TestHoldByAttribute(t *testing.T) {
+	h := open(t)
+	operator := h.operator(h.SocketHandler())
+	source := h.client("idp", "events.write")
+	id := h.must(202, "POST", "/v1/events", source, `{"type":"`+sessionRevoked+
+		`","subject":{"format":"opaque","id":"jules-7"},"email":"jules.verne@example.com","data":{"event_timestamp":1700000000}}`).member("id")
+	h.must(202, "POST", "/v1/events", source, event("al"))
+	operator.must(201, "POST", "/admin/holds", "", `{"subject":`+jules+`}`)
+	x := operator.must(202, "POST", "/admin/erasures", "", `{"subject":{"format":"opaque","id":"jules-7"}}`).member("id")
+	until(t, "it was looked at", func() bool {
+		return strings.Contains(h.logs.String(), "waits for a legal hold") ||
+			operator.must(200, "GET", "/admin/erasures/"+x, "", "").member("state") == "done"
+	})
+	operator.must(200, "GET", "/admin/events/"+id, "", "")
+}

@@ -220,11 +220,6 @@ func parts(ids []subject.Identifier) []subject.Identifier {
 	return all
 }
 
-// subjectsOf returns all identifiers of an event, those of its SETs too.
-func subjectsOf(r *eventlog.Record) []subject.Identifier {
-	ids := r.Subjects
-	for i := range r.Mapped {
-		ids = append(ids[:len(ids):len(ids)], r.Mapped[i].Subjects...)
-	}
-	return parts(ids)
-}
+// subjectsOf returns all identifiers by which an event is found, those of its
+// SETs and of its attributes too: what is found by one is held by it.
+func subjectsOf(r *eventlog.Record) []subject.Identifier { return parts(eventlog.Mentions(&r.Event)) }

@@ -169,6 +169,7 @@ func TestItemErrors(t *testing.T) {
 		{"in the future", suspended(`,"time":"` + soon + `"`), "time"},
 		{"in the year 9999", suspended(`,"time":"9999-12-31T23:59:59Z"`), "time"},
 		{"before 1970", suspended(`,"time":"0000-01-01T00:00:00+14:00"`), "time"},
+		{"before 1970 by its zone", suspended(`,"time":"1970-01-01T00:00:00+14:00"`), "time"},
 		{"long source id", suspended(`,"source_id":"` + strings.Repeat("x", 257) + `"`), "source_id"},
 		{"data is no object", suspended(`,"data":[1]`), "data"},
 		{"unknown member of data", suspended(`,"data":{"why":1}`), "data.why"},

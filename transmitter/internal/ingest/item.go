@@ -166,7 +166,7 @@ func parseItem(raw []byte) Item {
 		if time.Until(item.Time) > maxFuture {
 			return refuse("time", "lies in the future")
 		}
-		if item.Time.Year() < 1970 {
+		if item.Time.UTC().Year() < 1970 {
 			return refuse("time", "lies before 1970")
 		}
 	}
