@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -90,9 +91,20 @@ func TestAnnotateWhileErased(t *testing.T) {
 	if a.status != 404 || strings.Contains(a.body, "jules") {
 		t.Errorf("got %d %s, want 404", a.status, a.body)
 	}
+	var named []eventlog.Seqs
+	for _, r := range h.events() {
+		runs, err := r.Erasures()
+		if err != nil {
+			t.Errorf("record %d: got %v", r.Seq, err)
+		}
+		named = append(named, runs...)
+	}
 	for _, r := range h.events() {
 		if r.Kind == eventlog.KindAnnotation && !r.Erased {
 			t.Errorf("the log keeps %s", r.Entry)
+		}
+		if r.Erased && !slices.ContainsFunc(named, func(s eventlog.Seqs) bool { return s[0] <= r.Seq && r.Seq <= s[1] }) {
+			t.Errorf("no entry says that record %d was erased", r.Seq)
 		}
 	}
 }

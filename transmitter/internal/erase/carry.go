@@ -361,18 +361,6 @@ func (e *Eraser) remove(ctx context.Context, p plan) error {
 	if _, err := e.cfg.Log.Erase(ctx, all...); err != nil {
 		return err
 	}
-	// An annotation may have come in between. One that comes from here on finds
-	// its event erased.
-	late, err := e.said(ctx, p.records)
-	if err != nil {
-		return err
-	}
-	if len(late) > 0 {
-		if _, err := e.cfg.Log.Erase(ctx, late...); err != nil {
-			return err
-		}
-		all = append(all, late...)
-	}
 	e.cfg.Crash(CrashAfterErase)
 	if err := e.cfg.Index.Forget(ctx, all...); err != nil {
 		return err
@@ -383,21 +371,6 @@ func (e *Eraser) remove(ctx context.Context, p plan) error {
 		return err
 	}
 	return e.cfg.Streams.Scrub(ctx)
-}
-
-// said returns the annotations of records that are not erased.
-func (e *Eraser) said(ctx context.Context, records []uint64) (seqs []uint64, err error) {
-	for _, seq := range records {
-		if err := e.each(ctx, eventlog.KindAnnotation, eventlog.Ref(seq), eventlog.Span{}, func(r *eventlog.Record) bool {
-			if !r.Erased {
-				seqs = append(seqs, r.Seq)
-			}
-			return true
-		}); err != nil {
-			return nil, err
-		}
-	}
-	return seqs, nil
 }
 
 // runs turns sorted numbers into runs of neighbours.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
@@ -158,6 +159,19 @@ func (e *Eraser) retainBatch(ctx context.Context, after, limit uint64, cutoff ti
 	e.cfg.Crash(CrashAfterReport)
 	if err := e.remove(ctx, p); err != nil {
 		return 0, after, err
+	}
+	late, err := e.annotationsOf(ctx, p.records)
+	if err != nil {
+		return 0, after, err
+	}
+	if len(late) > 0 { // what was said until the records were gone
+		slices.Sort(late)
+		if _, err := e.note(ctx, eventlog.KindRetention, retentionEntry{UpTo: last, Before: cutoff.UTC(), Records: [][2]uint64{}, Entries: runs(late)}, nil); err != nil {
+			return 0, after, err
+		}
+		if err := e.remove(ctx, plan{entries: late}); err != nil {
+			return 0, after, err
+		}
 	}
 	e.finished = true
 	return len(p.records), last, nil

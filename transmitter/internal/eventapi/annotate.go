@@ -1,6 +1,7 @@
 package eventapi
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -80,12 +81,28 @@ func (h Handler) Annotate(c echo.Context) error {
 		return err
 	}
 	if rec.Erased { // meanwhile; whoever erased it may not have seen what was said
-		if _, err := h.Log.Erase(ctx, done[0].Seq); err != nil {
-			return err
-		}
-		return eventlog.ErrNotFound
+		return h.unsay(ctx, done[0].Seq)
 	}
 	return h.answer(c, rec, p, nil)
+}
+
+// unsay erases an annotation, and says so as erasures do. Error:
+// eventlog.ErrNotFound if it is gone, as is its event.
+func (h Handler) unsay(ctx context.Context, seq uint64) error {
+	body, err := json.Marshal(struct {
+		Entries []eventlog.Seqs `json:"entries"`
+		Count   int             `json:"entry_count"`
+	}{eventlog.RunsOf([]uint64{seq}), 1})
+	if err != nil {
+		return err
+	}
+	if _, err := h.Log.Note(ctx, eventlog.Entry{Kind: eventlog.KindErasure, Body: body, Refs: []string{eventlog.RefAll}}); err != nil {
+		return err
+	}
+	if _, err := h.Log.Erase(ctx, seq); err != nil {
+		return err
+	}
+	return eventlog.ErrNotFound
 }
 
 // countOf returns how many annotations are of an application ("" operators'):
