@@ -31,7 +31,7 @@ func TestOneSearchShowsTheWay(t *testing.T) {
 	}
 	way := strings.Join(steps, "")
 	for _, want := range []string{
-		"event taken in", "event matched", "streams=2", "pushed a SET", "attempt=1", "verdict=failed", "attempt=2", "polled a SET", "stream_id=" + poll + " jti=" + ids[0],
+		"event taken in", "event matched", "streams=2", "msg=pushed", "attempt=1", "verdict=failed", "attempt=2", "polled a SET", "stream_id=" + poll + " jti=" + ids[0],
 	} {
 		if !strings.Contains(way, want) {
 			t.Errorf("got no %q with the txn, want it:\n%s", want, logs)

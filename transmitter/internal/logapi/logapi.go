@@ -257,7 +257,7 @@ func (h Handler) streams(ctx context.Context, named string, caller *auth.Princip
 	}
 	var owners []string
 	if caller != nil {
-		owners = []string{caller.Application}
+		owners = []string{streams.OwnerIn(caller.Application, caller.Environment)}
 	} else if owners, err = h.Registry.Owners(ctx); err != nil {
 		return nil, err
 	}

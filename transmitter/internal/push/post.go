@@ -96,12 +96,8 @@ func (p *Pusher) observe(ctx context.Context, s streams.Stream, items []streams.
 }
 
 func (p *Pusher) log(ctx context.Context, level slog.Level, method string, item streams.Item, from Origin, f Finding, took time.Duration) {
-	what := "pushed a SET"
-	if method == streams.MethodWebhook {
-		what = "sent an event to a webhook"
-	}
-	p.cfg.Logger.Log(ctx, level, what,
-		"stream_id", item.Stream, "jti", item.ID, "txn", from.TransactionID, "event_type", item.Type,
+	p.cfg.Logger.Log(ctx, level, "pushed",
+		"method", method, "stream_id", item.Stream, "jti", item.ID, "txn", from.TransactionID, "event_type", item.Type,
 		"attempt", item.Attempts+1, "verdict", f.Judgement.String(), "code", f.Code, "took", took)
 }
 
