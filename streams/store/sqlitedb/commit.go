@@ -7,6 +7,9 @@ import (
 	"time"
 )
 
+// plenty of writes in line are worth a sync at once.
+const plenty = 32
+
 // committer combines concurrent writes into one transaction (group commit).
 //
 // It has no goroutine of its own: the first caller leads, that is, it commits
@@ -19,6 +22,7 @@ type committer struct {
 	idle    sync.Cond // signalled when leading ends
 	queue   []*op     // in order of arrival; the leader's own op is the first
 	leading bool
+	lingers bool // the leader waits for others
 	closed  bool
 	pool    sync.Pool
 
@@ -28,6 +32,7 @@ type committer struct {
 	current Synchronous // of the connection
 	observe func(int, time.Duration)
 	gather  time.Duration
+	enough  chan struct{} // told while the leader lingers, once enough is in line
 	batch   []*op
 	shared  bool // the last batch had more than one op
 	tx      Tx
@@ -47,7 +52,7 @@ type op struct {
 func (c *committer) init(w *conn, cfg Config) {
 	c.idle.L = &c.mu
 	c.conn, c.base, c.current = w, cfg.Synchronous, cfg.Synchronous
-	c.observe, c.gather = cfg.Observe, cfg.Gather
+	c.observe, c.gather, c.enough = cfg.Observe, cfg.Gather, make(chan struct{}, 1)
 	c.pool.New = func() any { return &op{wake: make(chan bool, 1)} }
 }
 
@@ -64,6 +69,12 @@ func (c *committer) do(ctx context.Context, fn func(*Tx) error, alone func(*conn
 		return ErrClosed
 	}
 	c.queue = append(c.queue, o)
+	if c.lingers && len(c.queue) >= plenty {
+		select {
+		case c.enough <- struct{}{}:
+		default: // told already
+		}
+	}
 	lead := !c.leading
 	if lead {
 		c.leading, o.taken = true, true
@@ -131,13 +142,32 @@ func (c *committer) lead(own *op) {
 	}
 }
 
-// linger gives others a moment to get in line.
+// linger gives others a moment to get in line, until plenty are.
 func (c *committer) linger() {
 	if c.gather <= 0 {
 		runtime.Gosched()
 		return
 	}
-	<-time.After(c.gather)
+	c.mu.Lock()
+	c.lingers = len(c.queue) < plenty
+	wait := c.lingers
+	c.mu.Unlock()
+	if !wait {
+		return
+	}
+	timer := time.NewTimer(c.gather)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-c.enough:
+	}
+	c.mu.Lock()
+	c.lingers = false
+	c.mu.Unlock()
+	select { // told after the time was up
+	case <-c.enough:
+	default:
+	}
 }
 
 // collect moves the next batch from the queue to c.batch.
