@@ -133,7 +133,7 @@ func hashes(ctx context.Context, p Prover, t Tree) tlog.HashReader {
 // tiles reads the tiles of one call. It lives as long as that, so it may hold
 // the call's context.
 type tiles struct {
-	ctx context.Context //nolint:containedctx // tlog's interface has none
+	ctx context.Context // tlog's interface has none
 	p   Prover
 }
 

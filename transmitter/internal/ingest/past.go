@@ -89,7 +89,7 @@ func knownBy(e *eventlog.Event, format string, of mapping.Key) (string, bool) {
 	}
 	for i := range slices.Backward(e.Mapped) {
 		m := &e.Mapped[i]
-		if m.Type != of.Dimension || aboutDevice(e.SubjectsOf(uint32(i))) != (of.Fingerprint != "") { //nolint:gosec // at most MaxMapped
+		if m.Type != of.Dimension || aboutDevice(e.SubjectsOf(uint32(i))) != (of.Fingerprint != "") { // at most MaxMapped
 			continue
 		}
 		var payload map[string]json.RawMessage

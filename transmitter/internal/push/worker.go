@@ -162,7 +162,7 @@ func (p *Pusher) way(ctx context.Context, s streams.Stream) (Way, error) {
 	case s.Delivery.Method == streams.MethodWebhook && p.cfg.Webhooks != nil:
 		return p.cfg.Webhooks.Way(ctx, s)
 	}
-	return nil, nil //nolint:nilnil // there is no way, and that is no error
+	return nil, nil // there is no way, and that is no error
 }
 
 // fill takes as many items as the window has room for and sends them off.
