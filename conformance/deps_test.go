@@ -82,10 +82,10 @@ var importMap = []folder{
 	{path: "receiver/client", ours: []string{"streams", "set/subject", "set/delivery", "set/delivery/guard", "wellknown"}}, // its endpoints are named by metadata
 	{path: "receiver/inbox", ours: []string{"streams/store/..."}, fixed: []string{"sqlite", "go-redis"}},
 	{path: "receiver", ours: []string{"set/...", "streams", "wellknown", "receiver/client", "receiver/inbox"}},
-	{path: "receiver/sessions", ours: []string{"receiver", "set/subject", "streams/store/..."}, fixed: []string{"sqlite", "go-redis"}}, // its SQLite backend is opened as the others are
+	{path: "receiver/sessions", ours: []string{"receiver", "set/subject", "streams/store/..."}, fixed: []string{"sqlite", "go-redis"}},     // its SQLite backend is opened as the others are
 	{path: "receiver/hooks", ours: []string{"receiver", "receiver/sessions", "set/...", "streams/store/..."}, fixed: []string{"go-redis"}}, // payloads are of set/caep and set/risc
-	{path: "receiver/journal", ours: []string{"streams/store/..."}, fixed: []string{"sqlite", "go-redis"}},                                  // what hooks did; it knows no hook
-	{path: "receiver/policy", ours: []string{"receiver", "receiver/hooks", "receiver/journal", "set/..."}},                                  // it runs the hooks it chooses
+	{path: "receiver/journal", ours: []string{"streams/store/..."}, fixed: []string{"sqlite", "go-redis"}},                                 // what hooks did; it knows no hook
+	{path: "receiver/policy", ours: []string{"receiver", "receiver/hooks", "receiver/journal", "set/..."}},                                 // it runs the hooks it chooses
 	{path: "receiver/profile", ours: []string{"receiver", "set/..."}},
 
 	{path: "conformance", ours: []string{"set/...", "streams", "wellknown"}},
