@@ -190,10 +190,11 @@ func (r *Receiver) outcome(ctx context.Context, log *slog.Logger, m *inbox.Messa
 		return inbox.Outcome{Seq: m.Seq, Verdict: inbox.Done}
 	}
 	delay, again := r.cfg.Retry.Delay(m.Attempts + 1)
-	if isPermanent(err) || !again {
+	if IsPermanent(err) || !again {
 		log.ErrorContext(ctx, "event set aside", "err", err)
 		return inbox.Outcome{Seq: m.Seq, Verdict: inbox.SetAside, Reason: err.Error()}
 	}
+	delay = max(delay, After(err))
 	log.WarnContext(ctx, "hook failed, tried again later", "in", delay, "err", err)
 	return inbox.Outcome{Seq: m.Seq, Verdict: inbox.Again, Due: r.cfg.Now().Add(delay)}
 }

@@ -122,6 +122,27 @@ func TestHookFails(t *testing.T) {
 	})
 }
 
+// A hook that asks for more time than the schedule gives has it.
+func TestHookAsksForLater(t *testing.T) {
+	rec := &recorder{}
+	rec.fail = func(_ context.Context, d receiver.Delivery) error {
+		if d.Attempt == 1 {
+			return receiver.Later(errors.New("429"), 10*time.Minute)
+		}
+		return nil
+	}
+	retry := func(c *receiver.Config) { c.Retry = inbox.Schedule{time.Second} }
+	hooked(t, rec, retry, func(t *testing.T, r *receiver.Receiver, _ inbox.Inbox) {
+		stop := running(t, r)
+		wantAccepted(t, push(r, sign(t, builder("a1"))))
+		<-time.After(9 * time.Minute)
+		rec.want(t, "a1")
+		<-time.After(2 * time.Minute)
+		stop()
+		rec.want(t, "a1", "a1")
+	})
+}
+
 // Failures end in a dead letter: at once if permanent, else after the schedule.
 func TestHookGivesUp(t *testing.T) {
 	for _, tt := range []struct {

@@ -2,7 +2,6 @@ package receiver
 
 import (
 	"context"
-	"errors"
 
 	"github.com/tocsin-ssf/tocsin/set"
 	"github.com/tocsin-ssf/tocsin/set/caep"
@@ -43,20 +42,6 @@ func On[E Event](hook func(ctx context.Context, d Delivery, e E) error) Route {
 func OnType(eventType string, hook func(ctx context.Context, d Delivery) error) Route {
 	return Route{eventType, hook}
 }
-
-// Permanent marks err as one that another attempt cannot mend: the event becomes a
-// dead letter at once. Permanent(nil) is nil.
-func Permanent(err error) error {
-	if err == nil {
-		return nil
-	}
-	return &permanentError{err}
-}
-
-type permanentError struct{ err error }
-
-func (e *permanentError) Error() string { return e.err.Error() }
-func (e *permanentError) Unwrap() error { return e.err }
 
 // Mux finds the hooks of an event by its type. The zero value has none. It must not
 // be changed once it serves; serving it is safe for concurrent use.
@@ -114,9 +99,4 @@ func run(ctx context.Context, routes []Route, d Delivery) error {
 		}
 	}
 	return nil
-}
-
-func isPermanent(err error) bool {
-	_, ok := errors.AsType[*permanentError](err)
-	return ok
 }
