@@ -93,6 +93,11 @@ type Config struct {
 	// DefaultSkew; negative: none.
 	Skew time.Duration
 
+	// Observer is told what happens, for metrics; its zero value tells nobody.
+	Observer Observer
+	// Crash is called at the named points of the work (tests); nil: nobody.
+	Crash func(point string)
+
 	// Logger gets what happens; nil: slog.Default.
 	Logger *slog.Logger
 	// Now is the clock; nil: time.Now.
@@ -127,6 +132,10 @@ func (cfg Config) complete() (Config, error) {
 	orDefault(&cfg.Logger, slog.Default())
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	cfg.Observer = cfg.Observer.complete()
+	if cfg.Crash == nil {
+		cfg.Crash = func(string) {}
 	}
 	return cfg, nil
 }

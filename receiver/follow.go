@@ -149,6 +149,7 @@ func (r *Receiver) settleBatch(ctx context.Context, batch []inbox.Outcome) {
 		err := r.inbox.Settle(limited, batch...)
 		cancel()
 		if err == nil {
+			r.cfg.Crash("hook.after-settle")
 			return
 		}
 		r.log.ErrorContext(ctx, "outcome of hooks cannot be kept", "err", err)
@@ -176,11 +177,16 @@ func (r *Receiver) handle(ctx context.Context, m *inbox.Message) inbox.Outcome {
 	}
 	d := newDelivery(m, token, r.cfg.Skew)
 	r.record(d)
+	began := time.Now()
+	r.cfg.Crash("hook.before-run")
 	err = r.call(ctx, d)
+	r.cfg.Crash("hook.after-run")
 	if err != nil && ctx.Err() != nil {
 		return inbox.Outcome{Seq: m.Seq, Verdict: inbox.Released} // ended by shutdown, not by its own fault
 	}
-	return r.outcome(ctx, log, m, err)
+	outcome := r.outcome(ctx, log, m, err)
+	r.cfg.Observer.Handled(outcome.Verdict, time.Since(began))
+	return outcome
 }
 
 // outcome is the verdict on a message whose hooks returned err.

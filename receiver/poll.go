@@ -123,6 +123,9 @@ func (p *poller) turn(ctx context.Context) time.Duration {
 	answer, err := p.ask(ctx, delivery.PollRequest{
 		MaxEvents: &p.poll.MaxEvents, ReturnImmediately: p.poll.Immediate, Ack: p.acks, SetErrs: p.refusals,
 	})
+	if ctx.Err() == nil {
+		p.cfg.Observer.Polled(err)
+	}
 	if err != nil {
 		return p.failed(ctx, "ask", err)
 	}
@@ -177,6 +180,7 @@ func (p *poller) process(ctx context.Context, sets []delivery.PollSet) (fresh in
 			messages = append(messages, m)
 			continue
 		}
+		p.cfg.Observer.Arrived(ByPoll, false, err)
 		if err = p.refuse(ctx, s.ID, err); err != nil {
 			break // the same will hold for the rest; keep the order
 		}
@@ -184,13 +188,16 @@ func (p *poller) process(ctx context.Context, sets []delivery.PollSet) (fresh in
 	if len(messages) == 0 {
 		return 0, err
 	}
+	p.cfg.Crash("receive.before-append")
 	results, appendErr := p.inbox.Append(ctx, messages...)
 	if appendErr != nil {
 		return 0, appendErr
 	}
+	p.cfg.Crash("receive.after-append")
 	for i, result := range results {
 		m := &messages[i]
-		p.logArrival(ctx, m, result, "poll")
+		p.logArrival(ctx, m, result, ByPoll)
+		p.cfg.Observer.Arrived(ByPoll, result.Duplicate, verdict(result))
 		if refusal := verdict(result); refusal != nil {
 			err = errors.Join(err, p.refuse(ctx, m.ID, refusal))
 			continue

@@ -56,7 +56,11 @@ func (r *Receiver) push(w http.ResponseWriter, req *http.Request) {
 		unavailable(w, retryBusy)
 		return
 	}
-	r.answer(w, req, r.take(req, body))
+	r.cfg.Crash("receive.before-append")
+	repeat, err := r.take(req, body)
+	r.cfg.Crash("receive.after-append")
+	r.cfg.Observer.Arrived(ByPush, repeat, err)
+	r.answer(w, req, err)
 }
 
 // checkRequest returns the status of a request that is no push, else 0 (PUSH-2.3-03).
@@ -119,17 +123,17 @@ func (r *Receiver) readBody(w http.ResponseWriter, req *http.Request) ([]byte, i
 }
 
 // take judges and keeps one SET. Its error is as of verdict.
-func (r *Receiver) take(req *http.Request, compact []byte) error {
+func (r *Receiver) take(req *http.Request, compact []byte) (repeat bool, err error) {
 	m, err := r.judge(req.Context(), compact)
 	if err != nil {
-		return err
+		return false, err
 	}
 	got, err := r.inbox.Append(req.Context(), m)
 	if err != nil {
-		return err
+		return false, err
 	}
-	r.logArrival(req.Context(), &m, got[0], "push")
-	return verdict(got[0])
+	r.logArrival(req.Context(), &m, got[0], ByPush)
+	return got[0].Duplicate, verdict(got[0])
 }
 
 func (r *Receiver) answer(w http.ResponseWriter, req *http.Request, err error) {

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -114,6 +115,33 @@ func (b *Inbox) Close() error {
 // Backup writes a copy to path while the inbox is in use (see sqlitedb.DB.Backup).
 func (b *Inbox) Backup(ctx context.Context, path string) error { return b.db.Backup(ctx, path) }
 
+// Feeds returns the names of the feeds that have messages or dead letters, sorted:
+// also those that no receiver follows any more.
+func (b *Inbox) Feeds(ctx context.Context) ([]string, error) {
+	var names []string
+	for _, name := range b.lanes.Feeds() {
+		if b.lanes.Count(name).Waiting > 0 {
+			names = append(names, name)
+		}
+	}
+	err := b.db.Read(ctx, func(v *sqlitedb.View) error {
+		rows, err := v.Query("SELECT feed FROM dead_count WHERE n > 0")
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			var name string
+			if err := rows.Scan(&name); err != nil {
+				return err
+			}
+			names = append(names, name)
+		}
+		return rows.Err()
+	})
+	slices.Sort(names)
+	return slices.Compact(names), err
+}
+
 // Counts returns how much the feed holds.
 func (b *Inbox) Counts(ctx context.Context, feed string) (inbox.Counts, error) {
 	n := b.lanes.Count(feed)
@@ -121,6 +149,9 @@ func (b *Inbox) Counts(ctx context.Context, feed string) (inbox.Counts, error) {
 	err := b.db.Read(ctx, func(v *sqlitedb.View) error {
 		if err := v.QueryRow("SELECT n FROM dead_count WHERE feed = ?", feed).Scan(&c.Dead); err != nil && !errors.Is(err, sqlitedb.ErrNoRows) {
 			return err
+		}
+		if n.Waiting == 0 {
+			return nil
 		}
 		var received int64
 		err := v.QueryRow("SELECT received FROM message WHERE feed = ? ORDER BY seq LIMIT 1", feed).Scan(&received)

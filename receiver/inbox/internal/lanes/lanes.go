@@ -8,6 +8,8 @@ package lanes
 import (
 	"container/heap"
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -91,6 +93,13 @@ func (s *Set) enqueue(l *lane, e Entry) {
 	for i := len(l.entries) - 1; i > 1 && l.entries[i].Seq < l.entries[i-1].Seq; i-- {
 		l.entries[i], l.entries[i-1] = l.entries[i-1], l.entries[i]
 	}
+}
+
+// Feeds returns the names of the feeds that were ever heard of.
+func (s *Set) Feeds() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.feeds))
 }
 
 func (s *Set) feed(name string) *feed {
