@@ -11,8 +11,16 @@ import (
 	"github.com/tocsin-ssf/tocsin/transmitter/source"
 )
 
-// warnOfOpenSources tells at each start which vendors' sources let everybody in.
-func (t *Transmitter) warnOfOpenSources(ctx context.Context) {
+// warnOfSources tells at each start which vendors' sources let everybody in, and
+// which sources have credentials that lose each other's events.
+func (t *Transmitter) warnOfSources(ctx context.Context) {
+	torn, err := t.cfg.Applications.TornSources(ctx)
+	if err != nil && ctx.Err() == nil {
+		t.cfg.Logger.ErrorContext(ctx, "could not read the clients", "err", err)
+	}
+	for _, name := range torn {
+		t.cfg.Logger.WarnContext(ctx, "clients share a source but not its applications and environment, so that one's event can be taken for a repetition of another's; give each a source of its own", "source", name)
+	}
 	list, err := t.cfg.Applications.VendorSources(ctx)
 	if err != nil {
 		if ctx.Err() != nil {

@@ -150,7 +150,7 @@ func (t *Transmitter) Catalog() *streams.Catalog { return t.catalog }
 // nil after the last of its goroutines has ended.
 func (t *Transmitter) Run(ctx context.Context) error {
 	t.sweep(ctx) // before anything leaves
-	t.warnOfOpenSources(ctx)
+	t.warnOfSources(ctx)
 	var group sync.WaitGroup
 	parts := []func(context.Context) error{t.fanout.Run, t.pusher.Run, t.cfg.Keys.Run, t.pollers.Run, t.keepTime}
 	if t.cfg.Index != nil {

@@ -55,7 +55,8 @@ type clientAddCmd struct {
 // Help shows an example.
 func (clientAddCmd) Help() string {
 	return "Example:\n  tocsin client add --id shop --audience https://shop.example --scope \"ssf.manage ssf.read\" --static\n" +
-		"It prints client_id and client_secret (with --static also access_token) as JSON, once."
+		"It prints client_id and client_secret (with --static also access_token) as JSON, once.\n" +
+		"Clients with the same --source are credentials of one feed, as while one replaces the other: their --for-application and --environment must be the same."
 }
 
 // Run adds it and prints its credentials.

@@ -80,7 +80,8 @@ type Client struct {
 // (contracts.md §1). In its lists nil means all, empty means none.
 type Source struct {
 	// Name goes into the event record. It comes from the credential, never
-	// from a request.
+	// from a request. Credentials that share it are one source: they have the
+	// same Applications and the same environment.
 	Name string `json:"name"`
 	// EventTypes are the event type URIs it may write.
 	EventTypes []string `json:"event_types"`

@@ -12,8 +12,9 @@ import (
 // AddClient adds c to its application and returns its secrets, which cannot be
 // had again. An empty id gets a random one; a zero Created is now.
 //
-// Errors: an [*InvalidError]; [ErrNotFound] if there is no such application;
-// [ErrExists] if the id is taken.
+// Errors: an [*InvalidError], also where another credential of its source has
+// other applications or another environment; [ErrNotFound] if there is no such
+// application; [ErrExists] if the id is taken.
 func (s *Store) AddClient(ctx context.Context, c Client) (Credentials, error) {
 	if c.ID == "" {
 		c.ID = newIdentifier()
@@ -64,6 +65,9 @@ func insertClient(tx *sqlitedb.Tx, r registration, source any) error {
 	}
 	if taken {
 		return fmt.Errorf("%w: %s is the name of a vendor's source", ErrExists, name)
+	}
+	if err := feedFits(tx, &r.client); err != nil {
+		return err
 	}
 	var static any
 	if r.static != nil {
