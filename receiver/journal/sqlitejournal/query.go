@@ -1,0 +1,115 @@
+package sqlitejournal
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/tocsin-ssf/tocsin/receiver/journal"
+	"github.com/tocsin-ssf/tocsin/streams/store/sqlitedb"
+)
+
+const columns = "seq, feed, issuer, jti, hook, effect, type, txn, scope, time, rule, verdict, attempt, ended, detail, err, at, took"
+
+// Of returns the entries of an event.
+func (j *Journal) Of(ctx context.Context, event journal.Event) ([]journal.Entry, error) {
+	return j.read(ctx, "SELECT "+columns+" FROM entry WHERE jti = ? AND issuer = ? AND feed = ? ORDER BY seq", event.ID, event.Issuer, event.Feed)
+}
+
+// List returns entries, the newest first.
+func (j *Journal) List(ctx context.Context, q journal.Query) ([]journal.Entry, error) {
+	if err := q.Check(); err != nil {
+		return nil, err
+	}
+	var where []string
+	var args []any
+	is := func(condition, value string) {
+		if value != "" {
+			where, args = append(where, condition), append(args, value)
+		}
+	}
+	is("jti = ?", q.ID)
+	is("txn = ? AND txn != ''", q.TransactionID) // as the index says it
+	is("issuer = ?", q.Issuer)
+	is("feed = ?", q.Feed)
+	is("hook = ?", q.Hook)
+	is("verdict = ?", string(q.Verdict))
+	if q.Before != 0 {
+		where, args = append(where, "seq < ?"), append(args, int64(min(q.Before, 1<<62)))
+	}
+	text := "SELECT " + columns + " FROM entry"
+	if where != nil {
+		text += " WHERE " + strings.Join(where, " AND ")
+	}
+	return j.read(ctx, text+" ORDER BY seq DESC LIMIT ?", append(args, q.Max)...)
+}
+
+func (j *Journal) read(ctx context.Context, query string, args ...any) ([]journal.Entry, error) {
+	var list []journal.Entry
+	err := j.db.Read(ctx, func(v *sqlitedb.View) error {
+		rows, err := v.Query(query, args...)
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			var e journal.Entry
+			var verdict string
+			var at, told, took int64
+			err := rows.Scan(&e.Seq, &e.Feed, &e.Issuer, &e.ID, &e.Hook, &e.Effect, &e.Type, &e.TransactionID, &e.Scope, &told, &e.Rule,
+				&verdict, &e.Attempt, &e.Ended, &e.Detail, &e.Err, &at, &took)
+			if err != nil {
+				return err
+			}
+			e.Verdict, e.Time, e.At = journal.Verdict(verdict), time.UnixMilli(told), time.UnixMilli(at)
+			e.Took = time.Duration(took) * time.Millisecond
+			list = append(list, e)
+		}
+		return rows.Err()
+	})
+	return list, closed(err)
+}
+
+// States returns the state of each hook about a lane.
+func (j *Journal) States(ctx context.Context, lane journal.Digest) (map[string]journal.State, error) {
+	states := map[string]journal.State{}
+	err := j.db.Read(ctx, func(v *sqlitedb.View) error {
+		rows, err := v.Query("SELECT hook, effect, time FROM state WHERE lane = ?", lane[:])
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			var hook string
+			var s journal.State
+			var at int64
+			if err := rows.Scan(&hook, &s.Effect, &at); err != nil {
+				return err
+			}
+			s.Time = time.UnixMilli(at)
+			states[hook] = s
+		}
+		return rows.Err()
+	})
+	return states, closed(err)
+}
+
+// Totals returns the sums.
+func (j *Journal) Totals(ctx context.Context) ([]journal.Total, error) {
+	var list []journal.Total
+	err := j.db.Read(ctx, func(v *sqlitedb.View) error {
+		rows, err := v.Query("SELECT rule, hook, effect, verdict, entries, ended, unknown FROM total ORDER BY rule, hook, effect, verdict")
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			var t journal.Total
+			var verdict string
+			if err := rows.Scan(&t.Rule, &t.Hook, &t.Effect, &verdict, &t.Entries, &t.Ended, &t.Unknown); err != nil {
+				return err
+			}
+			t.Verdict = journal.Verdict(verdict)
+			list = append(list, t)
+		}
+		return rows.Err()
+	})
+	return list, closed(err)
+}
