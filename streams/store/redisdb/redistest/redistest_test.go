@@ -1,0 +1,36 @@
+package redistest_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/tocsin-ssf/tocsin/streams/store/redisdb/redistest"
+)
+
+// The server serves, and does not once it is stopped.
+func TestStart(t *testing.T) {
+	s := redistest.Start(t)
+	c := s.Client(t)
+	if err := c.Set(t.Context(), "a", "1", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	s.Stop()
+	if err := c.Get(t.Context(), "a").Err(); err == nil {
+		t.Error("got an answer of a stopped server, want none")
+	}
+}
+
+// A cluster refuses one command on keys of different slots.
+func TestStartCluster(t *testing.T) {
+	c := redistest.StartCluster(t).ClusterClient(t)
+	if err := c.Set(t.Context(), "a", "1", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	err := c.(*redis.ClusterClient).ForEachMaster(t.Context(), func(ctx context.Context, m *redis.Client) error {
+		return m.Do(ctx, "DEL", "a", "b").Err()
+	})
+	if err == nil {
+		t.Error("got keys of two slots deleted at once, want CROSSSLOT")
+	}
+}
