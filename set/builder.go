@@ -1,6 +1,7 @@
 package set
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -24,6 +25,7 @@ type Builder struct {
 	TransactionID string             // txn; "" writes none
 	Subject       subject.Identifier // required (SSF §3.1)
 	Event         Event              // Type required; nil Payload writes {}
+	Form          Form               // zero: the current form
 }
 
 // LogValue shows what identifies the SET, never its subject or content.
@@ -34,31 +36,36 @@ func (b Builder) LogValue() slog.Value {
 
 // Claims returns the claims as JSON: exactly one event, never sub or exp
 // (SSF §4.1.2, §4.1.7). The payload is copied as it is. The error names what
-// is missing or wrong; what Claims returns, a strict [Verifier] reads.
+// is missing or wrong; what Claims returns, a strict [Verifier] reads, unless Form
+// asks for another form.
 func (b Builder) Claims() ([]byte, error) {
 	if err := b.validate(); err != nil {
 		return nil, err
 	}
-	sub := b.Subject.Raw()
+	sub, err := b.Form.subject(b.Subject)
+	if err != nil {
+		return nil, err
+	}
 	w := writer{buf: make([]byte, 0, 256+len(b.Issuer)+len(b.ID)+len(b.TransactionID)+len(sub)+len(b.Event.Type)+len(b.Event.Payload))}
 	w.raw(`{"iss":`).text(b.Issuer)
 	w.raw(`,"jti":`).text(b.ID)
 	w.raw(`,"iat":`).seconds(b.IssuedAt)
-	w.raw(`,"aud":`).audience(b.Audience)
+	w.raw(`,"aud":`).audience(b.Audience, b.Form.AudienceList)
 	if b.TransactionID != "" {
 		w.raw(`,"txn":`).text(b.TransactionID)
 	}
 	if !b.TimeOfEvent.IsZero() {
 		w.raw(`,"toe":`).seconds(b.TimeOfEvent)
 	}
-	w.raw(`,"sub_id":`).bytes(sub)
+	if b.Form.Subject != PlaceEvent {
+		w.raw(`,"sub_id":`).bytes(sub)
+	}
 	w.raw(`,"events":{`).text(b.Event.Type)
 	w.raw(`:`)
-	if b.Event.Payload == nil {
-		w.raw(`{}`)
-	} else {
-		w.bytes(b.Event.Payload)
+	if b.Form.Subject == PlaceSET {
+		sub = nil
 	}
+	w.payload(b.Event.Payload, sub)
 	w.raw(`}}`)
 	if w.err != nil {
 		return nil, w.err
@@ -98,6 +105,8 @@ func (b Builder) validate() error {
 	}
 	if p := jsontext.Value(b.Event.Payload); p != nil && (!p.IsValid() || p.Kind() != '{') {
 		return errors.New("set: Event.Payload is not a JSON object")
+	} else if b.Form.Subject != PlaceSET && hasSubject(p) {
+		return errors.New("set: Event.Payload has a subject of its own, where Form puts the Subject")
 	}
 	return nil
 }
@@ -129,8 +138,25 @@ func (w *writer) text(s string) {
 
 func (w *writer) seconds(t time.Time) { w.buf = strconv.AppendInt(w.buf, t.Unix(), 10) }
 
-func (w *writer) audience(list []string) {
-	if len(list) == 1 {
+// payload writes an object, with sub as its first member if there is one.
+func (w *writer) payload(object, sub []byte) {
+	if object == nil {
+		object = []byte(`{}`)
+	}
+	if sub == nil {
+		w.bytes(object)
+		return
+	}
+	w.raw(`{"subject":`).bytes(sub)
+	if rest := bytes.TrimLeft(object, " \t\r\n")[1:]; bytes.TrimLeft(rest, " \t\r\n")[0] == '}' {
+		w.raw(`}`)
+	} else {
+		w.raw(`,`).bytes(rest)
+	}
+}
+
+func (w *writer) audience(list []string, always bool) {
+	if len(list) == 1 && !always {
 		w.text(list[0])
 		return
 	}

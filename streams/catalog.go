@@ -20,6 +20,11 @@ type Owner struct {
 	// Audience is the application's, from its registration: the aud of the
 	// streams it creates.
 	Audience []string
+	// Profile is given to the streams it creates.
+	Profile string
+	// FormerDelivery also takes the delivery methods' URIs of the RISC drafts and
+	// endpoint_url_token from it.
+	FormerDelivery bool
 }
 
 // CatalogConfig says how a transmitter manages its streams.
@@ -142,8 +147,9 @@ func (c *Catalog) Create(ctx context.Context, owner Owner, req Request) (Stream,
 		return Stream{}, &RuleError{Kind: Forbidden, Description: "the application has no audience"}
 	}
 	now := c.cfg.Now()
+	former := owner.former(&req)
 	s := Stream{
-		ID: c.cfg.NewID(), Owner: owner.ID, Issuer: c.cfg.Issuer, Audience: slices.Clone(owner.Audience),
+		ID: c.cfg.NewID(), Owner: owner.ID, Issuer: c.cfg.Issuer, Audience: slices.Clone(owner.Audience), Profile: owner.Profile,
 		EventsSupported:         slices.Clone(c.cfg.EventsSupported),
 		MinVerificationInterval: c.cfg.MinVerificationInterval,
 		InactivityTimeout:       c.cfg.InactivityTimeout,
@@ -158,6 +164,7 @@ func (c *Catalog) Create(ctx context.Context, owner Owner, req Request) (Stream,
 	if err := c.replace(&s, req); err != nil {
 		return Stream{}, err
 	}
+	s.Delivery.FormerMethod = former
 	head, err := c.cfg.Head(ctx)
 	if err != nil {
 		return Stream{}, fmt.Errorf("head of the event log: %w", err)
@@ -221,12 +228,21 @@ func (c *Catalog) change(ctx context.Context, owner Owner, req Request, apply fu
 	if _, err := c.Stream(ctx, owner, req.StreamID); err != nil {
 		return Stream{}, err
 	}
+	former := owner.former(&req)
 	return c.cfg.Store.Update(ctx, req.StreamID, func(s *Stream) ([]Item, error) {
 		if err := c.compare(*s, req); err != nil {
 			return nil, err
 		}
 		s.EventsSupported = slices.Clone(c.cfg.EventsSupported)
-		return nil, apply(s, req)
+		before := s.Delivery
+		if err := apply(s, req); err != nil {
+			return nil, err
+		}
+		if s.Delivery.Method == before.Method && req.Delivery == nil {
+			former = before.FormerMethod // nothing was said of it
+		}
+		s.Delivery.FormerMethod = former
+		return nil, nil
 	})
 }
 

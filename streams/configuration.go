@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"cmp"
 	"encoding/json"
 	"math"
 	"time"
@@ -48,7 +49,7 @@ func (s Stream) Configuration() Configuration {
 		EventsSupported:         s.EventsSupported,
 		EventsRequested:         s.EventsRequested,
 		EventsDelivered:         s.EventsDelivered,
-		Delivery:                DeliveryConfiguration{Method: s.Delivery.Method, EndpointURL: s.Delivery.EndpointURL},
+		Delivery:                DeliveryConfiguration{Method: cmp.Or(s.Delivery.FormerMethod, s.Delivery.Method), EndpointURL: s.Delivery.EndpointURL},
 		MinVerificationInterval: int64(s.MinVerificationInterval / time.Second),
 		InactivityTimeout:       int64(s.InactivityTimeout / time.Second),
 		Description:             s.Description,

@@ -6,6 +6,9 @@ import "log/slog"
 type Delivery struct {
 	// Method is delivery.MethodPush or delivery.MethodPoll, or MethodWebhook.
 	Method string
+	// FormerMethod is the older URI by which the receiver asked for Method, and
+	// which it is told again; empty: there was none (see Owner.FormerDelivery).
+	FormerMethod string
 	// EndpointURL is the receiver's address for push, ours for poll.
 	EndpointURL string
 	// AuthorizationHeader is the whole value of the Authorization header of

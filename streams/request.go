@@ -35,6 +35,10 @@ type DeliveryRequest struct {
 	// AuthorizationHeader is nil if it is absent: then a stored value stays
 	// as long as EndpointURL does. Empty (or null on the wire) removes it.
 	AuthorizationHeader *string `json:"authorization_header,omitzero"`
+	// EndpointURLToken is what some receivers send instead of it: a bearer
+	// token, or a whole header if it has a space. It counts where FormerDelivery
+	// of the owner says so, and AuthorizationHeader is absent.
+	EndpointURLToken *string `json:"endpoint_url_token,omitzero"`
 }
 
 // MarshalJSON writes an empty description as null: an empty text and none are
@@ -101,6 +105,9 @@ func parseDelivery(v jsontext.Value) (*DeliveryRequest, error) {
 	}
 	if d.AuthorizationHeader, err = o.clearable("authorization_header", MaxBodyBytes); err != nil {
 		return nil, within("delivery", err)
+	}
+	if d.EndpointURLToken, err = o.clearable("endpoint_url_token", MaxBodyBytes); err != nil {
+		d.EndpointURLToken = nil // a member that is not of the specification is ignored, whatever it is
 	}
 	return d, nil
 }

@@ -39,6 +39,11 @@ type Stream struct {
 	EventsDelivered []string
 
 	Delivery Delivery
+	// Profile names the form in which the SETs leave, for a receiver that does
+	// not read the current one; empty: the current one. Its meaning is the
+	// transmitter's (transmitter/profile); it comes from the application's
+	// registration or an operator, never from a request.
+	Profile string
 
 	// MinVerificationInterval is the least time between two verification
 	// requests, in whole seconds on the wire; zero sends none.

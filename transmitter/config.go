@@ -54,6 +54,10 @@ type Config struct {
 	// many records there are, and nothing of what they say.
 	PublicLog bool
 
+	// FormerMetadata serves the metadata under the paths of the drafts, too
+	// (wellknown.FormerPaths), for receivers that look there.
+	FormerMetadata bool
+
 	// EventsSupported are the event types that receivers may ask for; nil:
 	// all of CAEP and RISC.
 	EventsSupported []string

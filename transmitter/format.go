@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
+	"github.com/tocsin-ssf/tocsin/transmitter/profile"
 )
 
 const (
@@ -56,6 +57,10 @@ func (t *Transmitter) subjectFormat(ctx context.Context, owner string) (string, 
 	if err != nil && !errors.Is(err, auth.ErrNotFound) {
 		return "", err
 	}
-	t.formats.put(owner, app.SubjectFormat, now)
-	return app.SubjectFormat, nil
+	name := app.SubjectFormat
+	if form, err := profile.Parse(app.Profile); name == "" && err == nil {
+		name = form.SubjectFormat
+	}
+	t.formats.put(owner, name, now)
+	return name, nil
 }

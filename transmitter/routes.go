@@ -148,6 +148,11 @@ func (t *Transmitter) documents() map[string]http.Handler {
 		t.base + pathJWKS:                               wellknown.JWKSHandler(t.cfg.Keys.KeySet),
 		wellknown.AuthorizationServerPath(t.cfg.Issuer): wellknown.AuthorizationServerHandler(t.authorizationServer()),
 	}
+	if t.cfg.FormerMetadata {
+		for _, path := range wellknown.FormerPaths(t.cfg.Issuer) {
+			docs[path] = wellknown.Handler(t.configuration())
+		}
+	}
 	for _, path := range resources() {
 		resource := t.root + path
 		docs[wellknown.ProtectedResourcePath(resource)] = wellknown.ProtectedResourceHandler(t.protectedResource(resource))

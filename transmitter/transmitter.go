@@ -95,7 +95,7 @@ func New(cfg Config) (*Transmitter, error) {
 		return nil, fmt.Errorf("transmitter: %w", err)
 	}
 	t.outbox = outbox.New(outbox.Config{
-		Records: cfg.Log, Key: cfg.Keys.Signer, Signed: cfg.Keys.Signed, Filter: cfg.FilterPayload,
+		Records: cfg.Log, Key: cfg.Keys.Signer, JWT: cfg.Keys.JWTSigner, Signed: cfg.Keys.Signed, Filter: cfg.FilterPayload,
 	})
 	t.gate = consent.New(cfg.Log, cfg.Now)
 	t.fanout = fanout.New(fanout.Config{

@@ -34,6 +34,12 @@ func URL(issuer string) (string, error) { return Inserted(NameConfiguration)(iss
 // Path returns the path of [URL], for mounting [Handler]; "" if issuer is none.
 func Path(issuer string) string { return insertedPath(NameConfiguration, issuer) }
 
+// FormerPaths returns the paths under which the drafts had the metadata of an issuer:
+// sse-configuration and risc-configuration, inserted as [Path] is.
+func FormerPaths(issuer string) []string {
+	return []string{insertedPath(NameSSEConfiguration, issuer), insertedPath(NameRISCConfiguration, issuer)}
+}
+
 // AuthorizationServerURL returns where the metadata of the authorization server
 // issuer is found (RFC 8414 §3.1).
 func AuthorizationServerURL(issuer string) (string, error) {

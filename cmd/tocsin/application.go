@@ -14,6 +14,7 @@ import (
 
 type applicationCmd struct {
 	Add    applicationAddCmd    `cmd:"" help:"Add an application."`
+	Update applicationUpdateCmd `cmd:"" help:"Change an application."`
 	List   applicationListCmd   `cmd:"" help:"List the applications."`
 	Remove applicationRemoveCmd `cmd:"" help:"Remove an application with its clients and streams."`
 }
@@ -24,6 +25,7 @@ type application struct {
 	Name          string    `json:"name,omitempty"`
 	Audience      []string  `json:"audience"`
 	SubjectFormat string    `json:"subject_format,omitempty"`
+	Profile       string    `json:"profile,omitempty"`
 	Created       time.Time `json:"created,omitzero"`
 }
 
@@ -34,6 +36,7 @@ type applicationAddCmd struct {
 	Name          string   `help:"Name for people."`
 	Audience      []string `help:"The aud of its SETs." required:"" placeholder:"URL"`
 	SubjectFormat string   `help:"Format of subject identifiers it prefers, such as email or iss_sub."`
+	Profile       string   `help:"Form of the SETs of its streams, for a receiver that does not read the current one: okta, apple, google-workspace, login.gov, risc-draft, and settings such as apple,subject=event."`
 }
 
 // Help shows an example.
@@ -43,13 +46,43 @@ func (applicationAddCmd) Help() string {
 
 // Run adds it and prints it.
 func (c applicationAddCmd) Run(ctx context.Context, std streamsIO) error {
-	ask := application{ID: c.ID, Name: c.Name, Audience: c.Audience, SubjectFormat: c.SubjectFormat}
+	ask := application{ID: c.ID, Name: c.Name, Audience: c.Audience, SubjectFormat: c.SubjectFormat, Profile: c.Profile}
 	return c.with(ctx, true, func(api *adminapi.Client) error {
 		var made application
 		if err := api.Do(ctx, http.MethodPost, "/admin/applications", ask, &made); err != nil {
 			return err
 		}
 		return printJSON(std.out, made)
+	})
+}
+
+type applicationUpdateCmd struct {
+	dataFlags
+	jsonFlag
+	ID            string  `arg:"" help:"Id of the application."`
+	Name          *string `help:"Name for people."`
+	SubjectFormat *string `help:"Format of subject identifiers it prefers; empty: none."`
+	Profile       *string `help:"Form of the SETs of streams it makes from now on; empty: the current one. For one that there is: tocsin stream profile."`
+}
+
+// Help shows an example.
+func (applicationUpdateCmd) Help() string {
+	return "Example:\n  tocsin application update shop --profile okta"
+}
+
+// Run changes it and prints it.
+func (c applicationUpdateCmd) Run(ctx context.Context, std streamsIO) error {
+	ask := struct {
+		Name          *string `json:"name,omitempty"`
+		SubjectFormat *string `json:"subject_format,omitempty"`
+		Profile       *string `json:"profile,omitempty"`
+	}{c.Name, c.SubjectFormat, c.Profile}
+	return c.with(ctx, false, func(api *adminapi.Client) error {
+		var changed application
+		if err := api.Do(ctx, http.MethodPatch, "/admin/applications/"+url.PathEscape(c.ID), ask, &changed); err != nil {
+			return err
+		}
+		return printJSON(std.out, changed)
 	})
 }
 

@@ -58,6 +58,8 @@ type serveCmd struct {
 	AnnotateFor time.Duration `help:"How long after its recording an event may be annotated." default:"744h"`
 	Retention   time.Duration `help:"Erase events of this age; 0: never. What waits for delivery or is on legal hold stays." default:"0s"`
 
+	FormerMetadata bool `help:"Serve the metadata under the drafts' paths, too: sse-configuration and risc-configuration."`
+
 	PublicLog bool     `help:"Let anybody read the log's checkpoint and tiles: hashes, and how many records there are."`
 	Witness   []string `help:"Verifier key of a witness whose cosignatures of the log are taken." placeholder:"KEY"`
 
@@ -230,7 +232,7 @@ func (s serveCmd) config(addr net.Addr, logger *slog.Logger) (node.Config, error
 			Push: policy, InsecureLoopback: s.InsecureLoopback, PushWindow: s.PushWindow, PushTimeout: s.PushTimeout,
 			PushSchedule: s.PushSchedule, PushGiveUp: s.PushGiveUp, PushRefusals: s.PushRefusals,
 			Mapping: mapping.Config{Rules: rules}, LongPoll: s.LongPoll, Redeliver: s.Redeliver, Expiry: s.Expiry,
-			Retention: s.Retention, SearchTime: s.SearchTime, AnnotateFor: s.AnnotateFor, PublicLog: s.PublicLog,
+			Retention: s.Retention, SearchTime: s.SearchTime, AnnotateFor: s.AnnotateFor, PublicLog: s.PublicLog, FormerMetadata: s.FormerMetadata,
 			Logger: logger, Crash: crash,
 		},
 	}, nil

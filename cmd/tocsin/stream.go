@@ -20,6 +20,7 @@ type streamCmd struct {
 	AddSubject    streamAddSubjectCmd    `cmd:"" help:"Add a subject to a stream."`
 	RemoveSubject streamRemoveSubjectCmd `cmd:"" help:"Remove a subject from a stream."`
 	Verify        streamVerifyCmd        `cmd:"" help:"Ask for a verification event."`
+	Profile       streamProfileCmd       `cmd:"" help:"Set the form in which a stream's SETs leave (our own transmitter)."`
 	Replay        streamReplayCmd        `cmd:"" help:"Send again what was recorded from a time on (our own transmitter)."`
 }
 

@@ -20,7 +20,9 @@ type stored struct {
 	EventsSupported         []string `json:"events_supported"`
 	EventsRequested         []string `json:"events_requested"` // null is not the same as an empty list
 	EventsDelivered         []string `json:"events_delivered"`
+	Profile                 string   `json:"profile,omitempty"`
 	Method                  string   `json:"method,omitempty"`
+	FormerMethod            string   `json:"former_method,omitempty"`
 	EndpointURL             string   `json:"endpoint_url,omitempty"`
 	AuthorizationHeader     string   `json:"authorization_header,omitempty"`
 	MinVerificationInterval int64    `json:"min_verification_interval_ns,omitempty"`
@@ -41,7 +43,8 @@ func encodeStream(s *streams.Stream) ([]byte, error) {
 	d := stored{
 		ID: s.ID, Owner: s.Owner, Issuer: s.Issuer, Audience: s.Audience,
 		EventsSupported: s.EventsSupported, EventsRequested: s.EventsRequested, EventsDelivered: s.EventsDelivered,
-		Method: s.Delivery.Method, EndpointURL: s.Delivery.EndpointURL,
+		Profile: s.Profile,
+		Method:  s.Delivery.Method, FormerMethod: s.Delivery.FormerMethod, EndpointURL: s.Delivery.EndpointURL,
 		AuthorizationHeader:     s.Delivery.AuthorizationHeader,
 		MinVerificationInterval: int64(s.MinVerificationInterval),
 		InactivityTimeout:       int64(s.InactivityTimeout),
@@ -62,8 +65,9 @@ func decodeStream(config []byte) (streams.Stream, error) {
 	return streams.Stream{
 		ID: d.ID, Owner: d.Owner, Issuer: d.Issuer, Audience: d.Audience,
 		EventsSupported: d.EventsSupported, EventsRequested: d.EventsRequested, EventsDelivered: d.EventsDelivered,
+		Profile: d.Profile,
 		Delivery: streams.Delivery{
-			Method: d.Method, EndpointURL: d.EndpointURL, AuthorizationHeader: d.AuthorizationHeader,
+			Method: d.Method, FormerMethod: d.FormerMethod, EndpointURL: d.EndpointURL, AuthorizationHeader: d.AuthorizationHeader,
 		},
 		MinVerificationInterval: time.Duration(d.MinVerificationInterval),
 		InactivityTimeout:       time.Duration(d.InactivityTimeout),

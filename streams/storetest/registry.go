@@ -31,7 +31,8 @@ func whole(id string) streams.Stream {
 	return streams.Stream{
 		ID: id, Owner: "app", Issuer: "https://tx.example", Audience: []string{"a", "b"},
 		EventsSupported: []string{typeA, typeB}, EventsRequested: []string{typeA, "urn:unknown"}, EventsDelivered: []string{typeA},
-		Delivery:                streams.Delivery{Method: delivery.MethodPush, EndpointURL: "https://rx.example", AuthorizationHeader: "Bearer x"},
+		Profile:                 "okta,aud=list",
+		Delivery:                streams.Delivery{Method: delivery.MethodPush, FormerMethod: "https://former.example/push", EndpointURL: "https://rx.example", AuthorizationHeader: "Bearer x"},
 		MinVerificationInterval: 30 * time.Second, InactivityTimeout: time.Hour, Description: "d <&> é",
 		DefaultSubjects: streams.SubjectsNone, Status: streams.Paused, Reason: "r", StatusBy: streams.ByTransmitter,
 		Epoch: 3, From: 17, Created: at, Active: at.Add(time.Second), VerificationRequested: at.Add(2 * time.Second),

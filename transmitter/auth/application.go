@@ -34,8 +34,8 @@ func insertApplication(tx *sqlitedb.Tx, a Application) error {
 	if taken {
 		return fmt.Errorf("%w: application %s", ErrExists, a.ID)
 	}
-	if _, err := tx.Exec("INSERT INTO applications (id, name, subject_format, created_ms) VALUES (?, ?, ?, ?)",
-		a.ID, a.Name, a.SubjectFormat, a.Created.UnixMilli()); err != nil {
+	if _, err := tx.Exec("INSERT INTO applications (id, name, subject_format, profile, created_ms) VALUES (?, ?, ?, ?, ?)",
+		a.ID, a.Name, a.SubjectFormat, a.Profile, a.Created.UnixMilli()); err != nil {
 		return err
 	}
 	for place, value := range a.Audience {
@@ -54,7 +54,51 @@ func insertApplication(tx *sqlitedb.Tx, a Application) error {
 	return nil
 }
 
-const applicationColumns = "SELECT id, name, subject_format, created_ms FROM applications"
+// ApplicationChange is what of an application may change; nil leaves a member.
+type ApplicationChange struct{ Name, SubjectFormat, Profile *string }
+
+// ChangeApplication changes an application and returns it as it is then. Streams
+// that it has made keep their profile.
+//
+// Errors: an [*InvalidError]; [ErrNotFound].
+func (s *Store) ChangeApplication(ctx context.Context, id string, change ApplicationChange) (Application, error) {
+	var a Application
+	err := s.change(ctx, func(tx *sqlitedb.Tx) error {
+		var ms int64
+		row := tx.QueryRow(applicationColumns+" WHERE id = ?", id)
+		if err := row.Scan(&a.ID, &a.Name, &a.SubjectFormat, &a.Profile, &ms); err != nil {
+			return notFound(err)
+		}
+		a.Created = fromMilli(ms)
+		var err error
+		if a.Audience, err = audience(tx, id); err != nil {
+			return err
+		}
+		a.apply(change)
+		if err := a.validate(); err != nil {
+			return err
+		}
+		_, err = tx.Exec("UPDATE applications SET name = ?, subject_format = ?, profile = ? WHERE id = ?",
+			a.Name, a.SubjectFormat, a.Profile, id)
+		return err
+	})
+	if err != nil {
+		return Application{}, err
+	}
+	return a, nil
+}
+
+func (a *Application) apply(change ApplicationChange) {
+	for member, value := range map[*string]*string{
+		&a.Name: change.Name, &a.SubjectFormat: change.SubjectFormat, &a.Profile: change.Profile,
+	} {
+		if value != nil {
+			*member = *value
+		}
+	}
+}
+
+const applicationColumns = "SELECT id, name, subject_format, profile, created_ms FROM applications"
 
 // Application returns the application with id. Error: [ErrNotFound].
 func (s *Store) Application(ctx context.Context, id string) (Application, error) {
@@ -72,7 +116,7 @@ func (s *Store) application(ctx context.Context, sql, arg string) (Application, 
 	var a Application
 	err := s.db.Read(ctx, func(v *sqlitedb.View) error {
 		var ms int64
-		if err := v.QueryRow(sql, arg).Scan(&a.ID, &a.Name, &a.SubjectFormat, &ms); err != nil {
+		if err := v.QueryRow(sql, arg).Scan(&a.ID, &a.Name, &a.SubjectFormat, &a.Profile, &ms); err != nil {
 			return err
 		}
 		a.Created = fromMilli(ms)
@@ -97,7 +141,7 @@ func (s *Store) Applications(ctx context.Context) ([]Application, error) {
 		for rows.Next() {
 			var a Application
 			var ms int64
-			if err := rows.Scan(&a.ID, &a.Name, &a.SubjectFormat, &ms); err != nil {
+			if err := rows.Scan(&a.ID, &a.Name, &a.SubjectFormat, &a.Profile, &ms); err != nil {
 				return err
 			}
 			a.Created = fromMilli(ms)
@@ -126,7 +170,12 @@ func (s *Store) RemoveApplication(ctx context.Context, id string) error {
 	})
 }
 
-func audience(v *sqlitedb.View, application string) ([]string, error) {
+// rows is what of a transaction a list is read with.
+type rows interface {
+	Query(sql string, args ...any) (*sqlitedb.Rows, error)
+}
+
+func audience(v rows, application string) ([]string, error) {
 	rows, err := v.Query("SELECT value FROM audiences WHERE application = ? ORDER BY place", application)
 	if err != nil {
 		return nil, err

@@ -50,6 +50,9 @@ type Application struct {
 	// SubjectFormat is the preferred format of subject identifiers
 	// (RFC 9493); empty: none.
 	SubjectFormat string
+	// Profile is that of the streams it makes (transmitter/profile), up to
+	// [MaxProfileBytes]; empty: SETs leave in the current form.
+	Profile string
 	// Created is set by the store, in whole milliseconds.
 	Created time.Time
 }
@@ -103,8 +106,9 @@ type Principal struct {
 	Application string
 	// Environment is the only one whose events are visible; empty: all are.
 	Environment string
-	// Audience is the application's.
+	// Audience and Profile are the application's.
 	Audience []string
+	Profile  string
 	// Scopes are the token's, as far as the client still has them.
 	Scopes []Scope
 	// Source is set if the principal may write events, else nil.

@@ -247,7 +247,7 @@ func (a *Authenticator) holder(ctx context.Context, c claims) (registration, err
 
 // principal builds the principal of a client for a token's scopes.
 func (a *Authenticator) principal(r registration, scopes []Scope) *Principal {
-	p := &Principal{Client: r.client.ID, Application: r.client.Application, Environment: r.client.Environment, Audience: r.audience}
+	p := &Principal{Client: r.client.ID, Application: r.client.Application, Environment: r.client.Environment, Audience: r.audience, Profile: r.profile}
 	for _, s := range scopes {
 		if covers(a.cfg.Rules, r.client.Scopes, s) {
 			p.Scopes = append(p.Scopes, s)

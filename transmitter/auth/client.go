@@ -127,10 +127,11 @@ func (s *Store) RemoveClient(ctx context.Context, id string) error {
 // registration is a client with what is never shown.
 type registration struct {
 	client   Client
-	audience []string // the application's; only where a client is looked up
-	number   string   // tells a client from an earlier one with its id
-	secret   []byte   // digest
-	static   []byte   // digest; nil: none, or revoked
+	audience []string // the application's, as profile; only where a client is looked up
+	profile  string
+	number   string // tells a client from an earlier one with its id
+	secret   []byte // digest
+	static   []byte // digest; nil: none, or revoked
 }
 
 const registrationColumns = `SELECT id, application, registration, scopes, source, secret_hash, static,
@@ -153,8 +154,10 @@ func (s *Store) find(ctx context.Context, sql string, arg any) (registration, er
 			return err
 		}
 		var err error
-		r.audience, err = audience(v, r.client.Application)
-		return err
+		if r.audience, err = audience(v, r.client.Application); err != nil {
+			return err
+		}
+		return v.QueryRow("SELECT profile FROM applications WHERE id = ?", r.client.Application).Scan(&r.profile)
 	})
 	if err != nil {
 		return registration{}, notFound(err)

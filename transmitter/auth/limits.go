@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 const (
 	MaxIDBytes       = 128      // an application's, client's or source's id
 	MaxNameBytes     = 256      // an application's name
+	MaxProfileBytes  = 256      // text of a profile
 	MaxAudience      = 16       // audience values of an application
 	MaxAudienceBytes = 2 << 10  // one of them
 	MaxScopes        = 64       // scopes of a client or of a request
@@ -82,7 +84,10 @@ func (a Application) validate() error {
 	if err := checkValues("audience", a.Audience, MaxAudience, MaxAudienceBytes); err != nil {
 		return err
 	}
-	return checkText("subject_format", a.SubjectFormat, MaxIDBytes)
+	return cmp.Or(
+		checkText("subject_format", a.SubjectFormat, MaxIDBytes),
+		checkText("profile", a.Profile, MaxProfileBytes),
+	)
 }
 
 func (c Client) validate() error {

@@ -57,7 +57,9 @@ ALTER TABLE clients ADD COLUMN environment TEXT NOT NULL DEFAULT '';
 -- the secret that a source had before, and until when it is good
 ALTER TABLE vendor_sources ADD COLUMN old_hash BLOB;
 ALTER TABLE vendor_sources ADD COLUMN old_until_ms INTEGER NOT NULL DEFAULT 0;
-`, checkpoints}
+`, checkpoints, `
+ALTER TABLE applications ADD COLUMN profile TEXT NOT NULL DEFAULT '';
+`}
 }
 
 // vendorSources are the sources that vendors feed.

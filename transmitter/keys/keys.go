@@ -29,6 +29,7 @@ const (
 
 	typeSET         = "secevent+jwt" // RFC 8417 §2.3
 	typeAccessToken = "at+jwt"       // RFC 9068 §2.1
+	typeJWT         = "JWT"          // for receivers that do not know typeSET
 )
 
 // Errors that callers branch on.

@@ -36,11 +36,13 @@ type Ring struct {
 // held is the ring at one moment. Immutable but for the marks of last use.
 type held struct {
 	keys    []*entry // the current one first, then from young to old
-	signer  *jose.Signer
-	tokens  *jose.Signer
 	set     *jose.KeySet
 	entries map[string]*entry
+	signers
 }
+
+// signers are those of the current key, by their typ.
+type signers struct{ sets, jwts, tokens *jose.Signer }
 
 // entry is one key; its private half is in the signers alone.
 type entry struct {
@@ -107,7 +109,7 @@ func (r *Ring) load(ctx context.Context) error {
 		all = append([]*entry{e}, all...)
 	}
 	if current == nil {
-		r.held.Store(hold(all, nil, nil))
+		r.held.Store(hold(all, signers{}))
 		return nil
 	}
 	return r.take(all, current)
@@ -123,20 +125,20 @@ func newEntry(key *jose.PrivateKey, created, used time.Time) *entry {
 // take makes all the keys of the ring, with current as the one that signs. It
 // must be the first of all.
 func (r *Ring) take(all []*entry, current *jose.PrivateKey) error {
-	signer, err := jose.NewSigner(current, typeSET)
-	if err != nil {
-		return err
+	var s signers
+	for typ, signer := range map[string]**jose.Signer{typeSET: &s.sets, typeAccessToken: &s.tokens, typeJWT: &s.jwts} {
+		made, err := jose.NewSigner(current, typ)
+		if err != nil {
+			return err
+		}
+		*signer = made
 	}
-	tokens, err := jose.NewSigner(current, typeAccessToken)
-	if err != nil {
-		return err
-	}
-	r.held.Store(hold(all, signer, tokens))
+	r.held.Store(hold(all, s))
 	return nil
 }
 
-func hold(all []*entry, signer, tokens *jose.Signer) *held {
-	h := &held{keys: all, signer: signer, tokens: tokens, entries: make(map[string]*entry, len(all))}
+func hold(all []*entry, s signers) *held {
+	h := &held{keys: all, signers: s, entries: make(map[string]*entry, len(all))}
 	public := make([]*jose.PublicKey, len(all))
 	for i, e := range all {
 		public[i] = e.public
@@ -148,7 +150,10 @@ func hold(all []*entry, signer, tokens *jose.Signer) *held {
 
 // Signer returns the current signer of SETs, typ secevent+jwt (RFC 8417 §2.3).
 // Ask again for each signature, and report it to [Ring.Signed].
-func (r *Ring) Signer() *jose.Signer { return r.held.Load().signer }
+func (r *Ring) Signer() *jose.Signer { return r.held.Load().sets }
+
+// JWTSigner is [Ring.Signer] for receivers that take typ JWT alone.
+func (r *Ring) JWTSigner() *jose.Signer { return r.held.Load().jwts }
 
 // TokenSigner is [Ring.Signer] for access tokens, typ at+jwt (RFC 9068 §2.1).
 func (r *Ring) TokenSigner() *jose.Signer { return r.held.Load().tokens }
@@ -187,6 +192,6 @@ func (e *entry) describe(h *held) Key {
 	return Key{
 		ID: e.id, Algorithm: e.public.Algorithm(), Created: e.created,
 		LastUsed: time.Unix(e.used.Load(), 0).UTC(),
-		Current:  h.signer != nil && h.signer.KeyID() == e.id,
+		Current:  h.sets != nil && h.sets.KeyID() == e.id,
 	}
 }

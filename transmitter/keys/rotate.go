@@ -47,8 +47,8 @@ func (r *Ring) Rotate(ctx context.Context) (string, error) {
 	if err := r.take(append([]*entry{e}, before.keys...), key); err != nil {
 		return "", err
 	}
-	if before.signer != nil {
-		r.Signed(before.signer.KeyID())
+	if before.sets != nil {
+		r.Signed(before.sets.KeyID())
 	}
 	return e.id, nil
 }
@@ -82,7 +82,7 @@ func (r *Ring) Retire(ctx context.Context, kid string, force bool) error {
 		return err
 	}
 	left := slices.DeleteFunc(slices.Clone(before.keys), func(k *entry) bool { return k == e })
-	r.held.Store(hold(left, before.signer, before.tokens))
+	r.held.Store(hold(left, before.signers))
 	return nil
 }
 

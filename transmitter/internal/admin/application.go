@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -14,6 +15,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/streams"
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/request"
+	"github.com/tocsin-ssf/tocsin/transmitter/profile"
 )
 
 // Application is an application on the wire.
@@ -22,6 +24,7 @@ type Application struct {
 	Name          string    `json:"name,omitempty"`
 	Audience      []string  `json:"audience"`
 	SubjectFormat string    `json:"subject_format,omitempty"`
+	Profile       string    `json:"profile,omitempty"`
 	Created       time.Time `json:"created,omitzero"`
 }
 
@@ -56,11 +59,44 @@ func (h Handler) addApplication(c echo.Context) error {
 		return err
 	}
 	ask.Created = time.Time{} // the store's to say
+	if err := checkProfile(ask.Profile); err != nil {
+		return err
+	}
 	made, err := h.Applications.AddApplication(c.Request().Context(), auth.Application(ask))
 	if err != nil {
 		return refusal(err)
 	}
 	return c.JSON(http.StatusCreated, Application(made))
+}
+
+// changeApplication changes the members that the body has.
+func (h Handler) changeApplication(c echo.Context) error {
+	var ask struct {
+		Name          *string `json:"name"`
+		SubjectFormat *string `json:"subject_format"`
+		Profile       *string `json:"profile"`
+	}
+	if err := read(c, &ask); err != nil {
+		return err
+	}
+	if ask.Profile != nil {
+		if err := checkProfile(*ask.Profile); err != nil {
+			return err
+		}
+	}
+	changed, err := h.Applications.ChangeApplication(c.Request().Context(), c.Param("id"), auth.ApplicationChange(ask))
+	if err != nil {
+		return refusal(err)
+	}
+	return c.JSON(http.StatusOK, Application(changed))
+}
+
+// checkProfile refuses a profile that there is not.
+func checkProfile(text string) error {
+	if _, err := profile.Parse(text); err != nil {
+		return request.Invalid("profile", strings.TrimPrefix(err.Error(), "profile: "))
+	}
+	return nil
 }
 
 // removeApplication also deletes the application's streams: nothing of it may

@@ -20,6 +20,7 @@ type Stream struct {
 	streams.Configuration
 	Application string         `json:"application"`
 	Environment string         `json:"environment,omitempty"`
+	Profile     string         `json:"profile,omitempty"`
 	Status      streams.Status `json:"status"`
 	Reason      string         `json:"reason,omitempty"`
 	Queued      int            `json:"queued"`
@@ -41,7 +42,7 @@ func (h Handler) describe(c echo.Context, s streams.Stream) (Stream, error) {
 	}
 	application, _ := streams.ApplicationOf(s.Owner)
 	return Stream{
-		Configuration: s.Configuration(), Application: application, Environment: streams.EnvironmentOf(s.Owner), Status: s.Status, Reason: s.Reason,
+		Configuration: s.Configuration(), Application: application, Environment: streams.EnvironmentOf(s.Owner), Profile: s.Profile, Status: s.Status, Reason: s.Reason,
 		Queued: depth.Items, DeadLetters: depth.Dead, Oldest: depth.Oldest,
 		Failures: health.Failures, NextDue: health.NextDue, LastError: health.LastError,
 	}, nil
@@ -111,6 +112,32 @@ func (h Handler) setStatus(c echo.Context) error {
 	default:
 		return request.Invalid("status", "is not enabled, paused or disabled")
 	}
+	if err != nil {
+		return err
+	}
+	d, err := h.describe(c, s)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, d)
+}
+
+// setProfile changes the form in which the stream's SETs leave.
+func (h Handler) setProfile(c echo.Context) error {
+	var ask struct {
+		Profile string `json:"profile"`
+	}
+	if err := read(c, &ask); err != nil {
+		return err
+	}
+	if err := checkProfile(ask.Profile); err != nil {
+		return err
+	}
+	ctx, id := c.Request().Context(), c.Param("stream_id")
+	if s, err := h.Streams.Stream(ctx, id); err == nil && s.Delivery.Method == streams.MethodWebhook {
+		return streams.ErrNotFound // no SETs leave there
+	}
+	s, err := h.Catalog.SetProfile(ctx, id, ask.Profile)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tocsin-ssf/tocsin/streams"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/request"
+	"github.com/tocsin-ssf/tocsin/transmitter/profile"
 )
 
 // Handlers are the operations of the management API. Each returns a
@@ -28,7 +29,13 @@ func begin(c echo.Context) (streams.Owner, error) {
 	if p == nil {
 		return streams.Owner{}, &request.Error{Status: http.StatusUnauthorized, Code: "unauthorized", Description: "a bearer token is needed"}
 	}
-	return streams.Owner{ID: request.Owner(c), Audience: p.Audience}, nil
+	form, err := profile.Parse(p.Profile)
+	if err != nil { // it was checked before it was kept: another version's
+		return streams.Owner{}, err
+	}
+	return streams.Owner{
+		ID: request.Owner(c), Audience: p.Audience, Profile: p.Profile, FormerDelivery: form.FormerDelivery,
+	}, nil
 }
 
 // read begins a request with a JSON body and parses it.

@@ -2,7 +2,8 @@ package outbox
 
 import "sync"
 
-// cache remembers signed SETs by jti, the newest max of them.
+// cache remembers signed SETs by jti, the newest max of them. A version tells what
+// else the bytes depend on.
 type cache struct {
 	mu     sync.Mutex
 	signed map[string]signed
@@ -10,23 +11,23 @@ type cache struct {
 	next   int
 }
 
-type signed struct{ keyID, compact string }
+type signed struct{ version, compact string }
 
 func newCache(most int) *cache {
 	return &cache{signed: make(map[string]signed), ring: make([]string, most)}
 }
 
-func (c *cache) get(jti, keyID string) (string, bool) {
+func (c *cache) get(jti, version string) (string, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s, ok := c.signed[jti]
-	if !ok || s.keyID != keyID {
+	if !ok || s.version != version {
 		return "", false
 	}
 	return s.compact, true
 }
 
-func (c *cache) put(jti, keyID, compact string) {
+func (c *cache) put(jti, version, compact string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if _, ok := c.signed[jti]; !ok {
@@ -34,7 +35,7 @@ func (c *cache) put(jti, keyID, compact string) {
 		c.ring[c.next] = jti
 		c.next = (c.next + 1) % len(c.ring)
 	}
-	c.signed[jti] = signed{keyID, compact}
+	c.signed[jti] = signed{version, compact}
 }
 
 // clear forgets all.

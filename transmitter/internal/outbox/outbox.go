@@ -19,6 +19,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/set/subject"
 	"github.com/tocsin-ssf/tocsin/streams"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
+	"github.com/tocsin-ssf/tocsin/transmitter/profile"
 )
 
 // ErrGone: the item can never be signed. The record behind it is not in the
@@ -39,8 +40,9 @@ type Records interface {
 // required.
 type Config struct {
 	Records Records
-	// Key returns the signer that signs now.
-	Key func() *jose.Signer
+	// Key returns the signer that signs now; JWT the same key's for streams whose
+	// profile wants typ JWT (nil: there are none).
+	Key, JWT func() *jose.Signer
 	// Signed hears of each signature by the key's id; nil: nobody does.
 	Signed func(keyID string)
 	// Filter may change a payload before it leaves for an application
@@ -64,6 +66,7 @@ type SET struct {
 	KeyID string
 	// TransactionID is the txn: the event's id, or the jti of a control event.
 	TransactionID string
+	version       string // what of the bytes is not of the item: key and profile
 	// Accepted is when the event was recorded (or the control event made).
 	Accepted time.Time
 }
@@ -83,10 +86,16 @@ func (o *Outbox) Sign(ctx context.Context, s streams.Stream, item streams.Item) 
 	if err != nil {
 		return SET{}, err
 	}
+	form, err := profile.Parse(s.Profile)
+	if err != nil { // it was checked before it was kept: another version's
+		return SET{}, fmt.Errorf("outbox: stream %s: %w", s.ID, err)
+	}
+	form.Apply(&b, item.Lane == streams.LaneControl)
 	out := SET{TransactionID: b.TransactionID, Accepted: accepted}
-	key := o.cfg.Key()
+	key := form.Signer(o.cfg.Key, o.cfg.JWT)()
 	out.KeyID = key.KeyID()
-	if compact, ok := o.cache.get(item.ID, key.KeyID()); ok {
+	out.version = key.KeyID() + " " + s.Profile
+	if compact, ok := o.cache.get(item.ID, out.version); ok {
 		out.Compact = compact
 		return out, nil
 	}
@@ -118,7 +127,7 @@ func (o *Outbox) Sign(ctx context.Context, s streams.Stream, item streams.Item) 
 // Keep remembers the signed bytes of an item that will be needed again: a
 // push that failed, a SET that a poll has not acknowledged.
 func (o *Outbox) Keep(item streams.Item, s SET) {
-	o.cache.put(item.ID, s.KeyID, s.Compact)
+	o.cache.put(item.ID, s.version, s.Compact)
 }
 
 // Forget lets go of all signed bytes, as after an erasure: what is still there

@@ -309,3 +309,22 @@ func TestGone(t *testing.T) {
 		}
 	}
 }
+
+// Bytes that were kept under another profile do not leave: what waits has the form
+// that the stream has now.
+func TestProfileChanges(t *testing.T) {
+	rec := record(t, 1)
+	b := newBench(t, func(c *outbox.Config) { c.Records = records{1: rec} })
+	s, it := stream(), item(rec, 0, 0)
+	first, _ := b.sign(t, s, it)
+	b.Keep(it, first)
+	s.Profile = "aud=list"
+	changed, tok := b.sign(t, s, it)
+	if changed.Compact == first.Compact || !strings.Contains(string(tok.Claims()), `"aud":["https://shop.example"]`) {
+		t.Errorf("got %s, want aud as a list", tok.Claims())
+	}
+	s.Profile = "of another version"
+	if out, err := b.Sign(t.Context(), s, it); err == nil || errors.Is(err, outbox.ErrGone) {
+		t.Errorf("a profile that is not known: got %v, %v, want an error that keeps the item", out, err)
+	}
+}
