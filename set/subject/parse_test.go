@@ -253,7 +253,8 @@ func TestParseLegacy(t *testing.T) {
 }
 
 // The law: what parses encodes to the same meaning, and so does its canonical
-// form; a failed parse returns the zero value; strict accepts no more than lenient.
+// form; a failed parse returns the zero value; strict accepts no more than
+// lenient; an identifier contains its parts.
 func FuzzParse(f *testing.F) {
 	files, err := filepath.Glob("testdata/*.json")
 	if err != nil {
@@ -279,6 +280,11 @@ func FuzzParse(f *testing.F) {
 		}
 		if err != nil {
 			return
+		}
+		for _, part := range id.Parts() {
+			if part.IsZero() || !id.Contains(part) {
+				t.Fatalf("%s has the part %s and does not contain it", id.Canonical(), part.Canonical())
+			}
 		}
 		for _, again := range []string{string(id.Raw()), id.Canonical()} {
 			if len(again) > subject.MaxBytes {

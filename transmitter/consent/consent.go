@@ -12,8 +12,8 @@
 //     revocation) dropped it.
 //   - What was released stays released, whatever is decided later.
 //
-// A subject is known by any of its identifiers: a decision that names one of
-// them is about all events that bear it. [Gate] answers for any event;
+// A subject is known by any of its identifiers, those among an event's attributes
+// too: a decision that names one of them is about all events that bear it. [Gate] answers for any event;
 // [Follower] does so in the order of the log, for the fan-out.
 package consent
 
@@ -84,26 +84,29 @@ func New(log Log, now func() time.Time) *Gate {
 	return &Gate{log: log, now: now, gates: make(map[string][]setting)}
 }
 
-// Identifiers returns all by which the subject of an event is known: those of
-// the event and of what it was mapped to, the user of each complex one, and
-// those inside of aliases; each once.
+// Identifiers returns all by which the user of an event is known: its subjects,
+// those of what it was mapped to, and those among its attributes; of a complex
+// one the user, of aliases each; none twice.
+//
+// Who stands in a subject as something else, its device or its tenant, is not
+// its user: what was decided of an id there would let through the events of
+// whoever has the same id as a user.
 func Identifiers(rec *eventlog.Record) []subject.Identifier {
-	list := spread(nil, rec.Subjects)
+	list := users(nil, rec.Subjects)
 	for i := range rec.Mapped {
-		list = spread(list, rec.Mapped[i].Subjects)
+		list = users(list, rec.Mapped[i].Subjects)
 	}
-	return list
+	return users(list, rec.Attributes.Subjects())
 }
 
-// spread appends identifiers with what they hold, each once.
-func spread(list, ids []subject.Identifier) []subject.Identifier {
+// users appends those that stand in identifiers on their own or as the user,
+// each once.
+func users(list, ids []subject.Identifier) []subject.Identifier {
 	for _, id := range ids {
-		if user, ok := id.Member(subject.MemberUser); ok {
-			list = spread(list, []subject.Identifier{user})
-		}
-		list = spread(list, id.Identifiers())
-		if !id.IsZero() && !holds(list, id) {
-			list = append(list, id)
+		for under, part := range id.Parts() {
+			if (under == "" || under == subject.MemberUser) && !holds(list, part) {
+				list = append(list, part)
+			}
 		}
 	}
 	return list

@@ -47,6 +47,20 @@ func (w *world) emit(ids ...subject.Identifier) *eventlog.Record {
 	return rec
 }
 
+// emitWith appends an event that has attributes too.
+func (w *world) emitWith(a eventlog.Attributes, ids ...subject.Identifier) *eventlog.Record {
+	w.Helper()
+	done, err := w.log.Append(w.Context(), eventlog.Event{Source: "hr", Type: "x", Subjects: ids, Attributes: a})
+	if err != nil {
+		w.Fatal(err)
+	}
+	rec, err := w.log.Record(w.Context(), done[0].Seq)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return rec
+}
+
 func (w *world) decide(word consent.Word, ids ...subject.Identifier) consent.Decision {
 	w.Helper()
 	d, _, err := w.gate.Decide(w.Context(), consent.Decision{Application: "shop", Decision: word, Subjects: ids})
@@ -111,6 +125,35 @@ func TestIdentifiers(t *testing.T) {
 	}
 	w.decide(consent.Grant, subject.Aliases(jo, subject.Phone("+12065550100")))
 	w.want("by another of its identifiers", w.emit(subject.Phone("+12065550100")), consent.Sent)
+}
+
+// An event that names its user by an attribute alone is one of that user, as it
+// is for a search: a refusal holds it, and a grant releases it.
+func TestAttributes(t *testing.T) {
+	w := newWorld(t)
+	w.set(consent.Settings{Enabled: true})
+	id, mail, own := subject.IssSub("https://idp.example", "7"), subject.Email("jo@example.com"), subject.Opaque("u7")
+	w.decide(consent.Grant, id)
+	byMail, byID := eventlog.Attributes{Email: "jo@example.com"}, eventlog.Attributes{Identifier: "u7"}
+	w.want("granted, and nothing said of the address", w.emitWith(byMail, id), consent.Sent)
+	w.want("an attribute that is nobody's name", w.emitWith(eventlog.Attributes{Actor: "u7", Session: "u7"}), consent.Held)
+	for _, c := range []struct {
+		name string
+		a    eventlog.Attributes
+		ids  subject.Identifier
+	}{
+		{"e-mail", byMail, mail},
+		{"identifier", byID, own},
+	} {
+		w.decide(consent.Deny, c.ids)
+		both, alone, other := w.emitWith(c.a, id), w.emitWith(c.a), w.emit(id)
+		w.want(c.name+" denied", both, consent.Held)
+		w.want(c.name+" denied, by the attribute alone", alone, consent.Held)
+		w.want(c.name+" denied, not named", other, consent.Sent)
+		w.decide(consent.Grant, c.ids)
+		w.want(c.name+" granted", both, consent.Sent)
+		w.want(c.name+" granted, by the attribute alone", alone, consent.Sent)
+	}
 }
 
 // A decision that was erased still counts for what it did: which of the two it

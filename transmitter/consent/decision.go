@@ -52,14 +52,8 @@ type body struct {
 // check returns an [*InvalidError] for what cannot be kept, and spreads
 // aliases into what they hold.
 func (d *Decision) check() error {
-	var ids []subject.Identifier
-	for _, id := range d.Subjects {
-		if id.Format() == subject.FormatAliases {
-			ids = spread(ids, id.Identifiers())
-			continue
-		}
-		ids = spread(ids, []subject.Identifier{id})
-	}
+	ids := users(nil, d.Subjects)
+	ids = slices.DeleteFunc(ids, func(id subject.Identifier) bool { return id.Format() == subject.FormatAliases })
 	switch {
 	case d.Decision != Grant && d.Decision != Deny && d.Decision != Revoke:
 		return &InvalidError{"decision", "is not grant, deny or revoke"}
@@ -176,7 +170,7 @@ func (g *Gate) Decisions(ctx context.Context, application string, ids []subject.
 	refs := []string{refApp + application}
 	if ids != nil {
 		refs = refs[:0]
-		for _, id := range spread(nil, ids) {
+		for _, id := range users(nil, ids) {
 			refs = append(refs, of(refState, application, id))
 		}
 	}

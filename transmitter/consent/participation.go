@@ -46,7 +46,7 @@ type Participation struct {
 // events before a place of the log (0: by all).
 func (g *Gate) Participation(ctx context.Context, application string, ids []subject.Identifier, before uint64) (Participation, error) {
 	newest := Participation{State: risc.ParticipationIn}
-	for _, id := range spread(nil, ids) {
+	for _, id := range users(nil, ids) {
 		for _, scope := range []string{application, ""} {
 			p, err := g.opted(ctx, of(refOpt, scope, id), before)
 			if err != nil {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+
+	"github.com/tocsin-ssf/tocsin/set/subject"
 )
 
 // Limits of attributes.
@@ -42,6 +44,19 @@ type Attributes struct {
 	Signals map[string]bool   `json:"signals,omitempty"`
 	Suspect *bool             `json:"suspect,omitempty"`
 	Tags    map[string]string `json:"tags,omitempty"`
+}
+
+// Subjects returns the identifiers of the event's user among the attributes: the
+// e-mail address and, as an opaque one, the source's own id.
+func (a *Attributes) Subjects() []subject.Identifier {
+	var ids []subject.Identifier
+	if a.Email != "" {
+		ids = append(ids, subject.Email(a.Email))
+	}
+	if a.Identifier != "" {
+		ids = append(ids, subject.Opaque(a.Identifier))
+	}
+	return ids
 }
 
 // isZero reports whether nothing is known.

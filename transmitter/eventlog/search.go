@@ -145,42 +145,21 @@ func (r *Record) At() int64 {
 	return r.Time.UnixMilli()
 }
 
-// maxDepth bounds how deep Mentions looks into an identifier; a valid one is
-// not deeper.
-const maxDepth = 3
-
 // Mentions returns the subject identifiers that the event is about: its
 // subjects, those of its mapped events, the members of complex ones and the
-// identifiers of aliases, and among its attributes the e-mail address and, as an
-// opaque one, the identifier. Some may come twice.
+// identifiers of aliases, and those among its attributes. Some may come twice.
 func Mentions(e *Event) []subject.Identifier {
-	ids := mentions(nil, e.Subjects, maxDepth)
+	ids := mentions(nil, e.Subjects)
 	for i := range e.Mapped {
-		ids = mentions(ids, e.Mapped[i].Subjects, maxDepth)
+		ids = mentions(ids, e.Mapped[i].Subjects)
 	}
-	if e.Attributes.Email != "" {
-		ids = append(ids, subject.Email(e.Attributes.Email))
-	}
-	if e.Attributes.Identifier != "" {
-		ids = append(ids, subject.Opaque(e.Attributes.Identifier))
-	}
-	return ids
+	return append(ids, e.Attributes.Subjects()...)
 }
 
-func mentions(ids, of []subject.Identifier, depth int) []subject.Identifier {
+func mentions(ids, of []subject.Identifier) []subject.Identifier {
 	for _, id := range of {
-		if id.IsZero() {
-			continue
-		}
-		ids = append(ids, id)
-		if depth == 0 {
-			continue
-		}
-		ids = mentions(ids, id.Identifiers(), depth-1)
-		for _, name := range id.MemberNames() {
-			if m, ok := id.Member(name); ok {
-				ids = mentions(ids, []subject.Identifier{m}, depth-1)
-			}
+		for _, part := range id.Parts() {
+			ids = append(ids, part)
 		}
 	}
 	return ids

@@ -198,24 +198,13 @@ func named(ids []subject.Identifier) []subject.Identifier {
 func parts(ids []subject.Identifier) []subject.Identifier {
 	var all []subject.Identifier
 	seen := make(map[string]bool)
-	var walk func(id subject.Identifier)
-	walk = func(id subject.Identifier) {
-		if id.IsZero() || seen[id.Canonical()] {
-			return
-		}
-		seen[id.Canonical()] = true
-		all = append(all, id)
-		for _, name := range id.MemberNames() {
-			if m, ok := id.Member(name); ok {
-				walk(m)
+	for _, id := range ids {
+		for _, part := range id.Parts() {
+			if !seen[part.Canonical()] {
+				seen[part.Canonical()] = true
+				all = append(all, part)
 			}
 		}
-		for _, alias := range id.Identifiers() {
-			walk(alias)
-		}
-	}
-	for _, id := range ids {
-		walk(id)
 	}
 	return all
 }

@@ -185,7 +185,7 @@ func (m *model) mark(application string, rec *eventlog.Record, s consent.State) 
 func (m *model) event(application string, rec *eventlog.Record, now int64) {
 	set := m.gates[application]
 	var last stand
-	for _, id := range rec.Subjects {
+	for _, id := range bears(rec) {
 		if s := m.stands[application][id.Canonical()]; s.place > last.place {
 			last = s
 		}
@@ -206,6 +206,19 @@ func (m *model) event(application string, rec *eventlog.Record, now int64) {
 	m.held[application] = append(m.held[application], h)
 }
 
+// bears returns what the model's events name their user by: its subjects, and the
+// address and the id among the attributes.
+func bears(rec *eventlog.Record) []subject.Identifier {
+	ids := slices.Clone(rec.Subjects)
+	if rec.Attributes.Email != "" {
+		ids = append(ids, subject.Email(rec.Attributes.Email))
+	}
+	if rec.Attributes.Identifier != "" {
+		ids = append(ids, subject.Opaque(rec.Attributes.Identifier))
+	}
+	return ids
+}
+
 func (h *heldEvent) sooner(at int64) {
 	if h.drop == 0 || at < h.drop {
 		h.drop = at
@@ -224,7 +237,7 @@ func (m *model) decision(application string, word consent.Word, ids []subject.Id
 	}
 	var rest []*heldEvent
 	for _, h := range m.held[application] {
-		about := slices.ContainsFunc(h.rec.Subjects, func(id subject.Identifier) bool {
+		about := slices.ContainsFunc(bears(h.rec), func(id subject.Identifier) bool {
 			return slices.ContainsFunc(ids, id.Equal)
 		})
 		switch {
@@ -335,7 +348,8 @@ func TestGateModel(t *testing.T) {
 		rt.Repeat(map[string]func(*rapid.T){
 			"event": func(rt *rapid.T) {
 				to := rapid.SampledFrom([][]string{nil, {"shop"}, {"mail", "shop"}}).Draw(rt, "to")
-				rec := g.emitAbout(user(), to...)
+				ids := user()
+				rec := g.emitKnown(ids, user(), rapid.IntRange(0, 2).Draw(rt, "attributes"), to...)
 				m.events = append(m.events, rec)
 				for _, application := range apps {
 					if to == nil || slices.Contains(to, application) {
@@ -412,8 +426,35 @@ func (g *gated) replay(stream, application string, from time.Time) bool {
 // emitAbout appends an event about a subject that becomes two security events.
 func (g *gated) emitAbout(ids []subject.Identifier, applications ...string) *eventlog.Record {
 	g.t.Helper()
+	return g.emit(ids, eventlog.Attributes{}, applications...)
+}
+
+// emitKnown appends an event that names its user by its subjects (how: 0), by its
+// attributes (1), or by both and those of another too (2).
+func (g *gated) emitKnown(ids, others []subject.Identifier, how int, applications ...string) *eventlog.Record {
+	g.t.Helper()
+	var a eventlog.Attributes
+	for _, id := range slices.Concat(ids, others) {
+		if how == 0 || how == 1 && !slices.ContainsFunc(ids, id.Equal) {
+			continue
+		}
+		if text, ok := id.Value("email"); ok {
+			a.Email = text
+		}
+		if text, ok := id.Value("id"); ok {
+			a.Identifier = text
+		}
+	}
+	if how == 1 { // of whom nobody decides
+		ids = []subject.Identifier{subject.Opaque("account")}
+	}
+	return g.emit(ids, a, applications...)
+}
+
+func (g *gated) emit(ids []subject.Identifier, a eventlog.Attributes, applications ...string) *eventlog.Record {
+	g.t.Helper()
 	done, err := g.log.Append(g.t.Context(), eventlog.Event{
-		Source: "hr", Type: "x", Applications: applications, Subjects: ids,
+		Source: "hr", Type: "x", Applications: applications, Subjects: ids, Attributes: a,
 		Mapped: []eventlog.Mapped{{Type: revoked, Payload: []byte(`{}`)}, {Type: purged, Payload: []byte(`{}`)}},
 	})
 	if err != nil {
