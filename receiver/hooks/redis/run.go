@@ -1,0 +1,238 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/tocsin-ssf/tocsin/receiver/hooks"
+	"github.com/tocsin-ssf/tocsin/receiver/hooks/values"
+	"github.com/tocsin-ssf/tocsin/receiver/sessions"
+)
+
+// finder ends the sessions that the name of a key or a set leads to.
+type finder func(r *run, ctx context.Context, name string) error
+
+// way is one configured template.
+type way struct {
+	template values.Template
+	pattern  bool // the text itself has a wildcard
+	find     finder
+}
+
+func newWay(text string, find finder) (way, error) {
+	t, err := values.ParseTemplate(text)
+	if err == nil && len(t.Names()) == 0 {
+		err = errors.New(strconv.Quote(text) + ": it names no value of the event")
+	}
+	if err != nil {
+		return way{}, err
+	}
+	bare := t.Expand(values.Row{}, nil)
+	return way{template: t, pattern: strings.ContainsAny(bare, "*?["), find: find}, nil
+}
+
+// escape writes a value such that SCAN takes it for itself.
+func escape(value string) string {
+	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`, "]", `\]`).Replace(value)
+}
+
+// run is one action under way.
+type run struct {
+	*Hook
+	until  time.Time
+	dry    bool
+	ended  atomic.Int64
+	detail string
+}
+
+// deny marks first, so that no session begins behind the back of what is ended.
+func (r *run) deny(ctx context.Context, a hooks.Action) error {
+	marked := hooks.ErrNotApplicable
+	if r.denied != nil {
+		marked = r.mark(ctx, a)
+		if marked != nil && !errors.Is(marked, hooks.ErrNotApplicable) {
+			return marked
+		}
+	}
+	err := r.end(ctx, a)
+	switch {
+	case marked != nil:
+		r.detail = "log-in is not denied here"
+	case errors.Is(err, hooks.ErrNotApplicable):
+		return nil
+	}
+	return err
+}
+
+// mark sets or removes the key that denies log-in.
+func (r *run) mark(ctx context.Context, a hooks.Action) error {
+	rows, err := values.Rows(a, r.denied.Names(), r.cfg.Ignore)
+	if err != nil || r.dry {
+		return err
+	}
+	for _, row := range rows {
+		key := r.denied.Expand(row, nil)
+		if a.Effect == hooks.Deny {
+			err = r.client.Set(ctx, key, a.Until.Unix(), 0).Err()
+		} else {
+			err = r.client.Unlink(ctx, key).Err()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// end ends what every way that fits leads to, then what the index finds.
+func (r *run) end(ctx context.Context, a hooks.Action) error {
+	names := make([][]string, len(r.ways))
+	for i, w := range r.ways {
+		names[i] = w.template.Names()
+	}
+	matches, err := values.Pick(a, names, r.cfg.Ignore)
+	if err != nil && (!errors.Is(err, hooks.ErrNotApplicable) || r.cfg.Index == nil || len(a.Scope) == 0) {
+		return err
+	}
+	for _, m := range matches {
+		w := r.ways[m.Way]
+		for _, row := range m.Rows {
+			if w.pattern {
+				err = r.scan(ctx, w.template.Expand(row, escape))
+			} else {
+				err = w.find(r, ctx, w.template.Expand(row, nil))
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return r.indexed(ctx, a)
+}
+
+func (r *run) indexed(ctx context.Context, a hooks.Action) error {
+	if r.cfg.Index == nil {
+		return nil
+	}
+	for found, err := range sessions.Pages(ctx, r.cfg.Index, a.Scope, a.Until, page) {
+		if err != nil {
+			return err
+		}
+		ids := make([]string, len(found))
+		for i, s := range found {
+			ids[i] = s.ID
+		}
+		if err := r.remove(ctx, r.keysOf(ids)); err != nil {
+			return err
+		}
+		if r.dry {
+			continue
+		}
+		if err := r.cfg.Index.Remove(ctx, ids...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keysOf returns the keys of sessions with these ids.
+func (r *run) keysOf(ids []string) []string {
+	if r.cfg.IDKey == "" {
+		return ids
+	}
+	keys := make([]string, len(ids))
+	for i, id := range ids {
+		keys[i] = strings.Replace(r.cfg.IDKey, idMark, id, 1)
+	}
+	return keys
+}
+
+// key ends the session of one key.
+func (r *run) key(ctx context.Context, key string) error {
+	_, err := r.removeOld(ctx, []string{key})
+	return err
+}
+
+// scan ends the sessions of a pattern, on each node that has keys.
+func (r *run) scan(ctx context.Context, pattern string) error {
+	node := func(ctx context.Context, c redis.Cmdable) error {
+		for cursor := uint64(0); ; {
+			keys, next, err := c.Scan(ctx, cursor, pattern, page).Result()
+			if err != nil {
+				return err
+			}
+			if _, err := r.removeOld(ctx, keys); err != nil {
+				return err
+			}
+			if cursor = next; cursor == 0 {
+				return nil
+			}
+		}
+	}
+	switch c := r.client.(type) {
+	case *redis.ClusterClient:
+		return c.ForEachMaster(ctx, func(ctx context.Context, m *redis.Client) error { return node(ctx, m) })
+	case *redis.Ring:
+		return c.ForEachShard(ctx, func(ctx context.Context, s *redis.Client) error { return node(ctx, s) })
+	}
+	return node(ctx, r.client)
+}
+
+// set ends the sessions whose keys, or ids, are members of a set.
+func (r *run) set(ctx context.Context, name string) error {
+	for cursor := uint64(0); ; {
+		members, next, err := r.client.SScan(ctx, name, cursor, "", page).Result()
+		if err != nil {
+			return err
+		}
+		old, err := r.removeOld(ctx, r.keysOf(members))
+		if err != nil {
+			return err
+		}
+		var gone []any
+		for i, member := range members {
+			if old[i] {
+				gone = append(gone, member)
+			}
+		}
+		if len(gone) > 0 && !r.dry {
+			if err := r.client.SRem(ctx, name, gone...).Err(); err != nil {
+				return err
+			}
+		}
+		if cursor = next; cursor == 0 {
+			return nil
+		}
+	}
+}
+
+// sortedSet ends the sessions that are members with a begin at or before the event.
+func (r *run) sortedSet(ctx context.Context, name string) error {
+	upTo := strconv.FormatFloat(float64(r.until.UnixMicro())/1e6, 'f', 6, 64)
+	for offset := int64(0); ; {
+		members, err := r.client.ZRangeByScore(ctx, name, &redis.ZRangeBy{Min: "-inf", Max: upTo, Offset: offset, Count: page}).Result()
+		if err != nil || len(members) == 0 {
+			return err
+		}
+		if err := r.remove(ctx, r.keysOf(members)); err != nil {
+			return err
+		}
+		if r.dry {
+			offset += int64(len(members))
+			continue
+		}
+		gone := make([]any, len(members))
+		for i, m := range members {
+			gone[i] = m
+		}
+		if err := r.client.ZRem(ctx, name, gone...).Err(); err != nil {
+			return err
+		}
+	}
+}
