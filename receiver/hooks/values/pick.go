@@ -21,7 +21,7 @@ type Match struct {
 // error is that of [Rows] if there is none.
 func Pick(a hooks.Action, ways [][]string, ignore []string) ([]Match, error) {
 	var all, bySession []Match
-	var refused error = hooks.ErrNotApplicable
+	refused := hooks.ErrNotApplicable
 	for i, names := range ways {
 		rows, err := Rows(a, names, ignore)
 		switch {
