@@ -298,7 +298,7 @@ func TestFormerTypes(t *testing.T) {
 		if tok := verify(t, set.Tolerances{}, alone); tok.Type() != alias.URI {
 			t.Errorf("strict: got %s, want %s", tok.Type(), alias.URI)
 		}
-		tolerant := set.Tolerances{FormerTypes: true}
+		tolerant := set.Tolerances{FormerEventTypes: true, LegacyVerificationURI: true}
 		tok := verify(t, tolerant, alone)
 		if e, ok := tok.Event(alias.Canonical); !ok || string(e.Payload) != `{"x":1}` || string(tok.Claims()) != alone {
 			t.Errorf("%s: got %s %s, want %s", alias.URI, tok.Type(), e.Payload, alias.Canonical)

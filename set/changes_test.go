@@ -58,13 +58,15 @@ func envelope() []change {
 func typed() []change {
 	head := func(typ string) string { return `{"alg":"RS256","kid":"test"` + typ + `}` }
 	return []change{
-		{name: "SSF-4.1.1-01 no typ", header: head(""), want: badType, tolerances: set.Tolerances{MissingType: true}, tolerant: accepted},
-		{name: "SSF-4.1.1-01 typ empty", header: head(`,"typ":""`), want: badType, tolerances: set.Tolerances{MissingType: true}, tolerant: accepted},
+		{name: "SSF-4.1.1-01 no typ", header: head(""), want: badType, tolerances: set.Tolerances{TypJWT: true}, tolerant: accepted},
+		{name: "SSF-4.1.1-01 typ empty", header: head(`,"typ":""`), want: badType, tolerances: set.Tolerances{TypJWT: true}, tolerant: accepted},
 		{name: "SSF-4.1.1-01 other case", header: head(`,"typ":"SecEvent+JWT"`), want: accepted},
 		{name: "SSF-4.1.1-01 prefix", header: head(`,"typ":"application/secevent+jwt"`), want: accepted},
 		{name: "SSF-4.1.1-01 prefix in other case", header: head(`,"typ":"Application/SECEVENT+jwt"`), want: accepted},
 		{name: "SET-4-01 typ of an access token", header: head(`,"typ":"at+jwt"`), want: badType},
-		{name: "SET-4-01 typ of any JWT", header: head(`,"typ":"JWT"`), want: badType},
+		{name: "SET-4-01 typ of any JWT", header: head(`,"typ":"JWT"`), want: badType, tolerances: set.Tolerances{TypJWT: true}, tolerant: accepted},
+		{name: "SET-4-01 typ of any JWT in other case", header: head(`,"typ":"jwt"`), want: badType, tolerances: set.Tolerances{TypJWT: true}, tolerant: accepted},
+		{name: "SET-4-01 typ of a logout token", header: head(`,"typ":"logout+jwt"`), want: badType},
 		{name: "SSF-4.1.1-01 letter that folds to an ASCII one", header: head(`,"typ":"\u017fecevent+jwt"`), want: badType},
 		{name: "SSF-4.1.1-01 other prefix", header: head(`,"typ":"text/secevent+jwt"`), want: badType},
 		{name: "SSF-4.1.1-01 typ a number", header: head(`,"typ":1`), want: notJWS},
@@ -80,7 +82,8 @@ func algorithms() []change {
 		{name: "SET-2.4-01 unsecured", header: head("none"), bend: unsigned, want: badAlgorithm},
 		{name: "SET-2.4-01 none with a signature", header: head("none"), want: badAlgorithm},
 		{name: "SET-2.4-01 no alg", header: `{"kid":"test","typ":"secevent+jwt"}`, want: notJWS},
-		{name: "JWT-3.10-01 no kid", header: `{"alg":"RS256","typ":"secevent+jwt"}`, want: verdict{key, "the header has no kid"}},
+		{name: "JWT-3.10-01 no kid", header: `{"alg":"RS256","typ":"secevent+jwt"}`, want: verdict{key, "the header has no kid"}, tolerances: set.Tolerances{NoKid: true}, tolerant: accepted},
+		{name: "JWT-3.10-01 no kid, and the signature of another key", header: `{"alg":"RS256","typ":"secevent+jwt"}`, bend: func(s string) string { return s[:strings.LastIndexByte(s, '.')+1] + strings.Repeat("A", 342) }, want: verdict{key, "the header has no kid"}, tolerances: set.Tolerances{NoKid: true}, tolerant: badSignature},
 		{name: "JWT-3.10-01 kid in other case", header: `{"alg":"RS256","kid":"TEST","typ":"secevent+jwt"}`, want: verdict{key, "the issuer has no key of this kid"}},
 		{name: "JWT-3.10-01 kid too long", header: `{"alg":"RS256","typ":"secevent+jwt","kid":"` + strings.Repeat("k", jose.MaxKeyIDBytes+1) + `"}`, want: tooLarge},
 		{
@@ -109,7 +112,7 @@ func requiredClaims() []change {
 	return []change{
 		{name: "SET-2.2-01 no iss", old: issClaim, new: noIss, want: wrong("iss is missing")},
 		{name: "SET-2.2-01 iss a number", old: issClaim, new: iss("1"), want: wrong("iss must be a string")},
-		{name: "SET-2.2-01 iss null", old: issClaim, new: iss("null"), want: wrong("iss must be a string")},
+		{name: "SET-2.2-01 iss null", old: issClaim, new: iss("null"), want: wrong("iss must be a string"), tolerances: set.Tolerances{NullMembers: true}, tolerant: wrong("iss is missing")},
 		{name: "SET-2.2-01 iss empty", old: issClaim, new: iss(`""`), want: wrong("iss is empty or too long")},
 		{name: "SSF-4.1.6-02 other issuer", old: issClaim, new: iss(`"https://idp.example.com/other"`), want: badIssuer},
 		{name: "SSF-4.1.6-02 slash at the end", old: issClaim, new: iss(`"https://idp.example.com/tenant/"`), want: badIssuer},
@@ -120,7 +123,7 @@ func requiredClaims() []change {
 		{name: "SET-2.2-01 jti empty", old: jtiClaim, new: `"jti":""`, want: wrong("jti is empty or too long")},
 		{name: "SET-2.2-01 no iat", old: iatClaim, new: noIat, want: wrong("iat is missing")},
 		{name: "SET-2.2-01 iat a string", old: iatClaim, new: `"iat":"1763999940"`, want: wrong("iat must be a number")},
-		{name: "SET-2.2-01 iat null", old: iatClaim, new: `"iat":null`, want: wrong("iat must be a number")},
+		{name: "SET-2.2-01 iat null", old: iatClaim, new: `"iat":null`, want: wrong("iat must be a number"), tolerances: set.Tolerances{NullMembers: true}, tolerant: wrong("iat is missing")},
 		{name: "SET-2.2-01 iat negative", old: iatClaim, new: `"iat":-1`, want: wrong("iat must be seconds since 1970")},
 		{name: "SET-2.2-01 iat beyond the year 9999", old: iatClaim, new: `"iat":253402300800`, want: wrong("iat must be seconds since 1970")},
 		{name: "SET-2.2-01 iat beyond every number", old: iatClaim, new: `"iat":1e400`, want: wrong("iat must be seconds since 1970")},
@@ -142,24 +145,25 @@ func audiences() []change {
 	aud := func(name, value string, want verdict) change {
 		return change{name: name, old: audClaim, new: `"aud":` + value, want: want}
 	}
-	numeric := set.Tolerances{NumericTxn: true}
+	numeric := set.Tolerances{TxnNumber: true}
 	return []change{
 		{name: "JWT-3.9-01 no aud", old: audClaim, new: `"x":1`, want: badAudience},
 		aud("SSF-4.1.8-03 ours among others", `["https://else.example","https://rp.example.com"]`, accepted),
 		aud("SSF-4.1.8-03 another one of ours", `["other"]`, accepted),
 		aud("SSF-4.1.8-03 foreign", `"https://else.example"`, badAudience),
 		aud("SSF-4.1.8-03 foreign ones", `["https://else.example","https://rp.example.com/"]`, badAudience),
+		{name: "SSF-4.1.8-03 the URL of the push endpoint", old: audClaim, new: `"aud":"https://rp.example.com/push"`, want: badAudience, tolerances: set.Tolerances{AudIsURLOfPush: true}, tolerant: accepted},
 		aud("SSF-4.1.8-03 other case", `"HTTPS://rp.example.com"`, badAudience),
 		aud("SSF-4.1.8-03 none of it", `[]`, badAudience),
 		aud("SSF-4.1.8-03 a number", `1`, wrong("aud must be a string")),
-		aud("SSF-4.1.8-03 null", `null`, wrong("aud must be a string")),
+		{name: "SSF-4.1.8-03 null", old: audClaim, new: `"aud":null`, want: wrong("aud must be a string"), tolerances: set.Tolerances{NullMembers: true}, tolerant: badAudience},
 		aud("SSF-4.1.8-03 an array in an array", `[["https://rp.example.com"]]`, wrong("aud must be a string")),
 		aud("SSF-4.1.8-03 a number beside ours", `["https://rp.example.com",1]`, wrong("aud must be a string")),
 		aud("SSF-4.1.8-03 an empty one beside ours", `["https://rp.example.com",""]`, wrong("aud is empty or too long")),
 		{name: "SSF-4.1.9-01 no txn", old: txnClaim, new: `"x":1`, want: accepted},
 		{name: "SET-2.2-05 txn a number", old: txnClaim, new: `"txn":8675309`, want: wrong("txn must be a string"), tolerances: numeric, tolerant: accepted},
 		{name: "PUSH-5.4-01 txn a number too long", old: txnClaim, new: `"txn":1` + strings.Repeat("0", set.MaxIDBytes), want: wrong("txn must be a string"), tolerances: numeric, tolerant: wrong("txn is too long")},
-		{name: "SET-2.2-05 txn null", old: txnClaim, new: `"txn":null`, want: wrong("txn must be a string")},
+		{name: "SET-2.2-05 txn null", old: txnClaim, new: `"txn":null`, want: wrong("txn must be a string"), tolerances: set.Tolerances{NullMembers: true}, tolerant: accepted},
 		{name: "SET-2.2-05 txn an object", old: txnClaim, new: `"txn":{}`, want: wrong("txn must be a string")},
 		{name: "SET-2.2-05 txn empty", old: txnClaim, new: `"txn":""`, want: wrong("txn is empty or too long")},
 	}
@@ -188,19 +192,25 @@ func times() []change {
 
 // sub and exp (SSF-4.1.2-01, SSF-4.1.7-01, SET-4-01, U2).
 func forbiddenClaims() []change {
-	tolerances := set.Tolerances{SubAndExp: true}
-	add := func(name, member string, want verdict) change {
-		return change{name: name, old: txnClaim, new: member, want: want, tolerances: tolerances, tolerant: accepted}
+	add := func(name, member string, want verdict, tolerances set.Tolerances, tolerant verdict) change {
+		return change{name: name, old: txnClaim, new: member, want: want, tolerances: tolerances, tolerant: tolerant}
 	}
+	sub, exp := set.Tolerances{SubPresent: true}, set.Tolerances{ExpPresent: true}
+	nulls := set.Tolerances{NullMembers: true}
 	return []change{
-		add("SSF-4.1.2-01 sub", `"sub":"145234573"`, hasSub),
-		add("SSF-4.1.2-01 sub null", `"sub":null`, hasSub),
-		add("SSF-4.1.2-01 sub in escapes", `"s\u0075b":"145234573"`, hasSub),
-		add("SUBJ-4.1-01 sub of another subject", `"sub":"someone else"`, hasSub),
-		add("SSF-4.1.7-01 exp past", `"exp":1`, hasExp),
-		add("SSF-4.1.7-01 exp ahead", `"exp":1864000000`, hasExp),
-		add("SSF-4.1.7-01 exp null", `"exp":null`, hasExp),
-		add("SET-4-01 an ID token with events", `"sub":"145234573","exp":1864000000,"nonce":"n"`, hasSub),
+		add("SSF-4.1.2-01 sub", `"sub":"145234573"`, hasSub, sub, accepted),
+		add("SSF-4.1.2-01 sub null", `"sub":null`, hasSub, nulls, accepted),
+		add("SSF-4.1.2-01 sub in escapes", `"s\u0075b":"145234573"`, hasSub, sub, accepted),
+		add("SUBJ-4.1-01 sub of another subject", `"sub":"someone else"`, hasSub, sub, accepted),
+		add("SSF-4.1.7-01 exp past", `"exp":1`, hasExp, exp, expired),
+		add("SSF-4.1.7-01 exp ahead", `"exp":1864000000`, hasExp, exp, accepted),
+		add("SSF-4.1.7-01 exp now, within the skew", `"exp":1764000000`, hasExp, exp, accepted),
+		add("SSF-4.1.7-01 exp beyond the skew by a moment", `"exp":1763999700.001`, hasExp, exp, accepted),
+		add("SSF-4.1.7-01 exp as old as the skew", `"exp":1763999700`, hasExp, exp, expired),
+		add("SSF-4.1.7-01 exp a string", `"exp":"1864000000"`, hasExp, exp, wrong("exp must be a number")),
+		add("SSF-4.1.7-01 exp null", `"exp":null`, hasExp, nulls, accepted),
+		add("SET-4-01 an ID token with events", `"sub":"145234573","exp":1864000000,"nonce":"n"`, hasSub, sub.With(exp), accepted),
+		add("SET-4-01 an old ID token with events", `"sub":"145234573","exp":1,"nonce":"n"`, hasSub, sub.With(exp), expired),
 		{name: "SET-4-01 an ID token", new: `{"iss":"https://idp.example.com/tenant","sub":"145234573","aud":"https://rp.example.com","iat":1763999940,"exp":1864000000}`, want: wrong("jti is missing")},
 	}
 }
@@ -210,12 +220,13 @@ func subjects() []change {
 	sub := func(name, value string, want verdict) change {
 		return change{name: name, old: subjectJSON, new: value, want: want}
 	}
-	legacy := func(name, value string, l subject.Legacy) change {
-		return change{name: name, old: subjectJSON, new: value, want: badSubject, tolerances: set.Tolerances{LegacyIdentifier: l}, tolerant: accepted}
+	legacy := func(name, value string, l set.Tolerances) change {
+		return change{name: name, old: subjectJSON, new: value, want: badSubject, tolerances: l, tolerant: accepted}
 	}
 	return []change{
 		{name: "SSF-3.1-01 no sub_id", old: `"sub_id":` + subjectJSON, new: `"x":1`, want: noSubject},
-		sub("SSF-3.1-01 null", `null`, badSubject),
+		{name: "SSF-3.1-01 null", old: subjectJSON, new: `null`, want: badSubject, tolerances: set.Tolerances{NullMembers: true}, tolerant: noSubject},
+		legacy("SSF-3.3-01 a null member of a complex subject", `{"format":"complex","user":{"format":"email","email":"a@example.com"},"session":null}`, set.Tolerances{NullMembers: true}),
 		sub("SSF-3.1-01 a string", `"145234573"`, badSubject),
 		sub("SSF-3.1-01 an array", `[`+subjectJSON+`]`, badSubject),
 		sub("SUBJ-3-01 no format", `{"id":"145234573"}`, badSubject),
@@ -225,21 +236,28 @@ func subjects() []change {
 		sub("SSF-3.3-01 complex", `{"format":"complex","user":{"format":"email","email":"a@example.com"},"tenant":{"format":"opaque","id":"t"}}`, accepted),
 		sub("SSF-3.3-01 complex in complex", `{"format":"complex","user":{"format":"complex","user":{"format":"opaque","id":"a"}}}`, badSubject),
 		sub("SUBJ-3.2.3-01 the iss of the subject is another one", `{"format":"iss_sub","iss":"https://else.example","sub":"1"}`, accepted),
-		legacy("RISC-3.1-01 subject_type", `{"subject_type":"email","email":"a@example.com"}`, subject.Legacy{SubjectType: true}),
-		legacy("RISC-3.1-01 subject_type and an old format name", `{"subject_type":"iss-sub","iss":"a","sub":"b"}`, subject.Legacy{SubjectType: true, FormatNames: true}),
-		legacy("SSF-3.3-01 complex without format", `{"user":{"format":"email","email":"a@example.com"}}`, subject.Legacy{ImplicitComplex: true}),
+		legacy("RISC-3.1-01 subject_type", `{"subject_type":"email","email":"a@example.com"}`, set.Tolerances{SubjectTypeAlias: true}),
+		legacy("RISC-3.1-01 subject_type and an old format name", `{"subject_type":"iss-sub","iss":"a","sub":"b"}`, set.Tolerances{SubjectTypeAlias: true}),
+		legacy("RISC-3.1-01 id_token_claims of an e-mail address", `{"subject_type":"id_token_claims","email":"a@example.com"}`, set.Tolerances{SubjectTypeAlias: true}),
+		legacy("SSF-3.3-01 complex without format", `{"user":{"format":"email","email":"a@example.com"}}`, set.Tolerances{ComplexWithoutFormat: true}),
 	}
 }
 
 // The subject inside the event (SSF-3.1-01, SSF-3.1.1-01, L1).
 func innerSubjects() []change {
-	inner := set.Tolerances{InnerSubject: true}
+	inner := set.Tolerances{SubjectInEvent: true}
 	without := func(events string) string { return `"events":` + events }
 	const both = `"sub_id":` + subjectJSON + `,"events":` + eventsJSON
 	one := func(payload string) string { return `{"` + revokedType + `":` + payload + `}` }
+	duplicated := set.Tolerances{SubjectDuplicated: true}
+	const email = `"sub_id":{"format":"email","email":"jdoe@example.com"}`
 	return []change{
-		{name: "SSF-3.1.1-01 both", old: payloadJSON, new: `{` + innerEmail + `}`, want: accepted},
-		{name: "SSF-3.1.1-01 both, the inner one invalid", old: payloadJSON, new: `{"subject":"?"}`, want: accepted},
+		{name: "SSF-3.1.1-01 both, the same", old: both, new: email + `,` + without(one(`{`+innerEmail+`}`)), want: twoPlaces, tolerances: duplicated, tolerant: accepted},
+		{name: "SSF-3.1.1-01 both, the inner one in escapes", old: both, new: email + `,` + without(one(`{"s\u0075bject":{"email":"jdoe@example.com","format":"email"}}`)), want: twoPlaces, tolerances: duplicated, tolerant: accepted},
+		{name: "SSF-3.1.1-01 both, of different people", old: payloadJSON, new: `{` + innerEmail + `}`, want: twoPlaces, tolerances: duplicated, tolerant: twoSubjects},
+		{name: "SSF-3.1.1-01 both, the inner one no identifier", old: payloadJSON, new: `{"subject":{"x":1}}`, want: twoPlaces, tolerances: duplicated, tolerant: badSubject},
+		{name: "SSF-3.1.1-01 both, the inner one no object", old: payloadJSON, new: `{"subject":"?"}`, want: accepted},
+		{name: "EVT-01 a member subject of somebody's own event", old: eventsJSON, new: `{"https://example.com/any":{` + innerEmail + `}}`, want: accepted},
 		{name: "SSF-3.1-01 inner subject alone", old: both, new: without(one(`{` + innerEmail + `}`)), want: noSubject, tolerances: inner, tolerant: accepted},
 		{name: "SSF-3.1-01 inner subject of the second event", old: both, new: without(`{"` + otherType + `":{},"` + revokedType + `":{` + innerEmail + `}}`), want: noSubject, tolerances: inner, tolerant: accepted},
 		{name: "SSF-3.1-01 inner subject invalid", old: both, new: without(one(`{"subject":"?"}`)), want: noSubject, tolerances: inner, tolerant: badSubject},

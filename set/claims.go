@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/tocsin-ssf/tocsin/set/subject"
 )
 
 // claims reads the claims of a SET in one pass over their bytes. The jsontext
@@ -21,9 +20,13 @@ type claims struct {
 	dec   jsontext.Decoder
 	token *Token
 
-	tolerances           Tolerances
-	issued, sub, expires bool
-	subID                []byte // raw value; nil if absent
+	tolerances  Tolerances
+	issued, sub bool
+	expires     time.Time // exp; zero if absent
+	exp         bool
+	subID       []byte // raw value; nil if absent
+	subjectless bool   // there need be no subject
+	shown       bool   // read to be shown: two places for the subject are no matter
 }
 
 var (
@@ -38,7 +41,8 @@ const maxSeconds = 253402300799
 // that a claims value can serve one SET after the other.
 func (c *claims) reset(token *Token, raw []byte, tolerances Tolerances) {
 	c.raw, c.token, c.tolerances = raw, token, tolerances
-	c.issued, c.sub, c.expires, c.subID = false, false, false, nil
+	c.issued, c.sub, c.exp, c.expires, c.subID, c.subjectless = false, false, false, time.Time{}, nil, false
+	c.shown = false
 	c.buf = *bytes.NewBuffer(raw)
 	c.dec.Reset(&c.buf)
 }
@@ -66,14 +70,17 @@ func (c *claims) read() error {
 	case len(token.Events) == 0:
 		return errEvent
 	}
-	if c.tolerances.FormerTypes {
-		token.renameFormer()
+	if c.tolerances.FormerEventTypes || c.tolerances.LegacyVerificationURI {
+		c.renameFormer()
 	}
 	return c.subject()
 }
 
 // claim reads the value of one claim.
 func (c *claims) claim(name []byte) (err error) {
+	if c.tolerances.NullMembers && c.dec.PeekKind() == 'n' {
+		return c.skip()
+	}
 	switch string(name) {
 	case "iss":
 		c.token.Issuer, err = c.text("iss", MaxIssuerBytes)
@@ -92,14 +99,26 @@ func (c *claims) claim(name []byte) (err error) {
 		c.subID, err = c.value()
 	case "events":
 		err = c.events()
-	default:
-		c.sub = c.sub || string(name) == "sub"
-		c.expires = c.expires || string(name) == "exp"
-		if c.dec.SkipValue() != nil {
-			return errJSON
+	case "exp":
+		c.exp = true
+		if !c.tolerances.ExpPresent {
+			return c.skip() // its presence is refused, whatever it is
 		}
+		c.expires, err = c.date("exp")
+	case "sub":
+		c.sub = true
+		return c.skip()
+	default:
+		return c.skip()
 	}
 	return err
+}
+
+func (c *claims) skip() error {
+	if c.dec.SkipValue() != nil {
+		return errJSON
+	}
+	return nil
 }
 
 // members calls member for each member of the object that comes next, which
@@ -206,7 +225,7 @@ func (c *claims) audience() ([]string, error) {
 
 // txn reads a string, or a number where that is tolerated (L12).
 func (c *claims) txn() (string, error) {
-	if c.tolerances.NumericTxn && c.dec.PeekKind() == '0' {
+	if c.tolerances.TxnNumber && c.dec.PeekKind() == '0' {
 		v, err := c.value()
 		if err == nil && len(v) > MaxIDBytes {
 			err = invalid("txn is too long")
@@ -234,49 +253,10 @@ func (c *claims) events() error {
 			return err
 		}
 		event.Payload = payload
+		if c.tolerances.NullMembers {
+			event.Payload = withoutNulls(payload)
+		}
 		c.token.Events = append(c.token.Events, event)
 		return nil
 	})
-}
-
-// subject reads sub_id, which alone names the subject (SUBJ-4.1-01), or where
-// tolerated and absent the `subject` inside the first event that has one (L1).
-func (c *claims) subject() (err error) {
-	raw := c.subID
-	if raw == nil && c.tolerances.InnerSubject {
-		raw = c.innerSubject()
-	}
-	if raw == nil {
-		return nil
-	}
-	if c.tolerances.LegacyIdentifier == (subject.Legacy{}) {
-		c.token.Subject, err = subject.Parse(raw)
-	} else {
-		c.token.Subject, err = subject.ParseLegacy(raw, c.tolerances.LegacyIdentifier)
-	}
-	if err != nil {
-		refusal := invalid("the subject identifier is invalid")
-		refusal.Err = err
-		return refusal
-	}
-	return nil
-}
-
-func (c *claims) innerSubject() []byte {
-	for _, event := range c.token.Events {
-		inner := new(claims)
-		inner.reset(nil, event.Payload, Tolerances{})
-		var found []byte
-		err := inner.members(func(name []byte) error {
-			v, err := inner.value()
-			if string(name) == "subject" {
-				found = v
-			}
-			return err
-		})
-		if err == nil && found != nil {
-			return found
-		}
-	}
-	return nil
 }

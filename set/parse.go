@@ -5,13 +5,12 @@ import (
 
 	"github.com/tocsin-ssf/tocsin/set/delivery"
 	"github.com/tocsin-ssf/tocsin/set/jose"
-	"github.com/tocsin-ssf/tocsin/set/subject"
 )
 
 // Parse reads a SET without verifying anything, to show it: never act on what
 // it returns. It wants what RFC 8417 §2.2 requires (iss, iat, jti, events) and
-// reads every form that [Tolerances] name; typ, aud and sub_id may be absent,
-// the signature empty. Errors are [*Error]; the token is then nil.
+// reads the forms of claims and subjects that [Tolerances] name; typ, aud and sub_id
+// may be absent, the signature empty. Errors are [*Error]; the token is then nil.
 func Parse(compact []byte) (*Token, error) {
 	message, err := parseMessage(new(jose.Parser), compact)
 	if err != nil {
@@ -20,9 +19,10 @@ func Parse(compact []byte) (*Token, error) {
 	token := newToken(message)
 	c := new(claims)
 	c.reset(token, message.Payload, Tolerances{
-		InnerSubject: true, NumericTxn: true,
-		LegacyIdentifier: subject.Legacy{SubjectType: true, FormatNames: true, ImplicitComplex: true},
+		SubjectInEvent: true, SubjectDuplicated: true, SubjectTypeAlias: true, ComplexWithoutFormat: true, FormerFormatNames: true,
+		NullMembers: true, TxnNumber: true,
 	})
+	c.shown = true
 	if err := c.read(); err != nil {
 		return nil, err
 	}

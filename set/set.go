@@ -32,8 +32,8 @@ const (
 
 // Event is one member of `events` (RFC 8417 §2.2).
 type Event struct {
-	Type    string          // URI of the event type; see also [Tolerances.FormerTypes]
-	Payload json.RawMessage // JSON object, byte for byte as sent; read-only
+	Type    string          // URI of the event type; see also [Tolerances.FormerEventTypes]
+	Payload json.RawMessage // JSON object, byte for byte as sent (see [Tolerances.NullMembers]); read-only
 }
 
 // LogValue shows the type; the payload may say who the subject is.
@@ -49,7 +49,7 @@ type Token struct {
 	IssuedAt      time.Time          // UTC
 	TimeOfEvent   time.Time          // toe, UTC; zero if the transmitter does not share it
 	TransactionID string             // txn; "" if absent
-	Subject       subject.Identifier // sub_id; zero only if unverified
+	Subject       subject.Identifier // sub_id; zero only if unverified, or see [Tolerances.LegacyVerificationURI]
 	Events        []Event            // at least one, in the order sent; several name one event (SSF §4.2.1)
 
 	compact string

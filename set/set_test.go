@@ -25,6 +25,7 @@ import (
 const (
 	issuer   = "https://idp.example.com/tenant"
 	audience = "https://rp.example.com"
+	pushURL  = "https://rp.example.com/push"
 	header   = `{"alg":"RS256","kid":"test","typ":"secevent+jwt"}`
 
 	revokedType = "https://schemas.openid.net/secevent/caep/event-type/session-revoked"
@@ -108,6 +109,11 @@ func (f keys) Key(_ context.Context, issuer, kid string, alg jose.Algorithm) (*j
 	return f(issuer, kid, alg)
 }
 
+// SoleKey asks for the key without a kid.
+func (f keys) SoleKey(_ context.Context, issuer string, alg jose.Algorithm, _ *jose.PublicKey) (*jose.PublicKey, error) {
+	return f(issuer, "", alg)
+}
+
 // published has the test key for the issuer and for no other (JWT-3.8-01).
 func published(t testing.TB) keys {
 	t.Helper()
@@ -120,6 +126,9 @@ func published(t testing.TB) keys {
 		if iss != issuer {
 			return nil, fmt.Errorf("no key set of %s", iss)
 		}
+		if kid == "" {
+			return document.Sole(alg)
+		}
 		return document.Find(kid, alg)
 	}
 }
@@ -127,7 +136,7 @@ func published(t testing.TB) keys {
 func newVerifier(t testing.TB, tolerances set.Tolerances) *set.Verifier {
 	t.Helper()
 	v, err := set.NewVerifier(set.VerifierConfig{
-		Issuer: issuer, Audience: []string{"other", audience},
+		Issuer: issuer, Audience: []string{"other", audience}, PushURL: pushURL,
 		Keys: published(t), Now: now, Tolerances: tolerances,
 	})
 	if err != nil {

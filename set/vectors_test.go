@@ -11,7 +11,6 @@ import (
 
 	"github.com/tocsin-ssf/tocsin/set"
 	"github.com/tocsin-ssf/tocsin/set/delivery"
-	"github.com/tocsin-ssf/tocsin/set/subject"
 )
 
 var update = flag.Bool("update", false, "rewrite testdata/vectors.json")
@@ -56,6 +55,9 @@ var (
 	noSubject    = verdict{request, "sub_id is missing"}
 	hasSub       = verdict{request, "a SET must not have sub"}
 	hasExp       = verdict{request, "a SET must not have exp"}
+	expired      = verdict{request, "the SET has expired"}
+	twoPlaces    = verdict{request, "the subject is inside the event beside sub_id"}
+	twoSubjects  = verdict{request, "the subject inside the event is another than sub_id"}
 	inFuture     = verdict{request, "iat lies in the future"}
 	badAlgorithm = verdict{key, "the signature algorithm is not allowed"}
 	badSignature = verdict{failed, "the signature does not verify"}
@@ -64,14 +66,6 @@ var (
 )
 
 func wrong(description string) verdict { return verdict{request, description} }
-
-// everything tolerates all that a verifier can tolerate.
-func everything() set.Tolerances {
-	return set.Tolerances{
-		MissingType: true, SubAndExp: true, InnerSubject: true, NumericTxn: true, FormerTypes: true,
-		LegacyIdentifier: subject.Legacy{SubjectType: true, FormatNames: true, ImplicitComplex: true},
-	}
-}
 
 // change is a vector: the claims with old replaced by new, or a header, or a
 // whole token, and the verdict on it.

@@ -27,11 +27,23 @@ type KeySource interface {
 	Key(ctx context.Context, issuer, kid string, alg jose.Algorithm) (*jose.PublicKey, error)
 }
 
+// SoleKeySource is a [KeySource] that can choose a key where the SET names none, for
+// [Tolerances.NoKid].
+//
+// SoleKey returns the issuer's key for alg if there is exactly one. Where refused is
+// not nil, it is a key that did not verify a SET: newer keys are looked for before it
+// is returned again. Errors are as of Key; several that fit are [jose.ErrUnknownKey].
+type SoleKeySource interface {
+	KeySource
+	SoleKey(ctx context.Context, issuer string, alg jose.Algorithm, refused *jose.PublicKey) (*jose.PublicKey, error)
+}
+
 // VerifierConfig says which SETs a [Verifier] accepts.
 type VerifierConfig struct {
 	Issuer     string           // required: the iss expected, byte for byte (SSF §4.1.6)
 	Audience   []string         // required: one of them must be in aud (SSF §4.1.8)
-	Keys       KeySource        // required
+	PushURL    string           // where SETs are pushed to; required for Tolerances.AudIsURLOfPush, which adds it to Audience
+	Keys       KeySource        // required; for Tolerances.NoKid a [SoleKeySource]
 	Algorithms []jose.Algorithm // nil: RS256 alone (RFC 8725 §3.2)
 	Now        func() time.Time // nil: time.Now
 	Skew       time.Duration    // how far iat may lie in the future; 0: DefaultSkew; negative: not at all
@@ -52,11 +64,22 @@ func NewVerifier(cfg VerifierConfig) (*Verifier, error) {
 	if cfg.Issuer == "" {
 		wrong = append(wrong, errors.New("set: VerifierConfig.Issuer is missing"))
 	}
+	if strings.HasSuffix(cfg.Issuer, "/") && !cfg.Tolerances.IssuerSlash {
+		wrong = append(wrong, errors.New(`set: VerifierConfig.Issuer ends in "/"; where iss really does, tolerate issuer_slash`))
+	}
+	if cfg.Tolerances.AudIsURLOfPush {
+		if cfg.PushURL == "" {
+			wrong = append(wrong, errors.New("set: VerifierConfig.PushURL is missing; aud_is_url_of_push needs it"))
+		}
+		cfg.Audience = append(slices.Clone(cfg.Audience), cfg.PushURL)
+	}
 	if len(cfg.Audience) == 0 || slices.Contains(cfg.Audience, "") {
 		wrong = append(wrong, errors.New("set: VerifierConfig.Audience is missing or has an empty value"))
 	}
 	if cfg.Keys == nil {
 		wrong = append(wrong, errors.New("set: VerifierConfig.Keys is missing"))
+	} else if _, sole := cfg.Keys.(SoleKeySource); cfg.Tolerances.NoKid && !sole {
+		wrong = append(wrong, errors.New("set: VerifierConfig.Keys cannot choose a key without kid; no_kid needs a SoleKeySource"))
 	}
 	for _, alg := range cfg.Algorithms {
 		if _, err := jose.ParseAlgorithm(string(alg)); err != nil {
@@ -102,16 +125,32 @@ func (v *Verifier) Verify(ctx context.Context, compact []byte) (*Token, error) {
 	if err := v.readClaims(token, message.Payload); err != nil {
 		return nil, err
 	}
-	key, err := v.key(ctx, message.Header.KeyID, alg)
-	if err != nil {
+	if err := v.checkSignature(ctx, message, alg); err != nil {
 		return nil, err
 	}
-	if err := jose.Verify(message, key); errors.Is(err, jose.ErrSignature) {
-		return nil, &Error{Code: delivery.CodeAuthenticationFailed, Description: "the signature does not verify", Err: err}
-	} else if err != nil {
-		return nil, invalidKey("the key does not serve this SET", err)
-	}
 	return token, nil
+}
+
+func (v *Verifier) checkSignature(ctx context.Context, message *jose.Message, alg jose.Algorithm) error {
+	key, err := v.key(ctx, message.Header.KeyID, alg, nil)
+	if err != nil {
+		return err
+	}
+	err = jose.Verify(message, key)
+	if message.Header.KeyID == "" && errors.Is(err, jose.ErrSignature) {
+		// No kid tells that the issuer has a new key.
+		if key, err = v.key(ctx, "", alg, key); err != nil {
+			return err
+		}
+		err = jose.Verify(message, key)
+	}
+	switch {
+	case errors.Is(err, jose.ErrSignature):
+		return &Error{Code: delivery.CodeAuthenticationFailed, Description: "the signature does not verify", Err: err}
+	case err != nil:
+		return invalidKey("the key does not serve this SET", err)
+	}
+	return nil
 }
 
 // Read reads a SET that v has verified before exactly as Verify reads it, and
@@ -127,25 +166,28 @@ func (v *Verifier) Read(compact []byte) (*Token, error) {
 	if err := c.read(); err != nil {
 		return nil, err
 	}
-	if token.Subject.IsZero() {
+	if token.Subject.IsZero() && !c.subjectless {
 		return nil, invalid("sub_id is missing")
 	}
 	return token, nil
 }
 
 func (v *Verifier) checkHeader(h jose.Header) (jose.Algorithm, error) {
-	if !isSET(h.Type) && (h.Type != "" || !v.cfg.Tolerances.MissingType) {
+	if !isSET(h.Type) && !(v.cfg.Tolerances.TypJWT && isJWT(h.Type)) {
 		return "", invalid("typ must be " + HeaderType)
 	}
 	alg := jose.Algorithm(h.Algorithm)
 	if !slices.Contains(v.cfg.Algorithms, alg) {
 		return "", invalidKey("the signature algorithm is not allowed", jose.ErrAlgorithm)
 	}
-	if h.KeyID == "" {
+	if h.KeyID == "" && !v.cfg.Tolerances.NoKid {
 		return "", invalidKey("the header has no kid", jose.ErrUnknownKey)
 	}
 	return alg, nil
 }
+
+// isJWT reports whether typ is that of any JWT (RFC 7519 §5.1), or absent.
+func isJWT(typ string) bool { return typ == "" || len(typ) == 3 && strings.EqualFold(typ, "JWT") }
 
 // isSET compares as media types compare; the prefix may be left out (U1).
 func isSET(typ string) bool {
@@ -182,11 +224,13 @@ func (v *Verifier) checkClaims(c *claims) error {
 		return &Error{Code: delivery.CodeInvalidIssuer, Description: "iss is not the issuer of this stream"}
 	case !slices.ContainsFunc(token.Audience, ours):
 		return &Error{Code: delivery.CodeInvalidAudience, Description: "aud does not name this receiver"}
-	case c.sub && !v.cfg.Tolerances.SubAndExp:
+	case c.sub && !v.cfg.Tolerances.SubPresent:
 		return invalid("a SET must not have sub")
-	case c.expires && !v.cfg.Tolerances.SubAndExp:
+	case c.exp && !v.cfg.Tolerances.ExpPresent:
 		return invalid("a SET must not have exp")
-	case token.Subject.IsZero():
+	case c.exp && !v.cfg.Now().Before(c.expires.Add(v.cfg.Skew)):
+		return invalid("the SET has expired")
+	case token.Subject.IsZero() && !c.subjectless:
 		return invalid("sub_id is missing")
 	case token.IssuedAt.After(v.cfg.Now().Add(v.cfg.Skew)):
 		return invalid("iat lies in the future")
@@ -195,8 +239,8 @@ func (v *Verifier) checkClaims(c *claims) error {
 }
 
 // key asks the source and tells a verdict from a failure.
-func (v *Verifier) key(ctx context.Context, kid string, alg jose.Algorithm) (*jose.PublicKey, error) {
-	key, err := v.cfg.Keys.Key(ctx, v.cfg.Issuer, kid, alg)
+func (v *Verifier) key(ctx context.Context, kid string, alg jose.Algorithm, refused *jose.PublicKey) (*jose.PublicKey, error) {
+	key, err := v.ask(ctx, kid, alg, refused)
 	switch {
 	case err == nil && key != nil:
 		return key, nil
@@ -208,6 +252,13 @@ func (v *Verifier) key(ctx context.Context, kid string, alg jose.Algorithm) (*jo
 		return nil, invalidKey("the key is too small", err)
 	}
 	return nil, fmt.Errorf("set: keys of the issuer: %w", err)
+}
+
+func (v *Verifier) ask(ctx context.Context, kid string, alg jose.Algorithm, refused *jose.PublicKey) (*jose.PublicKey, error) {
+	if sole, ok := v.cfg.Keys.(SoleKeySource); ok && kid == "" {
+		return sole.SoleKey(ctx, v.cfg.Issuer, alg, refused)
+	}
+	return v.cfg.Keys.Key(ctx, v.cfg.Issuer, kid, alg)
 }
 
 func invalidKey(description string, cause error) *Error {

@@ -2,6 +2,7 @@ package set_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -82,7 +83,7 @@ func TestVerifySubject(t *testing.T) {
 		want         subject.Identifier
 	}{
 		{"sub besides", edit(t, txnClaim, `"sub":"someone else"`), account},
-		{"inner subject besides", edit(t, payloadJSON, inner), account},
+		{"inner subject besides", edit(t, payloadJSON, `{"subject":`+subjectJSON+`}`), account},
 		{"inner subject alone", noSubID(`{"` + revokedType + `":` + inner + `}`), email},
 		{"the first inner subject", noSubID(`{"` + otherType + `":` + inner + `,"` + revokedType + `":{"subject":{"format":"opaque","id":"1"}}}`), email},
 		{"sub and an inner subject", strings.Replace(noSubID(`{"`+revokedType+`":`+inner+`}`), txnClaim, `"sub":"someone else"`, 1), email},
@@ -100,7 +101,7 @@ func TestVerifySubject(t *testing.T) {
 // L12: a number is kept as its decimal text.
 func TestVerifyNumericTxn(t *testing.T) {
 	for _, number := range []string{"8675309", "12345678901234567890123", "1.50"} {
-		tok := verify(t, set.Tolerances{NumericTxn: true}, edit(t, txnClaim, `"txn":`+number))
+		tok := verify(t, set.Tolerances{TxnNumber: true}, edit(t, txnClaim, `"txn":`+number))
 		if tok.TransactionID != number {
 			t.Errorf("got %s, want %s", tok.TransactionID, number)
 		}
@@ -244,4 +245,132 @@ func TestVectorsReachEveryCode(t *testing.T) {
 	if slices.Contains([]bool{seen[delivery.CodeAccessDenied], seen[delivery.CodeInvalidState]}, true) {
 		t.Error("got a verdict that the verifier cannot give")
 	}
+}
+
+// null_members: a member of the event that is null is not in its payload; the claims
+// stay as they came.
+func TestVerifyNullMembers(t *testing.T) {
+	const event = `{"state":null,"n\u00e4me":"null","deep":{"x":null},"\u0073tate2":null}`
+	raw := edit(t, payloadJSON, event)
+	for want, tolerances := range map[string]set.Tolerances{
+		event: {}, `{"näme":"null","deep":{"x":null}}`: {NullMembers: true},
+	} {
+		tok := verify(t, tolerances, raw)
+		if got := string(tok.Events[0].Payload); got != want || string(tok.Claims()) != raw {
+			t.Errorf("%v: got %s of %s, want %s of the claims as they came", tolerances, got, tok.Claims(), want)
+		}
+	}
+	tok := verify(t, set.Tolerances{NullMembers: true}, edit(t, subjectJSON, `{"format":"complex","user":`+subjectJSON+`,"device":null}`))
+	if got := string(tok.Subject.Raw()); strings.Contains(got, "device") {
+		t.Errorf("got %s, want no device, which a critical member could be", got)
+	}
+}
+
+// legacy_verification_uri: Google's verification names nobody; nothing else may.
+func TestVerifyLegacyVerification(t *testing.T) {
+	const uri = "https://schemas.openid.net/secevent/risc/event-type/verification"
+	without := func(events string) string {
+		return edit(t, `"sub_id":`+subjectJSON+`,"events":`+eventsJSON, `"events":`+events)
+	}
+	v := newVerifier(t, set.Tolerances{LegacyVerificationURI: true})
+	for events, want := range map[string]verdict{
+		`{"` + uri + `":{"state":"x"}}`:                                                     accepted,
+		`{"` + uri + `":{"state":"x"},"` + revokedType + `":{}}`:                            noSubject,
+		`{"https://schemas.openid.net/secevent/ssf/event-type/verification":{"state":"x"}}`: noSubject,
+	} {
+		compact := sign(t, header, without(events))
+		if got := judge(t, v, compact); got != want {
+			t.Errorf("%s: got %q, want %q", events, got, want)
+		}
+		if got := judge(t, newVerifier(t, set.Tolerances{}), compact); got != noSubject {
+			t.Errorf("%s, strict: got %q, want %q", events, got, noSubject)
+		}
+		if want != accepted {
+			continue
+		}
+		tok, err := v.Read([]byte(compact))
+		if err != nil || !tok.Subject.IsZero() || tok.Type() != "https://schemas.openid.net/secevent/ssf/event-type/verification" {
+			t.Errorf("read again: got %v, %v, want a verification without subject", tok, err)
+		}
+	}
+}
+
+// issuer_slash, aud_is_url_of_push, no_kid: what a configuration must say.
+func TestNewVerifierTolerances(t *testing.T) {
+	find := keySource(published(t).Key)
+	for _, c := range []struct {
+		name string
+		cfg  set.VerifierConfig
+		want string // in the error; "" is none
+	}{
+		{"slash", set.VerifierConfig{Issuer: issuer + "/", Audience: []string{audience}, Keys: find}, "issuer_slash"},
+		{"slash tolerated", set.VerifierConfig{Issuer: issuer + "/", Audience: []string{audience}, Keys: find, Tolerances: set.Tolerances{IssuerSlash: true}}, ""},
+		{"no push URL", set.VerifierConfig{Issuer: issuer, Audience: []string{audience}, Keys: find, Tolerances: set.Tolerances{AudIsURLOfPush: true}}, "PushURL"},
+		{"push URL alone", set.VerifierConfig{Issuer: issuer, PushURL: pushURL, Keys: find, Tolerances: set.Tolerances{AudIsURLOfPush: true}}, ""},
+		{"push URL not tolerated", set.VerifierConfig{Issuer: issuer, PushURL: pushURL, Keys: find}, "Audience"},
+		{"no sole key", set.VerifierConfig{Issuer: issuer, Audience: []string{audience}, Keys: find, Tolerances: set.Tolerances{NoKid: true}}, "no_kid"},
+		{"sole key", set.VerifierConfig{Issuer: issuer, Audience: []string{audience}, Keys: published(t), Tolerances: set.Tolerances{NoKid: true}}, ""},
+	} {
+		_, err := set.NewVerifier(c.cfg)
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %q in it", c.name, err, c.want)
+		}
+	}
+	v, err := set.NewVerifier(set.VerifierConfig{Issuer: issuer + "/", Audience: []string{audience}, Keys: find, Tolerances: set.Tolerances{IssuerSlash: true}, Now: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := judge(t, v, sign(t, header, claims)); got != badIssuer {
+		t.Errorf("without the slash: got %q, want %q", got, badIssuer)
+	}
+}
+
+// keySource is a key source that cannot choose.
+type keySource func(ctx context.Context, issuer, kid string, alg jose.Algorithm) (*jose.PublicKey, error)
+
+func (f keySource) Key(ctx context.Context, issuer, kid string, alg jose.Algorithm) (*jose.PublicKey, error) {
+	return f(ctx, issuer, kid, alg)
+}
+
+// no_kid: a signature that the known key did not make asks for a newer one, once.
+func TestVerifyNoKidRotation(t *testing.T) {
+	other, err := jose.Generate(jose.RS256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, err := published(t).Key(t.Context(), issuer, "test", jose.RS256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		newer *jose.PublicKey
+		want  verdict
+	}{{ours, accepted}, {other.Public(), badSignature}, {nil, verdict{key, "the issuer has no key of this kid"}}} {
+		source := &rotating{keys: []*jose.PublicKey{other.Public(), c.newer}}
+		v, err := set.NewVerifier(set.VerifierConfig{Issuer: issuer, Audience: []string{audience}, Keys: source, Now: now, Tolerances: set.Tolerances{NoKid: true}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := judge(t, v, sign(t, `{"alg":"RS256","typ":"secevent+jwt"}`, claims)); got != c.want || source.asked != 2 {
+			t.Errorf("got %q after %d questions, want %q after 2", got, source.asked, c.want)
+		}
+	}
+}
+
+// rotating has another key for each question.
+type rotating struct {
+	keys  []*jose.PublicKey
+	asked int
+}
+
+func (*rotating) Key(context.Context, string, string, jose.Algorithm) (*jose.PublicKey, error) {
+	return nil, jose.ErrUnknownKey
+}
+
+func (r *rotating) SoleKey(_ context.Context, _ string, _ jose.Algorithm, refused *jose.PublicKey) (*jose.PublicKey, error) {
+	if want := r.asked > 0; (refused != nil) != want {
+		return nil, errors.New("asked with the wrong key")
+	}
+	r.asked++
+	return r.keys[r.asked-1], nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -16,6 +17,8 @@ type KeySet struct {
 	keys []*PublicKey            // in document order
 	byID map[string][]*PublicKey // keys of different algorithms may share a kid
 	weak map[string]struct{}     // kid of keys refused for their size
+
+	nameless []*PublicKey // of a document, without kid: for Sole alone
 }
 
 // NewKeySet returns the set of these keys, published in this order.
@@ -33,9 +36,10 @@ func (s *KeySet) add(key *PublicKey) {
 }
 
 // ParseKeySet reads a JWKS document. What we cannot use is skipped, since a
-// document may serve others too: keys without kid, of unknown or symmetric
-// type, for encryption, with an algorithm that we do not have, RSA keys
-// outside [MinRSABits] to [MaxRSABits]. A private key gives its public half.
+// document may serve others too: keys of unknown or symmetric type, for
+// encryption, with an algorithm that we do not have, RSA keys outside
+// [MinRSABits] to [MaxRSABits]. Keys without kid are for [KeySet.Sole] alone. A
+// private key gives its public half.
 //
 // Errors: [ErrTooLarge] beyond [MaxKeySetBytes] or [MaxKeys]; [ErrMalformed]
 // if the document is no JSON object with an array `keys`, or has a member twice.
@@ -55,7 +59,13 @@ func ParseKeySet(jwks []byte) (*KeySet, error) {
 	s := NewKeySet()
 	for _, raw := range *document.Keys {
 		key, err := parseJWK(raw)
-		if err != nil || key.KeyID() == "" || !signs(key) {
+		if err != nil || !signs(key) {
+			continue
+		}
+		if key.KeyID() == "" {
+			if public, err := ParsePublicKey(raw); err == nil {
+				s.nameless = append(s.nameless, public)
+			}
 			continue
 		}
 		public, err := newPublicKey(key)
@@ -106,6 +116,28 @@ func (s *KeySet) Find(kid string, alg Algorithm) (*PublicKey, error) {
 		return nil, fmt.Errorf("%w: want RSA of %d to %d bits", ErrWeakKey, MinRSABits, MaxRSABits)
 	}
 	return nil, ErrUnknownKey
+}
+
+// Sole returns the one key for alg, whatever its kid, for issuers whose tokens name
+// none. Error: [ErrUnknownKey] if there is none or several.
+func (s *KeySet) Sole(alg Algorithm) (*PublicKey, error) {
+	var found *PublicKey
+	for _, key := range slices.Concat(s.keys, s.nameless) {
+		if key.alg != alg && !(key.unbound && alg.fits(key.raw)) {
+			continue
+		}
+		if found != nil {
+			return nil, fmt.Errorf("%w: several fit and the token names none", ErrUnknownKey)
+		}
+		found = key
+	}
+	if found == nil {
+		return nil, ErrUnknownKey
+	}
+	if found.alg == alg {
+		return found, nil
+	}
+	return found.bind(alg)
 }
 
 // Keys returns the usable keys in document order. The slice is the caller's.

@@ -167,3 +167,41 @@ func TestKeySetJSON(t *testing.T) {
 		}
 	}
 }
+
+// The only key for an algorithm, also one without kid; several that fit are none.
+func TestSole(t *testing.T) {
+	rs, es := generate(t, jose.RS256).Public(), generate(t, jose.ES256).Public()
+	document := func(keys ...string) *jose.KeySet {
+		t.Helper()
+		s, err := jose.ParseKeySet([]byte(`{"keys":[` + strings.Join(keys, ",") + `]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	named, nameless := member(t, rs, map[string]any{"kid": "rs"}), member(t, rs, map[string]any{"kid": nil})
+	unbound := member(t, rs, map[string]any{"kid": "u", "alg": nil})
+	other := member(t, es, map[string]any{"kid": "es"})
+	for _, c := range []struct {
+		name string
+		set  *jose.KeySet
+		alg  jose.Algorithm
+		want error
+	}{
+		{"one", document(named, other), jose.RS256, nil},
+		{"one without kid", document(other, nameless), jose.RS256, nil},
+		{"one of no algorithm", document(unbound), jose.PS256, nil},
+		{"one of another algorithm", document(named), jose.PS256, jose.ErrUnknownKey},
+		{"none", document(), jose.RS256, jose.ErrUnknownKey},
+		{"two", document(named, nameless), jose.RS256, jose.ErrUnknownKey},
+		{"one and one that might be", document(named, unbound), jose.RS256, jose.ErrUnknownKey},
+	} {
+		key, err := c.set.Sole(c.alg)
+		if !errors.Is(err, c.want) || c.want == nil && key.Algorithm() != c.alg {
+			t.Errorf("%s: got %v, %v, want %v", c.name, key, err, c.want)
+		}
+	}
+	if _, err := document(nameless).Find("", jose.RS256); !errors.Is(err, jose.ErrUnknownKey) {
+		t.Errorf("found without kid: got %v, want %v", err, jose.ErrUnknownKey)
+	}
+}

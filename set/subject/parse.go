@@ -52,7 +52,7 @@ func (how reading) identifier(raw []byte, where place) (id Identifier, renamed b
 	if !ok {
 		return id, false, &Error{Reason: "must be a JSON object"}
 	}
-	renamed = how.legacy.rename(pairs)
+	pairs, renamed = how.legacy.rename(pairs)
 	format, err := formatOf(pairs, how.legacy.ImplicitComplex && where == atTop)
 	if err != nil {
 		return id, false, err
@@ -159,7 +159,7 @@ func (how reading) fillComplex(n *node, pairs []pair) (renamed bool, err *Error)
 // looksLikeSubject reports whether a member of unknown name claims to be a subject.
 func (how reading) looksLikeSubject(value []byte) bool {
 	pairs, ok := splitObject(nil, value)
-	how.legacy.rename(pairs)
+	pairs, _ = how.legacy.rename(pairs)
 	return ok && pairNamed(pairs, nameFormat) != nil
 }
 
