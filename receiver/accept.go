@@ -17,10 +17,8 @@ func (r *Receiver) judge(ctx context.Context, compact []byte) (inbox.Message, er
 	if err != nil {
 		return inbox.Message{}, err
 	}
-	if !r.cfg.IncompleteEvents {
-		if err := checkRequired(token); err != nil {
-			return inbox.Message{}, err
-		}
+	if err := checkRequired(token, r.cfg.Tolerances.EmptyEventBody); err != nil {
+		return inbox.Message{}, err
 	}
 	state, err := r.checkControl(token)
 	if err != nil {

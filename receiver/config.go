@@ -38,10 +38,15 @@ type Config struct {
 	HTTP *http.Client
 	// Algorithms are the signatures accepted; nil: RS256 alone.
 	Algorithms []jose.Algorithm
-	// Tolerances names older forms that are read; zero: strict.
+	// PushURL is the URL at which SETs are pushed to this receiver, for
+	// Tolerances.AudIsURLOfPush alone, which adds it to Audience.
+	PushURL string
+	// Tolerances names departures of this issuer that are let pass, see
+	// set.ParseTolerances and receiver/profile; zero: strict. The verifier reads all of
+	// them but these: EmptyEventBody lets required members of an event be absent here;
+	// LegacyDeliveryURI is for Client and EventsAsString for receiver/siwa, both by
+	// configuration of their own; LegacyErrorCodes is for a transmitter.
 	Tolerances set.Tolerances
-	// IncompleteEvents accepts events of known types without their required members.
-	IncompleteEvents bool
 	// StreamID is the stream_id that control events must name; empty: not known
 	// yet, any is taken (see SetStreamID).
 	StreamID string
@@ -148,9 +153,12 @@ func (cfg Config) check() error {
 		}
 	}
 	missing("Issuer", cfg.Issuer == "")
-	missing("Audience", len(cfg.Audience) == 0)
+	missing("Audience", len(cfg.Audience) == 0 && !cfg.Tolerances.AudIsURLOfPush)
 	missing("Inbox", cfg.Inbox == nil)
 	missing("Mux", cfg.Mux == nil)
+	if cfg.Tolerances.EventsAsString {
+		wrong = append(wrong, errors.New("receiver: Config.Tolerances: events_as_string is no form of a SET; receiver/siwa reads it"))
+	}
 	negative := func(name string, n int64) {
 		if n < 0 {
 			wrong = append(wrong, fmt.Errorf("receiver: Config.%s must not be negative", name))

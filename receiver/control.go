@@ -34,6 +34,9 @@ func (r *Receiver) checkControl(t *set.Token) (*string, error) {
 	if !verification && !updated {
 		return nil, nil
 	}
+	if t.Subject.IsZero() && !updated {
+		return verificationState(event) // legacy_verification_uri: there is no stream to name
+	}
 	id, ok := t.Subject.Value("id")
 	if !ok || t.Subject.Format() != "opaque" {
 		return nil, &set.Error{Code: delivery.CodeInvalidRequest, Description: "sub_id must be the stream as an opaque identifier"}
@@ -44,6 +47,11 @@ func (r *Receiver) checkControl(t *set.Token) (*string, error) {
 	if !verification {
 		return nil, nil
 	}
+	return verificationState(event)
+}
+
+// verificationState returns the state of a verification event, nil if it has none.
+func verificationState(event set.Event) (*string, error) {
 	raw := members(event.Payload)["state"]
 	if raw == nil {
 		return nil, nil

@@ -46,7 +46,7 @@ func New(cfg Config) (*Receiver, error) {
 		return nil, err
 	}
 	verifier, err := set.NewVerifier(set.VerifierConfig{
-		Issuer: cfg.Issuer, Audience: cfg.Audience, Keys: cfg.Keys,
+		Issuer: cfg.Issuer, Audience: cfg.Audience, PushURL: cfg.PushURL, Keys: cfg.Keys,
 		Algorithms: cfg.Algorithms, Now: cfg.Now, Tolerances: cfg.Tolerances,
 	})
 	if err != nil {

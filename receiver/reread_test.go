@@ -32,7 +32,7 @@ func TestHooksSeeWhatWasVerified(t *testing.T) {
 		tolerances set.Tolerances
 		typ        string
 	}{
-		{"former type", event(builder("a"), former, `{"claims":{"role":"ro"}}`), set.Tolerances{FormerTypes: true}, caep.TokenClaimsChangeType},
+		{"former type", event(builder("a"), former, `{"claims":{"role":"ro"}}`), set.Tolerances{FormerEventTypes: true}, caep.TokenClaimsChangeType},
 		{"unknown format", unknown, set.Tolerances{}, caep.SessionRevokedType},
 		{"unknown format that looks like a known one", other, set.Tolerances{}, caep.SessionRevokedType},
 	} {

@@ -77,12 +77,16 @@ type setVerifyCmd struct {
 	JWKS             string   `help:"File with the issuer's key set; default: fetched from the issuer." name:"jwks" placeholder:"FILE"`
 	Algorithm        []string `help:"Algorithms accepted." default:"RS256"`
 	CA               string   `help:"CA of the issuer, PEM, beside the system's." name:"ca" placeholder:"FILE"`
+	Tolerate         []string `help:"Departures of the issuer that are let pass, such as subject_in_event (docs/tolerances.md); default: none." placeholder:"NAME"`
+	PushURL          string   `help:"URL of the push endpoint, for aud_is_url_of_push." name:"push-url" placeholder:"URL"`
 	InsecureLoopback bool     `help:"Allow plain http to loopback."`
 }
 
 // Help shows an example.
 func (setVerifyCmd) Help() string {
-	return "Example:\n  tocsin set verify --issuer https://ssf.example --audience https://shop.example @token.jwt"
+	return "Example:\n  tocsin set verify --issuer https://ssf.example --audience https://shop.example @token.jwt\n" +
+		"  tocsin set verify --issuer https://accounts.google.com/ --audience 123.apps.googleusercontent.com \\\n" +
+		"    --tolerate issuer_slash,subject_in_event,subject_type_alias --jwks google.jwks @token.jwt"
 }
 
 // Run verifies and prints.
@@ -91,7 +95,10 @@ func (c setVerifyCmd) Run(ctx context.Context, std streamsIO) error {
 	if err != nil {
 		return err
 	}
-	cfg := set.VerifierConfig{Issuer: c.Issuer, Audience: c.Audience}
+	cfg := set.VerifierConfig{Issuer: c.Issuer, Audience: c.Audience, PushURL: c.PushURL}
+	if cfg.Tolerances, err = set.ParseTolerances(c.Tolerate); err != nil {
+		return usage("--tolerate: %v", err)
+	}
 	for _, name := range c.Algorithm {
 		alg, err := algorithm(name)
 		if err != nil {
@@ -142,6 +149,11 @@ type fileKeys struct{ set *jose.KeySet }
 // Key finds a key of the file.
 func (f fileKeys) Key(_ context.Context, _, kid string, alg jose.Algorithm) (*jose.PublicKey, error) {
 	return f.set.Find(kid, alg)
+}
+
+// SoleKey finds the only key of the file.
+func (f fileKeys) SoleKey(_ context.Context, _ string, alg jose.Algorithm, _ *jose.PublicKey) (*jose.PublicKey, error) {
+	return f.set.Sole(alg)
 }
 
 type setSignCmd struct {
