@@ -11,11 +11,6 @@ import (
 const (
 	// maxLists is how many lists may lead a search together.
 	maxLists = 64
-	// estimate is how much of lists is looked at before one is chosen, and few
-	// what needs no comparison.
-	estimate = 512
-	few      = 32
-	sample   = 2
 	// minChunk and maxChunk bound the entries that one statement looks at.
 	minChunk = 8
 	maxChunk = 2048
@@ -24,8 +19,6 @@ const (
 // The statements of a walk. An order by (at, seq) and a bound on it are what
 // the tables' own order answers.
 const (
-	countList = "SELECT count(*) FROM (SELECT 1 FROM posting WHERE key = ? AND at > ? AND at < ? LIMIT ?)"
-
 	columns    = "SELECT e.at, e.seq, e.noted, e.score, e.addr, e.keys FROM "
 	listNewest = columns + "(SELECT at, seq FROM posting WHERE key = ? AND (at, seq) < (?, ?) AND at > ? ORDER BY at DESC, seq DESC LIMIT ?) p" +
 		" CROSS JOIN event e WHERE e.seq = p.seq ORDER BY p.at DESC, p.seq DESC"
@@ -57,58 +50,18 @@ func spanOf(q *eventlog.Query) span {
 	return s
 }
 
-// leader chooses the filter whose lists lead the search, the shortest of those
-// that were looked at; nil: time does.
-func (f *filters) leader(v *sqlitedb.View, s span) ([]term, error) {
-	candidates := make([]group, 0, len(f.groups))
-	for _, g := range f.groups {
-		if g.lists && len(g.any) <= maxLists {
-			candidates = append(candidates, g)
-		}
-	}
-	if len(candidates) == 1 {
-		return candidates[0].any, nil
-	}
-	var best []term
-	least := math.MaxInt
-	for _, g := range candidates {
-		n, err := length(v, g.any, s, least)
-		if err != nil {
-			return nil, err
-		}
-		if n < least {
-			best, least = g.any, n
-		}
-		if least < few {
-			break
-		}
-	}
-	return best, nil
-}
-
-// length is about how many events lists have between them: of many, two stand
-// for all. What is longer than most is not measured.
-func length(v *sqlitedb.View, lists []term, s span, most int) (int, error) {
-	n, seen := 0, lists[:min(len(lists), sample)]
-	for _, k := range seen {
-		var some int
-		if err := v.QueryRow(countList, int64(k), s.from, s.to, estimate).Scan(&some); err != nil {
-			return 0, err
-		}
-		if n += some; n > most {
-			break
-		}
-	}
-	return n * len(lists) / len(seen), nil
-}
-
 // walk goes through the events that match, in their order.
 type walk struct {
 	view    *sqlitedb.View
 	filters *filters
 	span    span
 	reverse bool
-	lists   []*list
+	want    int
+	leaders []group // that may lead; empty: time does
+	led     int     // the one that does
+	lists   []*list // its lists
+	looked  int     // events that were tried
+	ask     int     // after how many of them to choose anew
 }
 
 // list is one of the lists that lead the walk, or all events by time.
@@ -124,29 +77,42 @@ type list struct {
 // newWalk starts behind a position, or at the beginning, for as many hits as
 // are wanted.
 func (f *filters) newWalk(v *sqlitedb.View, q *eventlog.Query, after *eventlog.Hit, want int) (*walk, error) {
-	w := &walk{view: v, filters: f, span: spanOf(q), reverse: q.Reverse}
+	w := &walk{view: v, filters: f, span: spanOf(q), reverse: q.Reverse, want: want, leaders: f.leaders(), ask: reconsider}
 	if f.none || w.span.to <= w.span.from {
 		return w, nil
 	}
-	leaders, err := f.leader(v, w.span)
+	start := w.start(after)
+	if len(w.leaders) == 0 {
+		w.lists = []*list{w.list(nil, start, want)}
+		return w, nil
+	}
+	led, err := w.best(w.leaders, start)
 	if err != nil {
 		return nil, err
 	}
-	start := w.start(after)
-	chunk := want
-	if n := len(leaders); n > 1 {
-		chunk = want / n
-	}
-	add := func(key any) {
-		w.lists = append(w.lists, &list{key: key, at: start.Millis, seq: int64(start.Seq), chunk: min(max(chunk, minChunk), maxChunk)})
-	}
-	for _, k := range leaders {
-		add(int64(k))
-	}
-	if leaders == nil {
-		add(nil)
-	}
+	w.lead(led, start)
 	return w, nil
+}
+
+// lead lets the lists of a filter lead from behind a place on.
+func (w *walk) lead(led int, from eventlog.Hit) {
+	w.led, w.lists = led, w.lists[:0]
+	keys := w.leaders[led].any
+	for _, k := range keys {
+		w.lists = append(w.lists, w.list(int64(k), from, w.want/len(keys)))
+	}
+}
+
+func (w *walk) list(key any, from eventlog.Hit, chunk int) *list {
+	return &list{key: key, at: from.Millis, seq: int64(from.Seq), chunk: min(max(chunk, minChunk), maxChunk)}
+}
+
+// bound is the time before which the walk ends, in its direction.
+func (w *walk) bound() int64 {
+	if w.reverse {
+		return w.span.to
+	}
+	return w.span.from
 }
 
 // start is where the walk begins: at an end of the span, or later.
@@ -188,10 +154,27 @@ func (w *walk) next(ctx context.Context) (eventlog.Hit, bool, error) {
 			}
 		}
 		first.ahead = first.ahead[1:]
+		if err := w.tried(c.Hit); err != nil {
+			return eventlog.Hit{}, false, err
+		}
 		if w.filters.match(c) {
 			return c.Hit, true, nil
 		}
 	}
+}
+
+// tried counts an event that the walk came to. Where very many were tried, the
+// lists that lead may have become longer than others, and it changes over.
+func (w *walk) tried(at eventlog.Hit) error {
+	if w.looked++; w.looked < w.ask || len(w.leaders) < 2 {
+		return nil
+	}
+	w.ask *= 4
+	best, err := w.best(w.leaders, at)
+	if err == nil && best != w.led {
+		w.lead(best, at)
+	}
+	return err
 }
 
 // read reads the next chunk of a list; the longer the walk, the longer the chunk.
@@ -199,7 +182,7 @@ func (w *walk) read(ctx context.Context, l *list) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	sql, args, bound := timeNewest, make([]any, 0, 6), w.span.from
+	sql, args := timeNewest, make([]any, 0, 6)
 	one := len(w.filters.types) == 1
 	switch {
 	case l.key != nil && one && w.reverse:
@@ -213,13 +196,10 @@ func (w *walk) read(ctx context.Context, l *list) error {
 	case w.reverse:
 		sql = timeOldest
 	}
-	if w.reverse {
-		bound = w.span.to
-	}
 	if l.key != nil {
 		args = append(args, l.key)
 	}
-	args = append(args, l.at, l.seq, bound, l.chunk)
+	args = append(args, l.at, l.seq, w.bound(), l.chunk)
 	if l.key != nil && one {
 		args = append(args, w.filters.types[0].short())
 	}
