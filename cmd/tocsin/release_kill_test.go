@@ -128,8 +128,9 @@ func TestKilledRelease(t *testing.T) {
 		s.Kill()
 		start("TOCSIN_CRASH_POINT=" + point)
 		path := "/v1/streams/" + made.ID + "/replay"
-		// Until the fan-out knows its place again, an earlier order counts as
-		// under way: 409. The answer to the order itself may not come.
+		// Where the fan-out's place was not saved before the kill, the earlier
+		// order is carried out once more: 409. The answer to the order itself
+		// may not come.
 		for deadline := time.Now().Add(settleTime); ; pause(50 * time.Millisecond) {
 			status, body, err := s.Call(t.Context(), client, http.MethodPost, path, token, map[string]any{"from": from})
 			if err != nil || status == http.StatusAccepted {

@@ -44,6 +44,7 @@ type gated struct {
 	*bench
 	clock atomic.Int64
 	gate  *consent.Gate
+	last  *fanout.Fanout // that follows, or did
 }
 
 func newGated(t *testing.T, dir string) *gated {
@@ -78,6 +79,9 @@ func (g *gated) follow(point string, n int) (ended bool) {
 	cfg := g.cfg
 	cfg.Log = quiet{g.log, func() { ended = true; stop() }}
 	cfg.Crash = func(at string) {
+		if g.cfg.Crash != nil {
+			g.cfg.Crash(at)
+		}
 		if at != point {
 			return
 		}
@@ -90,7 +94,8 @@ func (g *gated) follow(point string, n int) (ended bool) {
 			panic(p)
 		}
 	}()
-	if err := fanout.New(cfg).Run(ctx); err != nil {
+	g.last = fanout.New(cfg)
+	if err := g.last.Run(ctx); err != nil {
 		g.t.Fatalf("Run: got %v, want nil", err)
 	}
 	if !ended {
@@ -415,7 +420,7 @@ func TestGateModel(t *testing.T) {
 // replay orders a replay, whatever is under way.
 func (g *gated) replay(stream, application string, from time.Time) bool {
 	g.t.Helper()
-	orders := replay.New(g.log, func() uint64 { return 1 << 62 }, g.now)
+	orders := replay.New(g.log, func(context.Context) (uint64, error) { return 1 << 62, nil }, g.now)
 	_, err := orders.Note(g.t.Context(), streams.Stream{ID: stream, Owner: application, Status: streams.Enabled}, from, "test")
 	if err != nil {
 		g.t.Errorf("replay: %v", err)
@@ -453,18 +458,30 @@ func (g *gated) emitKnown(ids, others []subject.Identifier, how int, application
 
 func (g *gated) emit(ids []subject.Identifier, a eventlog.Attributes, applications ...string) *eventlog.Record {
 	g.t.Helper()
-	done, err := g.log.Append(g.t.Context(), eventlog.Event{
-		Source: "hr", Type: "x", Applications: applications, Subjects: ids, Attributes: a,
-		Mapped: []eventlog.Mapped{{Type: revoked, Payload: []byte(`{}`)}, {Type: purged, Payload: []byte(`{}`)}},
-	})
+	return g.emitMany(1, ids, a, applications...)[0]
+}
+
+// emitMany appends so many events.
+func (g *gated) emitMany(n int, ids []subject.Identifier, a eventlog.Attributes, applications ...string) []*eventlog.Record {
+	g.t.Helper()
+	events := make([]eventlog.Event, n)
+	for i := range events {
+		events[i] = eventlog.Event{
+			Source: "hr", Type: "x", Applications: applications, Subjects: ids, Attributes: a,
+			Mapped: []eventlog.Mapped{{Type: revoked, Payload: []byte(`{}`)}, {Type: purged, Payload: []byte(`{}`)}},
+		}
+	}
+	done, err := g.log.Append(g.t.Context(), events...)
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	rec, err := g.log.Record(g.t.Context(), done[0].Seq)
-	if err != nil {
-		g.t.Fatal(err)
+	records := make([]*eventlog.Record, n)
+	for i := range records {
+		if records[i], err = g.log.Record(g.t.Context(), done[i].Seq); err != nil {
+			g.t.Fatal(err)
+		}
 	}
-	return rec
+	return records
 }
 
 // A release that is interrupted anywhere ends with each held event queued
@@ -478,8 +495,7 @@ func TestReleaseInterrupted(t *testing.T) {
 			jo := subject.Email("jo@example.com")
 			var want []string
 			var first uint64
-			for i := range 600 { // three chunks
-				rec := g.emitAbout([]subject.Identifier{jo})
+			for i, rec := range g.emitMany(600, []subject.Identifier{jo}, eventlog.Attributes{}) { // three chunks
 				if i == 0 {
 					first = rec.Seq
 				}

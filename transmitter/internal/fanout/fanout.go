@@ -8,7 +8,9 @@
 //
 // What an application's consent gate holds is not put. A grant of consent
 // releases it: when the fan-out comes to the grant in the log, it puts what
-// the grant releases at the grant's place, before all that comes later.
+// the grant releases at the grant's place, before all that comes later. An
+// order to replay a stream is carried out in the same way, but step by step
+// beside the rest: only that stream waits for it.
 package fanout
 
 import (
@@ -100,14 +102,16 @@ const (
 
 // Fanout is the follower. One Run at a time.
 type Fanout struct {
-	cfg     Config
-	log     *slog.Logger
-	consent *consent.Follower // nil: there is no gate
+	cfg  Config
+	log  *slog.Logger
+	main lane // of all streams that are not replayed
 
-	come  atomic.Uint64 // place, for others to ask
-	place uint64        // last record whose items are all put
-	saved uint64
-	when  time.Time // of the last save
+	come    atomic.Uint64 // low, for others to ask
+	place   uint64        // last record that the main lane put
+	saved   uint64
+	when    time.Time // of the last save
+	replays []*rerun  // under way, in the order of their orders
+	rerun   map[string]*rerun
 }
 
 // New returns a fan-out that starts nothing.
@@ -122,15 +126,23 @@ func New(cfg Config) *Fanout {
 	if log == nil {
 		log = slog.Default()
 	}
-	f := &Fanout{cfg: cfg, log: log}
-	if cfg.Consent != nil {
-		f.consent = cfg.Consent.Follow()
-	}
+	f := &Fanout{cfg: cfg, log: log, rerun: make(map[string]*rerun)}
+	f.main = f.lane(f.here)
 	return f
 }
 
-// Place returns how far the fan-out has come: all up to that record is put.
-func (f *Fanout) Place() uint64 { return f.come.Load() }
+// Place returns how far the fan-out has come: all up to that record is put on
+// all queues. Before Run that is where it will go on.
+func (f *Fanout) Place(ctx context.Context) (uint64, error) {
+	if come := f.come.Load(); come > 0 {
+		return come, nil
+	}
+	place, err := f.cfg.Store.Cursor(ctx, Follower)
+	if err != nil {
+		return 0, fmt.Errorf("fanout: reading the cursor: %w", err)
+	}
+	return place, nil
+}
 
 // Run follows the log until ctx ends; it then saves its place and returns nil.
 // Failures of the store are retried with growing pauses, for ever.
@@ -170,27 +182,32 @@ func (f *Fanout) follow(ctx context.Context, done func()) error {
 	}
 	seen := 0 // records of the last batch
 	for {
-		if err := f.wait(ctx); err != nil {
-			return err
-		}
-		if seen >= busy && seen < batch {
-			pause(ctx, gather)
+		if len(f.replays) == 0 { // else there is work in any case
+			if err := f.wait(ctx); err != nil {
+				return err
+			}
+			if seen >= busy && seen < batch {
+				pause(ctx, gather)
+			}
 		}
 		records, err := f.cfg.Log.Read(ctx, f.place, batch)
 		if err != nil {
 			return fmt.Errorf("fanout: reading the log: %w", err)
 		}
-		if len(records) == 0 {
-			continue
-		}
-		if err := f.put(ctx, records); err != nil {
+		f.notice(records)
+		if err := f.main.put(ctx, records); err != nil {
 			return err
 		}
-		seen = len(records)
-		f.place = records[seen-1].Seq
-		f.come.Store(f.place)
+		if seen = len(records); seen > 0 {
+			f.place = records[seen-1].Seq
+		}
+		if err := f.stepReplays(ctx); err != nil {
+			return err
+		}
+		low := f.low()
+		f.come.Store(low)
 		done()
-		if f.place-f.saved >= saveEvery || f.cfg.Now().Sub(f.when) >= saveAfter {
+		if low-f.saved >= saveEvery || f.cfg.Now().Sub(f.when) >= saveAfter {
 			f.save(ctx)
 		}
 	}
@@ -216,79 +233,15 @@ func (f *Fanout) wait(ctx context.Context) error {
 
 func (f *Fanout) save(ctx context.Context) {
 	f.when = f.cfg.Now()
-	if f.place == f.saved {
+	low := f.low()
+	if low == f.saved {
 		return
 	}
-	if err := f.cfg.Store.SaveCursor(ctx, Follower, f.place); err != nil {
+	if err := f.cfg.Store.SaveCursor(ctx, Follower, low); err != nil {
 		f.log.ErrorContext(ctx, "fan-out could not save its place", "err", err)
 		return
 	}
-	f.saved = f.place
-}
-
-// put matches the records and puts their items, chunk by chunk.
-func (f *Fanout) put(ctx context.Context, records []*eventlog.Record) error {
-	var items []streams.Item
-	for _, rec := range records {
-		causes := f.causes(rec)
-		if causes != nil {
-			// What came before stands before what it causes.
-			if err := f.putItems(ctx, items, putPoints()); err != nil {
-				return err
-			}
-			items = items[:0]
-			if err := causes(ctx, rec); err != nil {
-				return err
-			}
-			continue
-		}
-		var err error
-		if items, err = f.matchAll(ctx, items, rec, cause{}, putPoints()); err != nil {
-			return err
-		}
-		if f.consent == nil {
-			continue
-		}
-		if err := f.consent.Opted(ctx, rec); err != nil { // it counts for what comes after it
-			return fmt.Errorf("fanout: %w", err)
-		}
-	}
-	return f.putItems(ctx, items, putPoints())
-}
-
-// causes returns what is done at an entry that causes items of other records;
-// nil: it causes none.
-func (f *Fanout) causes(rec *eventlog.Record) func(context.Context, *eventlog.Record) error {
-	switch {
-	case rec.Kind == eventlog.KindConsent && f.consent != nil:
-		return f.decided
-	case rec.Kind == eventlog.KindReplay:
-		return f.replay
-	}
-	return nil
-}
-
-// matchAll appends all items of a record, and puts them where they are many.
-func (f *Fanout) matchAll(ctx context.Context, items []streams.Item, rec *eventlog.Record, c cause, at points) ([]streams.Item, error) {
-	for n := range len(rec.Mapped) + 1 { // the last is the event itself
-		var err error
-		if n < len(rec.Mapped) {
-			items, err = f.match(ctx, items, rec, uint32(n), c)
-		} else {
-			items, err = f.hooks(ctx, items, rec, c)
-		}
-		if err != nil {
-			return items, err
-		}
-		if len(items) < chunk {
-			continue
-		}
-		if err := f.putItems(ctx, items, at); err != nil {
-			return items, err
-		}
-		items = items[:0]
-	}
-	return items, nil
+	f.saved = low
 }
 
 // points are the crash points around a Put.

@@ -16,10 +16,15 @@ import (
 type cause struct {
 	seq   uint64
 	owner string // the one application whose streams they are for
-	// stream is the one that they are for, and round which of its replays it
-	// is; empty and 0: it is none.
-	stream string
-	round  uint32
+	round uint32 // which replay of a stream it is; 0: it is none
+}
+
+// at returns the place at which the items of a record are put.
+func (c cause) at(rec *eventlog.Record) uint64 {
+	if c.seq == 0 {
+		return rec.Seq
+	}
+	return c.seq
 }
 
 // place returns the position of an item, and the place of its event where that
@@ -55,30 +60,30 @@ func (c cause) owners(rec *eventlog.Record) []string {
 }
 
 // match appends the items of the n-th mapped event of a record.
-func (f *Fanout) match(ctx context.Context, items []streams.Item, rec *eventlog.Record, n uint32, c cause) ([]streams.Item, error) {
+func (l *lane) match(ctx context.Context, items []streams.Item, rec *eventlog.Record, n uint32, c cause) ([]streams.Item, error) {
 	subjects := rec.SubjectsOf(n)
 	if len(subjects) == 0 {
 		return items, nil
 	}
 	eventType := rec.Mapped[n].Type
-	found, err := f.cfg.Store.Match(ctx, streams.Query{
+	found, err := l.cfg.Store.Match(ctx, streams.Query{
 		Seq: rec.Seq, Type: eventType, Subjects: subjects, Owners: c.owners(rec),
 	})
 	if err != nil {
 		return items, fmt.Errorf("fanout: matching: %w", err)
 	}
-	now, had := f.cfg.Now(), len(items)
+	now, had := l.cfg.Now(), len(items)
 	pos, ref := c.place(rec, n)
 	for _, to := range found {
-		if c.stream != "" && to.Stream != c.stream {
+		if !l.takes(to.Stream, c.at(rec)) {
 			continue
 		}
 		application, _ := streams.ApplicationOf(to.Owner)
 		environment := streams.EnvironmentOf(to.Owner)
-		if environment != "" && environment != rec.Environment || !f.allowed(ctx, application, rec, n) {
+		if environment != "" && environment != rec.Environment || !l.allowed(ctx, application, rec, n) {
 			continue
 		}
-		passes, err := f.passes(ctx, application, rec, n, c)
+		passes, err := l.passes(ctx, application, rec, n, c)
 		if err != nil {
 			return items, err
 		}
@@ -87,7 +92,7 @@ func (f *Fanout) match(ctx context.Context, items []streams.Item, rec *eventlog.
 		}
 		chosen := to.Subject
 		if chosen < 0 {
-			if chosen, err = f.preferred(ctx, application, subjects); err != nil {
+			if chosen, err = l.preferred(ctx, application, subjects); err != nil {
 				return items, err
 			}
 		}
@@ -103,8 +108,8 @@ func (f *Fanout) match(ctx context.Context, items []streams.Item, rec *eventlog.
 			Added:    now,
 		})
 	}
-	if f.log.Enabled(ctx, slog.LevelDebug) {
-		f.log.DebugContext(ctx, "event matched", "txn", rec.ID, "event_type", eventType, "streams", len(items)-had)
+	if l.log.Enabled(ctx, slog.LevelDebug) {
+		l.log.DebugContext(ctx, "event matched", "txn", rec.ID, "event_type", eventType, "streams", len(items)-had)
 	}
 	return items, nil
 }
@@ -112,31 +117,27 @@ func (f *Fanout) match(ctx context.Context, items []streams.Item, rec *eventlog.
 // passes reports whether the n-th mapped event of a record may go to the
 // streams of an application in this turn: its account takes part in RISC, and
 // its subject consented.
-func (f *Fanout) passes(ctx context.Context, application string, rec *eventlog.Record, n uint32, c cause) (bool, error) {
-	if f.consent == nil {
+func (l *lane) passes(ctx context.Context, application string, rec *eventlog.Record, n uint32, c cause) (bool, error) {
+	if l.consent == nil {
 		return true, nil
 	}
-	place := rec.Seq
-	if c.seq != 0 {
-		place = c.seq
-	}
-	exchanged, err := f.consent.Exchanges(ctx, application, rec, place, rec.Mapped[n].Type)
+	exchanged, err := l.consent.Exchanges(ctx, application, rec, c.at(rec), rec.Mapped[n].Type)
 	if err != nil {
 		return false, fmt.Errorf("fanout: %w", err)
 	}
 	if !exchanged {
 		return false, nil
 	}
-	return f.consented(ctx, application, rec, c)
+	return l.consented(ctx, application, rec, c)
 }
 
 // consented reports whether an event passes the gate of an application in this
 // turn. What is put because of a later record was judged before.
-func (f *Fanout) consented(ctx context.Context, application string, rec *eventlog.Record, c cause) (bool, error) {
-	if f.consent == nil || c.seq != 0 {
+func (l *lane) consented(ctx context.Context, application string, rec *eventlog.Record, c cause) (bool, error) {
+	if l.consent == nil || c.seq != 0 {
 		return true, nil
 	}
-	sends, err := f.consent.Sends(ctx, application, rec)
+	sends, err := l.consent.Sends(ctx, application, rec)
 	if err != nil {
 		return false, fmt.Errorf("fanout: %w", err)
 	}

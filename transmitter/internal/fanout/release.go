@@ -25,9 +25,9 @@ type Index interface {
 // the queue judges it by the event's place (streams.Item.Ref): a release that
 // was interrupted and is begun again puts what is missing and nothing twice,
 // also if events were erased meanwhile.
-func (f *Fanout) decided(ctx context.Context, rec *eventlog.Record) error {
-	f.consent.Observe(rec)
-	release, ok, err := f.consent.Release(ctx, rec)
+func (l *lane) decided(ctx context.Context, rec *eventlog.Record) error {
+	l.consent.Observe(rec)
+	release, ok, err := l.consent.Release(ctx, rec)
 	if err != nil {
 		return fmt.Errorf("fanout: %w", err)
 	}
@@ -38,7 +38,7 @@ func (f *Fanout) decided(ctx context.Context, rec *eventlog.Record) error {
 	c := cause{seq: rec.Seq, owner: release.Application}
 	var items []streams.Item
 	freed := 0
-	err = f.enumerate(ctx, release.Subjects, release.After, rec.Seq, func(held *eventlog.Record) error {
+	err = l.enumerate(ctx, release.Subjects, release.After, rec.Seq, func(held *eventlog.Record) error {
 		frees, err := release.Frees(ctx, held)
 		if err != nil {
 			return fmt.Errorf("fanout: %w", err)
@@ -47,30 +47,30 @@ func (f *Fanout) decided(ctx context.Context, rec *eventlog.Record) error {
 			return nil
 		}
 		freed++
-		items, err = f.matchAll(ctx, items, held, c, at)
+		items, err = l.matchAll(ctx, items, held, c, at)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	if err := f.putItems(ctx, items, at); err != nil {
+	if err := l.putItems(ctx, items, at); err != nil {
 		return err
 	}
-	f.log.DebugContext(ctx, "consent was granted", "txn", rec.ID, "released", freed)
+	l.log.DebugContext(ctx, "consent was granted", "txn", rec.ID, "released", freed)
 	return nil
 }
 
 // enumerate calls fn for the events after one place and before another that
 // may be about one of the identifiers, in order.
-func (f *Fanout) enumerate(ctx context.Context, ids []subject.Identifier, after, before uint64, fn func(*eventlog.Record) error) error {
-	if f.cfg.Index == nil {
-		return f.scan(ctx, after, before, fn)
+func (l *lane) enumerate(ctx context.Context, ids []subject.Identifier, after, before uint64, fn func(*eventlog.Record) error) error {
+	if l.cfg.Index == nil {
+		return l.scan(ctx, after, before, fn)
 	}
 	for after+1 < before {
-		found, err := f.cfg.Index.Of(ctx, ids, after, before, batch)
+		found, err := l.cfg.Index.Of(ctx, ids, after, before, batch)
 		var behind *eventlog.BehindError
 		if errors.As(err, &behind) { // it is being built anew: the log itself is read
-			return f.scan(ctx, after, before, fn)
+			return l.scan(ctx, after, before, fn)
 		}
 		if err != nil {
 			return fmt.Errorf("fanout: finding events: %w", err)
@@ -79,7 +79,7 @@ func (f *Fanout) enumerate(ctx context.Context, ids []subject.Identifier, after,
 			return nil
 		}
 		for _, seq := range found {
-			if err := f.scan(ctx, seq-1, seq+1, fn); err != nil {
+			if err := l.scan(ctx, seq-1, seq+1, fn); err != nil {
 				return err
 			}
 			after = seq

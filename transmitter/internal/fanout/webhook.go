@@ -12,20 +12,23 @@ import (
 // own type, whatever SETs it becomes, and if it becomes none: one item each,
 // at position 0 of the record, under the event's id. Where there is no webhook
 // it costs a few look-ups in memory.
-func (f *Fanout) hooks(ctx context.Context, items []streams.Item, rec *eventlog.Record, c cause) ([]streams.Item, error) {
-	if rec.Kind != eventlog.KindEvent || rec.Erased || c.stream != "" {
+func (l *lane) hooks(ctx context.Context, items []streams.Item, rec *eventlog.Record, c cause) ([]streams.Item, error) {
+	if rec.Kind != eventlog.KindEvent || rec.Erased || c.round != 0 {
 		return items, nil
 	}
-	now, owners := f.cfg.Now(), webhookOwners(c.applications(rec))
+	now, owners := l.cfg.Now(), webhookOwners(c.applications(rec))
 	pos, ref := c.place(rec, 0)
 	for _, key := range eventKeys(rec) {
-		found, err := f.cfg.Store.Match(ctx, streams.Query{Seq: rec.Seq, Type: key, Owners: owners})
+		found, err := l.cfg.Store.Match(ctx, streams.Query{Seq: rec.Seq, Type: key, Owners: owners})
 		if err != nil {
 			return items, fmt.Errorf("fanout: matching webhooks: %w", err)
 		}
 		for _, to := range found {
+			if !l.takes(to.Stream, c.at(rec)) {
+				continue
+			}
 			application, _ := streams.ApplicationOf(to.Owner)
-			may, err := f.mayHaveWhole(ctx, application, rec, c)
+			may, err := l.mayHaveWhole(ctx, application, rec, c)
 			if err != nil {
 				return items, err
 			}
@@ -70,13 +73,13 @@ func either(value string) []string {
 // mayHaveWhole decides whether an application may have an event as it is: if
 // it may hear of all that the event is mapped to. One that is mapped to
 // nothing is asked about as its mapped event 0, which is not there.
-func (f *Fanout) mayHaveWhole(ctx context.Context, application string, rec *eventlog.Record, c cause) (bool, error) {
+func (l *lane) mayHaveWhole(ctx context.Context, application string, rec *eventlog.Record, c cause) (bool, error) {
 	for n := range max(len(rec.Mapped), 1) {
-		if !f.allowed(ctx, application, rec, uint32(n)) {
+		if !l.allowed(ctx, application, rec, uint32(n)) {
 			return false, nil
 		}
 	}
-	return f.consented(ctx, application, rec, c)
+	return l.consented(ctx, application, rec, c)
 }
 
 // allowed decides whether an application may hear of the n-th mapped event of

@@ -55,14 +55,16 @@ type Log interface {
 // Orders notes orders. Safe for concurrent use.
 type Orders struct {
 	log  Log
-	done func() uint64 // how far the fan-out has come
+	done Done
 	now  func() time.Time
 	mu   sync.Mutex // one order at a time
 }
 
-// New returns what notes orders in a log. done tells how far the fan-out has
-// come in it; now is the clock, nil: time.Now.
-func New(log Log, done func() uint64, now func() time.Time) *Orders {
+// Done tells how far the fan-out has come in the log, also before it runs.
+type Done func(ctx context.Context) (uint64, error)
+
+// New returns what notes orders in a log. now is the clock, nil: time.Now.
+func New(log Log, done Done, now func() time.Time) *Orders {
 	if now == nil {
 		now = time.Now
 	}
@@ -92,8 +94,14 @@ func (o *Orders) Note(ctx context.Context, s streams.Stream, from time.Time, by 
 	if err != nil {
 		return Noted{}, fmt.Errorf("replay: %w", err)
 	}
-	if len(last) > 0 && last[0].Seq > o.done() {
-		return Noted{}, ErrUnderWay
+	if len(last) > 0 {
+		done, err := o.done(ctx)
+		if err != nil {
+			return Noted{}, fmt.Errorf("replay: %w", err)
+		}
+		if last[0].Seq > done {
+			return Noted{}, ErrUnderWay
+		}
 	}
 	from = from.UTC()
 	application, _ := streams.ApplicationOf(s.Owner)
