@@ -64,7 +64,8 @@ func (s Session) In(scope receiver.Scope, until time.Time) bool {
 // Index finds sessions by what transmitters call them. Safe for concurrent use.
 type Index interface {
 	// Add keeps a session, in place of one with the same ID. It is found by every
-	// Find that begins after Add has returned. Errors: ErrInvalid, or the store's.
+	// Find that begins after Add has returned. One without Expires is kept for the
+	// index's lifetime from then on. Errors: ErrInvalid, ErrFull, or the store's.
 	Add(ctx context.Context, s Session) error
 	// Find returns up to max (1 to MaxPage) sessions in scope that began at or
 	// before until and have not expired, with an ID above after, in the order of
@@ -73,4 +74,16 @@ type Index interface {
 	Find(ctx context.Context, scope receiver.Scope, until time.Time, after string, max int) ([]Session, error)
 	// Remove forgets sessions; those that are not there are ignored.
 	Remove(ctx context.Context, ids ...string) error
+}
+
+// ErrUnknown: the index knows no such session, or it has expired.
+var ErrUnknown = errors.New("sessions: unknown session")
+
+// Lookup is an Index that also finds whose a session is, for a gate that is shown
+// nothing but a cookie.
+type Lookup interface {
+	Index
+	// Lookup returns the bearer of a session that has not expired. Errors:
+	// ErrUnknown, or the store's.
+	Lookup(ctx context.Context, id string) (Bearer, error)
 }
