@@ -32,6 +32,16 @@ type Delivery struct {
 	Token *set.Token
 }
 
+// NewDelivery returns a token that arrived at received as the hooks of a receiver with
+// that Config.Skew get it at the first attempt: to tell what they would do about it.
+// The token need not be verified for that.
+func NewDelivery(t *set.Token, received time.Time, skew time.Duration) Delivery {
+	if skew == 0 {
+		skew = DefaultSkew
+	}
+	return newDelivery(&inbox.Message{Received: received}, t, max(skew, 0))
+}
+
 func newDelivery(m *inbox.Message, t *set.Token, skew time.Duration) Delivery {
 	return Delivery{
 		Issuer: t.Issuer, ID: t.ID, Type: t.Type(), TransactionID: t.TransactionID,

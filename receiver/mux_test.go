@@ -120,5 +120,5 @@ func TestEventTime(t *testing.T) {
 
 func deliver(t *testing.T, b set.Builder, skew time.Duration) receiver.Delivery {
 	t.Helper()
-	return receiver.NewDelivery(token(t, b), skew)
+	return receiver.NewDelivery(token(t, b), time.Time{}, skew)
 }
