@@ -48,6 +48,7 @@ type cli struct {
 
 	Demo        demoCmd        `cmd:"" help:"Run both halves on a temporary store: sample records in, a session revoked, told step by step."`
 	Serve       serveCmd       `cmd:"" help:"Run the transmitter."`
+	Receive     receiveCmd     `cmd:"" help:"Run the receiver as a daemon, and see what it does."`
 	Application applicationCmd `cmd:"" help:"Add, list and remove applications (relying parties)."`
 	Client      clientCmd      `cmd:"" help:"Add, list and remove clients (credentials)."`
 	Source      sourceCmd      `cmd:"" help:"Add, list and remove sources that vendors' systems feed."`
@@ -67,6 +68,7 @@ type streamsIO struct {
 	in       io.Reader
 	out, err io.Writer
 	env      []string
+	config   string // the file that --config names; "" for none
 }
 
 // errUsage marks a mistake in how a command was called.
@@ -86,7 +88,7 @@ func run(ctx context.Context, args, env []string, in io.Reader, out, errOut io.W
 		return code
 	}
 	command.BindTo(ctx, (*context.Context)(nil))
-	err := command.Run(streamsIO{in: in, out: out, err: errOut, env: env})
+	err := command.Run(streamsIO{in: in, out: out, err: errOut, env: env, config: config.File(args, env)})
 	switch {
 	case err == nil:
 		return exitDone
@@ -100,7 +102,11 @@ func run(ctx context.Context, args, env []string, in io.Reader, out, errOut io.W
 
 // parse reads the command line. A nil command ends the program with the code.
 func parse(args, env []string, out, errOut io.Writer) (*kong.Context, int) {
-	settings, err := config.Load(config.File(args, env), env)
+	file := config.File(args, env)
+	if config.Command(args) == "receive" {
+		file = "" // it is no list of flags, and read by the command
+	}
+	settings, err := config.Load(file, env)
 	if err != nil {
 		fmt.Fprintln(errOut, "tocsin:", err)
 		return nil, exitUsage

@@ -30,6 +30,9 @@ import (
 //	exits CODE COMMAND…   run a command and compare its exit code
 //	serve FLAG…           start `tocsin serve`, set $ISSUER and $ADMIN
 //	shutdown              end it as an operator does (SIGTERM), exit code 0
+//	receive FLAG…         start `tocsin receive`, set $PUSH and $RECEIVE_ADMIN
+//	hangup                SIGHUP it, and wait until health tells of a reload
+//	shutdown-receive      end it (SIGTERM), exit code 0, its log in receive.err
 //	field NAME PATH       set $NAME to a member of the JSON just printed
 //	poll NAME             poll $STREAM with $TOKEN until a SET comes, set $NAME
 //	                      to its jti and write it to polled.jwt
@@ -49,10 +52,11 @@ func TestScripts(t *testing.T) {
 			"exits": exits, "serve": serve, "shutdown": shutdown, "field": field,
 			"certificate": certificate, "jwk": jwk, "poll": poll, "refuse": refuse,
 			"sink": sink, "received": received,
-			"sqlite": alter,
+			"sqlite": alter, "receive": receiveScript, "hangup": hangup, "shutdown-receive": shutdownReceive,
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Values[serverKey{}] = new(server)
+			env.Values[receiverKey{}] = new(server)
 			env.Values[sinkKey{}] = new(chan hook)
 			return nil
 		},
@@ -137,15 +141,22 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("serve cannot be negated: use exits")
 	}
 	s, _ := ts.Value(serverKey{}).(*server)
+	words := s.start(ts, append([]string{"serve"}, args...))
+	ts.Setenv("ISSUER", words[2])
+	ts.Setenv("ADMIN", words[3])
+}
+
+// start starts a server and returns the words of its first line.
+func (s *server) start(ts *testscript.TestScript, args []string) []string {
 	if s.cmd != nil {
 		ts.Fatalf("a server runs already")
 	}
 	path, err := exec.LookPath("tocsin")
 	ts.Check(err)
 	s.logs = new(bytes.Buffer)
-	s.cmd = exec.Command(path, append([]string{"serve"}, args...)...)
+	s.cmd = exec.Command(path, args...)
 	s.cmd.Dir, s.cmd.Stderr = ts.Getenv("WORK"), s.logs
-	for _, name := range []string{"PATH", "TMPDIR", "HOME", "TOCSIN_CONFIG", "TOCSIN_DATA"} {
+	for _, name := range []string{"PATH", "TMPDIR", "HOME", "TOCSIN_CONFIG", "TOCSIN_DATA", "SECRET"} {
 		s.cmd.Env = append(s.cmd.Env, name+"="+ts.Getenv(name))
 	}
 	pipe, err := s.cmd.StdoutPipe()
@@ -158,10 +169,9 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 	words := strings.Fields(line)
 	if len(words) != 4 || words[0] != "tocsin:" || words[1] != "ready" {
 		err := s.end(os.Kill)
-		ts.Fatalf("the first line is %q, want tocsin: ready ISSUER ADMIN (%v)\n%s", line, err, s.logs)
+		ts.Fatalf("the first line is %q, want tocsin: ready ADDRESS ADMIN (%v)\n%s", line, err, s.logs)
 	}
-	ts.Setenv("ISSUER", words[2])
-	ts.Setenv("ADMIN", words[3])
+	return words
 }
 
 func shutdown(ts *testscript.TestScript, neg bool, args []string) {

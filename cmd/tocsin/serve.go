@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,7 +11,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/localca"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/node"
 	"github.com/tocsin-ssf/tocsin/set/delivery/guard"
 	"github.com/tocsin-ssf/tocsin/set/jose"
@@ -82,7 +80,7 @@ func (s serveCmd) Run(ctx context.Context, std streamsIO) error {
 	if err := s.checkAdmin(); err != nil {
 		return err
 	}
-	listener, err := s.listen(ctx)
+	listener, err := s.front().open(ctx)
 	if err != nil {
 		return err
 	}
@@ -110,84 +108,10 @@ func (s serveCmd) Run(ctx context.Context, std streamsIO) error {
 	return errors.Join(s.serve(ctx, n.Transmitter, sites, logger), os.Remove(admin.socket), n.Close())
 }
 
-// listen opens the public listener. Plain http is for loopback alone, by the
-// address that is really listened on.
-func (s serveCmd) listen(ctx context.Context) (net.Listener, error) {
-	refused := usage("--insecure-loopback serves plain http on loopback alone, and --listen %s is not; leave one of them out", s.Listen)
-	if s.InsecureLoopback {
-		if s.TLSCert != "" {
-			return nil, usage("--insecure-loopback serves plain http and --tls-cert https; leave one of them out")
-		}
-		if !loopback(s.Listen) {
-			return nil, refused
-		}
-	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("serving on %s (--listen): %w", s.Listen, err)
-	}
-	if s.InsecureLoopback && !loopback(listener.Addr().String()) {
-		return nil, errors.Join(refused, listener.Close())
-	}
-	return listener, nil
-}
-
-// site is a server with the listener it serves.
-type site struct {
-	server   *http.Server
-	listener net.Listener
-}
-
 // serve runs all parts until ctx or one of them ends, and then ends them in
 // order: refuse, drain, save.
 func (s serveCmd) serve(ctx context.Context, t *transmitter.Transmitter, sites []site, logger *slog.Logger) error {
-	running, stopRun := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopRun()
-	ended := make(chan error, 1+len(sites))
-	go func() { ended <- t.Run(running) }()
-	for _, one := range sites {
-		go func() { ended <- serveOn(one.server, one.listener) }()
-	}
-	left := cap(ended)
-	var errs []error
-	select {
-	case <-ctx.Done():
-		logger.Info("shutting down")
-	case err := <-ended:
-		left--
-		errs = append(errs, fmt.Errorf("a part ended by itself: %w", err))
-	}
-	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.ShutdownTimeout)
-	defer cancel()
-	t.Refuse()
-	for _, one := range sites {
-		if err := one.server.Shutdown(deadline); err != nil {
-			errs = append(errs, errors.New("requests did not end in time"), one.server.Close())
-		}
-	}
-	stopRun()
-	for ; left > 0; left-- {
-		select {
-		case err := <-ended:
-			errs = append(errs, err)
-		case <-deadline.Done():
-			return errors.Join(append(errs, errors.New("deliveries did not end in time; they are repeated at the next start"))...)
-		}
-	}
-	return errors.Join(errs...)
-}
-
-func serveOn(server *http.Server, l net.Listener) error {
-	var err error
-	if server.TLSConfig != nil {
-		err = server.ServeTLS(l, "", "")
-	} else {
-		err = server.Serve(l)
-	}
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
-	}
-	return err
+	return runSites(ctx, t, sites, s.ShutdownTimeout, logger)
 }
 
 func (s serveCmd) config(addr net.Addr, logger *slog.Logger) (node.Config, error) {
@@ -238,45 +162,21 @@ func (s serveCmd) config(addr net.Addr, logger *slog.Logger) (node.Config, error
 	}, nil
 }
 
-// Limits of the servers. Requests that may last longer, polls that wait and
-// backups, lift those of reading and writing themselves.
-const (
-	readHeaderTime = 10 * time.Second
-	readTime       = 30 * time.Second
-	writeTime      = 60 * time.Second // a client that reads nothing is cut
-	idleTime       = 2 * time.Minute
-	maxHeaderBytes = 32 << 10
-)
-
-func newServer(h http.Handler, logger *slog.Logger) *http.Server {
-	return &http.Server{
-		Handler: h, ReadHeaderTimeout: readHeaderTime, ReadTimeout: readTime,
-		WriteTimeout: writeTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
-	}
-}
-
 // server returns the public server and, if its certificate is of our own CA,
 // how a client trusts it.
 func (s serveCmd) server(addr net.Addr, t *transmitter.Transmitter, logger *slog.Logger) (*http.Server, string, error) {
 	server := newServer(t.Handler(), logger)
-	if s.InsecureLoopback {
-		return server, "", nil
+	secure, ca, err := s.front().tls(s.Data, certificateHosts(addr, s.Issuer, s.AdminListen))
+	server.TLSConfig = secure
+	if ca != "" {
+		ca = "--cacert " + ca + " "
 	}
-	server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
-	if s.TLSCert != "" || s.TLSKey != "" {
-		pair, err := tls.LoadX509KeyPair(s.TLSCert, s.TLSKey)
-		if err != nil {
-			return nil, "", fmt.Errorf("reading the certificate: %w", err)
-		}
-		server.TLSConfig.Certificates = []tls.Certificate{pair}
-		return server, "", nil
-	}
-	get, ca, err := localca.Renewed(s.Data, certificateHosts(addr, s.Issuer, s.AdminListen))
-	if err != nil {
-		return nil, "", err
-	}
-	server.TLSConfig.GetCertificate = get
-	return server, "--cacert " + ca + " ", nil
+	return server, ca, err
+}
+
+// front is where the transmitter is served.
+func (s serveCmd) front() front {
+	return front{listen: s.Listen, cert: s.TLSCert, key: s.TLSKey, insecureLoopback: s.InsecureLoopback}
 }
 
 func (s serveCmd) welcome(std streamsIO, issuer, trust string) {

@@ -28,8 +28,13 @@ const retryEvery = 50 * time.Millisecond
 // Client calls the admin API of one folder.
 type Client struct {
 	http *http.Client
-	node *node.Node // open if no server runs
-	stop func()     // ends the indexing of the open folder
+	stop func() error // gives the folder free that was opened; nil: a server has it
+}
+
+// Of returns a client of a folder that the caller has opened: h answers its requests,
+// and Close calls stop.
+func Of(h http.Handler, stop func() error) *Client {
+	return &Client{stop: stop, http: &http.Client{Transport: inProcess{h}}}
 }
 
 // Open finds the server of cfg.Dir, or opens the folder, which is made if
@@ -76,7 +81,8 @@ func open(ctx context.Context, cfg node.Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{node: n, stop: follow(ctx, n), http: &http.Client{Transport: inProcess{n.Transmitter.SocketHandler()}}}, nil
+	idle := follow(ctx, n)
+	return Of(n.Transmitter.SocketHandler(), func() error { idle(); return n.Close() }), nil
 }
 
 // follow runs the index of a folder, which commands wait for, until the
@@ -105,11 +111,10 @@ func Server(ctx context.Context, dir string) *Client {
 // Close closes the folder if this client opened it.
 func (c *Client) Close() error {
 	c.http.CloseIdleConnections()
-	if c.node == nil {
+	if c.stop == nil {
 		return nil
 	}
-	c.stop()
-	return c.node.Close()
+	return c.stop()
 }
 
 // Error is an answer that is not 2xx.

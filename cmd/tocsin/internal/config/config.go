@@ -98,6 +98,19 @@ func (r *Resolver) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any,
 	}
 }
 
+// Command returns the first word of a command line that is no flag: the command.
+func Command(args []string) string {
+	for i := 0; i < len(args); i++ {
+		switch arg := args[i]; {
+		case arg == "--config": // the one flag before a command that has a value
+			i++
+		case arg == "--" || !strings.HasPrefix(arg, "-"):
+			return strings.TrimPrefix(arg, "--")
+		}
+	}
+	return ""
+}
+
 // File returns the path that --config or TOCSIN_CONFIG names, before the
 // command line is parsed as a whole; "" if neither does.
 func File(args, environ []string) string {

@@ -1,0 +1,202 @@
+package receive
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tocsin-ssf/tocsin/receiver/inbox"
+)
+
+// pageSize is how many dead letters one answer has.
+const pageSize = 100
+
+// SocketHandler serves operators, on a socket that they alone can reach: health,
+// metrics, dead letters, and the reading of the configuration by reload.
+func (d *Daemon) SocketHandler(reload func(ctx context.Context) error) http.Handler {
+	mux := http.NewServeMux()
+	d.open(mux)
+	d.Store.routes(mux)
+	mux.Handle("GET /metrics", d.metrics.handler())
+	mux.HandleFunc("GET /admin/health", func(w http.ResponseWriter, r *http.Request) { answer(w, http.StatusOK, d.Health(r.Context())) })
+	mux.HandleFunc("POST /admin/reload", func(w http.ResponseWriter, r *http.Request) {
+		if err := reload(r.Context()); err != nil {
+			refused(w, http.StatusBadRequest, "invalid_configuration", err.Error())
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	})
+	return mux
+}
+
+// AdminHandler serves what may be asked over TCP: whether the daemon is ready, and how
+// it is. With token, metrics and health want it as a bearer token.
+func (d *Daemon) AdminHandler(token string) http.Handler {
+	mux := http.NewServeMux()
+	d.open(mux)
+	mux.Handle("GET /metrics", guarded(token, d.metrics.handler()))
+	mux.Handle("GET /admin/health", guarded(token, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer(w, http.StatusOK, d.Health(r.Context()))
+	})))
+	return mux
+}
+
+// open adds what needs no credential and tells no names.
+func (d *Daemon) open(mux *http.ServeMux) {
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if d.refuse.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		w.WriteHeader(http.StatusOK)
+	})
+}
+
+// guarded wants token, if there is one, as a bearer token.
+func guarded(token string, h http.Handler) http.Handler {
+	if token == "" {
+		return h
+	}
+	want := sha256.Sum256([]byte(token))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		got := sha256.Sum256([]byte(given))
+		if !ok || subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// Handler serves what can be asked of a folder alone: dead letters.
+func (s *Store) Handler() http.Handler {
+	mux := http.NewServeMux()
+	s.routes(mux)
+	return mux
+}
+
+func (s *Store) routes(mux *http.ServeMux) {
+	mux.HandleFunc("GET /admin/dead-letters", s.listLetters)
+	mux.HandleFunc("POST /admin/dead-letters/retry", s.eachLetter(func(ctx context.Context, l LetterID) error {
+		return s.Inbox.Resend(ctx, l.Issuer, l.ID)
+	}))
+	mux.HandleFunc("POST /admin/dead-letters/drop", s.eachLetter(func(ctx context.Context, l LetterID) error {
+		return s.Inbox.Drop(ctx, l.Issuer, l.ID)
+	}))
+}
+
+// LetterID names a dead letter: its iss and jti.
+type LetterID struct {
+	Issuer string `json:"iss"`
+	ID     string `json:"jti"`
+}
+
+// Letter is an event that was set aside.
+type Letter struct {
+	Name string `json:"issuer"` // as configured
+	LetterID
+	Type          string    `json:"event_type"`
+	TransactionID string    `json:"txn,omitempty"`
+	Reason        string    `json:"reason"`
+	Attempts      int       `json:"attempts"`
+	Received      time.Time `json:"received_at"`
+	At            time.Time `json:"at"`
+}
+
+// LetterPage is an answer with dead letters, and where the next begins: a name and
+// a place; both empty after the last.
+type LetterPage struct {
+	DeadLetters []Letter `json:"dead_letters"`
+	Next        string   `json:"next,omitempty"`
+}
+
+func (s *Store) listLetters(w http.ResponseWriter, r *http.Request) {
+	feeds, err := s.Inbox.Feeds(r.Context())
+	if only := r.URL.Query().Get("issuer"); only != "" {
+		feeds = []string{only}
+	}
+	if err != nil {
+		failed(w, err)
+		return
+	}
+	// A place is a Seq and a feed's name, since the inbox lists feed by feed.
+	place, from, _ := strings.Cut(r.URL.Query().Get("after"), " ")
+	after, _ := strconv.ParseUint(place, 10, 63)
+	page := LetterPage{DeadLetters: []Letter{}}
+	for _, feed := range feeds {
+		if feed < from {
+			continue
+		}
+		if feed != from {
+			after = 0
+		}
+		letters, err := s.Inbox.DeadLetters(r.Context(), feed, after, pageSize-len(page.DeadLetters))
+		if err != nil {
+			failed(w, err)
+			return
+		}
+		for _, l := range letters {
+			page.DeadLetters = append(page.DeadLetters, letterOf(l))
+			page.Next = strconv.FormatUint(l.Seq, 10) + " " + feed
+		}
+		if len(page.DeadLetters) == pageSize {
+			answer(w, http.StatusOK, page)
+			return
+		}
+	}
+	page.Next = ""
+	answer(w, http.StatusOK, page)
+}
+
+func letterOf(l inbox.DeadLetter) Letter {
+	return Letter{
+		Name: l.Feed, LetterID: LetterID{l.Issuer, l.ID}, Type: l.Type, TransactionID: l.TransactionID,
+		Reason: l.Reason, Attempts: l.Attempts, Received: l.Received.UTC(), At: l.At.UTC(),
+	}
+}
+
+// maxAsk bounds a request to the admin API.
+const maxAsk = 64 << 10
+
+// eachLetter answers a request that names one dead letter.
+func (s *Store) eachLetter(do func(context.Context, LetterID) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var id LetterID
+		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxAsk)).Decode(&id); err != nil || id.Issuer == "" || id.ID == "" {
+			refused(w, http.StatusBadRequest, "invalid_request", "want iss and jti of a dead letter")
+			return
+		}
+		switch err := do(r.Context(), id); {
+		case errors.Is(err, inbox.ErrNotFound):
+			refused(w, http.StatusNotFound, "not_found", "there is no such dead letter")
+		case err != nil:
+			failed(w, err)
+		default:
+			w.WriteHeader(http.StatusNoContent)
+		}
+	}
+}
+
+func answer(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // the peer may be gone; there is nobody to tell
+}
+
+func refused(w http.ResponseWriter, status int, code, description string) {
+	answer(w, status, map[string]string{"err": code, "description": description})
+}
+
+// failed answers that the store cannot do it now; operators may read why.
+func failed(w http.ResponseWriter, err error) {
+	refused(w, http.StatusInternalServerError, "internal", err.Error())
+}

@@ -1,0 +1,224 @@
+package receive
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/tocsin-ssf/tocsin/set/caep"
+	"github.com/tocsin-ssf/tocsin/set/jose"
+	"github.com/tocsin-ssf/tocsin/set/risc"
+)
+
+// faulter makes an error about a setting.
+type faulter func(key, format string, args ...any) error
+
+// Flags makes errors about settings that came from flags alone.
+func Flags(key, format string, args ...any) error {
+	key = key[strings.LastIndex(key, "]")+1:]
+	key = strings.TrimPrefix(strings.TrimSuffix(key, ".method"), ".")
+	return fmt.Errorf("--%s: %s", strings.NewReplacer("_", "-", "delivery.", "", "credentials.", "", ".", "-").Replace(key), fmt.Sprintf(format, args...))
+}
+
+// names are what issuers and hooks may be called.
+var names = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9._-]{0,62}[a-zA-Z0-9])?$`)
+
+// Complete returns cfg with its defaults, or an error that joins all faults.
+func (cfg Config) Complete(fault faulter) (Config, error) {
+	setDefault(&cfg.Listen, DefaultListen)
+	setDefault(&cfg.Data, DefaultData)
+	setDefault(&cfg.AdminListen, DefaultAdminListen)
+	setDefault(&cfg.LogLevel, "info")
+	setDefault(&cfg.ShutdownTimeout, DefaultShutdownTimeout)
+	c := checker{fault: fault}
+	c.whole(&cfg)
+	seen, paths := map[string]string{}, map[string]string{}
+	cfg.Issuers = slices.Clone(cfg.Issuers)
+	for i := range cfg.Issuers {
+		at := fmt.Sprintf("issuers[%d]", i)
+		is := &cfg.Issuers[i]
+		c.issuer(at, is, cfg.InsecureLoopback)
+		if other, twice := seen[is.Name]; twice {
+			c.failIf(is.Name != "", at+".name", "%s has this name, too", other)
+		}
+		seen[is.Name] = at
+		if is.Delivery.Method != MethodPush {
+			continue
+		}
+		if other, twice := paths[is.Delivery.Path]; twice {
+			c.failIf(true, at+".delivery.path", "%s has this path, too", other)
+		}
+		paths[is.Delivery.Path] = at
+	}
+	return cfg, errors.Join(c.faults...)
+}
+
+type checker struct {
+	fault  faulter
+	faults []error
+}
+
+func (c *checker) failIf(wrong bool, key, format string, args ...any) {
+	if wrong {
+		c.faults = append(c.faults, c.fault(key, format, args...))
+	}
+}
+
+func (c *checker) whole(cfg *Config) {
+	c.failIf((cfg.TLSCert == "") != (cfg.TLSKey == ""), "tls_cert", "tls_cert and tls_key belong together")
+	c.failIf(cfg.InsecureLoopback && cfg.TLSCert != "", "insecure_loopback", "it serves plain http and tls_cert https; leave one of them out")
+	c.failIf(!slices.Contains([]string{"debug", "info", "warn", "error"}, cfg.LogLevel), "log_level", "want debug, info, warn or error")
+	c.failIf(len(cfg.Issuers) == 0, "issuers", "there is no issuer; name at least one transmitter")
+	c.failIf(len(cfg.Issuers) > MaxIssuers, "issuers", "there are more than %d", MaxIssuers)
+	c.failIf(len(cfg.Hooks) > MaxHooks, "hooks", "there are more than %d", MaxHooks)
+	c.failIf(len(cfg.Rules) > 0 && cfg.RulesFile != "", "rules_file", "there are rules in this file, too; leave one of them out")
+	c.failIf(cfg.Workers < 0, "workers", "it must not be negative")
+	c.failIf(cfg.HookTimeout < 0, "hook_timeout", "it must not be negative")
+	c.failIf(cfg.ShutdownTimeout < 0, "shutdown_timeout", "it must not be negative")
+	if cfg.PublicURL != "" {
+		c.url("public_url", cfg.PublicURL, cfg.InsecureLoopback)
+	}
+	for name := range cfg.Hooks {
+		c.failIf(!names.MatchString(name), "hooks."+name, "a hook's name is of letters, digits, '.', '_' and '-'")
+	}
+}
+
+// issuer checks one issuer and completes it.
+func (c *checker) issuer(at string, is *Issuer, insecure bool) {
+	key := func(name string) string { return at + "." + name }
+	c.failIf(!names.MatchString(is.Name), key("name"), "want a name of 1 to 64 letters, digits, '.', '_' and '-'")
+	c.failIf(is.Issuer == "", key("issuer"), "it is missing: the iss of the transmitter, exactly as it sends it")
+	c.failIf(len(is.Audience) == 0, key("audience"), "it is missing: the aud that means this receiver")
+	c.failIf(slices.Contains(is.Audience, ""), key("audience"), "a value is empty")
+	for i, name := range is.Algorithms {
+		alg, err := jose.ParseAlgorithm(string(name))
+		c.failIf(err != nil, fmt.Sprintf("%s.algorithms[%d]", at, i), "%v", err)
+		is.Algorithms[i] = alg
+	}
+	events, err := eventTypes(is.Events)
+	c.failIf(err != nil, key("events"), "%v", err)
+	is.Events = events
+	if is.Mode == "" {
+		is.Mode = ModeDiscovered
+		if is.JWKSURL != "" || is.KeyFile != "" {
+			is.Mode = ModeStatic
+		}
+	}
+	switch is.Mode {
+	case ModeStatic:
+		c.static(at, is, insecure)
+	case ModeDiscovered:
+		c.failIf(is.JWKSURL != "", key("jwks_url"), "a discovered issuer's keys are named by its metadata; say mode: static, or leave it out")
+		c.failIf(is.KeyFile != "", key("key_file"), "a discovered issuer's keys are named by its metadata; say mode: static, or leave it out")
+		c.url(key("issuer"), is.Issuer, insecure)
+		if is.MetadataURL != "" {
+			c.url(key("metadata_url"), is.MetadataURL, insecure)
+		}
+		setDefault(&is.VerifyEvery, DefaultVerifyEvery)
+	default:
+		c.failIf(true, key("mode"), "want discovered or static")
+	}
+	c.delivery(at+".delivery", is, insecure)
+	c.credentials(at+".credentials", is.Credentials, insecure)
+	if is.CA != "" {
+		_, err := os.Stat(is.CA)
+		c.failIf(err != nil, key("ca"), "%v", err)
+	}
+}
+
+func (c *checker) static(at string, is *Issuer, insecure bool) {
+	c.failIf(is.JWKSURL == "" && is.KeyFile == "", at, "a static issuer needs jwks_url or key_file")
+	c.failIf(is.JWKSURL != "" && is.KeyFile != "", at+".key_file", "there is a jwks_url, too; leave one of them out")
+	c.failIf(is.MetadataURL != "", at+".metadata_url", "a static issuer has no metadata; say mode: discovered, or leave it out")
+	if is.JWKSURL != "" {
+		c.url(at+".jwks_url", is.JWKSURL, insecure)
+	}
+	c.failIf(is.VerifyEvery > 0, at+".verify_every", "a static issuer cannot be asked for verification")
+	c.failIf(is.Delivery.Method == MethodPoll && is.Delivery.EndpointURL == "", at+".delivery.endpoint_url", "it is missing: what is polled")
+}
+
+func (c *checker) delivery(at string, is *Issuer, insecure bool) {
+	d := &is.Delivery
+	setDefault(&d.Method, MethodPush)
+	switch d.Method {
+	case MethodPush:
+		setDefault(&d.Path, "/push/"+is.Name)
+		c.failIf(!strings.HasPrefix(d.Path, "/"), at+".path", "want a path that begins with /")
+		c.failIf(d.EndpointURL != "", at+".endpoint_url", "it is what is polled; a push comes to path")
+		c.failIf(d.MaxEvents != 0 || d.Interval != 0 || d.Immediate, at, "max_events, interval and immediate are of polls")
+		if d.PublicURL != "" {
+			c.url(at+".public_url", d.PublicURL, insecure)
+		}
+	case MethodPoll:
+		c.failIf(d.Path != "" || d.PublicURL != "" || d.Authorization != "", at, "path, public_url and authorization are of pushes")
+		c.failIf(d.EndpointURL != "" && is.Mode == ModeDiscovered, at+".endpoint_url", "a discovered issuer names it")
+		c.failIf(d.Interval < 0, at+".interval", "it must not be negative")
+		if d.EndpointURL != "" {
+			c.url(at+".endpoint_url", d.EndpointURL, insecure)
+		}
+	default:
+		c.failIf(true, at+".method", "want push or poll")
+	}
+}
+
+func (c *checker) credentials(at string, cr Credentials, insecure bool) {
+	ways := 0
+	for _, there := range []bool{cr.Token != "", cr.Client.ID != "" || cr.Client.Secret != "", len(cr.Command) > 0} {
+		if there {
+			ways++
+		}
+	}
+	c.failIf(ways > 1, at, "there are several; leave one of token, client and command")
+	if cr.Client.ID != "" || cr.Client.Secret != "" {
+		c.failIf(cr.Client.ID == "", at+".client.id", "it is missing")
+		c.failIf(cr.Client.Secret == "", at+".client.secret_file", "it is missing")
+	}
+	if cr.Client.TokenURL != "" {
+		c.url(at+".client.token_url", cr.Client.TokenURL, insecure)
+	}
+}
+
+// url checks an address that is called or handed out.
+func (c *checker) url(key, raw string, insecure bool) {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil || u.Host == "":
+		c.failIf(true, key, "want a URL such as https://example.com")
+	case u.Scheme == "http":
+		c.failIf(!insecure, key, "want https; http is for loopback, with insecure_loopback")
+	default:
+		c.failIf(u.Scheme != "https", key, "want an https URL")
+	}
+}
+
+// eventTypes returns the URIs of event types, all of CAEP and RISC if there are none.
+func eventTypes(list []string) ([]string, error) {
+	known := slices.Concat(caep.Types(), risc.Types())
+	if len(list) == 0 {
+		return known, nil
+	}
+	var out []string
+	for _, name := range list {
+		if strings.Contains(name, ":") {
+			out = append(out, name)
+			continue
+		}
+		i := slices.IndexFunc(known, func(uri string) bool { return strings.HasSuffix(uri, "/"+name) })
+		if i < 0 {
+			return nil, fmt.Errorf("%s is no event type of CAEP or RISC; give another's URI", name)
+		}
+		out = append(out, known[i])
+	}
+	return out, nil
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}

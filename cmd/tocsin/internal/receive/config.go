@@ -1,0 +1,214 @@
+// Package receive is the receiver as a daemon: a configuration of any number of
+// transmitters, hooks and rules becomes one running whole ([Open], [Daemon.Run]) that
+// takes SETs by push and poll, keeps them in one inbox, runs the hooks behind it, and
+// can be asked what became of all that.
+package receive
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/settings"
+	"github.com/tocsin-ssf/tocsin/set/jose"
+)
+
+// Defaults and bounds of [Config].
+const (
+	DefaultListen          = "127.0.0.1:8444"
+	DefaultData            = "./tocsin-receive"
+	DefaultAdminListen     = "127.0.0.1:0"
+	DefaultShutdownTimeout = 20 * time.Second
+	DefaultVerifyEvery     = 24 * time.Hour
+	MaxIssuers             = 1000
+	MaxHooks               = 100
+)
+
+// How a transmitter is trusted, and how its SETs come.
+const (
+	ModeDiscovered = "discovered" // issuer → metadata → stream, kept as configured
+	ModeStatic     = "static"     // issuer, keys and audience; no stream API
+
+	MethodPush = "push"
+	MethodPoll = "poll"
+)
+
+// Config is the daemon's configuration file.
+type Config struct {
+	// Listen is the address of the push endpoints; empty: DefaultListen. PublicURL is
+	// how transmitters reach it, without a path of an endpoint; empty: the address.
+	Listen, PublicURL string
+	// TLSCert and TLSKey are files; without them a CA in the data folder signs one.
+	TLSCert, TLSKey string
+	// InsecureLoopback serves plain http on loopback and lets issuers be such.
+	InsecureLoopback bool
+	// Data is the daemon's own folder; empty: DefaultData.
+	Data string
+	// AdminListen is the address of health and metrics, "off" for none; empty:
+	// DefaultAdminListen. Off loopback it is https and wants AdminToken, a secret.
+	AdminListen, AdminToken string
+	LogLevel                string
+	// ShutdownTimeout is the deadline of a graceful end; zero: DefaultShutdownTimeout.
+	ShutdownTimeout time.Duration
+
+	// Issuers are the transmitters; at least one, each of another name.
+	Issuers []Issuer
+	// Hooks are what events lead to, by name.
+	Hooks map[string]settings.Node
+	// Rules say which event leads to which hook and effect; RulesFile holds them
+	// instead.
+	Rules     []settings.Node
+	RulesFile string
+	// Sessions is the index of sessions, Gate the check of them.
+	Sessions, Gate settings.Node
+	// DryRun reports what would be done, and does nothing.
+	DryRun bool
+
+	// Workers, HookTimeout, Retry and Skew are those of receiver.Config, for each
+	// issuer.
+	Workers     int
+	HookTimeout time.Duration
+	Retry       []time.Duration
+	Skew        time.Duration
+}
+
+// Issuer is one transmitter.
+type Issuer struct {
+	// Name is what it is called here: in the path of its push endpoint, in metrics
+	// and commands, and in the inbox, where it must stay the same. Required.
+	Name string
+	// Issuer is its iss, byte for byte. Required.
+	Issuer string
+	// Mode is ModeDiscovered or ModeStatic; empty: static if keys are named.
+	Mode string
+	// MetadataURL is where its metadata is found, if not where SSF §7.2 says.
+	MetadataURL string
+	// JWKSURL or KeyFile, a JWK set or PEM, hold the keys of a static issuer.
+	JWKSURL string `yaml:"jwks_url"`
+	KeyFile string
+	// Audience are the values of aud that mean us; at least one.
+	Audience []string
+	// Algorithms are the signatures accepted; none: RS256.
+	Algorithms []jose.Algorithm
+	// Profile and Tolerances name the older forms that are read.
+	Profile    string
+	Tolerances []string
+	// Events are the event types asked for, by URI or by the name of one of CAEP or
+	// RISC; none: all of these.
+	Events      []string
+	Description string
+	Delivery    Delivery
+	Credentials Credentials
+	// VerifyEvery is how often the stream is verified; zero: DefaultVerifyEvery;
+	// negative: never.
+	VerifyEvery time.Duration
+	// Allow are address ranges that the issuer's servers may have although they are
+	// not public. CA is a PEM file with its authorities, beside the system's.
+	Allow []netip.Prefix
+	CA    string `yaml:"ca"`
+}
+
+// Delivery is how an issuer's SETs come.
+type Delivery struct {
+	// Method is MethodPush or MethodPoll; empty: push.
+	Method string
+	// Path is that of the push endpoint; empty: /push/ and the issuer's name.
+	// PublicURL is the whole address if it is not Config.PublicURL and Path.
+	Path, PublicURL string
+	// Authorization is the Authorization header that each push must have. A secret.
+	Authorization string
+	// EndpointURL is what is polled at a static issuer.
+	EndpointURL string
+	// MaxEvents, Interval and Immediate are those of receiver.Poll.
+	MaxEvents int
+	Interval  time.Duration
+	Immediate bool
+}
+
+// Credentials are for the transmitter's API and for polling.
+type Credentials struct {
+	Token   string // an access token; a secret
+	Client  Client
+	Command []string // prints an access token; no shell
+}
+
+// Client is an OAuth 2.0 client (client credentials).
+type Client struct {
+	ID, Secret, TokenURL string
+	Scopes               []string
+}
+
+// Read reads the configuration file at path and completes and checks it; change, if
+// not nil, is called before. environ is the environment as NAME=value.
+func Read(path string, environ []string, change func(*Config)) (Config, error) {
+	doc, err := settings.Read(path, environ)
+	if err != nil {
+		return Config{}, fmt.Errorf("reading the configuration: %w", err)
+	}
+	var cfg Config
+	if err := doc.Decode(&cfg); err != nil {
+		return Config{}, err
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	cfg, err = cfg.Complete(func(key, format string, args ...any) error {
+		return find(doc, key).Fault(format, args...)
+	})
+	if err := errors.Join(err, secrets(doc)); err != nil {
+		return Config{}, err
+	}
+	return cfg, nil
+}
+
+// plainSecrets are the keys whose value must not stand in the file, by what leads to
+// them from an issuer.
+func plainSecrets() [][]string {
+	return [][]string{{"credentials", "token"}, {"credentials", "client", "secret"}, {"delivery", "authorization"}}
+}
+
+// secrets refuses secrets that stand in the file: files are copied, shown and kept
+// where secrets should not be.
+func secrets(doc settings.Node) error {
+	var issuers []settings.Node
+	if err := doc.At("issuers").Decode(&issuers); err != nil {
+		return nil //nolint:nilerror // told by the reading of the whole
+	}
+	var faults []error
+	for _, issuer := range issuers {
+		for _, keys := range plainSecrets() {
+			at := issuer
+			for _, key := range keys {
+				at = at.At(key)
+			}
+			if at.Present() && !at.FromEnvironment() {
+				faults = append(faults, at.Fault("a secret does not stand in this file: name the file that holds it with %s_file, or an environment variable as ${NAME}", keys[len(keys)-1]))
+			}
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// find returns the part of a document that a key such as issuers[1].audience names, or
+// the nearest that is there.
+func find(doc settings.Node, key string) settings.Node {
+	at := doc
+	for part := range strings.SplitSeq(key, ".") {
+		name, index, listed := strings.Cut(strings.TrimSuffix(part, "]"), "[")
+		next := at.At(name)
+		if listed {
+			var items []settings.Node
+			i := 0
+			if _, err := fmt.Sscanf(index, "%d", &i); err == nil && next.Decode(&items) == nil && i < len(items) {
+				next = items[i]
+			}
+		}
+		if !next.Present() {
+			return at.Named(key)
+		}
+		at = next
+	}
+	return at
+}

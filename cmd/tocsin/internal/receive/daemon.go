@@ -1,0 +1,223 @@
+package receive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tocsin-ssf/tocsin/receiver/inbox"
+)
+
+// Options are what a daemon is given besides its configuration.
+type Options struct {
+	// Address is where the push endpoints are served, as a URL: for issuers without a
+	// public one.
+	Address string
+	// Logger gets what happens; required.
+	Logger *slog.Logger
+	// Now is the clock; nil: time.Now.
+	Now func() time.Time
+	// Crash is called at the named points of the work (tests); nil: nobody.
+	Crash func(point string)
+}
+
+// Daemon is the whole: receivers of all issuers on one inbox. Safe for concurrent use.
+type Daemon struct {
+	*Store
+	opts    Options
+	log     *slog.Logger
+	metrics *metrics
+
+	reload  sync.Mutex           // one Reload at a time
+	plan    atomic.Pointer[plan] // what is in force
+	next    chan change          // to Run
+	refuse  atomic.Bool
+	fault   atomic.Pointer[string] // why the last Reload was refused; nil: it was not
+	loaded  atomic.Int64           // when the plan was taken, Unix milliseconds
+	started time.Time
+}
+
+// plan is a configuration with all that was built for it. It does not change.
+type plan struct {
+	cfg     Config
+	feeds   map[string]*feed // by name
+	paths   map[string]*feed // push endpoints
+	actions *actions
+}
+
+// change asks Run to put a plan into force.
+type change struct {
+	plan *plan
+	done chan struct{}
+}
+
+// Open locks and opens the folder of cfg, which is complete (see [Config.Complete]),
+// and builds all; it starts nothing.
+func Open(ctx context.Context, cfg Config, opts Options) (_ *Daemon, err error) {
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	d := &Daemon{opts: opts, log: opts.Logger, metrics: newMetrics(), next: make(chan change), started: opts.Now()}
+	if d.Store, err = OpenStore(ctx, cfg.Data, d.metrics.committed); err != nil {
+		return nil, err
+	}
+	p, err := d.build(cfg, nil)
+	if err != nil {
+		return nil, errors.Join(err, d.Store.Close())
+	}
+	d.publish(p)
+	d.metrics.registry.MustRegister(inboxCollector{d.counts, opts.Now})
+	return d, nil
+}
+
+// build makes a plan of cfg. Issuers that are as they were in old keep their receiver.
+func (d *Daemon) build(cfg Config, old *plan) (*plan, error) {
+	p := &plan{cfg: cfg, feeds: map[string]*feed{}, paths: map[string]*feed{}}
+	var faults []error
+	actions, err := d.newActions(cfg)
+	faults = append(faults, err)
+	p.actions = actions
+	for _, is := range cfg.Issuers {
+		f, err := d.newFeed(cfg, is)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("issuer %s: %w", is.Name, err))
+			continue
+		}
+		if old != nil && old.feeds[is.Name] != nil && old.feeds[is.Name].print == f.print {
+			f = old.feeds[is.Name]
+		}
+		p.feeds[is.Name] = f
+		if is.Delivery.Method == MethodPush {
+			p.paths[is.Delivery.Path] = f
+		}
+	}
+	if err := errors.Join(faults...); err != nil {
+		if actions != nil {
+			err = errors.Join(err, actions.close())
+		}
+		return nil, err
+	}
+	return p, nil
+}
+
+// publish puts a plan into force for those who ask; Run starts and stops its parts.
+func (d *Daemon) publish(p *plan) {
+	d.plan.Store(p)
+	d.loaded.Store(d.opts.Now().UnixMilli())
+}
+
+// Handler serves the push endpoints, each at its issuer's path.
+func (d *Daemon) Handler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if d.refuse.Load() {
+			w.Header().Set("Retry-After", "5")
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		if f := d.plan.Load().paths[r.URL.Path]; f != nil {
+			f.receiver.Handler().ServeHTTP(w, r)
+			return
+		}
+		http.NotFound(w, r)
+	})
+}
+
+// Refuse answers every further push with 503: the end is near.
+func (d *Daemon) Refuse() { d.refuse.Store(true) }
+
+// Run receives until ctx ends, or until a part ends by itself, which is an error. It
+// owns every goroutine that it starts. Hooks that run when ctx ends may go on for the
+// grace of their receivers.
+func (d *Daemon) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ended := make(chan error)
+	running := map[*feed]func(){} // each with what stops it and waits
+	follow := func(p *plan) {
+		wanted := slices.Collect(maps.Values(p.feeds))
+		for f, stop := range running {
+			if !slices.Contains(wanted, f) {
+				stop()
+				delete(running, f)
+			}
+		}
+		for _, f := range wanted {
+			if running[f] == nil {
+				running[f] = d.start(ctx, f, ended)
+			}
+		}
+	}
+	follow(d.plan.Load())
+	d.warnOrphans(ctx)
+	var err error
+	for ctx.Err() == nil && err == nil {
+		select {
+		case <-ctx.Done():
+		case err = <-ended:
+		case c := <-d.next:
+			follow(c.plan)
+			close(c.done)
+		}
+	}
+	cancel()
+	var all sync.WaitGroup
+	for _, stop := range running {
+		all.Go(stop)
+	}
+	all.Wait()
+	return errors.Join(err, d.plan.Load().actions.close())
+}
+
+// start runs a feed and returns what stops it and waits for its end.
+func (d *Daemon) start(ctx context.Context, f *feed, ended chan<- error) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		err := f.run(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		select {
+		case ended <- fmt.Errorf("the receiver of %s ended by itself: %w", f.cfg.Name, err):
+		case <-ctx.Done():
+		}
+	}()
+	return func() { cancel(); <-done }
+}
+
+// counts returns what the inbox holds of each issuer; of some it may not be known.
+func (d *Daemon) counts(ctx context.Context) map[string]inbox.Counts {
+	all := map[string]inbox.Counts{}
+	for name := range d.plan.Load().feeds {
+		if n, err := d.Inbox.Counts(ctx, name); err == nil {
+			all[name] = n
+		}
+	}
+	return all
+}
+
+// orphans returns the feeds that hold something and have no issuer in the
+// configuration: one was renamed or taken away before its events were done.
+func (d *Daemon) orphans(ctx context.Context) ([]string, error) {
+	feeds, err := d.Inbox.Feeds(ctx)
+	known := d.plan.Load().feeds
+	return slices.DeleteFunc(feeds, func(name string) bool { return known[name] != nil }), err
+}
+
+func (d *Daemon) warnOrphans(ctx context.Context) {
+	names, err := d.orphans(ctx)
+	if err != nil {
+		d.log.ErrorContext(ctx, "the inbox cannot be asked", "err", err)
+	}
+	for _, name := range names {
+		d.log.WarnContext(ctx, "the inbox holds events of an issuer that is not configured; they wait until it is", "issuer", name)
+	}
+}

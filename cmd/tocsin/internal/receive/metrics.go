@@ -1,0 +1,161 @@
+package receive
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/tocsin-ssf/tocsin/receiver"
+	"github.com/tocsin-ssf/tocsin/receiver/inbox"
+	"github.com/tocsin-ssf/tocsin/set"
+)
+
+// scrapeTime bounds how long a scrape may ask the store.
+const scrapeTime = 2 * time.Second
+
+// metrics are the daemon's own. Labels take names of the configuration and words of
+// ours, nothing that others send.
+type metrics struct {
+	registry *prometheus.Registry
+	sets     *prometheus.CounterVec   // by issuer, delivery, outcome
+	refused  *prometheus.CounterVec   // by issuer, code
+	polls    *prometheus.CounterVec   // by issuer, outcome
+	handled  *prometheus.CounterVec   // by issuer, verdict
+	took     *prometheus.HistogramVec // seconds of an event's hooks, by issuer
+	fetches  *prometheus.CounterVec   // of metadata and keys, by issuer, outcome
+	reloads  *prometheus.CounterVec   // by outcome
+	commits  *prometheus.HistogramVec
+	commit   *prometheus.HistogramVec
+}
+
+// seconds are the buckets of durations: 0.5 ms to about 4 hours.
+func seconds() []float64 { return prometheus.ExponentialBuckets(0.0005, 4, 13) }
+
+func newMetrics() *metrics {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	}
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		sets:     counter("tocsin_receive_sets_total", "SETs that came, by what became of them.", "issuer", "delivery", "outcome"),
+		refused:  counter("tocsin_receive_refused_total", "SETs that were refused, by the code of the answer.", "issuer", "code"),
+		polls:    counter("tocsin_receive_polls_total", "Polls, by outcome.", "issuer", "outcome"),
+		handled:  counter("tocsin_receive_handled_total", "Runs of events' hooks, by verdict.", "issuer", "verdict"),
+		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "tocsin_receive_handle_seconds", Help: "Time of an event's hooks.", Buckets: seconds(),
+		}, []string{"issuer"}),
+		fetches: counter("tocsin_receive_fetches_total", "Requests for metadata and keys of transmitters, by outcome.", "issuer", "outcome"),
+		reloads: counter("tocsin_receive_reloads_total", "Times the configuration was read again, by outcome.", "outcome"),
+		commits: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "tocsin_receive_commit_batch_size", Help: "Operations that shared one commit.", Buckets: prometheus.ExponentialBuckets(1, 2, 9),
+		}, []string{"store"}),
+		commit: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "tocsin_receive_commit_seconds", Help: "Time of one commit.", Buckets: seconds(),
+		}, []string{"store"}),
+	}
+	m.registry.MustRegister(m.sets, m.refused, m.polls, m.handled, m.took, m.fetches, m.reloads, m.commits, m.commit)
+	return m
+}
+
+func (m *metrics) handler() http.Handler {
+	// What the store cannot tell is left out; all else is still told.
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
+}
+
+// committed observes a commit of a store.
+func (m *metrics) committed(store string, batch int, took time.Duration) {
+	m.commits.WithLabelValues(store).Observe(float64(batch))
+	m.commit.WithLabelValues(store).Observe(took.Seconds())
+}
+
+// observer counts what the receiver of an issuer does.
+func (m *metrics) observer(issuer string) receiver.Observer {
+	return receiver.Observer{
+		Arrived: func(by string, repeat bool, err error) {
+			outcome := "kept"
+			refusal, refused := errors.AsType[*set.Error](err)
+			switch {
+			case refused:
+				outcome = "refused"
+				m.refused.WithLabelValues(issuer, string(refusal.Code)).Inc()
+			case err != nil:
+				outcome = "deferred"
+			case repeat:
+				outcome = "repeat"
+			}
+			m.sets.WithLabelValues(issuer, by, outcome).Inc()
+		},
+		Handled: func(v inbox.Verdict, took time.Duration) {
+			m.handled.WithLabelValues(issuer, verdictName(v)).Inc()
+			m.took.WithLabelValues(issuer).Observe(took.Seconds())
+		},
+		Polled: func(err error) { m.polls.WithLabelValues(issuer, outcomeOf(err)).Inc() },
+	}
+}
+
+func verdictName(v inbox.Verdict) string {
+	switch v {
+	case inbox.Done:
+		return "done"
+	case inbox.Again:
+		return "again"
+	case inbox.SetAside:
+		return "set-aside"
+	case inbox.Released:
+		return "released"
+	}
+	return "unknown"
+}
+
+func outcomeOf(err error) string {
+	if err != nil {
+		return "failed"
+	}
+	return "ok"
+}
+
+// forget drops the figures of an issuer that is no longer configured.
+func (m *metrics) forget(issuer string) {
+	of := prometheus.Labels{"issuer": issuer}
+	for _, v := range []*prometheus.CounterVec{m.sets, m.refused, m.polls, m.handled, m.fetches} {
+		v.DeletePartialMatch(of)
+	}
+	m.took.DeletePartialMatch(of)
+}
+
+// inboxCollector reads the depths when it is asked.
+type inboxCollector struct {
+	counts func(ctx context.Context) map[string]inbox.Counts // by issuer
+	now    func() time.Time
+}
+
+var (
+	depthDesc  = prometheus.NewDesc("tocsin_receive_inbox_events", "Events in the inbox, by state.", []string{"issuer", "state"}, nil)
+	oldestDesc = prometheus.NewDesc("tocsin_receive_inbox_oldest_seconds", "Age of the oldest event that waits; 0: none does.", []string{"issuer"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (c inboxCollector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- depthDesc
+	ch <- oldestDesc
+}
+
+// Collect implements prometheus.Collector.
+func (c inboxCollector) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeTime)
+	defer cancel()
+	for issuer, n := range c.counts(ctx) {
+		for state, value := range map[string]int{"waiting": n.Waiting, "running": n.Running, "failing": n.Failing, "dead": n.Dead} {
+			ch <- prometheus.MustNewConstMetric(depthDesc, prometheus.GaugeValue, float64(value), issuer, state)
+		}
+		oldest := 0.0
+		if !n.Oldest.IsZero() {
+			oldest = max(c.now().Sub(n.Oldest).Seconds(), 0)
+		}
+		ch <- prometheus.MustNewConstMetric(oldestDesc, prometheus.GaugeValue, oldest, issuer)
+	}
+}

@@ -1,0 +1,194 @@
+// Package settings reads a YAML file into structs of plain fields. A key is a field's
+// name in snake_case; a key that no field knows is an error, so that a typo is one too.
+// Every error names file, line and key, and all are told at once.
+//
+// Secrets stand elsewhere: for a text NAME the key NAME_file gives the file that holds
+// it, and ${VARIABLE} in any text stands for a variable of the environment. No error
+// shows a value that came from there.
+package settings
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Bounds of a file.
+const (
+	MaxBytes       = 1 << 20
+	MaxSecretBytes = 64 << 10 // of a file that NAME_file gives
+	maxFaults      = 20       // that are told at once
+	maxDepth       = 64       // of what an alias leads to
+)
+
+// Error is a fault in a file.
+type Error struct {
+	File   string
+	Line   int    // from 1; 0: the file as a whole
+	Path   string // the keys that lead to it: "issuers[0].audience"
+	Reason string // what is wrong
+}
+
+// Error returns file, line, path and reason.
+func (e *Error) Error() string {
+	text := e.File
+	if e.Line > 0 {
+		text += ":" + strconv.Itoa(e.Line)
+	}
+	if e.Path != "" {
+		text += ": " + e.Path
+	}
+	return text + ": " + e.Reason
+}
+
+// file is what all parts of a document share.
+type file struct {
+	name string
+	dir  string // relative paths of secrets start here
+	env  func(name string) (string, bool)
+}
+
+// Node is a part of a document that has not been decoded yet: a field of this type
+// takes what stands there, for whoever knows what it means. The zero value is absent.
+type Node struct {
+	file *file
+	node *yaml.Node
+	path string
+}
+
+// Read reads the YAML file at path. environ holds the environment as NAME=value.
+func Read(path string, environ []string) (Node, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return Node{}, err
+	}
+	defer f.Close() // it is only read
+	raw, err := io.ReadAll(io.LimitReader(f, MaxBytes+1))
+	if err != nil {
+		return Node{}, fmt.Errorf("reading %s: %w", path, err)
+	}
+	return Parse(path, raw, environ)
+}
+
+// Parse reads a document of that name. A text of nothing is an empty document.
+func Parse(name string, raw []byte, environ []string) (Node, error) {
+	shared := &file{name: name, dir: filepath.Dir(name), env: lookup(environ)}
+	if len(raw) > MaxBytes {
+		return Node{}, &Error{File: name, Reason: fmt.Sprintf("it is longer than %d bytes", MaxBytes)}
+	}
+	dec := yaml.NewDecoder(bytes.NewReader(raw))
+	var doc, second yaml.Node
+	if err := dec.Decode(&doc); err != nil && !errors.Is(err, io.EOF) {
+		return Node{}, &Error{File: name, Reason: strings.TrimPrefix(err.Error(), "yaml: ")}
+	}
+	if err := dec.Decode(&second); !errors.Is(err, io.EOF) {
+		return Node{}, &Error{File: name, Line: second.Line, Reason: "there is more than one document in it"}
+	}
+	n := Node{file: shared}
+	if len(doc.Content) > 0 {
+		n.node = doc.Content[0]
+	}
+	return n, nil
+}
+
+func lookup(environ []string) func(string) (string, bool) {
+	values := make(map[string]string, len(environ))
+	for _, pair := range environ {
+		if name, value, ok := strings.Cut(pair, "="); ok {
+			values[name] = value
+		}
+	}
+	return func(name string) (string, bool) {
+		value, ok := values[name]
+		return value, ok
+	}
+}
+
+// Present reports whether anything stands there.
+func (n Node) Present() bool { return n.node != nil && n.node.Tag != "!!null" }
+
+// Path returns the keys that lead to n.
+func (n Node) Path() string { return n.path }
+
+// Fault returns an error at n.
+func (n Node) Fault(format string, args ...any) error {
+	e := &Error{Path: n.path, Reason: fmt.Sprintf(format, args...)}
+	if n.file != nil {
+		e.File = n.file.name
+	}
+	if n.node != nil {
+		e.Line = n.node.Line
+	}
+	return e
+}
+
+// At returns what stands under a key of n, absent if nothing does.
+func (n Node) At(key string) Node {
+	child := Node{file: n.file, path: join(n.path, key)}
+	if m := resolve(n.node); m != nil && m.Kind == yaml.MappingNode {
+		for i := 0; i+1 < len(m.Content); i += 2 {
+			if m.Content[i].Value == key {
+				child.node = m.Content[i+1]
+			}
+		}
+	}
+	return child
+}
+
+// Without returns n without some of its keys.
+func (n Node) Without(keys ...string) Node {
+	m := resolve(n.node)
+	if m == nil || m.Kind != yaml.MappingNode {
+		return n
+	}
+	rest := *m
+	rest.Content = nil
+next:
+	for i := 0; i+1 < len(m.Content); i += 2 {
+		for _, key := range keys {
+			if m.Content[i].Value == key {
+				continue next
+			}
+		}
+		rest.Content = append(rest.Content, m.Content[i], m.Content[i+1])
+	}
+	n.node = &rest
+	return n
+}
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+// resolve returns what an alias stands for.
+func resolve(n *yaml.Node) *yaml.Node {
+	for depth := 0; n != nil && n.Kind == yaml.AliasNode; depth++ {
+		if depth == maxDepth {
+			return nil
+		}
+		n = n.Alias
+	}
+	return n
+}
+
+// Named returns n with another path, for a fault about what is missing there.
+func (n Node) Named(path string) Node {
+	n.path = path
+	return n
+}
+
+// FromEnvironment reports whether n is a text that refers to the environment.
+func (n Node) FromEnvironment() bool {
+	at := resolve(n.node)
+	return at != nil && at.Kind == yaml.ScalarNode && variable.MatchString(at.Value)
+}

@@ -1,0 +1,283 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/adminapi"
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/receive"
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/settings"
+)
+
+// receiveCmd is the receiver as a daemon, and what is asked of it. `tocsin receive`
+// alone, with flags or a file, runs it.
+type receiveCmd struct {
+	Daemon     receiveRunCmd        `cmd:"" name:"run" default:"withargs" help:"Run the receiver (what tocsin receive does by itself)."`
+	Health     receiveHealthCmd     `cmd:"" help:"Show how a running receiver is."`
+	Reload     receiveReloadCmd     `cmd:"" help:"Make a running receiver read its configuration again, as SIGHUP does."`
+	Deadletter receiveDeadletterCmd `cmd:"" help:"List, retry and drop events whose hooks gave up."`
+}
+
+// Help shows an example.
+func (receiveCmd) Help() string {
+	return "Example:\n  tocsin receive --config receive.yaml\nIts flags: tocsin receive run --help"
+}
+
+// receiveFlags say what is received, from whom: by a file, or by flags for one issuer.
+type receiveFlags struct {
+	Listen           string         `help:"Address of the push endpoints (default: 127.0.0.1:8444)." placeholder:"HOST:PORT"`
+	PublicURL        string         `help:"How transmitters reach it; default: the address." placeholder:"URL" name:"public-url"`
+	TLSCert          string         `help:"Certificate chain, PEM; without it a CA in the data folder signs one." placeholder:"FILE" name:"tls-cert"`
+	TLSKey           string         `help:"Key of the certificate, PEM." placeholder:"FILE" name:"tls-key"`
+	Data             string         `help:"The receiver's own folder (default: ./tocsin-receive)." placeholder:"DIR"`
+	AdminListen      string         `help:"Address of health and metrics; \"off\" for none (default: 127.0.0.1:0)." placeholder:"HOST:PORT"`
+	InsecureLoopback bool           `help:"Serve plain http on loopback, and take issuers there. For trials and tests alone."`
+	DryRun           bool           `help:"Report what would be done about events, and do nothing."`
+	ShutdownTimeout  *time.Duration `help:"Deadline of a graceful end (default: 20s)."`
+	LogLevel         string         `help:"debug, info, warn or error (default: info)." enum:",debug,info,warn,error" default:""`
+
+	Issuer       string         `help:"Issuer URL of one transmitter, in place of a file." placeholder:"URL" group:"One issuer without a file:"`
+	Audience     []string       `help:"The aud that means this receiver." placeholder:"AUD" group:"One issuer without a file:"`
+	Delivery     string         `help:"push or poll (default: push)." enum:",push,poll" default:"" group:"One issuer without a file:"`
+	Token        string         `help:"Access token; better given as TOCSIN_TOKEN." placeholder:"TOKEN" group:"One issuer without a file:"`
+	TokenFile    string         `help:"File with the access token." placeholder:"FILE" group:"One issuer without a file:"`
+	ClientID     string         `help:"client_id, for a token of the token endpoint." group:"One issuer without a file:"`
+	ClientSecret string         `help:"client_secret; better given as TOCSIN_CLIENT_SECRET." group:"One issuer without a file:"`
+	TokenURL     string         `help:"Token endpoint; default: from the metadata of the authorization server." placeholder:"URL" group:"One issuer without a file:"`
+	MetadataURL  string         `help:"Where the transmitter's metadata is, if not at its well-known place." placeholder:"URL" group:"One issuer without a file:"`
+	JWKSURL      string         `help:"Where its keys are: there is no metadata and no stream API." placeholder:"URL" name:"jwks-url" group:"One issuer without a file:"`
+	KeyFile      string         `help:"Its keys, a JWK set: there is no metadata and no stream API." placeholder:"FILE" group:"One issuer without a file:"`
+	Profile      string         `help:"Older forms that are read, by the name of who sends them." placeholder:"NAME" group:"One issuer without a file:"`
+	Events       []string       `help:"Event types to ask for; default: all of CAEP and RISC." placeholder:"TYPE" group:"One issuer without a file:"`
+	CA           string         `help:"CA of the transmitter, PEM, beside the system's." name:"ca" placeholder:"FILE" group:"One issuer without a file:"`
+	Allow        []netip.Prefix `help:"Address ranges of the transmitter's servers that are not public." placeholder:"CIDR" group:"One issuer without a file:"`
+}
+
+// soloName is what the one issuer of flags is called.
+const soloName = "issuer"
+
+// load reads the configuration: the file that --config names with the flags over it,
+// or the flags alone.
+func (f receiveFlags) load(std streamsIO) (receive.Config, error) {
+	if std.config != "" {
+		if f.Issuer != "" {
+			return receive.Config{}, usage("--issuer is for a receiver without a file; with --config name it in the file")
+		}
+		cfg, err := receive.Read(std.config, std.env, f.over)
+		if err != nil {
+			return receive.Config{}, fmt.Errorf("%w: %w", errUsage, err)
+		}
+		return cfg, nil
+	}
+	if f.Issuer == "" {
+		return receive.Config{}, usage("name a file with --config, or a transmitter with --issuer")
+	}
+	var cfg receive.Config
+	f.over(&cfg)
+	is, err := f.solo()
+	if err != nil {
+		return receive.Config{}, err
+	}
+	cfg.Issuers = []receive.Issuer{is}
+	cfg, err = cfg.Complete(receive.Flags)
+	if err != nil {
+		return receive.Config{}, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	return cfg, nil
+}
+
+// over puts the flags that were given over cfg.
+func (f receiveFlags) over(cfg *receive.Config) {
+	for _, one := range []struct {
+		to    *string
+		value string
+	}{
+		{&cfg.Listen, f.Listen},
+		{&cfg.PublicURL, f.PublicURL},
+		{&cfg.TLSCert, f.TLSCert},
+		{&cfg.TLSKey, f.TLSKey},
+		{&cfg.Data, f.Data},
+		{&cfg.AdminListen, f.AdminListen},
+		{&cfg.LogLevel, f.LogLevel},
+	} {
+		if one.value != "" {
+			*one.to = one.value
+		}
+	}
+	cfg.InsecureLoopback = cfg.InsecureLoopback || f.InsecureLoopback
+	cfg.DryRun = cfg.DryRun || f.DryRun
+	if f.ShutdownTimeout != nil {
+		cfg.ShutdownTimeout = *f.ShutdownTimeout
+	}
+}
+
+// solo returns the one issuer of the flags.
+func (f receiveFlags) solo() (receive.Issuer, error) {
+	if f.TokenFile != "" {
+		token, err := settings.ReadSecret(f.TokenFile)
+		if err != nil {
+			return receive.Issuer{}, usage("--token-file: %v", err)
+		}
+		f.Token = token
+	}
+	is := receive.Issuer{
+		Name: soloName, Issuer: f.Issuer, Audience: f.Audience, MetadataURL: f.MetadataURL, JWKSURL: f.JWKSURL,
+		KeyFile: f.KeyFile, Profile: f.Profile, Events: f.Events, CA: f.CA, Allow: f.Allow,
+		Delivery: receive.Delivery{Method: f.Delivery},
+	}
+	if f.ClientID != "" {
+		is.Credentials.Client = receive.Client{ID: f.ClientID, Secret: f.ClientSecret, TokenURL: f.TokenURL}
+	} else {
+		is.Credentials.Token = f.Token
+	}
+	return is, nil
+}
+
+type receiveRunCmd struct{ receiveFlags }
+
+// Help shows an example.
+func (receiveRunCmd) Help() string {
+	return "Examples:\n  tocsin receive --config receive.yaml\n" +
+		"  TOCSIN_TOKEN=… tocsin receive --issuer https://idp.example --audience https://app.example --delivery poll\n" +
+		"It takes SETs by push and poll, keeps them, and runs hooks behind. SIGHUP makes it read its file again."
+}
+
+// Run receives until ctx ends.
+func (c receiveRunCmd) Run(ctx context.Context, std streamsIO) error {
+	cfg, err := c.load(std)
+	if err != nil {
+		return err
+	}
+	logger := newLogger(std.err, cfg.LogLevel)
+	slog.SetDefault(logger)
+	f := front{listen: cfg.Listen, cert: cfg.TLSCert, key: cfg.TLSKey, insecureLoopback: cfg.InsecureLoopback}
+	if err := checkReceiveAdmin(cfg); err != nil {
+		return err
+	}
+	listener, err := f.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer listener.Close() // the server closes it
+	if cfg.PublicURL == "" {
+		if tcp, ok := listener.Addr().(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+			return usage("--listen %s is every address of this machine: name with --public-url the one that transmitters use", cfg.Listen)
+		}
+	}
+	daemon, err := receive.Open(ctx, cfg, receive.Options{Address: f.url(listener.Addr()), Logger: logger, Crash: crash})
+	if err != nil {
+		return err
+	}
+	defer daemon.Close() // closed and checked below on the ordinary way
+	secure, ca, err := f.tls(cfg.Data, certificateHosts(listener.Addr(), cfg.PublicURL, cfg.AdminListen))
+	if err != nil {
+		return err
+	}
+	public := newServer(daemon.Handler(), logger)
+	public.TLSConfig = secure
+	reload := func(ctx context.Context) error {
+		next, err := c.load(std)
+		if err != nil {
+			daemon.NoteReload(ctx, err)
+			return err
+		}
+		return daemon.Reload(ctx, next)
+	}
+	admin, err := receiveAdmin(ctx, daemon, cfg, secure, reload, logger)
+	if err != nil {
+		return err
+	}
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	fmt.Fprintf(std.out, "tocsin: ready %s %s\n", f.url(listener.Addr()), admin.address)
+	if ca != "" {
+		fmt.Fprintf(std.err, "Certificates of this receiver are signed by %s\n", ca)
+	}
+	sites := append([]site{{public, listener}}, admin.sites...)
+	return errors.Join(
+		runSites(ctx, reloading{daemon, hangups, reload}, sites, cfg.ShutdownTimeout, logger),
+		os.Remove(admin.socket), daemon.Close(),
+	)
+}
+
+// reloading is the daemon with a reload at each hang-up.
+type reloading struct {
+	*receive.Daemon
+	hangups <-chan os.Signal
+	reload  func(context.Context) error
+}
+
+// Run runs the daemon until ctx ends.
+func (r reloading) Run(ctx context.Context) error {
+	watching := make(chan struct{})
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		defer close(watching)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-r.hangups:
+				_ = r.reload(ctx) // it is logged, and told by health
+			}
+		}
+	}()
+	err := r.Daemon.Run(ctx)
+	cancel()
+	<-watching
+	return err
+}
+
+// checkReceiveAdmin refuses what would send health and tokens over a network in the
+// clear, or to anybody.
+func checkReceiveAdmin(cfg receive.Config) error {
+	switch {
+	case cfg.AdminListen == "off" || loopback(cfg.AdminListen):
+		return nil
+	case cfg.InsecureLoopback:
+		return usage("--admin-listen %s is not loopback, and with --insecure-loopback there is no certificate to serve it with; leave one of them out", cfg.AdminListen)
+	case cfg.AdminToken == "":
+		return usage("--admin-listen %s is not loopback: name with admin_token_file in the configuration the token that it wants", cfg.AdminListen)
+	}
+	return nil
+}
+
+// receiveAdmin opens the listeners of the admin server; we hold the folder's lock.
+func receiveAdmin(ctx context.Context, d *receive.Daemon, cfg receive.Config, secure *tls.Config, reload func(context.Context) error, logger *slog.Logger) (*adminServer, error) {
+	a := &adminServer{socket: filepath.Join(cfg.Data, adminapi.SocketFile)}
+	socket, err := adminapi.Listen(ctx, cfg.Data)
+	if err != nil {
+		return nil, fmt.Errorf("the admin socket: %w", err)
+	}
+	a.sites = append(a.sites, site{newServer(d.SocketHandler(reload), logger), socket})
+	a.address = a.socket
+	if cfg.AdminListen == "off" {
+		return a, nil
+	}
+	tcp, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.AdminListen)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("the admin listener on %s (--admin-listen): %w", cfg.AdminListen, err), socket.Close())
+	}
+	server := newServer(d.AdminHandler(cfg.AdminToken), logger)
+	// By the address that is really listened on: a name may lead anywhere.
+	if !loopback(tcp.Addr().String()) {
+		if secure == nil || cfg.AdminToken == "" {
+			return nil, errors.Join(usage("--admin-listen %s is not loopback, and there is no certificate or no token to serve it with", cfg.AdminListen), tcp.Close(), socket.Close())
+		}
+		server.TLSConfig = secure.Clone()
+	}
+	a.sites = append(a.sites, site{server, tcp})
+	a.address = tcp.Addr().String()
+	return a, nil
+}
