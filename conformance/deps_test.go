@@ -82,6 +82,8 @@ var importMap = []folder{
 	{path: "receiver/client", ours: []string{"streams", "set/subject", "set/delivery", "set/delivery/guard", "wellknown"}}, // its endpoints are named by metadata
 	{path: "receiver/inbox", ours: []string{"streams/store/..."}, fixed: []string{"sqlite", "go-redis"}},
 	{path: "receiver", ours: []string{"set/...", "streams", "wellknown", "receiver/client", "receiver/inbox"}},
+	{path: "receiver/credential", ours: []string{"set/delivery/guard", "wellknown"}}, // the authorization server is found by its metadata
+	{path: "receiver/keeper", ours: []string{"receiver", "receiver/client", "set/...", "streams", "wellknown"}},
 	{path: "receiver/sessions", ours: []string{"receiver", "set/subject", "streams/store/..."}, fixed: []string{"sqlite", "go-redis"}},     // its SQLite backend is opened as the others are
 	{path: "receiver/hooks", ours: []string{"receiver", "receiver/sessions", "set/...", "streams/store/..."}, fixed: []string{"go-redis"}}, // payloads are of set/caep and set/risc
 	{path: "receiver/journal", ours: []string{"streams/store/..."}, fixed: []string{"sqlite", "go-redis"}},                                 // what hooks did; it knows no hook

@@ -221,22 +221,25 @@ func (r *Receiver) call(ctx context.Context, d Delivery) (err error) {
 // criticalMember returns the name of a member of the subject that the transmitter
 // calls critical and the hooks do not understand, "" if there is none (U4).
 func (r *Receiver) criticalMember(t *set.Token) string {
-	if !t.Subject.IsComplex() {
+	critical := *r.critical.Load()
+	if len(critical) == 0 || !t.Subject.IsComplex() {
 		return ""
 	}
 	// By the text, since a member whose value is no subject is not understood
 	// either and stands in the text alone.
 	for name := range members(t.Subject.Raw()) {
-		if slices.Contains(r.cfg.CriticalMembers, name) && !slices.Contains(r.cfg.SubjectMembers, name) {
+		if slices.Contains(critical, name) && !slices.Contains(r.cfg.SubjectMembers, name) {
 			return name
 		}
 	}
 	return ""
 }
 
-// logArrival says once per SET how it came.
-func (r *Receiver) logArrival(ctx context.Context, m *inbox.Message, a inbox.Appended, how string) {
+// arrived notes and says once per SET how it came.
+func (r *Receiver) arrived(ctx context.Context, m *inbox.Message, a inbox.Appended, how string) {
 	if a.Err == nil {
+		r.seen.received(m, a)
+		r.awaited.answer(m)
 		r.log.DebugContext(ctx, "SET received", "jti", m.ID, "txn", m.TransactionID, "event_type", m.Type, "delivery", how, "repeat", a.Duplicate)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -36,11 +37,16 @@ const (
 
 // Poll says how a stream is polled (RFC 8936).
 type Poll struct {
-	// Endpoint is the delivery.endpoint_url of the stream. Required.
-	Endpoint string
+	// Endpoint is the delivery.endpoint_url of the stream, its query included. Required
+	// unless EndpointLater says that SetPollEndpoint will tell it.
+	Endpoint      string
+	EndpointLater bool
 	// Token returns the access token, without a scheme, for each request; nil: none
 	// is sent.
 	Token func(ctx context.Context) (string, error)
+	// Refused is told of a token that was answered 401, so that Token gives another
+	// the next time; may be nil.
+	Refused func(token string)
 	// HTTP makes the requests; nil: a guarded client for public https addresses. Its
 	// Timeout, if it has one, must be longer than the transmitter's long poll.
 	HTTP *http.Client
@@ -61,7 +67,7 @@ type Poll struct {
 
 func (p *Poll) check() error {
 	var wrong []error
-	if u, err := url.Parse(p.Endpoint); err != nil || u.Host == "" {
+	if u, err := url.Parse(p.Endpoint); (err != nil || u.Host == "") && (p.Endpoint != "" || !p.EndpointLater) {
 		wrong = append(wrong, errors.New("receiver: Config.Poll.Endpoint is not a URL"))
 	}
 	if p.MaxEvents < 0 || p.MaxEvents > delivery.MaxSets {
@@ -78,6 +84,7 @@ func (p *Poll) check() error {
 type poller struct {
 	*Receiver
 	poll     Poll
+	endpoint string
 	acks     []string
 	refusals map[string]delivery.Failure
 	doubts   map[string]int // by jti
@@ -99,12 +106,43 @@ func newPoller(r *Receiver, p Poll) *poller {
 }
 
 func (p *poller) run(ctx context.Context) error {
-	for wait(ctx, p.turn(ctx)) {
+	for ctx.Err() == nil {
+		endpoint, changed := p.Receiver.endpoint.now()
+		p.pollAt(ctx, endpoint, changed)
 	}
 	if len(p.acks)+len(p.refusals) > 0 {
 		p.leave(ctx)
 	}
 	return nil
+}
+
+// pollAt polls endpoint until another is told or ctx ends. What is owed at the former
+// one is let go: those SETs come again.
+func (p *poller) pollAt(ctx context.Context, endpoint string, changed <-chan struct{}) {
+	if endpoint == "" {
+		select {
+		case <-changed:
+		case <-ctx.Done():
+		}
+		return
+	}
+	if endpoint != p.endpoint {
+		p.endpoint, p.acks, p.refusals = endpoint, nil, map[string]delivery.Failure{}
+		p.backoff.Reset()
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		select {
+		case <-changed:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	for wait(ctx, p.turn(ctx)) {
+	}
+	cancel()
+	watch.Wait()
 }
 
 // leave acknowledges once more what was kept, and asks for nothing (RFC 8936 §2.4.2).
@@ -135,6 +173,7 @@ func (p *poller) turn(ctx context.Context) time.Duration {
 		return p.failed(ctx, "keep", err)
 	}
 	p.backoff.Reset()
+	p.seen.polled(p.cfg.Now(), nil)
 	return p.pause(fresh, time.Since(began))
 }
 
@@ -143,6 +182,7 @@ func (p *poller) failed(ctx context.Context, step string, err error) time.Durati
 	if ctx.Err() != nil {
 		return 0
 	}
+	p.seen.polled(p.cfg.Now(), err)
 	pause := p.backoff.NextBackOff()
 	if status, ok := errors.AsType[*pollError](err); ok {
 		pause = max(pause, status.retryAfter)
@@ -196,7 +236,7 @@ func (p *poller) process(ctx context.Context, sets []delivery.PollSet) (fresh in
 	p.cfg.Crash("receive.after-append")
 	for i, result := range results {
 		m := &messages[i]
-		p.logArrival(ctx, m, result, ByPoll)
+		p.arrived(ctx, m, result, ByPoll)
 		p.cfg.Observer.Arrived(ByPoll, result.Duplicate, verdict(result))
 		if refusal := verdict(result); refusal != nil {
 			err = errors.Join(err, p.refuse(ctx, m.ID, refusal))
@@ -229,6 +269,7 @@ func (p *poller) refuse(ctx context.Context, id string, err error) error {
 		}
 		delete(p.doubts, id)
 	}
+	p.seen.refused(p.cfg.Now(), refusal.Code)
 	p.log.WarnContext(ctx, "SET refused", "jti", id, "err", refusal)
 	p.refusals[id] = refusal.Failure()
 	return nil

@@ -28,7 +28,11 @@ func (e *pollError) Error() string {
 func (p *poller) ask(ctx context.Context, poll delivery.PollRequest) (delivery.PollResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.poll.Timeout)
 	defer cancel()
-	req, err := p.request(ctx, poll)
+	token, err := p.token(ctx)
+	if err != nil {
+		return delivery.PollResponse{}, err
+	}
+	req, err := p.request(ctx, poll, token)
 	if err != nil {
 		return delivery.PollResponse{}, err
 	}
@@ -37,6 +41,9 @@ func (p *poller) ask(ctx context.Context, poll delivery.PollRequest) (delivery.P
 		return delivery.PollResponse{}, guard.Cause(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode == http.StatusUnauthorized && p.poll.Refused != nil {
+		p.poll.Refused(token)
+	}
 	if resp.StatusCode != http.StatusOK {
 		return delivery.PollResponse{}, &pollError{resp.StatusCode, retryAfter(resp.Header, p.cfg.Now())}
 	}
@@ -47,12 +54,24 @@ func (p *poller) ask(ctx context.Context, poll delivery.PollRequest) (delivery.P
 	return delivery.ParsePollResponse(body)
 }
 
-func (p *poller) request(ctx context.Context, poll delivery.PollRequest) (*http.Request, error) {
+// token returns the access token, "" if none is sent.
+func (p *poller) token(ctx context.Context) (string, error) {
+	if p.poll.Token == nil {
+		return "", nil
+	}
+	token, err := p.poll.Token(ctx)
+	if err != nil {
+		return "", fmt.Errorf("access token: %w", err)
+	}
+	return token, nil
+}
+
+func (p *poller) request(ctx context.Context, poll delivery.PollRequest, token string) (*http.Request, error) {
 	body, err := json.Marshal(poll)
 	if err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.poll.Endpoint, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.endpoint, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
@@ -61,11 +80,7 @@ func (p *poller) request(ctx context.Context, poll delivery.PollRequest) (*http.
 	if len(poll.SetErrs) > 0 {
 		req.Header.Set("Content-Language", language) // RFC 8936 §2.6
 	}
-	if p.poll.Token != nil {
-		token, err := p.poll.Token(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("access token: %w", err)
-		}
+	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	return req, nil

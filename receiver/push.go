@@ -40,6 +40,7 @@ func (r *Receiver) push(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	if !r.authorized(req) {
+		r.seen.refused(r.cfg.Now(), delivery.CodeAuthenticationFailed)
 		r.log.WarnContext(req.Context(), "push with wrong Authorization refused")
 		r.denied(w)
 		return
@@ -132,7 +133,7 @@ func (r *Receiver) take(req *http.Request, compact []byte) (repeat bool, err err
 	if err != nil {
 		return false, err
 	}
-	r.logArrival(req.Context(), &m, got[0], ByPush)
+	r.arrived(req.Context(), &m, got[0], ByPush)
 	return got[0].Duplicate, verdict(got[0])
 }
 
@@ -142,6 +143,7 @@ func (r *Receiver) answer(w http.ResponseWriter, req *http.Request, err error) {
 		return
 	}
 	if refusal, ok := errors.AsType[*set.Error](err); ok {
+		r.seen.refused(r.cfg.Now(), refusal.Code)
 		r.log.WarnContext(req.Context(), "SET refused", "err", refusal)
 		refuse(w, refusal.Failure())
 		return

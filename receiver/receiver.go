@@ -18,6 +18,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -34,6 +35,10 @@ type Receiver struct {
 	log      *slog.Logger
 	slots    chan struct{} // of requests that are being handled
 	stream   atomic.Pointer[string]
+	critical atomic.Pointer[[]string]
+	endpoint place // of polls
+	seen     activity
+	awaited  awaited
 	status   atomic.Pointer[Status]
 	running  atomic.Bool
 }
@@ -57,6 +62,10 @@ func New(cfg Config) (*Receiver, error) {
 		slots: make(chan struct{}, cfg.MaxConcurrent),
 	}
 	r.SetStreamID(cfg.StreamID)
+	r.SetCriticalMembers(cfg.CriticalMembers)
+	if cfg.Poll != nil {
+		r.SetPollEndpoint(cfg.Poll.Endpoint)
+	}
 	return r, nil
 }
 
@@ -66,6 +75,18 @@ func (r *Receiver) SetStreamID(id string) { r.stream.Store(&id) }
 
 // StreamID returns the stream_id, "" if it is not known.
 func (r *Receiver) StreamID() string { return *r.stream.Load() }
+
+// SetPollEndpoint tells the delivery.endpoint_url of a stream that is polled, when it
+// was not known to New or has changed. A poll of the former one is given up: what it
+// would have acknowledged comes again.
+func (r *Receiver) SetPollEndpoint(url string) { r.endpoint.tell(url) }
+
+// SetCriticalMembers tells the critical_subject_members of the transmitter once they
+// are known (see Config.CriticalMembers).
+func (r *Receiver) SetCriticalMembers(names []string) {
+	names = slices.Clone(names)
+	r.critical.Store(&names)
+}
 
 // Run runs the hooks, polls if Config.Poll is set, and keeps a stream with an
 // inactivity timeout alive if Config.Client is set. It returns nil after ctx has

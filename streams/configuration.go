@@ -3,6 +3,7 @@ package streams
 import (
 	"cmp"
 	"encoding/json"
+	"maps"
 	"math"
 	"time"
 
@@ -57,7 +58,7 @@ func (s Stream) Configuration() Configuration {
 }
 
 // UnmarshalJSON reads a configuration that a transmitter sent. Unknown members
-// are ignored; a member given twice, a wrong type and a body beyond
+// are ignored, and one that is null counts as absent; a member given twice, a wrong type and a body beyond
 // [MaxBodyBytes] are refused. Whether the required members are there is for
 // the caller to judge.
 func (c *Configuration) UnmarshalJSON(body []byte) error {
@@ -65,6 +66,7 @@ func (c *Configuration) UnmarshalJSON(body []byte) error {
 	if err != nil {
 		return err
 	}
+	o.dropNull()
 	var out Configuration
 	err = firstOf(
 		o.into("stream_id", &out.StreamID),
@@ -91,6 +93,11 @@ func firstOf(errs ...error) error {
 		}
 	}
 	return nil
+}
+
+// dropNull removes members that are null.
+func (o object) dropNull() {
+	maps.DeleteFunc(o, func(_ string, v jsontext.Value) bool { return v.Kind() == 'n' })
 }
 
 func (o object) into(name string, to *string) (err error) {
@@ -136,6 +143,7 @@ func (o object) delivery(to *DeliveryConfiguration) error {
 	if err != nil {
 		return invalid("delivery", "not an object")
 	}
+	member.dropNull()
 	return within("delivery", firstOf(member.into("method", &to.Method), member.into("endpoint_url", &to.EndpointURL)))
 }
 

@@ -63,9 +63,13 @@ func TestConfiguration(t *testing.T) {
 func TestConfigurationUnmarshal(t *testing.T) {
 	cases := []struct{ name, body, wrong string }{
 		{"aud string, unknown members, seconds by value", `{"stream_id":"a","aud":"b","min_verification_interval":6e1,"format":{"x":1}}`, ""},
+		{
+			"null is absent", `{"stream_id":"a","aud":"b","min_verification_interval":60,"description":null,"events_requested":null,
+			"inactivity_timeout":null,"iss":null,"delivery":{"method":null,"endpoint_url":null}}`, "",
+		},
 		{"iss a number", `{"iss":1}`, "iss"},
 		{"aud a number", `{"aud":1}`, "aud"},
-		{"events null", `{"events_delivered":null}`, "events_delivered"},
+		{"events with null", `{"events_delivered":[null]}`, "events_delivered"},
 		{"seconds as text", `{"inactivity_timeout":"60"}`, "inactivity_timeout"},
 		{"seconds broken", `{"inactivity_timeout":0.5}`, "inactivity_timeout"},
 		{"seconds negative", `{"inactivity_timeout":-1}`, "inactivity_timeout"},

@@ -34,6 +34,7 @@ type entry[T any] struct {
 	fresh   time.Time // until when value is used without asking
 	usable  time.Time // until when value is used although asking failed
 	begun   time.Time // when the last fetch began
+	fetched time.Time // when value came; zero if there is none
 	err     error     // what the last fetch ended with
 	flight  chan struct{}
 }
@@ -122,14 +123,30 @@ func (c *cache[T]) fly(ctx context.Context, key string, e *entry[T]) {
 	case err == nil:
 		e.value = doc.value
 		e.version++
-		e.fresh = time.Now().Add(doc.lifetime)
+		e.fetched = time.Now()
+		e.fresh = e.fetched.Add(doc.lifetime)
 		e.usable = e.fresh.Add(staleLimit)
 	case errors.Is(err, ErrDocument):
 		var none T
-		e.value, e.fresh, e.usable = none, time.Time{}, time.Time{}
+		e.value, e.fetched, e.fresh, e.usable = none, time.Time{}, time.Time{}, time.Time{}
 	}
 	close(e.flight)
 	e.flight = nil
+}
+
+// peek returns what is kept under key without asking for anything: the value while it
+// is usable, when it came, and how the last fetch ended.
+func (c *cache[T]) peek(key string) (value T, fetched time.Time, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.entries[key]
+	if e == nil {
+		return value, time.Time{}, nil
+	}
+	if e.version > 0 && time.Now().Before(e.usable) {
+		return e.value, e.fetched, e.err
+	}
+	return value, time.Time{}, e.err
 }
 
 // entry returns the entry of key, made if need be. A full cache forgets one that

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/tocsin-ssf/tocsin/set/jose"
 )
@@ -98,6 +99,23 @@ func (r *RemoteKeys) Key(ctx context.Context, issuer, kid string, alg jose.Algor
 		return nil, jose.ErrUnknownKey
 	}
 	return newer.Find(kid, alg)
+}
+
+// KeysState says how it stands with the keys of an issuer.
+type KeysState struct {
+	Count   int       // usable keys
+	Fetched time.Time // when they came; zero if there are none
+	Err     error     // what the last fetch ended with; nil if it brought them
+}
+
+// State returns how it stands with the keys of issuer. It makes no request.
+func (r *RemoteKeys) State(issuer string) KeysState {
+	set, fetched, err := r.keys.peek(issuer)
+	s := KeysState{Fetched: fetched, Err: err}
+	if set != nil {
+		s.Count = len(set.Keys())
+	}
+	return s
 }
 
 // fetch gets the key set of issuer. If that fails, its metadata is asked once more

@@ -69,8 +69,38 @@ func (c *Client) decide(ctx context.Context, call call) error {
 	}
 }
 
+// send makes the request, and once more with another token if that was refused (401).
 func (c *Client) send(ctx context.Context, call call) (status int, err error) {
-	req, err := c.request(ctx, call)
+	token, err := c.token(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("client: %s: %w", call.operation, err)
+	}
+	status, err = c.exchange(ctx, call, token)
+	if status != http.StatusUnauthorized || c.cfg.Refused == nil {
+		return status, err
+	}
+	c.cfg.Refused(token)
+	other, tokenErr := c.token(ctx)
+	if tokenErr != nil || other == token {
+		return status, err
+	}
+	return c.exchange(ctx, call, other)
+}
+
+// token returns the access token, "" if none is sent.
+func (c *Client) token(ctx context.Context) (string, error) {
+	if c.cfg.Token == nil {
+		return "", nil
+	}
+	token, err := c.cfg.Token(ctx)
+	if err != nil {
+		return "", fmt.Errorf("access token: %w", err)
+	}
+	return token, nil
+}
+
+func (c *Client) exchange(ctx context.Context, call call, token string) (status int, err error) {
+	req, err := c.request(ctx, call, token)
 	if err != nil {
 		return 0, fmt.Errorf("client: %s: %w", call.operation, err)
 	}
@@ -102,7 +132,7 @@ func (c *Client) send(ctx context.Context, call call) (status int, err error) {
 	return resp.StatusCode, nil
 }
 
-func (c *Client) request(ctx context.Context, call call) (*http.Request, error) {
+func (c *Client) request(ctx context.Context, call call, token string) (*http.Request, error) {
 	u, err := url.Parse(call.endpoint)
 	if err != nil {
 		return nil, err
@@ -126,11 +156,7 @@ func (c *Client) request(ctx context.Context, call call) (*http.Request, error) 
 	if call.body != nil {
 		req.Header.Set("Content-Type", "application/json") // SSF-8.1.1-09
 	}
-	if c.cfg.Token != nil {
-		token, err := c.cfg.Token(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("access token: %w", err)
-		}
+	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	return req, nil

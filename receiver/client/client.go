@@ -19,8 +19,14 @@ import (
 	"github.com/tocsin-ssf/tocsin/wellknown"
 )
 
-// DefaultPending is how long a request that was answered 202 is repeated.
-const DefaultPending = time.Minute
+// Defaults of [Config].
+const (
+	// DefaultPending is how long a request that was answered 202 is repeated.
+	DefaultPending = time.Minute
+	// DefaultTimeout bounds one exchange of the client that is made where Config.HTTP
+	// is nil: some transmitters try a push endpoint before they answer.
+	DefaultTimeout = 90 * time.Second
+)
 
 // Config says whose API is called and how.
 type Config struct {
@@ -31,6 +37,9 @@ type Config struct {
 	// Token returns the access token, without a scheme, for each request; nil: none
 	// is sent.
 	Token func(ctx context.Context) (string, error)
+	// Refused is told of a token that was answered 401. The request is made once more
+	// if Token then returns another one. Nil: it is not.
+	Refused func(token string)
 	// HTTP makes the requests; it follows no redirects here. Nil: a guarded client
 	// for public https addresses.
 	HTTP *http.Client
@@ -38,6 +47,9 @@ type Config struct {
 	// used instead, for transmitters that publish none; its issuer must be Issuer.
 	Discovery *wellknown.Client
 	Metadata  *wellknown.Configuration
+	// LegacyDeliveryURI understands the delivery methods' URIs of the RISC drafts in
+	// answers, as today's, and sends them to a transmitter that supports no others.
+	LegacyDeliveryURI bool
 	// Pending is how long a change that was answered 202, accepted but undecided, is
 	// asked for again; zero: DefaultPending; negative: not at all.
 	Pending time.Duration
@@ -67,7 +79,7 @@ func New(cfg Config) (*Client, error) {
 		return nil, errors.Join(wrong...)
 	}
 	if cfg.HTTP == nil {
-		cfg.HTTP = guard.NewClient(guard.Policy{})
+		cfg.HTTP = guard.NewClient(guard.Policy{Timeout: DefaultTimeout})
 	}
 	if cfg.Discovery == nil {
 		cfg.Discovery = wellknown.NewClient(wellknown.Config{HTTP: cfg.HTTP})
@@ -110,7 +122,8 @@ func (c *Client) statusEndpoint(ctx context.Context) (string, error) {
 
 // check reports whether a stream that the transmitter sent may be used: its iss is
 // the issuer, its aud ours (SSF §8.1.1.1).
-func (c *Client) check(s streams.Configuration) error {
+func (c *Client) check(s *streams.Configuration) error {
+	c.today(s)
 	switch {
 	case s.StreamID == "":
 		return &MismatchError{Member: "stream_id"}

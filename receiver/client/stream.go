@@ -35,12 +35,16 @@ type wireDelivery struct {
 	AuthorizationHeader string `json:"authorization_header,omitempty"`
 }
 
-func (r Request) wire(streamID string) wireRequest {
+func (c *Client) wire(ctx context.Context, streamID string, r Request) (wireRequest, error) {
 	w := wireRequest{StreamID: streamID, EventsRequested: r.EventsRequested, Description: r.Description}
 	if d := r.Delivery; d != nil {
-		w.Delivery = &wireDelivery{d.Method, d.EndpointURL, d.AuthorizationHeader}
+		method, err := c.methodFor(ctx, d.Method)
+		if err != nil {
+			return wireRequest{}, fmt.Errorf("client: metadata of the transmitter: %w", err)
+		}
+		w.Delivery = &wireDelivery{method, d.EndpointURL, d.AuthorizationHeader}
 	}
-	return w
+	return w, nil
 }
 
 // Create creates a stream (SSF §8.1.1.1). A stream that is not of our issuer or
@@ -51,15 +55,19 @@ func (c *Client) Create(ctx context.Context, r Request) (streams.Configuration, 
 	if err != nil {
 		return streams.Configuration{}, err
 	}
+	body, err := c.wire(ctx, "", r)
+	if err != nil {
+		return streams.Configuration{}, err
+	}
 	var created streams.Configuration
 	err = c.do(ctx, call{
 		operation: "create stream", method: http.MethodPost, endpoint: endpoint,
-		body: r.wire(""), into: &created, success: []int{http.StatusCreated, http.StatusOK},
+		body: body, into: &created, success: []int{http.StatusCreated, http.StatusOK},
 	})
 	if err != nil {
 		return streams.Configuration{}, err
 	}
-	if err := c.check(created); err != nil {
+	if err := c.check(&created); err != nil {
 		if created.StreamID != "" {
 			err = errors.Join(err, c.Delete(ctx, created.StreamID))
 		}
@@ -135,8 +143,8 @@ func (c *Client) Streams(ctx context.Context) ([]streams.Configuration, error) {
 	if len(list) > MaxStreams {
 		return nil, fmt.Errorf("client: list streams: more than %d streams", MaxStreams)
 	}
-	for _, s := range list {
-		if err := c.check(s); err != nil {
+	for i := range list {
+		if err := c.check(&list[i]); err != nil {
 			return nil, err
 		}
 	}
@@ -163,10 +171,14 @@ func (c *Client) change(ctx context.Context, operation, method, id string, r Req
 	if err != nil {
 		return streams.Configuration{}, err
 	}
+	body, err := c.wire(ctx, id, r)
+	if err != nil {
+		return streams.Configuration{}, err
+	}
 	var s streams.Configuration
 	err = c.decide(ctx, call{
 		operation: operation, method: method, endpoint: endpoint,
-		body: r.wire(id), into: &s, success: []int{http.StatusOK},
+		body: body, into: &s, success: []int{http.StatusOK},
 	})
 	return c.checked(s, err)
 }
@@ -189,7 +201,7 @@ func (c *Client) Delete(ctx context.Context, id string) error {
 
 func (c *Client) checked(s streams.Configuration, err error) (streams.Configuration, error) {
 	if err == nil {
-		err = c.check(s)
+		err = c.check(&s)
 	}
 	if err != nil {
 		return streams.Configuration{}, err

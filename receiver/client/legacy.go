@@ -1,0 +1,46 @@
+package client
+
+import (
+	"context"
+	"slices"
+
+	"github.com/tocsin-ssf/tocsin/set/delivery"
+	"github.com/tocsin-ssf/tocsin/streams"
+)
+
+// Delivery methods as the RISC drafts named them.
+const (
+	legacyPush = "https://schemas.openid.net/secevent/risc/delivery-method/push"
+	legacyPoll = "https://schemas.openid.net/secevent/risc/delivery-method/poll"
+)
+
+// methodFor returns the name under which the transmitter knows a delivery method: the
+// former one if it supports that and not today's.
+func (c *Client) methodFor(ctx context.Context, method string) (string, error) {
+	if !c.cfg.LegacyDeliveryURI {
+		return method, nil
+	}
+	metadata, err := c.Metadata(ctx)
+	if err != nil {
+		return "", err
+	}
+	former := map[string]string{delivery.MethodPush: legacyPush, delivery.MethodPoll: legacyPoll}[method]
+	supported := metadata.DeliveryMethodsSupported
+	if former != "" && slices.Contains(supported, former) && !slices.Contains(supported, method) {
+		return former, nil
+	}
+	return method, nil
+}
+
+// today puts today's name for a former delivery method into s.
+func (c *Client) today(s *streams.Configuration) {
+	if !c.cfg.LegacyDeliveryURI {
+		return
+	}
+	switch s.Delivery.Method {
+	case legacyPush:
+		s.Delivery.Method = delivery.MethodPush
+	case legacyPoll:
+		s.Delivery.Method = delivery.MethodPoll
+	}
+}

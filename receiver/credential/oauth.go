@@ -1,0 +1,66 @@
+package credential
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+
+	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/clientcredentials"
+
+	"github.com/tocsin-ssf/tocsin/set/delivery/guard"
+	"github.com/tocsin-ssf/tocsin/wellknown"
+)
+
+// newClientCredentials returns a function that asks the token endpoint, which it finds
+// through the server's metadata if it is not given.
+func newClientCredentials(cfg Config) func(context.Context) (*oauth2.Token, error) {
+	servers := wellknown.NewClient(wellknown.Config{HTTP: cfg.HTTP})
+	parameters := url.Values{}
+	for name, value := range cfg.Parameters {
+		parameters.Set(name, value)
+	}
+	return func(ctx context.Context) (*oauth2.Token, error) {
+		ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
+		defer cancel()
+		client := clientcredentials.Config{
+			ClientID: cfg.ClientID, ClientSecret: cfg.ClientSecret, TokenURL: cfg.TokenURL,
+			Scopes: cfg.Scopes, EndpointParams: parameters,
+		}
+		if client.TokenURL == "" {
+			server, err := servers.AuthorizationServer(ctx, cfg.AuthorizationServer)
+			if err != nil {
+				return nil, fmt.Errorf("credential: metadata of the authorization server: %w", err)
+			}
+			if client.TokenURL = server.TokenEndpoint; client.TokenURL == "" {
+				return nil, errors.New("credential: the authorization server names no token_endpoint")
+			}
+		}
+		if cfg.ClientSecretFile != "" {
+			var err error
+			if client.ClientSecret, err = readSecret(cfg.ClientSecretFile); err != nil {
+				return nil, fmt.Errorf("credential: Config.ClientSecretFile: %w", err)
+			}
+		}
+		token, err := client.Token(context.WithValue(ctx, oauth2.HTTPClient, cfg.HTTP))
+		if err != nil {
+			return nil, fmt.Errorf("credential: token endpoint: %w", told(err))
+		}
+		return token, nil
+	}
+}
+
+// told keeps of an error what may be shown: the answer's body may repeat what was sent.
+func told(err error) error {
+	refused, ok := errors.AsType[*oauth2.RetrieveError](err)
+	switch {
+	case !ok:
+		return guard.Cause(err)
+	case refused.ErrorCode != "":
+		return fmt.Errorf("answered %.100q", refused.ErrorCode)
+	case refused.Response != nil:
+		return fmt.Errorf("answered %d", refused.Response.StatusCode)
+	}
+	return errors.New("refused")
+}

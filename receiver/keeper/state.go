@@ -1,0 +1,121 @@
+package keeper
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	jsonv2 "github.com/go-json-experiment/json"
+
+	"github.com/tocsin-ssf/tocsin/set/delivery/guard"
+	"github.com/tocsin-ssf/tocsin/streams"
+)
+
+// maxStateBytes bounds a state file that is read.
+const maxStateBytes = 64 << 10
+
+// state is what is kept of a stream across restarts. It holds no secret.
+type state struct {
+	Issuer   string `json:"issuer"`
+	StreamID string `json:"stream_id,omitempty"`
+	// Verdict is the last status that the transmitter decided by itself; nil if it is
+	// of no force any more.
+	Verdict *verdict `json:"verdict,omitempty"`
+	// Resumed is when a pause was last lifted.
+	Resumed time.Time `json:"resumed,omitzero"`
+}
+
+// verdict is a status that the transmitter decided.
+type verdict struct {
+	Status streams.Status `json:"status"`
+	Reason string         `json:"reason,omitempty"`
+	At     time.Time      `json:"at"`
+}
+
+// stateFile keeps a state, durably before it is in force.
+type stateFile struct {
+	path string
+	mu   sync.Mutex
+	now  state
+}
+
+// openState reads the file at path, if there is one.
+func openState(path, issuer string) (*stateFile, error) {
+	f := &stateFile{path: path, now: state{Issuer: issuer}}
+	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return f, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("keeper: Config.State: %w", err)
+	}
+	defer func() { _ = file.Close() }()
+	raw, err := guard.ReadBody(file, maxStateBytes)
+	if err == nil {
+		err = jsonv2.Unmarshal(raw, &f.now)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("keeper: Config.State: %s: %w", path, err)
+	}
+	if f.now.Issuer != issuer {
+		return nil, fmt.Errorf("keeper: Config.State: %s is of issuer %.200q, not of %.200q: name another file", path, f.now.Issuer, issuer)
+	}
+	return f, nil
+}
+
+func (f *stateFile) get() state {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.now
+}
+
+// change lets fn change the state and keeps it if it did. After an error the state is
+// as it was.
+func (f *stateFile) change(fn func(*state)) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	next := f.now
+	fn(&next)
+	if next == f.now {
+		return nil
+	}
+	if err := write(f.path, next); err != nil {
+		return fmt.Errorf("keeper: Config.State: %w", err)
+	}
+	f.now = next
+	return nil
+}
+
+// write replaces the file as a whole: after a power cut it is the old one or the new.
+func write(path string, s state) error {
+	raw, err := json.MarshalIndent(s, "", "\t")
+	if err != nil {
+		return err
+	}
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	file, err := os.CreateTemp(dir, filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(append(raw, '\n'))
+	err = errors.Join(err, file.Sync(), file.Close())
+	if err == nil {
+		err = os.Rename(file.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(file.Name()))
+	}
+	folder, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
+}

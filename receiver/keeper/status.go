@@ -1,0 +1,143 @@
+package keeper
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/tocsin-ssf/tocsin/receiver"
+	"github.com/tocsin-ssf/tocsin/receiver/client"
+	"github.com/tocsin-ssf/tocsin/streams"
+)
+
+// Times around a status that is not the one wanted.
+const (
+	// verdictGrace is how long a stream-updated may be on its way: a status that was
+	// found changed is left alone for that long.
+	verdictGrace = 30 * time.Second
+	// contested is how soon after a repair a status that is changed back counts as
+	// the transmitter's decision, also if it tells none.
+	contested = time.Hour
+	// resumePause is the shortest time between two pauses that are lifted.
+	resumePause = 24 * time.Hour
+)
+
+// keepStatus makes the stream's status the one wanted, unless the transmitter decided
+// otherwise. It reports false if it has to be looked at again soon.
+func (k *Keeper) keepStatus(ctx context.Context, id string) (settled bool, err error) {
+	found, err := call(ctx, func(ctx context.Context) (client.Status, error) { return k.api.Status(ctx, id) })
+	if errors.Is(err, client.ErrNotOffered) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	v, err := k.verdictOn(found)
+	if err != nil {
+		return false, err
+	}
+	k.noteStatus(found, v)
+	if k.cfg.Stream.LeaveStatus || found.Status == k.cfg.Stream.Status {
+		k.odd = oddity{}
+		return true, nil
+	}
+	if v != nil {
+		k.odd = oddity{}
+		return k.resume(ctx, found, *v)
+	}
+	switch {
+	case k.odd.status != found.Status:
+		k.odd = oddity{found.Status, k.now()}
+		return false, nil
+	case k.now().Sub(k.odd.since) < verdictGrace:
+		return false, nil
+	case !k.repaired.IsZero() && k.now().Sub(k.repaired) < contested:
+		return true, k.judge(found, "changed back soon after it was repaired")
+	}
+	k.odd = oddity{}
+	return k.setStatus(ctx, found)
+}
+
+// oddity is a status that is not the one wanted, and since when it was seen.
+type oddity struct {
+	status streams.Status
+	since  time.Time
+}
+
+// verdictOn returns the transmitter's decision for the status found, nil if there is
+// none. A decision for another status has lost its force.
+func (k *Keeper) verdictOn(found client.Status) (*verdict, error) {
+	v := k.state.get().Verdict
+	if v == nil || v.Status == found.Status {
+		return v, nil
+	}
+	return nil, k.state.change(func(s *state) { s.Verdict = nil })
+}
+
+// judge takes the status found for the transmitter's decision.
+func (k *Keeper) judge(found client.Status, reason string) error {
+	v := &verdict{Status: found.Status, Reason: reason, At: k.now()}
+	k.noteStatus(found, v)
+	k.log.Warn("stream status taken for the transmitter's decision", "stream_id", found.StreamID, "status", string(found.Status), "reason", reason)
+	return k.state.change(func(s *state) { s.Verdict = v })
+}
+
+// resume lifts a pause that the transmitter told, where that is wanted and was not done
+// for it or lately.
+func (k *Keeper) resume(ctx context.Context, found client.Status, v verdict) (bool, error) {
+	last := k.state.get().Resumed
+	if !k.cfg.Stream.Resume || v.Status != streams.Paused || !v.At.After(last) || k.now().Sub(last) < resumePause {
+		return true, nil
+	}
+	if err := k.state.change(func(s *state) { s.Resumed = k.now() }); err != nil {
+		return false, err
+	}
+	return k.setStatus(ctx, found)
+}
+
+// setStatus asks for the status wanted. A refusal is the transmitter's decision.
+func (k *Keeper) setStatus(ctx context.Context, found client.Status) (bool, error) {
+	got, err := call(ctx, func(ctx context.Context) (client.Status, error) {
+		return k.api.SetStatus(ctx, found.StreamID, k.cfg.Stream.Status, "")
+	})
+	if refused, ok := errors.AsType[*client.Error](err); ok &&
+		slices.Contains([]int{http.StatusBadRequest, http.StatusForbidden, http.StatusConflict}, refused.Status) {
+		return true, k.judge(found, "the transmitter refuses to change it")
+	}
+	if err != nil {
+		return false, err
+	}
+	k.repaired = k.now()
+	k.noteRepair()
+	k.noteStatus(got, nil)
+	k.log.WarnContext(ctx, "stream status repaired", "stream_id", found.StreamID, "found", string(found.Status), "status", string(got.Status))
+	if got.Status == streams.Enabled {
+		signal(k.established) // what is enabled again is to be verified
+	}
+	return true, nil
+}
+
+// updated keeps what a stream-updated event tells, durably: a restart does not make the
+// transmitter's decision undone.
+func (k *Keeper) updated(d receiver.Delivery, payload []byte) error {
+	var told struct {
+		Status streams.Status `json:"status"`
+		Reason string         `json:"reason"`
+	}
+	if json.Unmarshal(payload, &told) != nil || !told.Status.Valid() {
+		return nil // the receiver has said so
+	}
+	defer signal(k.recheck)
+	return k.state.change(func(s *state) {
+		if s.Verdict != nil && s.Verdict.At.After(d.Token.IssuedAt) {
+			return // an older one that was resent
+		}
+		s.Verdict = nil
+		if told.Status != streams.Enabled {
+			s.Verdict = &verdict{told.Status, told.Reason, d.Token.IssuedAt}
+		}
+	})
+}
