@@ -6,12 +6,6 @@ import (
 	"github.com/tocsin-ssf/tocsin/set/delivery"
 )
 
-// Delivery methods as the RISC drafts named them.
-const (
-	formerPush = "https://schemas.openid.net/secevent/risc/delivery-method/push"
-	formerPoll = "https://schemas.openid.net/secevent/risc/delivery-method/poll"
-)
-
 // former puts today's words into a request's delivery where the owner may use older
 // ones, and returns the older name of the method, "" if it was none.
 func (o Owner) former(req *Request) (method string) {
@@ -19,11 +13,8 @@ func (o Owner) former(req *Request) (method string) {
 		return ""
 	}
 	d := *req.Delivery // the request is the caller's
-	switch d.Method {
-	case formerPush:
-		method, d.Method = d.Method, delivery.MethodPush
-	case formerPoll:
-		method, d.Method = d.Method, delivery.MethodPoll
+	if current := delivery.CurrentMethod(d.Method); current != d.Method {
+		method, d.Method = d.Method, current
 	}
 	if d.AuthorizationHeader == nil && d.EndpointURLToken != nil {
 		header := *d.EndpointURLToken

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tocsin-ssf/tocsin/set/delivery"
 	"github.com/tocsin-ssf/tocsin/set/delivery/guard"
 	"github.com/tocsin-ssf/tocsin/streams"
 	"github.com/tocsin-ssf/tocsin/wellknown"
@@ -48,7 +49,9 @@ type Config struct {
 	Discovery *wellknown.Client
 	Metadata  *wellknown.Configuration
 	// LegacyDeliveryURI understands the delivery methods' URIs of the RISC drafts in
-	// answers, as today's, and sends them to a transmitter that supports no others.
+	// answers, as today's, and sends them to a transmitter that supports no others:
+	// the tolerance legacy_delivery_uri. Otherwise a stream that has one is a
+	// [MismatchError].
 	LegacyDeliveryURI bool
 	// Pending is how long a change that was answered 202, accepted but undecided, is
 	// asked for again; zero: DefaultPending; negative: not at all.
@@ -125,6 +128,8 @@ func (c *Client) statusEndpoint(ctx context.Context) (string, error) {
 func (c *Client) check(s *streams.Configuration) error {
 	c.today(s)
 	switch {
+	case delivery.CurrentMethod(s.Delivery.Method) != s.Delivery.Method:
+		return &MismatchError{StreamID: s.StreamID, Member: "delivery.method"} // a former one, not tolerated
 	case s.StreamID == "":
 		return &MismatchError{Member: "stream_id"}
 	case s.Issuer != c.cfg.Issuer:

@@ -440,3 +440,52 @@ func TestConfig(t *testing.T) {
 		}
 	}
 }
+
+// legacy_delivery_uri: methods under the URIs of RISC drafts are written and read, as
+// today's; otherwise a stream that has one is not used.
+func TestLegacyDeliveryURI(t *testing.T) {
+	for former, current := range map[string]string{
+		"https://schemas.openid.net/secevent/risc/delivery-method/push": "urn:ietf:rfc:8935",
+		"https://schemas.openid.net/secevent/risc/delivery-method/poll": "urn:ietf:rfc:8936",
+	} {
+		body := strings.Replace(stream("1"), "urn:ietf:rfc:8935", former, 1)
+		f := &transmitter{answer: func(_ int, r seen) *http.Response {
+			if r.method == http.MethodGet && !strings.Contains(r.url, "stream_id") {
+				return answer(200, "["+body+"]")
+			}
+			if r.method == http.MethodDelete {
+				return answer(204, "")
+			}
+			return answer(200, body)
+		}}
+		request := client.Request{Delivery: &streams.Delivery{Method: current, EndpointURL: "https://receiver.example/1"}}
+		for tolerated, written := range map[bool]string{true: former, false: current} {
+			c := newClient(t, f, func(cfg *client.Config) {
+				cfg.LegacyDeliveryURI = tolerated
+				cfg.Metadata.DeliveryMethodsSupported = []string{former}
+			})
+			for name, call := range map[string]func() (streams.Configuration, error){
+				"create":  func() (streams.Configuration, error) { return c.Create(t.Context(), request) },
+				"read":    func() (streams.Configuration, error) { return c.Stream(t.Context(), "1") },
+				"update":  func() (streams.Configuration, error) { return c.Update(t.Context(), "1", request) },
+				"replace": func() (streams.Configuration, error) { return c.Replace(t.Context(), "1", request) },
+				"list": func() (streams.Configuration, error) {
+					list, err := c.Streams(t.Context())
+					return append(list, streams.Configuration{})[0], err
+				},
+			} {
+				f.requests = nil
+				got, err := call()
+				switch {
+				case tolerated && (err != nil || got.Delivery.Method != current):
+					t.Errorf("%s of %s: got %s, %v, want %s", name, former, got.Delivery.Method, err, current)
+				case !tolerated && !errors.Is(err, client.ErrMismatch):
+					t.Errorf("%s of %s, strict: got %v, want %v", name, former, err, client.ErrMismatch)
+				}
+				if sent := f.requests[0].body; sent != "" && !strings.Contains(sent, `"method":"`+written+`"`) {
+					t.Errorf("%s: sent %s, want the method %s", name, sent, written)
+				}
+			}
+		}
+	}
+}

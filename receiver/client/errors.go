@@ -37,7 +37,7 @@ func (e *NotOfferedError) Is(target error) bool { return target == ErrNotOffered
 // be used. It is ErrMismatch.
 type MismatchError struct {
 	StreamID string // empty if the answer had none
-	Member   string // stream_id, iss or aud
+	Member   string // stream_id, iss, aud or delivery.method
 }
 
 // Error names the member.

@@ -8,12 +8,6 @@ import (
 	"github.com/tocsin-ssf/tocsin/streams"
 )
 
-// Delivery methods as the RISC drafts named them.
-const (
-	legacyPush = "https://schemas.openid.net/secevent/risc/delivery-method/push"
-	legacyPoll = "https://schemas.openid.net/secevent/risc/delivery-method/poll"
-)
-
 // methodFor returns the name under which the transmitter knows a delivery method: the
 // former one if it supports that and not today's.
 func (c *Client) methodFor(ctx context.Context, method string) (string, error) {
@@ -24,9 +18,9 @@ func (c *Client) methodFor(ctx context.Context, method string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	former := map[string]string{delivery.MethodPush: legacyPush, delivery.MethodPoll: legacyPoll}[method]
+	former := delivery.FormerMethod(method)
 	supported := metadata.DeliveryMethodsSupported
-	if former != "" && slices.Contains(supported, former) && !slices.Contains(supported, method) {
+	if former != method && slices.Contains(supported, former) && !slices.Contains(supported, method) {
 		return former, nil
 	}
 	return method, nil
@@ -34,13 +28,7 @@ func (c *Client) methodFor(ctx context.Context, method string) (string, error) {
 
 // today puts today's name for a former delivery method into s.
 func (c *Client) today(s *streams.Configuration) {
-	if !c.cfg.LegacyDeliveryURI {
-		return
-	}
-	switch s.Delivery.Method {
-	case legacyPush:
-		s.Delivery.Method = delivery.MethodPush
-	case legacyPoll:
-		s.Delivery.Method = delivery.MethodPoll
+	if c.cfg.LegacyDeliveryURI {
+		s.Delivery.Method = delivery.CurrentMethod(s.Delivery.Method)
 	}
 }

@@ -119,7 +119,7 @@ func all() []Profile {
 		},
 		{
 			Name: "apple-sign-in", Title: "notifications of Sign in with Apple", Issuer: "https://appleid.apple.com",
-			Static: true, PushOnly: true, Adapter: AdapterSignInWithApple,
+			KeysURL: "https://appleid.apple.com/auth/keys", Static: true, PushOnly: true, Adapter: AdapterSignInWithApple,
 			Tolerances: set.Tolerances{TypJWT: true, ExpPresent: true, EventsAsString: true},
 			EventTypes: []string{risc.AccountPurgedType, risc.OptOutEffectiveType, risc.IdentifierChangedType},
 			Notes: []string{

@@ -45,6 +45,8 @@ type Profile struct {
 	// MetadataPath is where its metadata is, below the issuer's host and before the
 	// path of the issuer, if it has one; empty: /.well-known/ssf-configuration.
 	MetadataPath string
+	// KeysURL is where its keys are, if that is no matter of metadata.
+	KeysURL string
 	// Static: it has no management API of SSF 1.0, so that issuer, keys and audience
 	// are configured and the stream is set up by its own means.
 	Static bool

@@ -23,8 +23,8 @@ func named() map[string]Profile {
 		// Google Workspace: the same e-mail address in both places.
 		"google-workspace": {Form: set.Form{Subject: set.PlaceBoth}, SubjectFormat: "email"},
 		// login.gov and other receivers of the RISC drafts: subject_type inside
-		// the event.
-		"login.gov": {Form: set.Form{Subject: set.PlaceEvent, FormerNames: true}},
+		// the event; the former codes of errors.
+		"login.gov": {Form: set.Form{Subject: set.PlaceEvent, FormerNames: true}, FormerErrors: true},
 		"risc-draft": {
 			Form: set.Form{Subject: set.PlaceEvent, FormerNames: true}, FormerDelivery: true,
 		},

@@ -42,6 +42,9 @@ type Profile struct {
 	// FormerDelivery also takes the delivery methods' URIs of the RISC drafts and
 	// delivery.endpoint_url_token, and answers with the URI that was sent.
 	FormerDelivery bool
+	// FormerErrors understands the codes of drafts of RFC 8935 in the answer to a
+	// push, the tolerance legacy_error_codes.
+	FormerErrors bool
 	// SubjectFormat is the preferred format of subjects if the application has
 	// none of its own; empty: none.
 	SubjectFormat string
@@ -100,6 +103,7 @@ func settings() []setting {
 			}
 		}},
 		{"delivery", []string{"current", "former"}, func(p *Profile, v string) { p.FormerDelivery = v == "former" }},
+		{"errors", []string{"current", "former"}, func(p *Profile, v string) { p.FormerErrors = v == "former" }},
 	}
 }
 

@@ -22,6 +22,8 @@ func TestParse(t *testing.T) {
 		"apple,subject=event,events=whole":   moved,
 		"okta,complex=format":                {Form: set.Form{Subject: set.PlaceEvent}, SubjectFormat: "email"},
 		"timestamps=milliseconds,aud=list":   {Milliseconds: true, Form: set.Form{AudienceList: true}},
+		"login.gov,errors=current":           {Form: set.Form{Subject: set.PlaceEvent, FormerNames: true}},
+		"errors=former":                      {FormerErrors: true},
 		"typ=JWT":                            {Type: profile.TypeJWT},
 		"typ=JWT,typ=secevent+jwt":           {},
 		"identifiers=former,delivery=former": {Form: set.Form{FormerNames: true}, FormerDelivery: true},

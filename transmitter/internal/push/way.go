@@ -11,6 +11,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/set/delivery"
 	"github.com/tocsin-ssf/tocsin/streams"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/outbox"
+	"github.com/tocsin-ssf/tocsin/transmitter/profile"
 )
 
 // Carrier knows the ways to the receivers of one delivery method.
@@ -96,9 +97,10 @@ func (e *PackError) Error() string { return "push: " + e.Code + ": " + e.Text }
 
 // sets leads to a receiver of SETs (RFC 8935): one in each request.
 type sets struct {
-	outbox Outbox
-	stream streams.Stream
-	header http.Header
+	outbox       Outbox
+	stream       streams.Stream
+	header       http.Header
+	formerErrors bool // of the stream's profile
 }
 
 // newSets prepares the fields of every push of a stream (PUSH-2.1-01,
@@ -112,7 +114,8 @@ func newSets(o Outbox, s streams.Stream) *sets {
 	if s.Delivery.AuthorizationHeader != "" {
 		h["Authorization"] = []string{s.Delivery.AuthorizationHeader}
 	}
-	return &sets{outbox: o, stream: s, header: h}
+	form, _ := profile.Parse(s.Profile) // one that is wrong is told where SETs are signed
+	return &sets{outbox: o, stream: s, header: h, formerErrors: form.FormerErrors}
 }
 
 func (*sets) Batch() Batch { return Batch{} }
@@ -136,10 +139,16 @@ func (w *sets) Pack(ctx context.Context, items []streams.Item) (Parcel, error) {
 	}, nil
 }
 
-func (*sets) Judge(status int, body []byte) (j Judgement, code, text string) {
+func (w *sets) Judge(status int, body []byte) (j Judgement, code, text string) {
 	var refusal delivery.Failure
 	if status == http.StatusBadRequest {
 		refusal, _ = delivery.ParseFailure(body)
+	}
+	if w.formerErrors {
+		if refusal.Err == delivery.FormerDuplicate {
+			return Accepted, "", ""
+		}
+		return Judge(status, refusal.Err.Current()), string(refusal.Err), refusal.Description
 	}
 	return Judge(status, refusal.Err), string(refusal.Err), refusal.Description
 }
