@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/streams/store/sqlitedb"
 )
 
 // gone reports whether a stream is deleted.
@@ -45,6 +47,60 @@ func TestOrphansAtStart(t *testing.T) {
 	}
 	if n := len(sink.requests()); n != 1 {
 		t.Errorf("got %d pushes, want bob's alone", n)
+	}
+}
+
+// An application that is in no admin.db, but was never removed, is missing in an
+// older copy of it: its streams stay, and are its own again.
+func TestOlderAdmin(t *testing.T) {
+	h := open(t, func(s *setup) { s.idle = true })
+	sink := newSink(t)
+	bob := h.client("bob", everyScope)
+	stream := h.stream(bob, pushTo(sink.URL))
+	if err := h.apps.DB().Write(t.Context(), func(tx *sqlitedb.Tx) error {
+		_, err := tx.Exec("DELETE FROM applications WHERE id = 'bob'")
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- h.Run(ctx) }()
+	until(t, "the sweep", func() bool { return strings.Contains(h.logs.String(), "application that is not known") })
+	stop()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if h.gone(stream) {
+		t.Fatal("got the stream deleted, want it kept")
+	}
+	if got := h.do(http.MethodGet, "/ssf/streams?stream_id="+stream, h.client("bob", everyScope), ""); got.status != http.StatusOK {
+		t.Errorf("the application added again: got %d %s, want its stream", got.status, got.body)
+	}
+}
+
+// The id of an application that was removed is not used again: neither by who
+// asks for it, nor by who comes with its audience.
+func TestRemovedID(t *testing.T) {
+	h := open(t, func(s *setup) { s.idle = true })
+	o := h.operator(h.SocketHandler())
+	const ask = `{"audience":"https://shop.example","scope":"ssf.manage"}`
+	made := func() string {
+		o.must(http.StatusCreated, http.MethodPost, "/admin/clients", "", ask)
+		app, err := h.apps.ApplicationFor(t.Context(), "https://shop.example")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return app.ID
+	}
+	first := made()
+	o.must(http.StatusNoContent, http.MethodDelete, "/admin/applications/"+first, "", "")
+	got := o.must(http.StatusConflict, http.MethodPost, "/admin/applications", "", `{"id":"`+first+`","audience":["https://other.example"]}`)
+	if !strings.Contains(got.body, "was removed") {
+		t.Errorf("got %s, want it to say that one was removed", got.body)
+	}
+	if second := made(); second == first {
+		t.Errorf("the audience again: got application %q, want another than %q", second, first)
 	}
 }
 

@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/tocsin-ssf/tocsin/streams/store/sqlitedb"
 )
@@ -10,7 +11,9 @@ import (
 // AddApplication adds a and returns it as it is kept. An empty id gets a random
 // one; a zero Created is now.
 //
-// Errors: an [*InvalidError]; [ErrExists] if the id or an audience value is taken.
+// Errors: an [*InvalidError]; [ErrExists] if the id or an audience value is
+// taken, [ErrRemoved] too if the id is that of an application that was removed:
+// the log and its decisions still name that one.
 func (s *Store) AddApplication(ctx context.Context, a Application) (Application, error) {
 	if a.ID == "" {
 		a.ID = newIdentifier()
@@ -33,6 +36,12 @@ func insertApplication(tx *sqlitedb.Tx, a Application) error {
 	}
 	if taken {
 		return fmt.Errorf("%w: application %s", ErrExists, a.ID)
+	}
+	if taken, err = wasRemoved(tx, a.ID); err != nil {
+		return err
+	}
+	if taken {
+		return fmt.Errorf("%w: %w", ErrExists, ErrRemoved)
 	}
 	if _, err := tx.Exec("INSERT INTO applications (id, name, subject_format, profile, created_ms) VALUES (?, ?, ?, ?, ?)",
 		a.ID, a.Name, a.SubjectFormat, a.Profile, a.Created.UnixMilli()); err != nil {
@@ -159,15 +168,33 @@ func (s *Store) Applications(ctx context.Context) ([]Application, error) {
 }
 
 // RemoveApplication removes the application with its clients. When it returns,
-// none of their tokens is good any more. Error: [ErrNotFound].
+// none of their tokens is good any more, and its id is never used again. Error:
+// [ErrNotFound].
 func (s *Store) RemoveApplication(ctx context.Context, id string) error {
 	return s.change(ctx, func(tx *sqlitedb.Tx) error {
 		done, err := tx.Exec("DELETE FROM applications WHERE id = ?", id)
-		if err == nil && done.Changes == 0 {
-			err = ErrNotFound
+		if err != nil {
+			return err
 		}
+		if done.Changes == 0 {
+			return ErrNotFound
+		}
+		_, err = tx.Exec("INSERT INTO removed_applications (id, removed_ms) VALUES (?, ?)", id, time.Now().UnixMilli())
 		return err
 	})
+}
+
+// Removed reports whether an application of that id was removed.
+func (s *Store) Removed(ctx context.Context, id string) (removed bool, err error) {
+	err = s.db.Read(ctx, func(v *sqlitedb.View) error {
+		removed, err = wasRemoved(v, id)
+		return err
+	})
+	return removed, err
+}
+
+func wasRemoved(v row, id string) (bool, error) {
+	return exists(v, "SELECT 1 FROM removed_applications WHERE id = ?", id)
 }
 
 // rows is what of a transaction a list is read with.

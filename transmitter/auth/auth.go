@@ -24,6 +24,8 @@ var (
 	ErrNotFound = errors.New("auth: not found")
 	// ErrExists: the id or an audience value is taken.
 	ErrExists = errors.New("auth: already exists")
+	// ErrRemoved: the id is that of an application that was removed.
+	ErrRemoved = errors.New("an application of this id was removed, and its id is not used again")
 )
 
 // InvalidError says which member of an [Application] or [Client] cannot be

@@ -59,6 +59,12 @@ ALTER TABLE vendor_sources ADD COLUMN old_hash BLOB;
 ALTER TABLE vendor_sources ADD COLUMN old_until_ms INTEGER NOT NULL DEFAULT 0;
 `, checkpoints, `
 ALTER TABLE applications ADD COLUMN profile TEXT NOT NULL DEFAULT '';
+`, `
+-- ids of applications that were removed: none is used again
+CREATE TABLE removed_applications (
+  id         TEXT PRIMARY KEY,
+  removed_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 `}
 }
 

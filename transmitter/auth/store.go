@@ -69,10 +69,15 @@ func notFound(err error) error {
 	return err
 }
 
+// row is what of a transaction one row is read with.
+type row interface {
+	QueryRow(sql string, args ...any) sqlitedb.Row
+}
+
 // exists reports whether the query has a row.
-func exists(tx *sqlitedb.Tx, sql string, args ...any) (bool, error) {
+func exists(v row, sql string, args ...any) (bool, error) {
 	var one int
-	err := tx.QueryRow(sql, args...).Scan(&one)
+	err := v.QueryRow(sql, args...).Scan(&one)
 	if errors.Is(err, sqlitedb.ErrNoRows) {
 		return false, nil
 	}

@@ -163,7 +163,8 @@ func (h Handler) clients(c echo.Context) error {
 }
 
 // applicationOf returns the application of an audience and makes it if there
-// is none; its id is then derived from the audience.
+// is none; its id is then derived from the audience, unless one of that id was
+// removed.
 func (h Handler) applicationOf(ctx context.Context, audience string) (auth.Application, error) {
 	if audience == "" {
 		return auth.Application{}, request.Invalid("audience", "is missing, and so is application")
@@ -173,9 +174,15 @@ func (h Handler) applicationOf(ctx context.Context, audience string) (auth.Appli
 		return app, err
 	}
 	sum := sha256.Sum256([]byte(audience))
-	return h.Applications.AddApplication(ctx, auth.Application{
-		ID: "app-" + hex.EncodeToString(sum[:8]), Name: audience, Audience: []string{audience},
-	})
+	id := "app-" + hex.EncodeToString(sum[:8])
+	removed, err := h.Applications.Removed(ctx, id)
+	if err != nil {
+		return auth.Application{}, err
+	}
+	if removed {
+		id = "" // a random one
+	}
+	return h.Applications.AddApplication(ctx, auth.Application{ID: id, Name: audience, Audience: []string{audience}})
 }
 
 // addClient answers 201 with the client's secrets, shown this once.
@@ -218,6 +225,8 @@ func refusal(err error) error {
 	switch {
 	case errors.As(err, &wrong):
 		return request.Invalid(wrong.Member, wrong.Description)
+	case errors.Is(err, auth.ErrRemoved):
+		return &request.Error{Status: http.StatusConflict, Code: "exists", Description: auth.ErrRemoved.Error()}
 	case errors.Is(err, auth.ErrExists):
 		return &request.Error{Status: http.StatusConflict, Code: "exists", Description: "the id, the name or an audience is taken already"}
 	}
