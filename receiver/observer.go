@@ -10,12 +10,13 @@ import (
 const (
 	ByPush = "push"
 	ByPoll = "poll"
+	ByCall = "call" // of Receiver.Accept
 )
 
 // Observer is told what a receiver does, as it happens: for metrics. A function that
 // is nil is not called. They are called by many goroutines at once and must not block.
 type Observer struct {
-	// Arrived is told of each SET that came by push or poll: whether its (iss, jti)
+	// Arrived is told of each SET that came: whether its (iss, jti)
 	// was seen before, and how it ended: nil, kept; a *set.Error, refused; any other
 	// error, to be offered again.
 	Arrived func(by string, repeat bool, err error)

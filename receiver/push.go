@@ -57,10 +57,7 @@ func (r *Receiver) push(w http.ResponseWriter, req *http.Request) {
 		unavailable(w, retryBusy)
 		return
 	}
-	r.cfg.Crash("receive.before-append")
-	repeat, err := r.take(req, body)
-	r.cfg.Crash("receive.after-append")
-	r.cfg.Observer.Arrived(ByPush, repeat, err)
+	_, err := r.arrive(req.Context(), body, ByPush)
 	r.answer(w, req, err)
 }
 
@@ -121,20 +118,6 @@ func (r *Receiver) readBody(w http.ResponseWriter, req *http.Request) ([]byte, i
 	}
 	w.Header().Set("Connection", "close")
 	return nil, http.StatusRequestTimeout
-}
-
-// take judges and keeps one SET. Its error is as of verdict.
-func (r *Receiver) take(req *http.Request, compact []byte) (repeat bool, err error) {
-	m, err := r.judge(req.Context(), compact)
-	if err != nil {
-		return false, err
-	}
-	got, err := r.inbox.Append(req.Context(), m)
-	if err != nil {
-		return false, err
-	}
-	r.arrived(req.Context(), &m, got[0], ByPush)
-	return got[0].Duplicate, verdict(got[0])
 }
 
 func (r *Receiver) answer(w http.ResponseWriter, req *http.Request, err error) {
