@@ -12,6 +12,7 @@ import (
 // benchCmd measures the transmitter against the floor of the machine.
 type benchCmd struct {
 	printFlags
+	What  string `arg:"" optional:"" help:"A group of workloads: receive." enum:"receive," default:""`
 	Only  string `help:"Run this workload alone, or several: search-*." placeholder:"NAME"`
 	Quick bool   `help:"The main job's workloads within a minute: shorter rounds, fewer events."`
 	Full  bool   `help:"Every workload, also those that need minutes: many streams, a million events."`
@@ -21,7 +22,7 @@ type benchCmd struct {
 
 // Help shows an example and says what is measured.
 func (benchCmd) Help() string {
-	return "Examples:\n  tocsin bench --quick\n  tocsin bench --only push-rs256 --json\n" +
+	return "Examples:\n  tocsin bench --quick\n  tocsin bench --only push-rs256 --json\n  tocsin bench receive\n" +
 		"  tocsin bench --only search-identifier --quick\n\n" +
 		"Without --full the workloads of the main job run. Server, senders and receivers are processes of\n" +
 		"their own on a durable store: 8 senders, one event per request, distinct subjects. A figure is the\n" +
@@ -34,6 +35,12 @@ func (benchCmd) Help() string {
 func (c benchCmd) Run(ctx context.Context, std streamsIO) error {
 	if c.Role != "" {
 		return bench.Serve(ctx, c.Role, std.in, std.out)
+	}
+	if c.What != "" {
+		if c.Only != "" {
+			return usage("a group of workloads and --only exclude each other")
+		}
+		c.Only = c.What + "-*"
 	}
 	if c.Quick && c.Full {
 		return usage("--quick and --full exclude each other")

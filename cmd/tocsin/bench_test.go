@@ -67,7 +67,7 @@ func TestBenchAppend(t *testing.T) {
 }
 
 func TestBenchUsage(t *testing.T) {
-	for _, args := range [][]string{{"bench", "--only", "nonsense"}, {"bench", "--quick", "--full"}} {
+	for _, args := range [][]string{{"bench", "--only", "nonsense"}, {"bench", "--quick", "--full"}, {"bench", "receive", "--only", "append"}, {"bench", "send"}} {
 		err := exec.CommandContext(t.Context(), binary(t), args...).Run()
 		var exit *exec.ExitError
 		if !errors.As(err, &exit) || exit.ExitCode() != 2 {

@@ -52,27 +52,18 @@ func (b *Inbox) Append(ctx context.Context, messages ...inbox.Message) ([]inbox.
 // arrive inserts one message and returns its seq, 0 if it was not kept.
 func (b *Inbox) arrive(tx *sqlitedb.Tx, m *inbox.Message, room int64) (uint64, inbox.Appended, error) {
 	identity, shared := m.Identity(), m.SharedIdentity()
-	var known int64
-	err := tx.QueryRow("SELECT EXISTS (SELECT 1 FROM seen WHERE identity IN (?, ?))", identity[:], shared[:]).Scan(&known)
-	switch {
-	case err != nil:
+	if room <= 0 || m.State != nil { // rare: look before anything is written
+		if got, err := b.refused(tx, m, room); err != nil || got != (inbox.Appended{}) {
+			return 0, got, err
+		}
+	}
+	r, err := tx.Exec("INSERT INTO seen (identity) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM seen WHERE identity IN (?1, ?2))",
+		identity[:], shared[:])
+	if err != nil {
 		return 0, inbox.Appended{}, err
-	case known != 0:
+	}
+	if r.Changes == 0 {
 		return 0, inbox.Appended{Duplicate: true}, nil
-	case room <= 0:
-		return 0, inbox.Appended{Err: inbox.ErrFull}, nil
-	}
-	if m.State != nil {
-		r, err := tx.Exec("DELETE FROM state WHERE feed = ? AND value = ? AND expires > ?", m.Feed, *m.State, b.cfg.Now().UnixMilli())
-		if err != nil {
-			return 0, inbox.Appended{}, err
-		}
-		if r.Changes == 0 {
-			return 0, inbox.Appended{Err: inbox.ErrUnexpectedState}, nil
-		}
-	}
-	if _, err := tx.Exec("INSERT INTO seen (identity) VALUES (?)", identity[:]); err != nil {
-		return 0, inbox.Appended{}, err
 	}
 	seq, err := b.number(tx, identity)
 	if err != nil {
@@ -87,6 +78,27 @@ func (b *Inbox) arrive(tx *sqlitedb.Tx, m *inbox.Message, room int64) (uint64, i
 	return uint64(seq), inbox.Appended{}, err
 }
 
+// refused returns why a message is not kept: it was seen before, there is no room, or
+// its state is not outstanding. A state that is outstanding counts as answered.
+func (b *Inbox) refused(tx *sqlitedb.Tx, m *inbox.Message, room int64) (inbox.Appended, error) {
+	identity, shared := m.Identity(), m.SharedIdentity()
+	var known int64
+	err := tx.QueryRow("SELECT EXISTS (SELECT 1 FROM seen WHERE identity IN (?, ?))", identity[:], shared[:]).Scan(&known)
+	switch {
+	case err != nil:
+		return inbox.Appended{}, err
+	case known != 0:
+		return inbox.Appended{Duplicate: true}, nil
+	case room <= 0:
+		return inbox.Appended{Err: inbox.ErrFull}, nil
+	}
+	r, err := tx.Exec("DELETE FROM state WHERE feed = ? AND value = ? AND expires > ?", m.Feed, *m.State, b.cfg.Now().UnixMilli())
+	if err == nil && r.Changes == 0 {
+		return inbox.Appended{Err: inbox.ErrUnexpectedState}, nil
+	}
+	return inbox.Appended{}, err
+}
+
 // number gives the next place of arrival.
 func (b *Inbox) number(tx *sqlitedb.Tx, identity inbox.Digest) (int64, error) {
 	r, err := tx.Exec("INSERT INTO arrival (at, identity) VALUES (?, ?)", b.cfg.Now().UnixMilli(), identity[:])
@@ -99,6 +111,9 @@ func (b *Inbox) forget(tx *sqlitedb.Tx, max int) error {
 		return nil
 	}
 	before := b.cfg.Now().Add(-b.cfg.Remember).UnixMilli()
+	if b.oldest.Load() >= before {
+		return nil
+	}
 	for range max {
 		var seq, at int64
 		var identity []byte
@@ -110,6 +125,7 @@ func (b *Inbox) forget(tx *sqlitedb.Tx, max int) error {
 			return err
 		}
 		if at >= before || seq == last {
+			b.oldest.Store(at)
 			return nil
 		}
 		if _, err := tx.Exec("DELETE FROM arrival WHERE seq = ?", seq); err != nil {

@@ -48,6 +48,9 @@ type Inbox struct {
 	// arriving counts the messages of appends that are being committed, so
 	// that the bound also holds among them.
 	arriving atomic.Int64
+	// oldest is a time, in Unix milliseconds, before which no remembered identity
+	// is: they need not be looked at until it is forgotten. 0: not known yet.
+	oldest atomic.Int64
 }
 
 var _ inbox.Inbox = (*Inbox)(nil)

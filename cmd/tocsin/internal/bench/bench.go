@@ -105,6 +105,9 @@ func workloads() []workload {
 		{"search-time", "the same by an hour, newest or oldest first", false, (*bench).search},
 		{"index-lag", "the longest time by which the search index trailed the log while events came in as fast as it lets them", false, (*bench).lag},
 		{"mapping", "CPU of reading and mapping a vendor's record by its rules, what was known before at hand ÷ decoding its JSON into a map", false, (*bench).mapping},
+		{"receive-accept", "receiver CPU of verifying, parsing and keeping a SET durably, without HTTP ÷ one RSA check", false, (*bench).receiveAccept},
+		{"receive-push", "SETs a second that a receiver takes over HTTP ÷ requests a second of a handler that reads the body and answers 202", false, (*bench).receivePush},
+		{"receive-burst", "growth of a receiver's memory by 100,000 SETs that come at once", false, (*bench).receiveBurst},
 	}
 }
 

@@ -1,7 +1,11 @@
 package bench
 
 import (
+	"bytes"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
 	"syscall"
 	"time"
 	"unsafe"
@@ -19,4 +23,25 @@ func cpuOf(pid int) (time.Duration, error) {
 		return 0, fmt.Errorf("the CPU time of process %d: %w", pid, errno)
 	}
 	return time.Duration(ts.Nano()), nil
+}
+
+// peakOf returns the largest resident memory of a process since the last call, in
+// bytes.
+func peakOf(pid int) (int64, error) {
+	dir := filepath.Join("/proc", strconv.Itoa(pid))
+	status, err := os.ReadFile(filepath.Join(dir, "status"))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := bytes.Cut(status, []byte("VmHWM:"))
+	fields := bytes.Fields(rest)
+	if len(fields) == 0 {
+		return 0, fmt.Errorf("process %d does not tell its memory", pid)
+	}
+	kib, err := strconv.ParseInt(string(fields[0]), 10, 64)
+	if err != nil {
+		return 0, err
+	}
+	const resetPeak = "5" // proc_pid_clear_refs(5)
+	return kib << 10, os.WriteFile(filepath.Join(dir, "clear_refs"), []byte(resetPeak), 0)
 }

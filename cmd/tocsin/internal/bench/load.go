@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -46,18 +45,19 @@ type load struct {
 	client *http.Client
 	prefix string // of source ids
 	sent   atomic.Int64
+
+	transmitter *transmitter // of SETs that are pushed directly; nil: none was minted
 }
 
 func newLoad() *load { return &load{client: newHTTPClient(), prefix: rand.Text()[:8] + "-"} }
 
 func (l *load) role() role {
-	return role{"send": func(ctx context.Context, arg json.RawMessage) (any, error) {
-		var c sendCall
-		if err := json.Unmarshal(arg, &c); err != nil {
-			return nil, err
-		}
-		return l.send(ctx, c)
-	}}
+	return role{
+		"send":    with(func(ctx context.Context, c sendCall) (any, error) { return l.send(ctx, c) }),
+		"mint":    with(func(ctx context.Context, c mintCall) (any, error) { return l.mint(ctx, c) }),
+		"push":    with(func(ctx context.Context, c pushCall) (any, error) { return l.push(ctx, c) }),
+		"fetches": with(func(context.Context, any) (any, error) { return l.transmitter.fetches.Load(), nil }),
+	}
 }
 
 func (l *load) send(ctx context.Context, c sendCall) (sendAnswer, error) {

@@ -19,6 +19,8 @@ const (
 	RoleLoad = "load" // sends events
 	RoleSink = "sink" // receives SETs
 	RoleLog  = "log"  // has a log, without a server
+	// RoleReceiver has a receiver with its inbox.
+	RoleReceiver = "receiver"
 )
 
 // callTime bounds one request of a peer, and a peer's start.
@@ -110,13 +112,19 @@ func Serve(ctx context.Context, name string, in io.Reader, out io.Writer) (err e
 	var ops role
 	switch name {
 	case RoleLoad:
-		ops = newLoad().role()
+		l := newLoad()
+		defer func() { l.transmitter.close() }()
+		ops = l.role()
 	case RoleSink:
 		s, err := newSink(ctx)
 		if err != nil {
 			return err
 		}
 		defer s.close()
+		ops = s.role()
+	case RoleReceiver:
+		s := new(receiving)
+		defer func() { err = errors.Join(err, s.close()) }()
 		ops = s.role()
 	case RoleLog:
 		s := new(store)
@@ -159,6 +167,6 @@ func (r role) answer(ctx context.Context, c call) answer {
 func newHTTPClient() *http.Client {
 	return &http.Client{
 		Timeout:   callTime,
-		Transport: &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: callTime, DisableCompression: true},
+		Transport: &http.Transport{MaxIdleConnsPerHost: 256, IdleConnTimeout: callTime, DisableCompression: true},
 	}
 }
