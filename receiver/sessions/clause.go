@@ -14,7 +14,11 @@ const MaxClauses = 256
 
 // ErrScope says that a scope fits nothing, or has more than MaxClauses. Nothing can
 // be kept for it, and trying again does not help.
-var ErrScope = errors.New("sessions: scope without members, or with too many aliases")
+var ErrScope = errors.New("sessions: scope that nothing can be kept for")
+
+// ErrNobody is an ErrScope: the scope fits nothing, such as that of a subject which
+// names neither a user nor anything else.
+var ErrNobody = fmt.Errorf("%w: it fits nothing", ErrScope)
 
 // Clause is a set of digests that a session must have all of: the form in which scopes
 // are kept. The digests stand one after the other, first the one that it is looked up
@@ -52,7 +56,7 @@ func appendClauses(dst []Clause, scope receiver.Scope, alone bool) ([]Clause, er
 		product = wider
 	}
 	if len(scope) == 0 || len(product) == 0 {
-		return nil, ErrScope
+		return nil, ErrNobody
 	}
 	for _, digests := range product {
 		dst = append(dst, newClause(digests))

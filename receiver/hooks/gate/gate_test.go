@@ -1,0 +1,166 @@
+package gate_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/tocsin-ssf/tocsin/receiver"
+	"github.com/tocsin-ssf/tocsin/receiver/hooks"
+	"github.com/tocsin-ssf/tocsin/receiver/hooks/gate"
+	"github.com/tocsin-ssf/tocsin/receiver/sessions"
+	"github.com/tocsin-ssf/tocsin/set/subject"
+)
+
+func TestNew(t *testing.T) {
+	if _, err := gate.New(gate.Config{}); err == nil {
+		t.Error("without Revocations: got no error, want one")
+	}
+}
+
+// kit is a hook with what it feeds, and jo's session begun at start.
+type kit struct {
+	*testing.T
+	hook  *gate.Hook
+	door  *sessions.Gate
+	index *sessions.Memory
+	start time.Time
+}
+
+func newKit(t *testing.T) kit {
+	t.Helper()
+	r, err := sessions.NewMemoryRevocations(sessions.RevocationsConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	index, err := sessions.NewMemory(sessions.IndexConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hook, err := gate.New(gate.Config{Revocations: r, Index: index})
+	if err != nil {
+		t.Fatal(err)
+	}
+	door, err := sessions.NewGate(sessions.Config{Revocations: r, Fail: sessions.FailClosed})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := kit{t, hook, door, index, time.Now().Add(-time.Minute)}
+	for i := range 3 {
+		s := k.session(k.start)
+		s.ID = fmt.Sprint("s", i)
+		if err := index.Add(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return k
+}
+
+func (kit) session(begun time.Time) sessions.Session {
+	return sessions.Session{ID: "a", Begun: begun, Members: map[string][]subject.Identifier{"user": {subject.Email("jo@example.com")}}}
+}
+
+func (k kit) action(effect hooks.Effect, after time.Duration) hooks.Action {
+	return hooks.Action{Effect: effect, Scope: receiver.ScopeOf(subject.Email("jo@example.com")), Until: k.start.Add(after), Key: "k"}
+}
+
+// act does one effect and fails the test unless the session begun after start has the verdict then.
+func (k kit) act(effect hooks.Effect, at, begun time.Duration, want sessions.Verdict) hooks.Outcome {
+	k.Helper()
+	o, err := k.hook.Act(k.Context(), k.action(effect, at))
+	if err != nil {
+		k.Fatalf("%s: %v", effect, err)
+	}
+	if got := k.door.Session(k.session(k.start.Add(begun))); got != want {
+		k.Errorf("%s: got %v, want %v", effect, got, want)
+	}
+	return o
+}
+
+func TestAct(t *testing.T) {
+	k := newKit(t)
+	if o := k.act(hooks.End, 0, 0, sessions.Revoked); o.Ended != 3 || o.Detail == "" {
+		t.Errorf("got %+v, want 3 ended", o)
+	}
+	k.act(hooks.End, 0, time.Second, sessions.Good)
+	if o := k.act(hooks.Deny, time.Second, time.Minute, sessions.Denied); o.Ended != 3 {
+		t.Errorf("got %+v, want 3 ended", o)
+	}
+	k.act(hooks.Allow, 2*time.Second, 3*time.Second, sessions.Good)
+	k.act(hooks.Deny, time.Second, 3*time.Second, sessions.Good) // again, late
+	k.act(hooks.Deny, 4*time.Second, time.Minute, sessions.Denied)
+	if o := k.act(hooks.Forget, 5*time.Second, time.Minute, sessions.Good); o.Ended != 0 {
+		t.Errorf("got %+v, want none ended", o)
+	}
+	k.act(hooks.Forget, 6*time.Second, 0, sessions.Revoked)
+}
+
+// Preview says the same and does nothing.
+func TestPreview(t *testing.T) {
+	k := newKit(t)
+	for _, effect := range hooks.Effects() {
+		preview, previewErr := k.hook.Preview(t.Context(), k.action(effect, 0))
+		if got := k.door.Session(k.session(k.start)); got != sessions.Good {
+			t.Fatalf("preview of %s: got %v, want the session untouched", effect, got)
+		}
+		other := newKit(t)
+		done, err := other.hook.Act(t.Context(), other.action(effect, 0))
+		if preview != done || !errors.Is(previewErr, err) {
+			t.Errorf("%s: got preview %+v %v, want %+v %v", effect, preview, previewErr, done, err)
+		}
+		if notFor := effect == hooks.Reload || effect == hooks.Notify; errors.Is(err, hooks.ErrNotApplicable) != notFor {
+			t.Errorf("%s: got %v, want not applicable %v", effect, err, notFor)
+		}
+	}
+}
+
+// broken is a store that fails.
+type broken struct{ *sessions.MemoryRevocations }
+
+func (broken) Revoke(context.Context, receiver.Scope, time.Time) error {
+	return errors.New("disk full")
+}
+
+type brokenIndex struct{ sessions.Index }
+
+func (brokenIndex) Find(context.Context, receiver.Scope, time.Time, string, int) ([]sessions.Session, error) {
+	return nil, errors.New("away")
+}
+
+// A scope of nobody is not applicable, one that cannot be kept is a permanent failure,
+// a store's failure is tried again; an index that is away holds nothing up.
+func TestErrors(t *testing.T) {
+	k := newKit(t)
+	many := make([]subject.Identifier, sessions.MaxClauses+1)
+	for i := range many {
+		many[i] = subject.Opaque(fmt.Sprint(i))
+	}
+	nobody, wide := k.action(hooks.End, 0), k.action(hooks.End, 0)
+	nobody.Scope, wide.Scope = nil, receiver.Scope{{Name: "user", Identifiers: many}}
+	if _, err := k.hook.Act(t.Context(), nobody); !errors.Is(err, hooks.ErrNotApplicable) {
+		t.Errorf("nobody: got %v, want ErrNotApplicable", err)
+	}
+	if _, err := k.hook.Act(t.Context(), wide); !receiver.IsPermanent(err) {
+		t.Errorf("too wide: got %v, want a permanent error", err)
+	}
+	r, err := sessions.NewMemoryRevocations(sessions.RevocationsConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	failing, err := gate.New(gate.Config{Revocations: broken{r}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := failing.Act(t.Context(), k.action(hooks.End, 0)); err == nil || receiver.IsPermanent(err) || errors.Is(err, hooks.ErrNotApplicable) {
+		t.Errorf("store away: got %v, want an error to try again", err)
+	}
+	away, err := gate.New(gate.Config{Revocations: r, Index: brokenIndex{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o, err := away.Act(t.Context(), k.action(hooks.End, 0)); err != nil || o.Ended != hooks.Unknown {
+		t.Errorf("index away: got %+v %v, want it done and nothing known of the number", o, err)
+	}
+}
