@@ -9,6 +9,7 @@ import (
 
 	lib "github.com/alexedwards/scs/v2"
 	"github.com/tocsin-ssf/tocsin/receiver"
+	"github.com/tocsin-ssf/tocsin/receiver/hooks"
 	"github.com/tocsin-ssf/tocsin/receiver/hooks/scs"
 	"github.com/tocsin-ssf/tocsin/set/caep"
 	"github.com/tocsin-ssf/tocsin/set/subject"
@@ -17,17 +18,17 @@ import (
 // An application with a cookie session that a transmitter can end.
 func Example() {
 	manager := lib.New()
-	sessions, err := scs.New(manager)
+	hook, err := scs.New(scs.Config{Manager: manager})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	mux := receiver.NewMux() // of the application's receiver.Config
-	mux.Handle(receiver.OnType(caep.SessionRevokedType, sessions.Hook))
+	mux.Handle(hooks.Route(caep.SessionRevokedType, hooks.End, hook))
 
 	pages := http.NewServeMux()
 	pages.HandleFunc("/login", func(w http.ResponseWriter, r *http.Request) {
-		if err := sessions.Login(r.Context(), scs.Login{Users: []subject.Identifier{subject.Email("jo@example.com")}}); err != nil {
+		if err := hook.Login(r.Context(), scs.Login{Users: []subject.Identifier{subject.Email("jo@example.com")}}); err != nil {
 			http.Error(w, "try again", http.StatusServiceUnavailable)
 			return
 		}
@@ -38,13 +39,14 @@ func Example() {
 			http.Error(w, "log in", http.StatusUnauthorized)
 		}
 	})
-	app := manager.LoadAndSave(sessions.Guard(pages))
+	app := manager.LoadAndSave(hook.Guard(pages))
 
 	cookie := visit(app, "/login").Cookies()[0]
 	fmt.Println(visit(app, "/", cookie).Status)
 	// What the mux does when the event is there:
-	ended, err := sessions.Revoke(context.Background(), subject.Email("jo@example.com"), time.Now())
-	fmt.Println(ended, err)
+	event := receiver.Delivery{Subject: subject.Email("jo@example.com"), EventTime: time.Now()}
+	out, err := hook.Act(context.Background(), hooks.NewAction(event, "scs", hooks.End))
+	fmt.Println(out.Ended, err)
 	fmt.Println(visit(app, "/", cookie).Status)
 	// Output:
 	// 200 OK

@@ -1,42 +1,58 @@
 // Package scs ends the sessions of an application that keeps them with
 // alexedwards/scs when a transmitter says so.
 //
-// The application calls [Sessions.Login] where a user logs in, routes events to
-// [Sessions.Hook], and puts [Sessions.Guard] inside scs's LoadAndSave:
+// The application calls [Hook.Login] where a user logs in, routes events to the hook,
+// and puts [Hook.Guard] inside scs's LoadAndSave:
 //
-//	sessions, err := scs.New(manager)
-//	mux.Handle(receiver.OnType(caep.SessionRevokedType, sessions.Hook))
-//	handler := manager.LoadAndSave(sessions.Guard(app))
+//	hook, err := scs.New(scs.Config{Manager: manager})
+//	mux.Handle(hooks.Route(caep.SessionRevokedType, hooks.End, hook))
+//	handler := manager.LoadAndSave(hook.Guard(app))
 //
-// Sessions are found by iterating the store, so that logins through other processes
-// count too, where it can iterate (scs.IterableStore, scs.IterableCtxStore); else by
-// an index in memory of the logins through this process. Identifiers are kept as
-// digests alone.
+// Sessions are found by an index of logins, or by iterating the store. Identifiers are
+// kept in sessions as digests alone.
 package scs
 
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/alexedwards/scs/v2"
-	"github.com/tocsin-ssf/tocsin/receiver"
+
+	"github.com/tocsin-ssf/tocsin/receiver/hooks"
+	"github.com/tocsin-ssf/tocsin/receiver/sessions"
 	"github.com/tocsin-ssf/tocsin/set/subject"
 )
 
 // Names of values in a session's data.
 const (
-	valueKeys  = "tocsin.keys"  // []string, digests of whom the session is of
-	valueBegun = "tocsin.begun" // int64, nanoseconds since the epoch
+	valueKeys  = "tocsin.bearer" // []byte, digests of whom the session is of
+	valueBegun = "tocsin.begun"  // int64, nanoseconds since the epoch
 )
 
-// MaxIdentifiers bounds the users, and the sessions, that one login names.
-const MaxIdentifiers = 16
+// ErrDenied says that the user may not log in: a transmitter has said so, and not yet
+// taken it back.
+var ErrDenied = errors.New("scs: log-in is denied")
 
-// ErrNoTarget says that an event's subject names neither a user nor a session.
-var ErrNoTarget = errors.New("scs: subject names neither a user nor a session")
+// Config is whose sessions a hook ends and how it finds them.
+type Config struct {
+	// Manager keeps the sessions; its Store must be set. Required.
+	Manager *scs.SessionManager
+	// Index finds sessions; each login adds one, with the session's token as ID. One
+	// that processes share finds the logins of all of them. Nil: the store is iterated
+	// where it can be (scs.IterableStore, scs.IterableCtxStore), which costs a look at
+	// all sessions; else an index in memory of the logins through this process.
+	Index sessions.Index
+	// Revocations are what Guard and Login heed, beside what has ended in the store.
+	// Nil: in memory, of this process.
+	Revocations sessions.Revocations
+	// Fail says what Guard does while Revocations are not known (sessions.Gate).
+	// Empty: open, since sessions end in the store, too.
+	Fail sessions.FailMode
+}
 
 // Login says whom a session is of, in the words of the transmitter.
 type Login struct {
@@ -45,157 +61,157 @@ type Login struct {
 	// Sessions are identifiers of the transmitter's session that led to this one,
 	// such as the sid of the ID token as an opaque identifier; none if not known.
 	Sessions []subject.Identifier
+	// Others are identifiers by the names of other members: "device", "tenant", …
+	Others map[string][]subject.Identifier
 }
 
-// Sessions ends the sessions of one scs.SessionManager. Safe for concurrent use.
-type Sessions struct {
-	manager *scs.SessionManager
-
-	mu    sync.Mutex
-	marks map[string]mark                 // by key: what was revoked
-	index map[string]map[string]time.Time // by key: tokens and when they began; nil if the store iterates
-	swept time.Time
+// members returns the identifiers as an index keeps them.
+func (l Login) members() map[string][]subject.Identifier {
+	members := map[string][]subject.Identifier{}
+	maps.Copy(members, l.Others)
+	members[subject.MemberUser] = l.Users
+	if len(l.Sessions) > 0 {
+		members[subject.MemberSession] = l.Sessions
+	}
+	return members
 }
 
-// mark is a revocation: sessions of its key that began at or before until are ended.
-type mark struct{ until, expires time.Time }
+// Hook ends the sessions of one scs.SessionManager. It does End, Deny and Allow. Safe
+// for concurrent use.
+type Hook struct {
+	manager     *scs.SessionManager
+	index       sessions.Index // nil: the store is iterated
+	revocations sessions.Revocations
+	gate        *sessions.Gate
+}
 
-// New returns a hook for the sessions of manager, whose Store must be set.
-func New(manager *scs.SessionManager) (*Sessions, error) {
-	if manager == nil || manager.Store == nil {
+// New returns a hook for the sessions of a manager.
+func New(cfg Config) (*Hook, error) {
+	if cfg.Manager == nil || cfg.Manager.Store == nil {
 		return nil, errors.New("scs: a session manager with a store is needed")
 	}
-	s := &Sessions{manager: manager, marks: make(map[string]mark)}
-	if !iterates(manager.Store) {
-		s.index = make(map[string]map[string]time.Time)
+	h := &Hook{manager: cfg.Manager, index: cfg.Index, revocations: cfg.Revocations}
+	if h.index == nil && !iterates(cfg.Manager.Store) {
+		index, err := sessions.NewMemory(sessions.IndexConfig{Lifetime: cfg.Manager.Lifetime})
+		if err != nil {
+			return nil, err
+		}
+		h.index = index
 	}
-	return s, nil
+	if h.revocations == nil {
+		revocations, err := sessions.NewMemoryRevocations(sessions.RevocationsConfig{Retention: cfg.Manager.Lifetime})
+		if err != nil {
+			return nil, err
+		}
+		h.revocations = revocations
+	}
+	if cfg.Fail == "" {
+		cfg.Fail = sessions.FailOpen
+	}
+	gate, err := sessions.NewGate(sessions.Config{Revocations: h.revocations, Fail: cfg.Fail})
+	if err != nil {
+		return nil, err
+	}
+	h.gate = gate
+	return h, nil
 }
 
 // Login begins a session for a user: it renews the session's token and notes whom the
 // session is of and that it begins now. ctx is that of a request within LoadAndSave.
-func (s *Sessions) Login(ctx context.Context, l Login) error {
-	if len(l.Users) == 0 || len(l.Users) > MaxIdentifiers || len(l.Sessions) > MaxIdentifiers {
-		return errors.New("scs: a login has 1 to 16 users and at most 16 sessions")
+// Errors: ErrDenied, and nothing has changed; sessions.ErrInvalid; the store's or the
+// index's, and the user is not to be logged in.
+func (h *Hook) Login(ctx context.Context, l Login) error {
+	if len(l.Users) == 0 {
+		return fmt.Errorf("%w: no identifier of the user", sessions.ErrInvalid)
 	}
-	if err := s.manager.RenewToken(ctx); err != nil {
+	begun := time.Now()
+	s := sessions.Session{ID: "new", Members: l.members(), Begun: begun, Expires: begun.Add(h.manager.Lifetime)}
+	if err := s.Check(); err != nil {
 		return err
 	}
-	keys, begun := l.keys(), time.Now()
-	s.manager.Put(ctx, valueKeys, keys)
-	s.manager.Put(ctx, valueBegun, begun.UnixNano())
-	s.note(s.manager.Token(ctx), keys, begun)
-	return nil
-}
-
-// note puts a session into the index, if there is one.
-func (s *Sessions) note(token string, keys []string, begun time.Time) {
-	if s.index == nil {
-		return
+	if h.gate.Session(s) == sessions.Denied {
+		return ErrDenied
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.sweep(begun)
-	for _, key := range keys {
-		if s.index[key] == nil {
-			s.index[key] = make(map[string]time.Time)
-		}
-		s.index[key][token] = begun
+	before := h.manager.Token(ctx)
+	if err := h.manager.RenewToken(ctx); err != nil {
+		return err
 	}
-}
-
-// Hook ends the sessions that the event's subject names and that began at or before
-// its time. A subject that names neither user nor session is set aside.
-func (s *Sessions) Hook(ctx context.Context, d receiver.Delivery) error {
-	_, err := s.Revoke(ctx, d.Subject, d.EventTime)
-	if errors.Is(err, ErrNoTarget) {
-		return receiver.Permanent(err)
+	h.manager.Put(ctx, valueKeys, pack(s.Bearer().Keys()))
+	h.manager.Put(ctx, valueBegun, begun.UnixNano())
+	if h.index == nil {
+		return nil
 	}
-	return err
-}
-
-// Revoke ends the sessions that match the subject and began at or before until, and
-// returns how many. Sessions begun later live, whenever Revoke is called; calling it
-// again is harmless.
-//
-// A simple subject is a user or a session; of a complex one the members user and
-// session count, both if both are there (CAEP §3.1). The session id "ALL" stands
-// for every session of the user. Errors: ErrNoTarget, or a failure of the store.
-func (s *Sessions) Revoke(ctx context.Context, id subject.Identifier, until time.Time) (ended int, err error) {
-	keys := target(id)
-	if len(keys) == 0 {
-		return 0, ErrNoTarget
-	}
-	s.mark(keys, until) // first: a request that runs now may write its session back
-	if s.index != nil {
-		return s.revokeIndexed(ctx, keys, until)
-	}
-	return s.revokeStored(ctx, keys, until)
-}
-
-func (s *Sessions) mark(keys []string, until time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := time.Now()
-	s.sweep(now)
-	for _, key := range keys {
-		m := s.marks[key]
-		if until.After(m.until) {
-			m.until = until
-		}
-		m.expires = now.Add(s.manager.Lifetime)
-		s.marks[key] = m
-	}
-}
-
-// sweep forgets, once an hour, what no living session can need.
-func (s *Sessions) sweep(now time.Time) {
-	if now.Sub(s.swept) < time.Hour {
-		return
-	}
-	s.swept = now
-	for key, m := range s.marks {
-		if now.After(m.expires) {
-			delete(s.marks, key)
+	if before != "" {
+		if err := h.index.Remove(ctx, before); err != nil {
+			return err
 		}
 	}
-	for key, tokens := range s.index {
-		for token, begun := range tokens {
-			if now.Sub(begun) > s.manager.Lifetime {
-				delete(tokens, token)
-			}
-		}
-		if len(tokens) == 0 {
-			delete(s.index, key)
-		}
-	}
+	s.ID = h.manager.Token(ctx)
+	return h.index.Add(ctx, s)
 }
 
 // Guard ends a session that was revoked while a request of it was running and that
-// this request then wrote back. It belongs inside scs's LoadAndSave; next sees such a
-// session as empty.
-func (s *Sessions) Guard(next http.Handler) http.Handler {
+// this request then wrote back, or in another process whose Revocations this one
+// shares. It belongs inside scs's LoadAndSave; next sees such a session as empty.
+func (h *Hook) Guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx := r.Context()
-		keys, _ := s.manager.Get(ctx, valueKeys).([]string)
-		begun, _ := s.manager.Get(ctx, valueBegun).(int64)
-		if s.revoked(keys, time.Unix(0, begun)) {
-			if err := s.manager.Destroy(ctx); err != nil {
-				http.Error(w, http.StatusText(http.StatusServiceUnavailable), http.StatusServiceUnavailable)
-				return
+		keys, _ := h.manager.Get(ctx, valueKeys).([]byte)
+		begun, _ := h.manager.Get(ctx, valueBegun).(int64)
+		failed := false
+		if len(keys) > 0 {
+			switch h.gate.Bearer(bearer(keys, begun)) {
+			case sessions.Good:
+			case sessions.Unknown:
+				failed = true
+			default:
+				failed = h.manager.Destroy(ctx) != nil
 			}
+		}
+		if failed {
+			http.Error(w, http.StatusText(http.StatusServiceUnavailable), http.StatusServiceUnavailable)
+			return
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-func (s *Sessions) revoked(keys []string, begun time.Time) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, key := range keys {
-		if m, ok := s.marks[key]; ok && !begun.After(m.until) {
-			return true
-		}
+// Act ends the sessions in scope that began at or before the action's time, whenever
+// it is called. Deny lets the user begin no new ones until Allow. Failures of the store
+// are to be tried again.
+func (h *Hook) Act(ctx context.Context, a hooks.Action) (hooks.Outcome, error) {
+	// First what is remembered: a request that runs now may write its session back.
+	err := h.remember(ctx, a)
+	switch {
+	case errors.Is(err, sessions.ErrScope):
+		return hooks.Outcome{}, fmt.Errorf("scs: %w: %w", hooks.ErrNotApplicable, err)
+	case err != nil, a.Effect == hooks.Allow:
+		return hooks.Outcome{}, err
 	}
-	return false
+	ended, err := h.end(ctx, a, false)
+	return hooks.Outcome{Ended: ended}, err
+}
+
+func (h *Hook) remember(ctx context.Context, a hooks.Action) error {
+	switch a.Effect {
+	case hooks.End:
+		return h.revocations.Revoke(ctx, a.Scope, a.Until)
+	case hooks.Deny:
+		return h.revocations.Deny(ctx, a.Scope, a.Until)
+	case hooks.Allow:
+		return h.revocations.Allow(ctx, a.Scope, a.Until)
+	}
+	return hooks.ErrNotApplicable
+}
+
+// Preview counts the sessions that would end.
+func (h *Hook) Preview(ctx context.Context, a hooks.Action) (hooks.Outcome, error) {
+	switch a.Effect {
+	case hooks.End, hooks.Deny:
+		ended, err := h.end(ctx, a, true)
+		return hooks.Outcome{Ended: ended}, err
+	case hooks.Allow:
+		return hooks.Outcome{}, nil
+	}
+	return hooks.Outcome{}, hooks.ErrNotApplicable
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,7 +13,9 @@ import (
 	lib "github.com/alexedwards/scs/v2"
 	"github.com/alexedwards/scs/v2/memstore"
 	"github.com/tocsin-ssf/tocsin/receiver"
+	"github.com/tocsin-ssf/tocsin/receiver/hooks"
 	"github.com/tocsin-ssf/tocsin/receiver/hooks/scs"
+	"github.com/tocsin-ssf/tocsin/receiver/sessions"
 	"github.com/tocsin-ssf/tocsin/set/subject"
 )
 
@@ -22,24 +25,24 @@ type plain struct{ lib.Store }
 // app is an application of one page, with the sessions of its browsers.
 type app struct {
 	*testing.T
-	manager  *lib.SessionManager
-	sessions *scs.Sessions
+	manager *lib.SessionManager
+	hook    *scs.Hook
 }
 
 func newApp(t *testing.T, manager *lib.SessionManager, store lib.Store) *app {
 	t.Helper()
 	manager.Store = store
-	sessions, err := scs.New(manager)
+	hook, err := scs.New(scs.Config{Manager: manager})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &app{T: t, manager: manager, sessions: sessions}
+	return &app{T: t, manager: manager, hook: hook}
 }
 
 // serve runs page with a browser's cookie and returns the cookie after it.
 func (a *app) serve(cookie *http.Cookie, page func(ctx context.Context)) *http.Cookie {
 	a.Helper()
-	handler := a.manager.LoadAndSave(a.sessions.Guard(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { page(r.Context()) })))
+	handler := a.manager.LoadAndSave(a.hook.Guard(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { page(r.Context()) })))
 	req := httptest.NewRequest(http.MethodGet, "/", nil)
 	if cookie != nil {
 		req.AddCookie(cookie)
@@ -58,8 +61,9 @@ func (a *app) login(user string, session ...string) *http.Cookie {
 		l := scs.Login{Users: []subject.Identifier{subject.Email(user + "@example.com"), subject.IssSub("https://idp.example", user)}}
 		for _, sid := range session {
 			l.Sessions = append(l.Sessions, subject.Opaque(sid))
+			l.Others = map[string][]subject.Identifier{"device": {subject.Opaque("d" + strings.TrimPrefix(sid, "s"))}}
 		}
-		if err := a.sessions.Login(ctx, l); err != nil {
+		if err := a.hook.Login(ctx, l); err != nil {
 			a.Fatal(err)
 		}
 		a.manager.Put(ctx, "user", user)
@@ -73,13 +77,29 @@ func (a *app) alive(cookie *http.Cookie) (alive bool) {
 	return alive
 }
 
-func (a *app) revoke(id subject.Identifier, until time.Time) int {
+func action(id subject.Identifier, effect hooks.Effect, until time.Time) hooks.Action {
+	return hooks.NewAction(receiver.Delivery{Subject: id, EventTime: until}, "scs", effect)
+}
+
+func (a *app) act(id subject.Identifier, effect hooks.Effect, until time.Time) int {
 	a.Helper()
-	n, err := a.sessions.Revoke(a.Context(), id, until)
+	preview, err := a.hook.Preview(a.Context(), action(id, effect, until))
 	if err != nil {
 		a.Fatal(err)
 	}
-	return n
+	out, err := a.hook.Act(a.Context(), action(id, effect, until))
+	if err != nil {
+		a.Fatal(err)
+	}
+	if preview != out {
+		a.Errorf("got a preview of %+v, then %+v, want the same", preview, out)
+	}
+	return out.Ended
+}
+
+func (a *app) revoke(id subject.Identifier, until time.Time) int {
+	a.Helper()
+	return a.act(id, hooks.End, until)
 }
 
 // stores runs a test on a store that iterates and on one that does not.
@@ -118,7 +138,8 @@ func TestSubjects(t *testing.T) {
 		{"aliases", subject.Aliases(subject.Opaque("x"), alice), true, true},
 		{"session", sid("s1"), true, false},
 		{"complex user", complexOf(t, map[string]subject.Identifier{"user": alice}), true, true},
-		{"complex user and device", complexOf(t, map[string]subject.Identifier{"user": alice, "device": sid("d")}), true, true},
+		{"complex user and device", complexOf(t, map[string]subject.Identifier{"user": alice, "device": sid("d1")}), true, false},
+		{"a device that is not known", complexOf(t, map[string]subject.Identifier{"user": alice, "device": sid("d9")}), false, false},
 		{"complex user and session", complexOf(t, map[string]subject.Identifier{"user": alice, "session": sid("s2")}), false, true},
 		{"complex session", complexOf(t, map[string]subject.Identifier{"session": sid("s2")}), false, true},
 		{"every session, as Keycloak says it", complexOf(t, map[string]subject.Identifier{"user": alice, "session": sid("ALL")}), true, true},
@@ -167,12 +188,10 @@ func TestEventTime(t *testing.T) {
 		<-time.After(time.Minute)
 		at := time.Now()
 		equal := a.login("alice")
-		<-time.After(time.Nanosecond)
+		<-time.After(time.Microsecond)
 		young := a.login("alice")
 		<-time.After(time.Hour)
-		if err := a.sessions.Hook(a.Context(), receiver.Delivery{Subject: subject.Email("alice@example.com"), EventTime: at}); err != nil {
-			a.Fatal(err)
-		}
+		a.revoke(subject.Email("alice@example.com"), at)
 		if a.alive(old) || a.alive(equal) || !a.alive(young) {
 			a.Errorf("got alive %v %v %v, want false false true", a.alive(old), a.alive(equal), a.alive(young))
 		}
@@ -208,13 +227,19 @@ func TestHashedTokens(t *testing.T) {
 	})
 }
 
-// A subject without user and session ends nothing and is not tried again.
+// A subject that no session is known by ends nothing and is not tried again.
 func TestNoTarget(t *testing.T) {
 	stores(t, func(a *app) {
 		cookie := a.login("alice")
 		id := complexOf(a.T, map[string]subject.Identifier{"tenant": subject.Opaque("t")})
-		if err := a.sessions.Hook(a.Context(), receiver.Delivery{Subject: id, EventTime: time.Now()}); !errors.Is(err, scs.ErrNoTarget) {
-			a.Errorf("got error %v, want %v", err, scs.ErrNoTarget)
+		if n := a.revoke(id, time.Now()); n != 0 {
+			a.Errorf("got %d ended, want none", n)
+		}
+		if _, err := a.hook.Act(a.Context(), action(subject.Identifier{}, hooks.End, time.Now())); !errors.Is(err, hooks.ErrNotApplicable) {
+			a.Errorf("nobody: got %v, want %v", err, hooks.ErrNotApplicable)
+		}
+		if _, err := a.hook.Act(a.Context(), action(subject.Email("alice@example.com"), hooks.Reload, time.Now())); !errors.Is(err, hooks.ErrNotApplicable) {
+			a.Errorf("another effect: got %v, want %v", err, hooks.ErrNotApplicable)
 		}
 		if !a.alive(cookie) {
 			a.Error("got a session ended, want it alive")
@@ -231,10 +256,97 @@ func (failing) Delete(string) error { return errors.New("store is down") }
 func TestStoreFails(t *testing.T) {
 	a := newApp(t, lib.New(), lib.Store(failing{memstore.NewWithCleanupInterval(0)}))
 	a.login("alice")
-	if n, err := a.sessions.Revoke(t.Context(), subject.Email("alice@example.com"), time.Now()); err == nil || n != 0 {
-		t.Errorf("got %d ended and no error, want an error", n)
+	out, err := a.hook.Act(t.Context(), action(subject.Email("alice@example.com"), hooks.End, time.Now()))
+	if err == nil || receiver.IsPermanent(err) || errors.Is(err, hooks.ErrNotApplicable) || out.Ended != 0 {
+		t.Errorf("got %d ended, %v, want an error to try again", out.Ended, err)
 	}
-	if _, err := scs.New(nil); err == nil {
+	if _, err := scs.New(scs.Config{}); err == nil {
 		t.Error("got no error without a manager, want one")
+	}
+}
+
+// Deny ends sessions and keeps the user out until Allow.
+func TestDeny(t *testing.T) {
+	stores(t, func(a *app) {
+		alice := subject.Email("alice@example.com")
+		cookie := a.login("alice")
+		if n := a.act(alice, hooks.Deny, time.Now()); n != 1 || a.alive(cookie) {
+			a.Errorf("got %d ended, want the one session", n)
+		}
+		<-time.After(time.Minute)
+		a.serve(nil, func(ctx context.Context) {
+			if err := a.hook.Login(ctx, scs.Login{Users: []subject.Identifier{alice}}); !errors.Is(err, scs.ErrDenied) {
+				a.Errorf("log-in: got %v, want %v", err, scs.ErrDenied)
+			}
+		})
+		if n := a.act(alice, hooks.Allow, time.Now()); n != 0 {
+			a.Errorf("allow: got %d ended, want none", n)
+		}
+		if !a.alive(a.login("alice")) {
+			a.Error("after allow: got a login ended, want it alive")
+		}
+	})
+}
+
+// Two processes that share a store, an index and revocations end each other's sessions.
+func TestShared(t *testing.T) {
+	index, err := sessions.NewMemory(sessions.IndexConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	revocations, err := sessions.NewMemoryRevocations(sessions.RevocationsConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := plain{memstore.NewWithCleanupInterval(0)}
+	process := func() *app {
+		manager := lib.New()
+		manager.Store = store
+		hook, err := scs.New(scs.Config{Manager: manager, Index: index, Revocations: revocations})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &app{T: t, manager: manager, hook: hook}
+	}
+	one, other := process(), process()
+	cookie := one.login("alice", "s1")
+	cookie = one.serve(cookie, func(ctx context.Context) {
+		if n := other.revoke(subject.Opaque("s1"), time.Now().Add(time.Second)); n != 1 {
+			t.Errorf("got %d ended, want 1", n)
+		}
+		one.manager.Put(ctx, "cart", "full")
+	})
+	if one.alive(cookie) || other.alive(cookie) {
+		t.Error("got the session alive, want it ended for both")
+	}
+	if n := index.Len(); n != 0 {
+		t.Errorf("got %d sessions in the index, want none", n)
+	}
+}
+
+// Logging in again leaves one session in the index.
+func TestLoginAgain(t *testing.T) {
+	index, err := sessions.NewMemory(sessions.IndexConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	manager := lib.New()
+	manager.Store = memstore.NewWithCleanupInterval(0)
+	hook, err := scs.New(scs.Config{Manager: manager, Index: index})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &app{T: t, manager: manager, hook: hook}
+	cookie := a.login("alice")
+	a.serve(cookie, func(ctx context.Context) {
+		if err := hook.Login(ctx, scs.Login{Users: []subject.Identifier{subject.Email("alice@example.com")}}); err != nil {
+			t.Error(err)
+		}
+		if err := hook.Login(ctx, scs.Login{}); !errors.Is(err, sessions.ErrInvalid) {
+			t.Errorf("nobody: got %v, want %v", err, sessions.ErrInvalid)
+		}
+	})
+	if n := index.Len(); n != 1 {
+		t.Errorf("got %d sessions, want 1", n)
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tocsin-ssf/tocsin/receiver"
 	"github.com/tocsin-ssf/tocsin/receiver/client"
+	"github.com/tocsin-ssf/tocsin/receiver/hooks"
 	hook "github.com/tocsin-ssf/tocsin/receiver/hooks/scs"
 	"github.com/tocsin-ssf/tocsin/receiver/inbox/sqliteinbox"
 	"github.com/tocsin-ssf/tocsin/set/caep"
@@ -31,7 +32,7 @@ const cookie = "session"
 // receiver that ends them.
 type party struct {
 	name, url string
-	sessions  *hook.Sessions
+	sessions  *hook.Hook
 	manager   *scs.SessionManager
 	inbox     *sqliteinbox.Inbox
 }
@@ -50,7 +51,7 @@ func (w *world) newParty(ctx context.Context, dir, name string, push bool) (*par
 	p.manager.Store = memstore.NewWithCleanupInterval(0)
 	p.manager.Cookie.Name = cookie
 	p.manager.Cookie.Secure = false // plain http, on loopback, for this once
-	if p.sessions, err = hook.New(p.manager); err != nil {
+	if p.sessions, err = hook.New(hook.Config{Manager: p.manager}); err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
 	if p.inbox, err = sqliteinbox.Open(ctx, sqliteinbox.Config{Path: filepath.Join(dir, name+".db")}); err != nil {
@@ -67,7 +68,7 @@ func (p *party) mux(cut bool) *receiver.Mux {
 	mux := receiver.NewMux()
 	if !cut {
 		for _, eventType := range events() {
-			mux.Handle(receiver.OnType(eventType, p.sessions.Hook))
+			mux.Handle(hooks.Route(eventType, hooks.End, p.sessions))
 		}
 	}
 	return mux
