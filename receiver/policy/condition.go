@@ -33,6 +33,7 @@ func environment() (*cel.Env, error) {
 		cel.ParserExpressionSizeLimit(maxConditionBytes),
 		cel.ParserRecursionLimit(maxConditionDepth),
 		cel.OptionalTypes(),
+		cel.EnableMacroCallTracking(), // explanations quote them
 		cel.Variable("event", cel.DynType),
 		cel.Variable("event_type", cel.StringType),
 		cel.Variable("event_name", cel.StringType),

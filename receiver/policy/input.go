@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/receiver"
-	"github.com/tocsin-ssf/tocsin/receiver/hooks"
 	"github.com/tocsin-ssf/tocsin/set"
 	"github.com/tocsin-ssf/tocsin/set/subject"
 )
@@ -23,7 +22,7 @@ type input struct {
 
 // inputOf returns the input of a delivery; the event is set by and by.
 func inputOf(feed string, d receiver.Delivery, now time.Time) *input {
-	return &input{feed: feed, d: d, scope: hooks.NewAction(d, "", hooks.Notify).Scope, now: now}
+	return &input{feed: feed, d: d, scope: receiver.ScopeOf(d.Subject), now: now}
 }
 
 // with returns the same for one of the events of the token.
