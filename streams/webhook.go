@@ -1,6 +1,11 @@
 package streams
 
-import "github.com/tocsin-ssf/tocsin/set/delivery"
+import (
+	"strconv"
+	"strings"
+
+	"github.com/tocsin-ssf/tocsin/set/delivery"
+)
 
 // A webhook is a stream that is none of SSF's: it takes events as the log has
 // them, also those that become no SET, and delivers them in requests of its
@@ -33,4 +38,24 @@ const AnyEvent = "*"
 // characters, as none of its parts has: no SET is ever matched by it.
 func EventKey(environment, application, eventType string) string {
 	return "event\x1f" + environment + "\x1f" + application + "\x1f" + eventType
+}
+
+// replayMark stands in the id of a webhook's item between the id of its event
+// and the round of the replay; no id of an event has it.
+const replayMark = "."
+
+// EventItem returns the id of a webhook's item: the id of its event, and behind
+// it the round of the replay that sends it again (0: none does), since the item
+// that was put first may still be on the queue or among the dead letters.
+func EventItem(event string, round uint32) string {
+	if round == 0 {
+		return event
+	}
+	return event + replayMark + strconv.FormatUint(uint64(round), 10)
+}
+
+// EventOf returns the id of the event in the id of a webhook's item.
+func EventOf(item string) string {
+	event, _, _ := strings.Cut(item, replayMark)
+	return event
 }

@@ -66,6 +66,7 @@ func (t *Transmitter) api() []route {
 	ev := t.events()
 	hook := webhook.Handler{Service: t.webhooks}
 	letters := eventapi.Handler{DeadLetters: t.cfg.Streams, Registry: t.cfg.Streams, Owner: streams.WebhookOwner}
+	replays := eventapi.ReplayHandler{Registry: t.cfg.Streams, Replays: t.replays, Owner: streams.WebhookOwner}
 	consents := t.consents()
 	erasures := erase.Handler{Eraser: t.eraser}
 	return []route{
@@ -109,6 +110,7 @@ func (t *Transmitter) api() []route {
 		{http.MethodGet, pathHookLetters, auth.OpManageWebhooks, hook.Own(letters.DeadLetterPage)},
 		{http.MethodPost, pathHookLetters + "/:jti/resend", auth.OpManageWebhooks, hook.Own(letters.Resend)},
 		{http.MethodDelete, pathHookLetters + "/:jti", auth.OpManageWebhooks, hook.Own(letters.Drop)},
+		{http.MethodPost, pathWebhook + "/replay", auth.OpManageWebhooks, hook.Own(replays.Replay)},
 	}
 }
 

@@ -20,6 +20,7 @@ type webhookCmd struct {
 	Update webhookUpdateCmd `cmd:"" help:"Change what the flags say, and nothing else."`
 	Remove webhookRemoveCmd `cmd:"" help:"Remove a webhook with what waits for it and its dead letters."`
 	Rotate webhookRotateCmd `cmd:"" help:"Make a new signing secret, shown once; the old one signs, too, for a while."`
+	Replay webhookReplayCmd `cmd:"" help:"Send again the events that were recorded from a time on."`
 	Test   webhookTestCmd   `cmd:"" help:"Send a signed ping and tell what the receiver answered."`
 }
 

@@ -118,6 +118,7 @@ func (h Handler) Mount(g *echo.Group) {
 	g.DELETE("/holds/:id", h.Erasures.Lift, h.Erasures.Offered)
 	g.POST("/backup", h.backup)
 	webhook.Handler{Service: h.Webhooks, Operator: true}.Mount(g)
+	g.POST("/webhooks/:stream_id/replay", h.replayWebhook)
 }
 
 func noStore(next echo.HandlerFunc) echo.HandlerFunc {

@@ -151,13 +151,18 @@ func (h Handler) setProfile(c echo.Context) error {
 // Replays notes orders of replays.
 type Replays = eventapi.Replays
 
-// replay sends what the log holds from a time on again.
-func (h Handler) replay(c echo.Context) error {
+// replay sends a stream what the log holds from a time on again.
+func (h Handler) replay(c echo.Context) error { return h.replayOf(c, false) }
+
+// replayWebhook does so for a webhook.
+func (h Handler) replayWebhook(c echo.Context) error { return h.replayOf(c, true) }
+
+func (h Handler) replayOf(c echo.Context, webhook bool) error {
 	s, err := h.Streams.Stream(c.Request().Context(), c.Param("stream_id"))
 	if err != nil {
 		return err
 	}
-	if _, webhook := streams.ApplicationOf(s.Owner); webhook {
+	if _, is := streams.ApplicationOf(s.Owner); is != webhook {
 		return streams.ErrNotFound
 	}
 	return eventapi.Replay(c, h.Replays, s, Source)

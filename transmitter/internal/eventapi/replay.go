@@ -21,17 +21,20 @@ const (
 	retryReplay    = 10 * time.Second
 )
 
-// ReplayHandler serves replays. Both fields are required.
+// ReplayHandler serves replays. Registry and Replays are required.
 type ReplayHandler struct {
 	Registry Registry
 	Replays  Replays
+	// Owner is as [Handler] has it: whose streams they are.
+	Owner func(application string) string
 }
 
 // Replay answers POST /v1/streams/{id}/replay {"from"}: 202, and the events that
 // were recorded from that time on are sent again, as far as the stream matches
-// them now, under jtis of their own.
+// them now, under jtis of their own. So it does for a webhook, whose events bear
+// the ids that they have.
 func (h ReplayHandler) Replay(c echo.Context) error {
-	id, err := Handler{Registry: h.Registry}.own(c)
+	id, err := Handler{Registry: h.Registry, Owner: h.Owner}.own(c)
 	if err != nil {
 		return err
 	}
@@ -74,11 +77,11 @@ func Replay(c echo.Context, replays Replays, s streams.Stream, by string) error 
 	case errors.Is(err, replay.ErrFuture):
 		return request.Invalid("from", "is in the future")
 	case errors.Is(err, replay.ErrDisabled):
-		return &request.Error{Status: http.StatusConflict, Code: "conflict", Description: "the stream is disabled: enable it first"}
+		return &request.Error{Status: http.StatusConflict, Code: "conflict", Description: "it is disabled: enable it first"}
 	case errors.Is(err, replay.ErrUnderWay):
 		return &request.Error{
 			Status: http.StatusConflict, Code: "conflict", RetryAfter: retryReplay,
-			Description: "an earlier replay of the stream is still being carried out",
+			Description: "an earlier replay of it is still being carried out",
 		}
 	case err != nil:
 		return err

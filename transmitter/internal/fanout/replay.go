@@ -175,7 +175,8 @@ func (r *rerun) replayed(ctx context.Context, rec *eventlog.Record) (streams.Str
 // resend puts a part of an order, at the order's place: what the stream matches
 // of what was recorded from a time on, as far as its application was allowed to
 // see it by then. Each gets a jti of the order's round, so that its receiver
-// does not take it for a repetition.
+// does not take it for a repetition; a webhook's events bear the ids that they
+// have.
 //
 // What a release put later than the order is not among it, nor what came
 // before the stream was created or last enabled (streams.Stream.From).

@@ -10,10 +10,10 @@ import (
 
 // hooks appends the items of the webhooks that take the event itself, by its
 // own type, whatever SETs it becomes, and if it becomes none: one item each,
-// at position 0 of the record, under the event's id. Where there is no webhook
-// it costs a few look-ups in memory.
+// at position 0 of the record, under the event's id (in a replay with its round
+// behind). Where there is no webhook it costs a few look-ups in memory.
 func (l *lane) hooks(ctx context.Context, items []streams.Item, rec *eventlog.Record, c cause) ([]streams.Item, error) {
-	if rec.Kind != eventlog.KindEvent || rec.Erased || c.round != 0 {
+	if rec.Kind != eventlog.KindEvent || rec.Erased {
 		return items, nil
 	}
 	now, owners := l.cfg.Now(), webhookOwners(c.applications(rec))
@@ -38,7 +38,7 @@ func (l *lane) hooks(ctx context.Context, items []streams.Item, rec *eventlog.Re
 			items = append(items, streams.Item{
 				Stream: to.Stream, Epoch: to.Epoch,
 				Pos: pos, Ref: ref,
-				ID:       rec.ID,
+				ID:       streams.EventItem(rec.ID, c.round),
 				Type:     rec.Type,
 				OrderKey: eventOrder(rec),
 				Added:    now,

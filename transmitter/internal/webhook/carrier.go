@@ -153,13 +153,13 @@ func (w *way) Pack(ctx context.Context, items []streams.Item) (push.Parcel, erro
 	var docs [][]byte
 	size := 0
 	for i, item := range items {
-		rec, err := w.records.Get(ctx, item.ID)
+		rec, err := w.records.Get(ctx, streams.EventOf(item.ID))
 		if errors.Is(err, eventlog.ErrNotFound) || errors.Is(err, eventlog.ErrMalformedID) || err == nil && rec.Erased {
 			parcel.Gone = append(parcel.Gone, i)
 			if err == nil {
 				parcel.Erased = append(parcel.Erased, i)
 			}
-			parcel.Origins = append(parcel.Origins, push.Origin{TransactionID: item.ID, Accepted: item.Added})
+			parcel.Origins = append(parcel.Origins, push.Origin{TransactionID: streams.EventOf(item.ID), Accepted: item.Added})
 			continue
 		}
 		if err != nil {
