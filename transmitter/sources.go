@@ -30,7 +30,7 @@ func (t *Transmitter) warnOfSources(ctx context.Context) {
 		return
 	}
 	for i := range list {
-		if list[i].Auth == auth.VendorNone {
+		if list[i].Auth == auth.VendorNone && !list[i].Signed {
 			t.cfg.Logger.WarnContext(ctx, "anybody who knows the path can write events of a source", "source", list[i].Name)
 		}
 	}

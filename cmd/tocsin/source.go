@@ -34,6 +34,9 @@ type vendorSource struct {
 	Path           string    `json:"path,omitempty"`
 	Created        time.Time `json:"created,omitzero"`
 
+	Signed          bool   `json:"signed,omitempty"`
+	SignatureSecret string `json:"signature_secret,omitempty"`
+
 	API    *vendorAPI   `json:"api,omitempty"`
 	Polled *vendorPlace `json:"polled,omitempty"`
 }
@@ -94,6 +97,7 @@ type sourceAddCmd struct {
 	Environment    string   `help:"Environment of its events; default: none."`
 	EventTypes     []string `help:"Event type URIs that may come of it; default: all." placeholder:"URI"`
 	SubjectIssuers []string `help:"iss values of subjects that it may speak of; default: all." placeholder:"URL"`
+	Signature      string   `help:"Secret with which Fingerprint signs what its webhook sends: @FILE, - for standard input, or the text; what is not signed by it is refused." name:"signature-secret" placeholder:"@FILE"`
 	sourceAPIFlags
 }
 
@@ -102,6 +106,7 @@ func (sourceAddCmd) Help() string {
 	return "Example:\n  tocsin source add --name idme --kind idme --auth bearer\n" +
 		"  tocsin source add --name onelogin --kind onelogin --auth header --header X-Tocsin-Secret\n" +
 		"  tocsin source add --name ol --kind onelogin --auth off --api-url https://acme.onelogin.com --api-client ID --api-secret @secret.txt --poll-every 1m\n" +
+		"  tocsin source add --name fp --kind fingerprint --auth basic --signature-secret @secret.txt\n" +
 		"It prints the path and what the vendor is to send there, once."
 }
 
@@ -114,8 +119,13 @@ func (c sourceAddCmd) Run(ctx context.Context, std streamsIO) error {
 	if err != nil {
 		return err
 	}
+	signature, err := signatureSecret(std, c.Signature)
+	if err != nil {
+		return err
+	}
 	ask := vendorSource{
-		Name: c.Name, Kind: c.Kind, Auth: c.Auth, User: c.User, Header: c.Header,
+		SignatureSecret: signature,
+		Name:            c.Name, Kind: c.Kind, Auth: c.Auth, User: c.User, Header: c.Header,
 		API: api, Environment: c.Environment, Applications: c.ForApplication, EventTypes: c.EventTypes, SubjectIssuers: c.SubjectIssuers,
 	}
 	return c.with(ctx, true, func(admin *adminapi.Client) error {

@@ -86,13 +86,29 @@ type sourceRotateCmd struct {
 	jsonFlag
 	Name      string        `arg:"" help:"Name of the source."`
 	KeepOld   time.Duration `help:"For how long the secret before is still good, at most 720h; 0s ends it at once." default:"24h"`
-	APISecret string        `help:"Replace the secret of the vendor's API instead: @FILE, - for standard input, or the text." name:"api-secret" placeholder:"@FILE"`
+	APISecret string        `help:"Replace the secret of the vendor's API instead: @FILE, - for standard input, or the text." name:"api-secret" placeholder:"@FILE" xor:"which"`
+	Signature string        `help:"Set or replace the secret with which Fingerprint signs instead: @FILE, - for standard input, or the text." name:"signature-secret" placeholder:"@FILE" xor:"which"`
+}
+
+// signatureSecret reads the secret of a vendor's signatures; "": none is given.
+func signatureSecret(std streamsIO, flag string) (string, error) {
+	if flag == "" {
+		return "", nil
+	}
+	secret, err := readText(std, flag, maxVendorSecret)
+	if err != nil {
+		return "", err
+	}
+	if text := strings.TrimSpace(string(secret)); text != "" {
+		return text, nil
+	}
+	return "", usage("--signature-secret is empty")
 }
 
 // Help shows an example.
 func (sourceRotateCmd) Help() string {
 	return "Example:\n  tocsin source rotate idme --keep-old 1h\n  tocsin source rotate onelogin --api-secret @secret.txt\n" +
-		"It prints what the vendor is to send from now on, once. With --api-secret it prints nothing."
+		"It prints what the vendor is to send from now on, once. With --api-secret or --signature-secret it prints nothing."
 }
 
 // Run replaces the secret.
@@ -100,7 +116,12 @@ func (c sourceRotateCmd) Run(ctx context.Context, std streamsIO) error {
 	ask := struct {
 		KeepSeconds int    `json:"keep_seconds"`
 		APISecret   string `json:"api_secret,omitempty"`
+		Signature   string `json:"signature_secret,omitempty"`
 	}{KeepSeconds: int(c.KeepOld / time.Second)}
+	var err error
+	if ask.Signature, err = signatureSecret(std, c.Signature); err != nil {
+		return err
+	}
 	if c.APISecret != "" {
 		secret, err := readText(std, c.APISecret, maxVendorSecret)
 		if err != nil {

@@ -65,6 +65,9 @@ CREATE TABLE removed_applications (
   id         TEXT PRIMARY KEY,
   removed_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+`, `
+-- the secret with which the vendor signs what it sends, needed as it is; NULL: it does not
+ALTER TABLE vendor_sources ADD COLUMN sign_secret TEXT;
 `}
 }
 

@@ -54,6 +54,12 @@ type VendorSource struct {
 	// Header is the name of the header of VendorHeader, in its canonical form,
 	// else empty.
 	Header string
+	// SignatureSecret is that with which the vendor signs what it sends
+	// (Fingerprint's webhook signature); empty: it does not. It is needed as it
+	// is, kept as the signing keys are, and never returned: Signed, which the
+	// store sets, says that there is one.
+	SignatureSecret string
+	Signed          bool
 	// API is how the vendor's own API is called; nil: it is not.
 	API *VendorAPI
 	// Created is set by the store, in whole milliseconds.
@@ -91,6 +97,9 @@ func (v VendorSource) validate() error {
 	}
 	if v.Auth != VendorHeader && v.Header != "" {
 		return &InvalidError{"header", "goes with auth header alone"}
+	}
+	if err := v.validateSignature(); err != nil {
+		return err
 	}
 	return v.validateAPI()
 }

@@ -110,9 +110,12 @@ func (v *VendorSource) validateAPI() error {
 	return checkAPISecret(api.Secret)
 }
 
-func checkAPISecret(secret string) error {
+func checkAPISecret(secret string) error { return checkSecret("api.secret", secret) }
+
+// checkSecret accepts a vendor's secret.
+func checkSecret(member, secret string) error {
 	if secret == "" || len(secret) > maxAPISecret || !isVisible(secret) {
-		return &InvalidError{"api.secret", "must be 1 to 4096 visible ASCII characters"}
+		return &InvalidError{member, "must be 1 to 4096 visible ASCII characters"}
 	}
 	return nil
 }
@@ -148,7 +151,7 @@ func encodeAPI(v *VendorSource) (api, secret any, err error) {
 }
 
 const calledColumns = `SELECT kind, source, environment, auth, user, header, secret_hash, created_ms, poll,
-	old_hash, old_until_ms, registration, poll_secret, place FROM vendor_sources`
+	old_hash, old_until_ms, sign_secret IS NOT NULL, registration, poll_secret, place FROM vendor_sources`
 
 // CalledSources returns the sources whose API is called, with their secrets, in
 // order of creation.

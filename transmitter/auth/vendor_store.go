@@ -31,6 +31,10 @@ func (s *Store) AddVendorSource(ctx context.Context, v VendorSource) (VendorCred
 		given.Secret = newSecret(vendorPrefix)
 		secret = digest(given.Secret)
 	}
+	var signature any
+	if v.SignatureSecret != "" {
+		signature = v.SignatureSecret
+	}
 	source, err := json.Marshal(v.Source)
 	if err != nil {
 		return VendorCredential{}, fmt.Errorf("auth: source: %w", err)
@@ -45,9 +49,9 @@ func (s *Store) AddVendorSource(ctx context.Context, v VendorSource) (VendorCred
 			return err
 		}
 		_, err := tx.Exec(`INSERT INTO vendor_sources
-			(name, registration, kind, source, environment, auth, user, header, secret_hash, created_ms, poll, poll_secret)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			v.Name, newIdentifier(), v.Kind, string(source), v.Environment, v.Auth, v.User, v.Header, secret, v.Created.UnixMilli(), api, apiSecret)
+			(name, registration, kind, source, environment, auth, user, header, secret_hash, created_ms, poll, poll_secret, sign_secret)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			v.Name, newIdentifier(), v.Kind, string(source), v.Environment, v.Auth, v.User, v.Header, secret, v.Created.UnixMilli(), api, apiSecret, signature)
 		return err
 	})
 	if err != nil {
@@ -94,7 +98,7 @@ func vendorFits(tx *sqlitedb.Tx, v *VendorSource) error {
 }
 
 const vendorColumns = `SELECT kind, source, environment, auth, user, header, secret_hash, created_ms, poll,
-	old_hash, old_until_ms FROM vendor_sources`
+	old_hash, old_until_ms, sign_secret IS NOT NULL FROM vendor_sources`
 
 // VendorSources returns all vendors' sources in order of creation.
 func (s *Store) VendorSources(ctx context.Context) ([]VendorSource, error) {
@@ -184,7 +188,7 @@ func scanVendor(scan func(...any) error) (v VendorSource, kept vendorSecrets, er
 	var source, api []byte
 	var environment string
 	var ms, oldUntil int64
-	if err := scan(&v.Kind, &source, &environment, &v.Auth, &v.User, &v.Header, &kept.current, &ms, &api, &kept.old, &oldUntil); err != nil {
+	if err := scan(&v.Kind, &source, &environment, &v.Auth, &v.User, &v.Header, &kept.current, &ms, &api, &kept.old, &oldUntil, &v.Signed); err != nil {
 		return VendorSource{}, kept, err
 	}
 	v.Created, kept.oldUntil = fromMilli(ms), fromMilli(oldUntil)

@@ -26,6 +26,10 @@ type VendorSource struct {
 	SubjectIssuers []string  `json:"subject_issuers"`
 	Path           string    `json:"path,omitempty"`
 	Created        time.Time `json:"created,omitzero"`
+	// Signed says that what the vendor sends must bear its signature, by
+	// SignatureSecret, which is never shown.
+	Signed          bool   `json:"signed,omitempty"`
+	SignatureSecret string `json:"signature_secret,omitempty"`
 	// API is how the vendor's own API is called, Polled how that went.
 	API    *VendorAPI   `json:"api,omitempty"`
 	Polled *VendorPlace `json:"polled,omitempty"`
@@ -79,7 +83,7 @@ func (h Handler) sources(c echo.Context) error {
 		out[i] = VendorSource{
 			Name: v.Name, Kind: v.Kind, Auth: v.Auth, User: v.User, Header: v.Header,
 			Environment: v.Environment, Applications: v.Applications, EventTypes: v.EventTypes, SubjectIssuers: v.SubjectIssuers,
-			Path: h.sourcePath(&v), Created: v.Created,
+			Path: h.sourcePath(&v), Created: v.Created, Signed: v.Signed,
 		}
 		if api := v.API; api != nil {
 			out[i].API = &VendorAPI{
@@ -119,7 +123,7 @@ func (h Handler) addSource(c echo.Context) error {
 			Name: ask.Name, EventTypes: ask.EventTypes, SubjectIssuers: ask.SubjectIssuers, Applications: ask.Applications,
 			Environment: ask.Environment,
 		},
-		Kind: ask.Kind, Auth: ask.Auth, User: ask.User, Header: ask.Header,
+		Kind: ask.Kind, Auth: ask.Auth, User: ask.User, Header: ask.Header, SignatureSecret: ask.SignatureSecret,
 	}
 	if api := ask.API; api != nil {
 		if err := h.CheckVendor(api.URL); err != nil {
@@ -145,7 +149,7 @@ func (h Handler) addSource(c echo.Context) error {
 		auth.VendorCredential
 		Warning string `json:"warning,omitempty"`
 	}{Name: v.Name, Path: h.sourcePath(&v), VendorCredential: given}
-	if v.Auth == auth.VendorNone {
+	if v.Auth == auth.VendorNone && v.SignatureSecret == "" {
 		out.Warning = openToAll
 	}
 	return c.JSON(http.StatusCreated, out)
@@ -185,11 +189,13 @@ func (h Handler) fetch(c echo.Context) error {
 
 // rotateSource answers POST /admin/sources/{name}/rotate: with {"keep_seconds"}
 // 201 with a new secret, the old one being good for so long; with
-// {"api_secret"} 204, and the vendor's API is called with that.
+// {"api_secret"} 204, and the vendor's API is called with that; with
+// {"signature_secret"} 204, and what the vendor sends must be signed by that.
 func (h Handler) rotateSource(c echo.Context) error {
 	var ask struct {
 		KeepSeconds int    `json:"keep_seconds"`
 		APISecret   string `json:"api_secret"`
+		Signature   string `json:"signature_secret"`
 	}
 	if err := read(c, &ask); err != nil {
 		return err
@@ -197,6 +203,12 @@ func (h Handler) rotateSource(c echo.Context) error {
 	ctx, name := c.Request().Context(), c.Param("name")
 	if ask.APISecret != "" {
 		if err := h.Applications.SetVendorSecret(ctx, name, ask.APISecret); err != nil {
+			return refusal(err)
+		}
+		return c.NoContent(http.StatusNoContent)
+	}
+	if ask.Signature != "" {
+		if err := h.Applications.SetSignatureSecret(ctx, name, ask.Signature); err != nil {
 			return refusal(err)
 		}
 		return c.NoContent(http.StatusNoContent)

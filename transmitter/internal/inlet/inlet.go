@@ -24,6 +24,8 @@ const retryRefused = 5 * time.Second
 // Sources tells who a vendor is (auth.Store).
 type Sources interface {
 	AdmitVendor(ctx context.Context, name string, header http.Header) (auth.VendorSource, error)
+	// SignedByVendor is asked for a source that is signed.
+	SignedByVendor(ctx context.Context, name string, header http.Header, body []byte) (bool, error)
 }
 
 // Handler serves the endpoints of vendors' sources. All fields are required.
@@ -39,8 +41,8 @@ type Handler struct {
 // Post takes in what a vendor sends: 202 with the counts of what became of it.
 //
 // Refusals of the body as a whole are *request.Error: 400 (no JSON, or nothing
-// in it can be kept), 401 (unknown source or wrong credential, alike), 413,
-// 415 (a compressed body), 503 (shutting down). Any other error is a failure of
+// in it can be kept), 401 (unknown source, wrong credential or signature, alike),
+// 413, 415 (a compressed body), 503 (shutting down). Any other error is a failure of
 // the log: the vendor is to send all of it again.
 func (h Handler) Post(c echo.Context) error {
 	request.NoStore(c)
@@ -69,6 +71,15 @@ func (h Handler) Post(c echo.Context) error {
 	body, err := request.Body(c, ingest.MaxBodyBytes)
 	if err != nil {
 		return err
+	}
+	if source.Signed {
+		signed, err := h.Sources.SignedByVendor(ctx, source.Name, c.Request().Header, body)
+		if err != nil && !errors.Is(err, auth.ErrNotFound) {
+			return err
+		}
+		if !signed { // nor if the source went meanwhile
+			return unauthorized(c)
+		}
 	}
 	records, err := split(source.Kind, body)
 	if err != nil {
