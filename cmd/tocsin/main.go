@@ -92,6 +92,9 @@ func run(ctx context.Context, args, env []string, in io.Reader, out, errOut io.W
 	switch {
 	case err == nil:
 		return exitDone
+	case isConfigError(err):
+		fmt.Fprintln(errOut, "tocsin:", err)
+		return exitUsage
 	case errors.Is(err, errUsage):
 		fmt.Fprintln(errOut, "tocsin:", strings.TrimPrefix(err.Error(), errUsage.Error()+": "))
 		return exitUsage

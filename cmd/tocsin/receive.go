@@ -25,12 +25,21 @@ type receiveCmd struct {
 	Daemon     receiveRunCmd        `cmd:"" name:"run" default:"withargs" help:"Run the receiver (what tocsin receive does by itself)."`
 	Health     receiveHealthCmd     `cmd:"" help:"Show how a running receiver is."`
 	Reload     receiveReloadCmd     `cmd:"" help:"Make a running receiver read its configuration again, as SIGHUP does."`
+	Explain    receiveExplainCmd    `cmd:"" help:"Say what would be done about a SET, and why."`
+	Check      receiveCheckCmd      `cmd:"" help:"Check a configuration, and run the tests of its rules."`
+	Journal    receiveJournalCmd    `cmd:"" help:"Show what hooks did: which signal ended which sessions."`
 	Deadletter receiveDeadletterCmd `cmd:"" help:"List, retry and drop events whose hooks gave up."`
 }
 
 // Help shows an example.
 func (receiveCmd) Help() string {
 	return "Example:\n  tocsin receive --config receive.yaml\nIts flags: tocsin receive run --help"
+}
+
+// isConfigError reports whether err says that a receiver's configuration is wrong.
+func isConfigError(err error) bool {
+	_, ok := errors.AsType[*receive.ConfigError](err)
+	return ok
 }
 
 // receiveFlags say what is received, from whom: by a file, or by flags for one issuer.
@@ -75,7 +84,7 @@ func (f receiveFlags) load(std streamsIO) (receive.Config, error) {
 		}
 		cfg, err := receive.Read(std.config, std.env, f.over)
 		if err != nil {
-			return receive.Config{}, fmt.Errorf("%w: %w", errUsage, err)
+			return receive.Config{}, err
 		}
 		return cfg, nil
 	}
@@ -91,7 +100,7 @@ func (f receiveFlags) load(std streamsIO) (receive.Config, error) {
 	cfg.Issuers = []receive.Issuer{is}
 	cfg, err = cfg.Complete(receive.Flags)
 	if err != nil {
-		return receive.Config{}, fmt.Errorf("%w: %w", errUsage, err)
+		return receive.Config{}, err
 	}
 	return cfg, nil
 }

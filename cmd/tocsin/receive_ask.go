@@ -16,31 +16,46 @@ import (
 
 // receiveDataFlags are of commands that speak to the receiver of a folder.
 type receiveDataFlags struct {
-	Data string `help:"The receiver's folder (default: ${default})." default:"./tocsin-receive" placeholder:"DIR"`
+	Data string `help:"The receiver's folder (default: what --config names, else ./tocsin-receive)." placeholder:"DIR"`
+}
+
+// dir returns the folder.
+func (d receiveDataFlags) dir(std streamsIO) (string, error) {
+	data := d.Data
+	if data == "" {
+		data = receive.DefaultData
+		if std.config != "" {
+			var err error
+			if data, err = receive.DataOf(std.config, std.env); err != nil {
+				return "", err
+			}
+		}
+	}
+	return filepath.Abs(data)
 }
 
 // running calls fn with a client of the receiver that runs on the folder.
-func (d receiveDataFlags) running(ctx context.Context, fn func(*adminapi.Client) error) error {
-	dir, err := filepath.Abs(d.Data)
+func (d receiveDataFlags) running(ctx context.Context, std streamsIO, fn func(*adminapi.Client) error) error {
+	dir, err := d.dir(std)
 	if err != nil {
 		return err
 	}
 	api := adminapi.Server(ctx, dir)
 	if api == nil {
-		return fmt.Errorf("no receiver runs on %s; name its folder with --data", d.Data)
+		return fmt.Errorf("no receiver runs on %s; name its folder with --data", dir)
 	}
 	return errors.Join(fn(api), api.Close())
 }
 
 // with calls fn with a client of the receiver that runs on the folder, or of the
 // folder itself if none does.
-func (d receiveDataFlags) with(ctx context.Context, fn func(*adminapi.Client) error) error {
-	if !receive.Exists(d.Data) {
-		return fmt.Errorf("there is no receiver's folder %s; name it with --data", d.Data)
-	}
-	dir, err := filepath.Abs(d.Data)
+func (d receiveDataFlags) with(ctx context.Context, std streamsIO, fn func(*adminapi.Client) error) error {
+	dir, err := d.dir(std)
 	if err != nil {
 		return err
+	}
+	if !receive.Exists(dir) {
+		return fmt.Errorf("there is no receiver's folder %s; name it with --data", dir)
 	}
 	var api *adminapi.Client
 	err = adminapi.Patiently(ctx, patience, func() error {
@@ -72,7 +87,7 @@ func (receiveHealthCmd) Help() string {
 
 // Run prints one line per issuer.
 func (c receiveHealthCmd) Run(ctx context.Context, std streamsIO) error {
-	return c.running(ctx, func(api *adminapi.Client) error {
+	return c.running(ctx, std, func(api *adminapi.Client) error {
 		var h receive.Health
 		if err := api.Do(ctx, http.MethodGet, "/admin/health", nil, &h); err != nil {
 			return err
@@ -103,8 +118,8 @@ func (receiveReloadCmd) Help() string {
 }
 
 // Run reloads; it prints nothing.
-func (c receiveReloadCmd) Run(ctx context.Context, _ streamsIO) error {
-	return c.running(ctx, func(api *adminapi.Client) error {
+func (c receiveReloadCmd) Run(ctx context.Context, std streamsIO) error {
+	return c.running(ctx, std, func(api *adminapi.Client) error {
 		return api.Do(ctx, http.MethodPost, "/admin/reload", nil, nil)
 	})
 }
@@ -145,7 +160,7 @@ func (receiveLettersCmd) Help() string {
 
 // Run lists them.
 func (c receiveLettersCmd) Run(ctx context.Context, std streamsIO) error {
-	return c.with(ctx, func(api *adminapi.Client) error {
+	return c.with(ctx, std, func(api *adminapi.Client) error {
 		list, err := letters(ctx, api, c.Issuer)
 		if err != nil {
 			return err
@@ -172,7 +187,7 @@ func (c chosenLetters) each(ctx context.Context, std streamsIO, act string) erro
 	if c.All == (len(c.ID) > 0) {
 		return usage("name the jtis, or --all")
 	}
-	return c.with(ctx, func(api *adminapi.Client) error {
+	return c.with(ctx, std, func(api *adminapi.Client) error {
 		list, err := letters(ctx, api, c.Issuer)
 		if err != nil {
 			return err

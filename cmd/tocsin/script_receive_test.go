@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"syscall"
 	"time"
 
@@ -61,4 +62,20 @@ func shutdownReceive(ts *testscript.TestScript, neg bool, args []string) {
 	if err != nil {
 		ts.Fatalf("shutdown-receive: got %v, want exit code 0\n%s", err, s.logs)
 	}
+}
+
+// until runs a command until its output matches.
+func until(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 || args[0] != "stdout" {
+		ts.Fatalf("usage: until stdout TEXT COMMAND…")
+	}
+	want, err := regexp.Compile("(?m)" + args[1])
+	ts.Check(err)
+	for deadline := time.Now().Add(hookPatience); time.Now().Before(deadline); pause(20 * time.Millisecond) {
+		ts.Check(ts.Exec(args[2], args[3:]...))
+		if want.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+	}
+	ts.Fatalf("got no %s in time", args[1])
 }

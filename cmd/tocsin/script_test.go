@@ -32,6 +32,7 @@ import (
 //	shutdown              end it as an operator does (SIGTERM), exit code 0
 //	receive FLAG…         start `tocsin receive`, set $PUSH and $RECEIVE_ADMIN
 //	hangup                SIGHUP it, and wait until health tells of a reload
+//	until stdout TEXT COMMAND…   run a command until it prints what TEXT matches
 //	shutdown-receive      end it (SIGTERM), exit code 0, its log in receive.err
 //	field NAME PATH       set $NAME to a member of the JSON just printed
 //	poll NAME             poll $STREAM with $TOKEN until a SET comes, set $NAME
@@ -52,7 +53,7 @@ func TestScripts(t *testing.T) {
 			"exits": exits, "serve": serve, "shutdown": shutdown, "field": field,
 			"certificate": certificate, "jwk": jwk, "poll": poll, "refuse": refuse,
 			"sink": sink, "received": received,
-			"sqlite": alter, "receive": receiveScript, "hangup": hangup, "shutdown-receive": shutdownReceive,
+			"sqlite": alter, "receive": receiveScript, "hangup": hangup, "until": until, "shutdown-receive": shutdownReceive,
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Values[serverKey{}] = new(server)

@@ -2,25 +2,76 @@ package receive
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/tocsin-ssf/tocsin/receiver"
+	"github.com/tocsin-ssf/tocsin/receiver/hooks"
+	"github.com/tocsin-ssf/tocsin/receiver/policy"
 )
 
 // actions are hooks and rules as one configuration has them. They are exchanged as a
 // whole: an event that is being handled ends with those it began with.
 type actions struct {
-	handle func(ctx context.Context, issuer string, d receiver.Delivery) error
+	engine *policy.Engine
 
-	mu      sync.Mutex
-	users   int
-	closed  bool
-	idle    chan struct{} // closed when closed and without users
-	release func() error
+	mu     sync.Mutex
+	users  int
+	closed bool
+	idle   chan struct{} // closed when closed and without users
+	hooks  map[string]hooks.Hook
 }
 
-func newActions(handle func(context.Context, string, receiver.Delivery) error, release func() error) *actions {
-	return &actions{handle: handle, release: release, idle: make(chan struct{})}
+// newActions builds hooks and rules of cfg. What the hooks did goes to the journal.
+func newActions(cfg Config, to policy.Config, outside hookEnv) (*actions, error) {
+	a := &actions{idle: make(chan struct{})}
+	var err error
+	a.hooks, to.DryHooks, err = newHooks(cfg.Hooks, outside)
+	if err != nil {
+		return nil, err
+	}
+	to.Hooks, to.DryRun, to.HookTimeout = a.hooks, cfg.DryRun, cfg.HookTimeout
+	if to.Rules, err = loadRules(cfg, a.hooks); err == nil {
+		a.engine, err = policy.New(to)
+	}
+	if err != nil {
+		return nil, errors.Join(err, a.release())
+	}
+	return a, nil
+}
+
+// loadRules compiles the rules of cfg.
+func loadRules(cfg Config, all map[string]hooks.Hook) (*policy.Rules, error) {
+	known := policy.Known{Hooks: slices.Sorted(maps.Keys(all)), Issuers: map[string]string{}}
+	for _, is := range cfg.Issuers {
+		known.Issuers[is.Name] = is.Issuer
+	}
+	if cfg.rules.Name == "" {
+		return policy.Load(known)
+	}
+	return policy.Load(known, cfg.rules)
+}
+
+// handle does what the rules say about an event of an issuer.
+func (a *actions) handle(ctx context.Context, issuer string, d receiver.Delivery) error {
+	return a.engine.Feed(issuer)(ctx, d)
+}
+
+// release closes the hooks that hold something.
+func (a *actions) release() error {
+	var errs []error
+	for name, hook := range a.hooks {
+		if closer, ok := hook.(io.Closer); ok {
+			if err := closer.Close(); err != nil {
+				errs = append(errs, fmt.Errorf("closing the hook %s: %w", name, err))
+			}
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // enter reports whether a may be used; leave must follow.
@@ -58,9 +109,4 @@ func (a *actions) close() error {
 	a.mu.Unlock()
 	<-a.idle
 	return a.release()
-}
-
-// newActions builds hooks and rules of cfg.
-func (d *Daemon) newActions(Config) (*actions, error) {
-	return newActions(func(context.Context, string, receiver.Delivery) error { return nil }, func() error { return nil }), nil
 }

@@ -25,6 +25,7 @@ func (d *Daemon) SocketHandler(reload func(ctx context.Context) error) http.Hand
 	d.Store.routes(mux)
 	mux.Handle("GET /metrics", d.metrics.handler())
 	mux.HandleFunc("GET /admin/health", func(w http.ResponseWriter, r *http.Request) { answer(w, http.StatusOK, d.Health(r.Context())) })
+	mux.HandleFunc("POST /admin/explain", d.explain)
 	mux.HandleFunc("POST /admin/reload", func(w http.ResponseWriter, r *http.Request) {
 		if err := reload(r.Context()); err != nil {
 			refused(w, http.StatusBadRequest, "invalid_configuration", err.Error())
@@ -77,7 +78,7 @@ func guarded(token string, h http.Handler) http.Handler {
 	})
 }
 
-// Handler serves what can be asked of a folder alone: dead letters.
+// Handler serves what can be asked of a folder alone: dead letters and the journal.
 func (s *Store) Handler() http.Handler {
 	mux := http.NewServeMux()
 	s.routes(mux)
@@ -85,6 +86,8 @@ func (s *Store) Handler() http.Handler {
 }
 
 func (s *Store) routes(mux *http.ServeMux) {
+	mux.HandleFunc("GET /admin/journal", s.listEntries)
+	mux.HandleFunc("GET /admin/journal/totals", s.totals)
 	mux.HandleFunc("GET /admin/dead-letters", s.listLetters)
 	mux.HandleFunc("POST /admin/dead-letters/retry", s.eachLetter(func(ctx context.Context, l LetterID) error {
 		return s.Inbox.Resend(ctx, l.Issuer, l.ID)

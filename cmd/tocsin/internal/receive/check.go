@@ -9,10 +9,19 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/tocsin-ssf/tocsin/set/caep"
+	"github.com/tocsin-ssf/tocsin/receiver/policy"
+	"github.com/tocsin-ssf/tocsin/set"
 	"github.com/tocsin-ssf/tocsin/set/jose"
-	"github.com/tocsin-ssf/tocsin/set/risc"
 )
+
+// ConfigError says that a configuration cannot be used.
+type ConfigError struct{ Err error }
+
+// Error tells all that is wrong.
+func (e *ConfigError) Error() string { return e.Err.Error() }
+
+// Unwrap returns what is wrong.
+func (e *ConfigError) Unwrap() error { return e.Err }
 
 // faulter makes an error about a setting.
 type faulter func(key, format string, args ...any) error
@@ -27,7 +36,7 @@ func Flags(key, format string, args ...any) error {
 // names are what issuers and hooks may be called.
 var names = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9._-]{0,62}[a-zA-Z0-9])?$`)
 
-// Complete returns cfg with its defaults, or an error that joins all faults.
+// Complete returns cfg with its defaults, or a ConfigError that joins all faults.
 func (cfg Config) Complete(fault faulter) (Config, error) {
 	setDefault(&cfg.Listen, DefaultListen)
 	setDefault(&cfg.Data, DefaultData)
@@ -54,7 +63,10 @@ func (cfg Config) Complete(fault faulter) (Config, error) {
 		}
 		paths[is.Delivery.Path] = at
 	}
-	return cfg, errors.Join(c.faults...)
+	if len(c.faults) > 0 {
+		return cfg, &ConfigError{errors.Join(c.faults...)}
+	}
+	return cfg, nil
 }
 
 type checker struct {
@@ -99,6 +111,8 @@ func (c *checker) issuer(at string, is *Issuer, insecure bool) {
 		c.failIf(err != nil, fmt.Sprintf("%s.algorithms[%d]", at, i), "%v", err)
 		is.Algorithms[i] = alg
 	}
+	_, err := set.ParseTolerances(is.Tolerances)
+	c.failIf(err != nil, key("tolerances"), "%v", err)
 	events, err := eventTypes(is.Events)
 	c.failIf(err != nil, key("events"), "%v", err)
 	is.Events = events
@@ -195,23 +209,20 @@ func (c *checker) url(key, raw string, insecure bool) {
 	}
 }
 
-// eventTypes returns the URIs of event types, all of CAEP and RISC if there are none.
+// eventTypes returns the URIs of event types that are given by URI or by name.
 func eventTypes(list []string) ([]string, error) {
-	known := slices.Concat(caep.Types(), risc.Types())
-	if len(list) == 0 {
-		return known, nil
-	}
+	known := policy.Names()
 	var out []string
 	for _, name := range list {
-		if strings.Contains(name, ":") {
+		uri, ok := known[name]
+		switch {
+		case ok:
+			out = append(out, uri)
+		case strings.Contains(name, ":"):
 			out = append(out, name)
-			continue
-		}
-		i := slices.IndexFunc(known, func(uri string) bool { return strings.HasSuffix(uri, "/"+name) })
-		if i < 0 {
+		default:
 			return nil, fmt.Errorf("%s is no event type of CAEP or RISC; give another's URI", name)
 		}
-		out = append(out, known[i])
 	}
 	return out, nil
 }

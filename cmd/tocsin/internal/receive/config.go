@@ -8,10 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/settings"
+	"github.com/tocsin-ssf/tocsin/receiver/policy"
 	"github.com/tocsin-ssf/tocsin/set/jose"
 )
 
@@ -57,21 +59,25 @@ type Config struct {
 	Issuers []Issuer
 	// Hooks are what events lead to, by name.
 	Hooks map[string]settings.Node
-	// Rules say which event leads to which hook and effect; RulesFile holds them
+	// Rules say which event leads to which hook and effect (docs/policy.md), with Tests
+	// of them and whether the DefaultRules stand behind; RulesFile holds all that
 	// instead.
-	Rules     []settings.Node
-	RulesFile string
+	Rules, Tests []settings.Node
+	DefaultRules settings.Node
+	RulesFile    string
 	// Sessions is the index of sessions, Gate the check of them.
 	Sessions, Gate settings.Node
 	// DryRun reports what would be done, and does nothing.
 	DryRun bool
 
-	// Workers, HookTimeout, Retry and Skew are those of receiver.Config, for each
-	// issuer.
+	// Workers, Retry and Skew are those of receiver.Config, for each issuer;
+	// HookTimeout is that of policy.Config.
 	Workers     int
 	HookTimeout time.Duration
 	Retry       []time.Duration
 	Skew        time.Duration
+
+	rules policy.Source // where Rules stand
 }
 
 // Issuer is one transmitter.
@@ -95,8 +101,8 @@ type Issuer struct {
 	// Profile and Tolerances name the older forms that are read.
 	Profile    string
 	Tolerances []string
-	// Events are the event types asked for, by URI or by the name of one of CAEP or
-	// RISC; none: all of these.
+	// Events are the event types asked for and taken, by URI or by the name of one of
+	// CAEP or RISC; none: these are asked for, and all are taken.
 	Events      []string
 	Description string
 	Delivery    Delivery
@@ -140,16 +146,32 @@ type Client struct {
 	Scopes               []string
 }
 
-// Read reads the configuration file at path and completes and checks it; change, if
+// DataOf returns the data folder that the configuration file at path names, or the
+// default, for commands that ask for nothing else of it.
+func DataOf(path string, environ []string) (string, error) {
+	data := DefaultData
+	doc, err := settings.Read(path, environ)
+	if err == nil {
+		err = doc.At("data").Decode(&data)
+	}
+	return data, err
+}
+
+// Read reads the configuration file at path and completes and checks it; its error is
+// a ConfigError; change, if
 // not nil, is called before. environ is the environment as NAME=value.
 func Read(path string, environ []string, change func(*Config)) (Config, error) {
 	doc, err := settings.Read(path, environ)
 	if err != nil {
-		return Config{}, fmt.Errorf("reading the configuration: %w", err)
+		return Config{}, &ConfigError{fmt.Errorf("reading the configuration: %w", err)}
 	}
 	var cfg Config
-	if err := doc.Decode(&cfg); err != nil {
-		return Config{}, err
+	err = doc.Decode(&cfg)
+	if err == nil {
+		cfg.rules, err = rulesOf(doc, cfg)
+	}
+	if err != nil {
+		return Config{}, &ConfigError{err}
 	}
 	if change != nil {
 		change(&cfg)
@@ -158,9 +180,25 @@ func Read(path string, environ []string, change func(*Config)) (Config, error) {
 		return find(doc, key).Fault(format, args...)
 	})
 	if err := errors.Join(err, secrets(doc)); err != nil {
-		return Config{}, err
+		return Config{}, &ConfigError{err}
 	}
 	return cfg, nil
+}
+
+// rulesOf returns the text that has the rules of a configuration.
+func rulesOf(doc settings.Node, cfg Config) (policy.Source, error) {
+	if cfg.RulesFile == "" {
+		return policy.Source{Name: doc.File(), YAML: doc.Text(), Part: true}, nil
+	}
+	name := cfg.RulesFile
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(filepath.Dir(doc.File()), name)
+	}
+	raw, err := readFile(name)
+	if err != nil {
+		return policy.Source{}, doc.At("rules_file").Fault("%v", err)
+	}
+	return policy.Source{Name: name, YAML: raw}, nil
 }
 
 // plainSecrets are the keys whose value must not stand in the file, by what leads to

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/receiver/inbox"
+	"github.com/tocsin-ssf/tocsin/receiver/policy"
 )
 
 // Options are what a daemon is given besides its configuration.
@@ -81,7 +82,9 @@ func Open(ctx context.Context, cfg Config, opts Options) (_ *Daemon, err error) 
 func (d *Daemon) build(cfg Config, old *plan) (*plan, error) {
 	p := &plan{cfg: cfg, feeds: map[string]*feed{}, paths: map[string]*feed{}}
 	var faults []error
-	actions, err := d.newActions(cfg)
+	actions, err := newActions(cfg, policy.Config{
+		Journal: d.Journal, Observer: d.metrics, Crash: d.opts.Crash, Now: d.opts.Now, Logger: d.log,
+	}, hookEnv{Logger: d.log})
 	faults = append(faults, err)
 	p.actions = actions
 	for _, is := range cfg.Issuers {
@@ -99,6 +102,7 @@ func (d *Daemon) build(cfg Config, old *plan) (*plan, error) {
 		}
 	}
 	if err := errors.Join(faults...); err != nil {
+		err = &ConfigError{err}
 		if actions != nil {
 			err = errors.Join(err, actions.close())
 		}

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/tocsin-ssf/tocsin/receiver"
+	"github.com/tocsin-ssf/tocsin/receiver/policy"
 )
 
 // feed is the receiver of one issuer with what it needs.
@@ -29,13 +31,14 @@ func (d *Daemon) newFeed(cfg Config, is Issuer) (*feed, error) {
 		Issuer: is.Issuer, Audience: is.Audience, Algorithms: is.Algorithms,
 		Inbox: d.Inbox, Feed: is.Name, Mux: receiver.NewMux(),
 		Authorization: is.Delivery.Authorization,
-		Workers:       cfg.Workers, HookTimeout: cfg.HookTimeout, Retry: cfg.Retry, Skew: cfg.Skew,
+		Workers:       cfg.Workers, HookTimeout: cfg.eventTimeout(), Retry: cfg.Retry, Skew: cfg.Skew,
+		Grace:    min(receiver.DefaultGrace, cfg.ShutdownTimeout/2),
 		Observer: d.metrics.observer(is.Name), Crash: d.opts.Crash,
 		Logger: d.log.With("issuer", is.Name), Now: d.opts.Now,
 	}
 	rc.Mux.Default(func(ctx context.Context, delivery receiver.Delivery) error { return d.act(ctx, is.Name, delivery) })
 	f := &feed{cfg: is, print: print}
-	if err := d.trust(cfg, is, &rc); err != nil {
+	if err := trust(cfg, is, &rc); err != nil {
 		return nil, err
 	}
 	if f.receiver, err = receiver.New(rc); err != nil {
@@ -43,6 +46,14 @@ func (d *Daemon) newFeed(cfg Config, is Issuer) (*feed, error) {
 	}
 	f.run = f.receiver.Run
 	return f, nil
+}
+
+// eventTimeout is for all hooks of an event: some run at once, the others after them.
+func (cfg Config) eventTimeout() time.Duration {
+	one := cfg.HookTimeout
+	setDefault(&one, policy.DefaultHookTimeout)
+	rounds := len(cfg.Hooks)/policy.DefaultParallel + 1
+	return max(receiver.DefaultHookTimeout, one*time.Duration(rounds+1))
 }
 
 // act hands an event to the hooks and rules that are in force now.
@@ -59,8 +70,8 @@ func (d *Daemon) act(ctx context.Context, issuer string, delivery receiver.Deliv
 // a reload leaves alone what has not changed.
 func fingerprint(cfg Config, is Issuer) ([sha256.Size]byte, error) {
 	shared := Config{
-		PublicURL: cfg.PublicURL, InsecureLoopback: cfg.InsecureLoopback,
-		Workers: cfg.Workers, HookTimeout: cfg.HookTimeout, Retry: cfg.Retry, Skew: cfg.Skew,
+		PublicURL: cfg.PublicURL, InsecureLoopback: cfg.InsecureLoopback, ShutdownTimeout: cfg.ShutdownTimeout,
+		Workers: cfg.Workers, HookTimeout: cfg.eventTimeout(), Retry: cfg.Retry, Skew: cfg.Skew,
 	}
 	all := struct {
 		Shared Config

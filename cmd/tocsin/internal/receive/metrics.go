@@ -10,7 +10,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/tocsin-ssf/tocsin/receiver"
+	"github.com/tocsin-ssf/tocsin/receiver/hooks"
 	"github.com/tocsin-ssf/tocsin/receiver/inbox"
+	"github.com/tocsin-ssf/tocsin/receiver/journal"
 	"github.com/tocsin-ssf/tocsin/set"
 )
 
@@ -26,6 +28,8 @@ type metrics struct {
 	polls    *prometheus.CounterVec   // by issuer, outcome
 	handled  *prometheus.CounterVec   // by issuer, verdict
 	took     *prometheus.HistogramVec // seconds of an event's hooks, by issuer
+	asked    *prometheus.CounterVec   // by hook, effect, verdict
+	askTook  *prometheus.HistogramVec // seconds of one hook, by hook
 	fetches  *prometheus.CounterVec   // of metadata and keys, by issuer, outcome
 	reloads  *prometheus.CounterVec   // by outcome
 	commits  *prometheus.HistogramVec
@@ -48,6 +52,10 @@ func newMetrics() *metrics {
 		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "tocsin_receive_handle_seconds", Help: "Time of an event's hooks.", Buckets: seconds(),
 		}, []string{"issuer"}),
+		asked: counter("tocsin_receive_hooks_total", "What hooks did, by verdict.", "hook", "effect", "verdict"),
+		askTook: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "tocsin_receive_hook_seconds", Help: "Time of one run of a hook.", Buckets: seconds(),
+		}, []string{"hook"}),
 		fetches: counter("tocsin_receive_fetches_total", "Requests for metadata and keys of transmitters, by outcome.", "issuer", "outcome"),
 		reloads: counter("tocsin_receive_reloads_total", "Times the configuration was read again, by outcome.", "outcome"),
 		commits: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -57,7 +65,7 @@ func newMetrics() *metrics {
 			Name: "tocsin_receive_commit_seconds", Help: "Time of one commit.", Buckets: seconds(),
 		}, []string{"store"}),
 	}
-	m.registry.MustRegister(m.sets, m.refused, m.polls, m.handled, m.took, m.fetches, m.reloads, m.commits, m.commit)
+	m.registry.MustRegister(m.sets, m.refused, m.polls, m.handled, m.took, m.asked, m.askTook, m.fetches, m.reloads, m.commits, m.commit)
 	return m
 }
 
@@ -94,6 +102,14 @@ func (m *metrics) observer(issuer string) receiver.Observer {
 			m.took.WithLabelValues(issuer).Observe(took.Seconds())
 		},
 		Polled: func(err error) { m.polls.WithLabelValues(issuer, outcomeOf(err)).Inc() },
+	}
+}
+
+// Asked counts what became of one asking of a hook; "" is no hook (policy.Observer).
+func (m *metrics) Asked(hook string, effect hooks.Effect, verdict journal.Verdict, took time.Duration) {
+	m.asked.WithLabelValues(hook, string(effect), string(verdict)).Inc()
+	if hook != "" {
+		m.askTook.WithLabelValues(hook).Observe(took.Seconds())
 	}
 }
 

@@ -18,10 +18,21 @@ import (
 // pollTimeout bounds a poll with the transmitter's waiting.
 const pollTimeout = 2 * time.Minute
 
+// checkIssuer reports what of an issuer cannot be used; it makes no request.
+func checkIssuer(cfg Config, is Issuer) error {
+	if is.Mode != ModeStatic {
+		return nil
+	}
+	return trust(cfg, is, &receiver.Config{})
+}
+
 // trust says in rc where the issuer's keys come from and how it is polled.
-func (d *Daemon) trust(cfg Config, is Issuer, rc *receiver.Config) error {
+func trust(cfg Config, is Issuer, rc *receiver.Config) error {
 	client, err := httpClient(cfg, is)
 	if err != nil {
+		return err
+	}
+	if rc.Tolerances, err = set.ParseTolerances(is.Tolerances); err != nil {
 		return err
 	}
 	if is.Mode != ModeStatic {

@@ -51,6 +51,7 @@ func (e *Error) Error() string {
 // file is what all parts of a document share.
 type file struct {
 	name string
+	text []byte
 	dir  string // relative paths of secrets start here
 	env  func(name string) (string, bool)
 }
@@ -79,7 +80,7 @@ func Read(path string, environ []string) (Node, error) {
 
 // Parse reads a document of that name. A text of nothing is an empty document.
 func Parse(name string, raw []byte, environ []string) (Node, error) {
-	shared := &file{name: name, dir: filepath.Dir(name), env: lookup(environ)}
+	shared := &file{name: name, text: raw, dir: filepath.Dir(name), env: lookup(environ)}
 	if len(raw) > MaxBytes {
 		return Node{}, &Error{File: name, Reason: fmt.Sprintf("it is longer than %d bytes", MaxBytes)}
 	}
@@ -113,6 +114,12 @@ func lookup(environ []string) func(string) (string, bool) {
 
 // Present reports whether anything stands there.
 func (n Node) Present() bool { return n.node != nil && n.node.Tag != "!!null" }
+
+// File returns the name of the document, Text the whole of it.
+func (n Node) File() string { return n.file.name }
+
+// Text returns the text of the document that n is of.
+func (n Node) Text() []byte { return n.file.text }
 
 // Path returns the keys that lead to n.
 func (n Node) Path() string { return n.path }

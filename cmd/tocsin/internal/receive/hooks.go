@@ -1,0 +1,87 @@
+package receive
+
+import (
+	"errors"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/settings"
+	"github.com/tocsin-ssf/tocsin/receiver/hooks"
+	"github.com/tocsin-ssf/tocsin/receiver/hooks/redis"
+)
+
+// hookEnv is what hooks get besides their settings.
+type hookEnv struct {
+	Logger *slog.Logger
+}
+
+// builder builds a hook of one type from its settings.
+type builder func(settings settings.Node, env hookEnv) (hooks.Hook, error)
+
+// hookTypes are the builders by the word after "type".
+func hookTypes() map[string]builder {
+	return map[string]builder{
+		"log":   newLogHook,
+		"redis": built(redis.New, nil),
+	}
+}
+
+// built returns a builder that decodes the settings into a hook's Config, lets fill add
+// what is no setting, and makes the hook of it.
+func built[C any, H hooks.Hook](make func(C) (H, error), fill func(*C, hookEnv)) builder {
+	return func(settings settings.Node, env hookEnv) (hooks.Hook, error) {
+		var cfg C
+		if err := settings.Decode(&cfg); err != nil {
+			return nil, err
+		}
+		if fill != nil {
+			fill(&cfg, env)
+		}
+		hook, err := make(cfg)
+		if err != nil {
+			return nil, settings.Fault("%v", err)
+		}
+		return hook, nil
+	}
+}
+
+// newHooks builds the hooks of a configuration. dry are the names of those that are to
+// be asked for nothing.
+func newHooks(all map[string]settings.Node, env hookEnv) (_ map[string]hooks.Hook, dry []string, err error) {
+	out := map[string]hooks.Hook{}
+	if len(all) == 0 {
+		// Without a hook the daemon can but tell: that it does.
+		hook, err := newLogHook(settings.Node{}, env)
+		return map[string]hooks.Hook{"log": hook}, nil, err
+	}
+	var faults []error
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		at := all[name]
+		var kind string
+		var dryRun bool
+		if err := errors.Join(at.At("type").Decode(&kind), at.At("dry_run").Decode(&dryRun)); err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		build := hookTypes()[kind]
+		if build == nil {
+			faults = append(faults, at.Fault("type %q is none: want one of %s", kind, strings.Join(slices.Sorted(maps.Keys(hookTypes())), ", ")))
+			continue
+		}
+		hook, err := build(at.Without("type", "dry_run"), env)
+		if err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		out[name] = hook
+		if dryRun {
+			dry = append(dry, name)
+		}
+	}
+	if len(faults) > 0 {
+		return nil, nil, errors.Join(append(faults, (&actions{hooks: out}).release())...)
+	}
+	return out, dry, nil
+}

@@ -1,0 +1,20 @@
+package receiver
+
+import (
+	"context"
+)
+
+// Examine judges a SET as if it had come by push and returns it as the hooks would get
+// it. Nothing is kept and no hook is run: it serves to say what would become of it.
+// Errors: a *set.Error, it would be refused; any other, there is no verdict now.
+func (r *Receiver) Examine(ctx context.Context, compact []byte) (Delivery, error) {
+	m, err := r.judge(ctx, compact)
+	if err != nil {
+		return Delivery{}, err
+	}
+	token, err := r.verifier.Read(compact)
+	if err != nil {
+		return Delivery{}, err
+	}
+	return newDelivery(&m, token, r.cfg.Skew), nil
+}
