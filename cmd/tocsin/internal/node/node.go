@@ -219,8 +219,7 @@ func follows(ctx context.Context, log eventlog.Log, state streams.Store) error {
 var ErrNoAdmin = errors.New("admin.db is missing")
 
 // owned refuses streams without the file of their applications, as after an
-// incomplete restore: in a new one nobody owns them, and they would be deleted
-// with their queues.
+// incomplete restore: in a new one nobody owns them.
 func (n *Node) owned(ctx context.Context, state streams.Store) error {
 	if Exists(n.dir) {
 		return nil
@@ -229,7 +228,7 @@ func (n *Node) owned(ctx context.Context, state streams.Store) error {
 	if err != nil || len(owners) == 0 {
 		return err
 	}
-	return fmt.Errorf("%w and state.db has streams, which would be deleted as nobody's; restore the admin.db that belongs to this state.db", ErrNoAdmin)
+	return fmt.Errorf("%w and state.db has streams, which would be nobody's; restore the admin.db that belongs to this state.db", ErrNoAdmin)
 }
 
 func (n *Node) path(file string) string { return filepath.Join(n.dir, file) }

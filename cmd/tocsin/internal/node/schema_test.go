@@ -1,10 +1,8 @@
 package node_test
 
 import (
-	"context"
 	"database/sql"
 	"errors"
-	"flag"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -15,17 +13,8 @@ import (
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/node"
-	"github.com/tocsin-ssf/tocsin/set/jose"
 	"github.com/tocsin-ssf/tocsin/streams/store/sqlitedb"
-	"github.com/tocsin-ssf/tocsin/transmitter/auth"
 )
-
-// update makes the folder of the versions that the files have now:
-//
-//	go test ./cmd/tocsin/internal/node -run TestUpgrade -update
-//
-// A new version gets a folder of its own beside the old ones, which stay.
-var update = flag.Bool("update", false, "make testdata/v1 anew")
 
 const (
 	sessionRevoked = "https://schemas.openid.net/secevent/caep/event-type/session-revoked"
@@ -45,9 +34,6 @@ func dated(dir string) node.Config {
 // opens, and all goes on: the client's token is good, the key is the same, and what
 // waited is polled under its jti.
 func TestUpgrade(t *testing.T) {
-	if *update {
-		makeFolder(t, first)
-	}
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS(first)); err != nil {
 		t.Fatal(err)
@@ -139,43 +125,4 @@ func ask(t *testing.T, n *node.Node, path, token, body string) string {
 		t.Fatalf("%s: got %d %s, want 2xx", path, w.Code, w.Body)
 	}
 	return w.Body.String()
-}
-
-// makeFolder makes a folder with an application, a key, and a SET that waits.
-func makeFolder(t *testing.T, to string) {
-	t.Helper()
-	cfg := dated(t.TempDir())
-	cfg.Algorithm = jose.ES256
-	n, err := node.Open(t.Context(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer n.Close()
-	if _, err := n.Applications.AddApplication(t.Context(), auth.Application{ID: "shop", Audience: []string{"https://shop.example"}}); err != nil {
-		t.Fatal(err)
-	}
-	scopes, err := auth.ParseScopes("ssf.manage events.write")
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := n.Applications.AddClient(t.Context(), auth.Client{Application: "shop", Scopes: scopes, Static: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- n.Transmitter.Run(ctx) }()
-	made := ask(t, n, "/ssf/streams", client.AccessToken, `{"delivery":{"method":"urn:ietf:rfc:8936"},"events_requested":["`+sessionRevoked+`"]}`)
-	_, after, _ := strings.Cut(made, `"stream_id":"`)
-	stream, _, _ := strings.Cut(after, `"`)
-	_, after, _ = strings.Cut(ask(t, n, "/v1/events", client.AccessToken, event("1")), `"id":"`)
-	id, _, _ := strings.Cut(after, `"`)
-	_, after, _ = strings.Cut(ask(t, n, "/ssf/poll/"+stream, client.AccessToken, `{}`), `"sets":{"`)
-	jti, _, _ := strings.Cut(after, `"`)
-	stop()
-	whole, err := filepath.Abs(to)
-	notes := fmt.Sprintln(client.AccessToken, stream, jti, n.Keys.Signer().KeyID(), id)
-	if err := errors.Join(err, <-ended, os.RemoveAll(to), n.Backup(t.Context(), whole), os.WriteFile(filepath.Join(to, "notes.txt"), []byte(notes), 0o600)); err != nil {
-		t.Fatal(err)
-	}
 }
