@@ -1,12 +1,15 @@
 package bench
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/tocsin-ssf/tocsin/receiver/sessions"
+	"github.com/tocsin-ssf/tocsin/set/jose"
 	"github.com/tocsin-ssf/tocsin/streams/store/sqlitedb"
 	"github.com/tocsin-ssf/tocsin/transmitter/mapping"
 )
@@ -131,4 +134,40 @@ func Lose(t *testing.T, dir string) int64 {
 		t.Fatal(err)
 	}
 	return lost
+}
+
+// Gate checks n revoked users at a gate, and returns how many were refused.
+func Gate(t *testing.T, n int) (refused int) {
+	gate, claims, err := revokedUsers(t.Context(), n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range claims {
+		if gate.Claims(c) == sessions.Revoked {
+			refused++
+		}
+	}
+	return refused
+}
+
+// CloseRound is a round of n SETs that close a gate.
+func CloseRound(t *testing.T, n int) Round {
+	from, err := newTransmitter(t.Context(), jose.RS256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer from.close()
+	b := &bench{dir: t.TempDir()}
+	if b.floor, err = newFloor(b.dir); err != nil {
+		t.Fatal(err)
+	}
+	c, err := b.closing(t.Context(), from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := b.closeRound(t.Context(), c, from, n)
+	if err = errors.Join(err, c.close(), b.floor.close()); err != nil {
+		t.Fatal(err)
+	}
+	return r
 }

@@ -48,3 +48,13 @@ func TestReceiverAccept(t *testing.T) {
 		}
 	}
 }
+
+// What is measured at the gate are refusals, and the way to them is walked to its end.
+func TestGate(t *testing.T) {
+	if got := bench.Gate(t, 100); got != 100 {
+		t.Errorf("got %d users refused, want 100", got)
+	}
+	if r := bench.CloseRound(t, 5); r.Value <= 0 || r.Floor <= 0 || r.Value < 1 {
+		t.Errorf("got %+v, want both times", r)
+	}
+}
