@@ -11,8 +11,9 @@ import (
 )
 
 // maxAhead bounds how far the time of a lasting state may lie behind the event's
-// arrival: one of next year would otherwise keep all others out until then.
-const maxAhead = time.Minute
+// arrival, as sessions.MaxAhead does: one of next year would otherwise keep all others
+// out until then.
+const maxAhead = 5 * time.Minute
 
 // plan is what is to be done about one delivery.
 type plan struct {

@@ -22,6 +22,9 @@ import (
 // MaxCounted is how many sessions are counted for an outcome.
 const MaxCounted = 10 * sessions.MaxPage
 
+// before is the least by which an earlier event is earlier: the unit of Revocations.
+const before = time.Microsecond
+
 // Config says what the hook feeds.
 type Config struct {
 	// Revocations are what the gate reads; required.
@@ -48,9 +51,10 @@ func New(cfg Config) (*Hook, error) {
 }
 
 // Act keeps what a says: End, Deny and Allow as they are named. Forget takes a denial
-// back, since nobody would be told of its end any more; what ended stays ended, and
-// what is kept of it are digests that expire. Repeated or late, it never makes a
-// session good that a newer event ended.
+// back that an earlier event said, since nobody would be told of its end any more; one
+// of the same event stands (an account that is gone for good is denied and forgotten).
+// What ended stays ended, and what is kept of it are digests that expire. Repeated or
+// late, it never makes a session good that a newer event ended.
 func (h *Hook) Act(ctx context.Context, a hooks.Action) (hooks.Outcome, error) {
 	var err error
 	switch a.Effect {
@@ -58,8 +62,10 @@ func (h *Hook) Act(ctx context.Context, a hooks.Action) (hooks.Outcome, error) {
 		err = h.cfg.Revocations.Revoke(ctx, a.Scope, a.Until)
 	case hooks.Deny:
 		err = h.cfg.Revocations.Deny(ctx, a.Scope, a.Until)
-	case hooks.Allow, hooks.Forget:
+	case hooks.Allow:
 		err = h.cfg.Revocations.Allow(ctx, a.Scope, a.Until)
+	case hooks.Forget:
+		err = h.cfg.Revocations.Allow(ctx, a.Scope, a.Until.Add(-before))
 	default:
 		return hooks.Outcome{}, hooks.ErrNotApplicable
 	}

@@ -95,6 +95,8 @@ func TestAct(t *testing.T) {
 		t.Errorf("got %+v, want none ended", o)
 	}
 	k.act(hooks.Forget, 6*time.Second, 0, sessions.Revoked)
+	k.act(hooks.Deny, 7*time.Second, time.Minute, sessions.Denied)
+	k.act(hooks.Forget, 7*time.Second, time.Minute, sessions.Denied) // of the same event: account-purged
 }
 
 // Preview says the same and does nothing.
