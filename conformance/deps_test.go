@@ -70,7 +70,9 @@ var importMap = []folder{
 	{path: "transmitter/keys", ours: []string{"set/jose", "streams/store/..."}},
 	{path: "transmitter/mapping", ours: []string{"set", "set/subject", "set/caep", "set/risc"}},
 	{path: "transmitter/consent", ours: []string{"transmitter/eventlog", "set/subject", "set/risc"}}, // RISC §2.8: who takes part,
-	{path: "transmitter/source", ours: []string{"transmitter/auth", "set/delivery/guard"}},           // what to poll, and how far it came, stands with the credentials
+	// What to poll, and how far it came, stands with the credentials; what OneLogin's
+	// types call tells are types of the mapping's catalogue.
+	{path: "transmitter/source", ours: []string{"transmitter/auth", "transmitter/mapping", "set/delivery/guard"}},
 	{path: "transmitter/profile", ours: []string{"set/..."}},
 	{path: "transmitter/internal", ours: []string{
 		"set/...", "streams", "wellknown",

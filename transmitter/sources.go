@@ -8,6 +8,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/set/delivery/guard"
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/ingest"
+	"github.com/tocsin-ssf/tocsin/transmitter/mapping"
 	"github.com/tocsin-ssf/tocsin/transmitter/source"
 )
 
@@ -63,13 +64,31 @@ func (t *Transmitter) fetchRecord(ctx context.Context, name, id string) (ingest.
 	}
 	record, err := source.LookupOf(called.Kind, called.API, t.vendors).Event(ctx, id)
 	if err != nil {
-		var answer *source.Error
-		if !errors.As(err, &answer) {
-			err = &source.Error{Message: err.Error(), Retry: true}
-		}
-		return ingest.Counts{}, err
+		return ingest.Counts{}, vendorError(err)
 	}
 	return t.takeRecords(ctx, &called.VendorSource, []json.RawMessage{record})
+}
+
+// vendorTypes asks a source's vendor for the types of its events.
+func (t *Transmitter) vendorTypes(ctx context.Context, name string) ([]mapping.Type, error) {
+	called, err := t.cfg.Applications.CalledSource(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	types, err := source.TypesOf(ctx, called.Kind, called.API, t.vendors)
+	if err != nil && !errors.Is(err, source.ErrNoTypes) {
+		err = vendorError(err)
+	}
+	return types, err
+}
+
+// vendorError returns what went wrong with a call as what the vendor said.
+func vendorError(err error) error {
+	var answer *source.Error
+	if errors.As(err, &answer) {
+		return err
+	}
+	return &source.Error{Message: err.Error(), Retry: true}
 }
 
 // checkVendor judges the address of a vendor's API by its text; the address

@@ -16,6 +16,7 @@ type sourceCmd struct {
 	Add    sourceAddCmd    `cmd:"" help:"Add a source that a vendor's system feeds; its secret is shown once."`
 	List   sourceListCmd   `cmd:"" help:"List the vendors' sources."`
 	Fetch  sourceFetchCmd  `cmd:"" help:"Look up one event at a vendor and keep it."`
+	Types  sourceTypesCmd  `cmd:"" help:"Ask a vendor for the types of its events, as a rules file."`
 	Rotate sourceRotateCmd `cmd:"" help:"Replace a source's secret, or the vendor's."`
 	Remove sourceRemoveCmd `cmd:"" help:"Remove a vendor's source; its events stay."`
 }

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // Limits of an answer of OneLogin's types call.
@@ -63,4 +66,33 @@ func ReadOneLoginTypes(answer []byte) ([]Type, error) {
 		})
 	}
 	return types, nil
+}
+
+// TypesFile returns a rules file that names and describes the types of a format
+// as its vendor told them, in order of their handles. Laid over the built-in
+// rules it changes the words of those that they know, adds the others, and
+// leaves what becomes of them as it is. Types of other formats are left out.
+// Error: it would be larger than [MaxRulesBytes].
+func TypesFile(format string, types []Type) ([]byte, error) {
+	type handle struct {
+		Name        string `yaml:"name"`
+		Description string `yaml:"description,omitempty"`
+	}
+	type handles struct {
+		Handles map[string]handle `yaml:"handles"`
+	}
+	told := make(map[string]handle, len(types))
+	for _, t := range types {
+		if id, ok := strings.CutPrefix(t.ID, format+":"); ok {
+			told[id] = handle{t.Name, t.Description}
+		}
+	}
+	text, err := yaml.Marshal(map[string]any{"formats": map[string]handles{format: {told}}})
+	if err != nil {
+		return nil, fmt.Errorf("mapping: types: %w", err)
+	}
+	if len(text) > MaxRulesBytes {
+		return nil, fmt.Errorf("%w: as a rules file it is larger than 1 MiB", errTypes)
+	}
+	return text, nil
 }

@@ -1,6 +1,7 @@
 package mapping_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -87,6 +88,26 @@ func TestOneLoginTypes(t *testing.T) {
 	}
 	if got := typeOf(types, "onelogin:4242"); got.Name != "4242" || got.Description != "%actor_user% did to %app%" || got.Events == nil {
 		t.Errorf("got %+v, want it added", got)
+	}
+	file, err := mapping.TypesFile(mapping.FormatOneLogin, append(refreshed, mapping.Type{ID: "idme:x", Name: "x"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	laid := newMapper(t, mapping.Config{Rules: []mapping.RulesFile{{Name: "types.yaml", YAML: file}}}).Types()
+	for _, want := range types {
+		if got := typeOf(laid, want.ID); got.Name != want.Name || got.Description != want.Description || !slices.Equal(got.Events, want.Events) {
+			t.Errorf("as a rules file: got %+v, want %+v", got, want)
+		}
+	}
+	if len(laid) != len(types) {
+		t.Errorf("as a rules file: got %d types, want %d", len(laid), len(types))
+	}
+	long := make([]mapping.Type, 2000)
+	for i := range long {
+		long[i] = mapping.Type{ID: fmt.Sprint("onelogin:", i), Name: strings.Repeat("x", 1024)}
+	}
+	if _, err := mapping.TypesFile(mapping.FormatOneLogin, long); err == nil {
+		t.Error("a file larger than can be read: got no error")
 	}
 	for name, answer := range map[string]string{
 		"no JSON":              `{"data":`,

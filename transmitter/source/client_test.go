@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
+	"github.com/tocsin-ssf/tocsin/transmitter/mapping"
 	"github.com/tocsin-ssf/tocsin/transmitter/source"
 	"github.com/tocsin-ssf/tocsin/transmitter/source/sourcetest"
 )
@@ -232,5 +233,41 @@ func TestOneLoginTokens(t *testing.T) {
 	var refused *source.Error
 	if _, err := wrong.Event(t.Context(), "5"); !errors.As(err, &refused) || refused.Status != http.StatusUnauthorized {
 		t.Errorf("wrong secret: got %v, want 401", err)
+	}
+}
+
+// OneLogin tells its types with the source's credential; the others have no such
+// call, and an answer that is none is told.
+func TestTypes(t *testing.T) {
+	onelogin := sourcetest.NewOneLogin("old")
+	onelogin.ClientID, onelogin.Secret = "me", "s"
+	onelogin.Types = []string{`{"id":7,"name":"OUT","description":"%user% left"}`, `{"id":4242,"name":"NEW"}`}
+	api := &auth.VendorAPI{URL: vendorURL, ClientID: "me", Secret: "s"}
+	got, err := source.TypesOf(t.Context(), auth.KindOneLogin, api, handled(onelogin))
+	want := []mapping.Type{
+		{ID: "onelogin:7", Name: "OUT", Description: "%user% left", Events: []string{}},
+		{ID: "onelogin:4242", Name: "NEW", Events: []string{}},
+	}
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("got %v, %s", err, diff)
+	}
+	for _, c := range onelogin.Calls() {
+		if c.Path != "/auth/oauth2/v2/token" && c.Path != "/api/1/events/types" {
+			t.Errorf("got a call of %s, want the types call alone", c.Path)
+		}
+	}
+	onelogin.Fail(sourcetest.Fault{Status: 429, RetryAfter: "7", Body: `{"status":{"error":true,"code":429,"type":"x","message":"slow down"}}`})
+	var refused *source.Error
+	if _, err := source.TypesOf(t.Context(), auth.KindOneLogin, &auth.VendorAPI{URL: vendorURL, Secret: "old"}, handled(onelogin)); !errors.As(err, &refused) || refused.RetryAfter != 7*time.Second {
+		t.Errorf("too many: got %v, want to wait 7 s", err)
+	}
+	onelogin.Types = []string{`{"name":"without an id"}`}
+	if _, err := source.TypesOf(t.Context(), auth.KindOneLogin, api, handled(onelogin)); err == nil {
+		t.Error("another form: got no error")
+	}
+	for _, kind := range []string{auth.KindIDme, auth.KindFingerprint} {
+		if _, err := source.TypesOf(t.Context(), kind, api, handled(onelogin)); !errors.Is(err, source.ErrNoTypes) {
+			t.Errorf("%s: got %v, want ErrNoTypes", kind, err)
+		}
 	}
 }

@@ -15,10 +15,12 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
+	"github.com/tocsin-ssf/tocsin/transmitter/mapping"
 )
 
 const (
 	oneLoginEvents = "/api/1/events"
+	oneLoginTypes  = "/api/1/events/types"
 	oneLoginToken  = "/auth/oauth2/v2/token"
 	// oneLoginLimit is the most records of a page.
 	oneLoginLimit = 50
@@ -47,12 +49,16 @@ func NewOneLogin(of *auth.VendorAPI, client *http.Client) *OneLogin {
 // Limit is 50.
 func (*OneLogin) Limit() int { return oneLoginLimit }
 
-// oneLoginPage is the envelope of an answer.
-type oneLoginPage struct {
+// oneLoginHead is what each answer begins with.
+type oneLoginHead struct {
 	Status struct {
 		Error bool `json:"error"`
 		Code  int  `json:"code"`
 	} `json:"status"`
+}
+
+// oneLoginPage is the envelope of an answer.
+type oneLoginPage struct {
 	Pagination struct {
 		After string `json:"after_cursor"`
 		Next  string `json:"next_link"`
@@ -120,9 +126,35 @@ func (o *OneLogin) Event(ctx context.Context, id string) (json.RawMessage, error
 	return json.RawMessage(answer.Data[0]), nil
 }
 
+// Types returns what GET /api/1/events/types tells of the types of events.
+func (o *OneLogin) Types(ctx context.Context) ([]mapping.Type, error) {
+	body, err := o.fetch(ctx, oneLoginTypes, nil)
+	if err != nil {
+		return nil, err
+	}
+	types, err := mapping.ReadOneLoginTypes(body)
+	if err != nil {
+		return nil, errAnswer
+	}
+	return types, nil
+}
+
 // ask calls a path with an access token, with a new one if the first is not
-// good any more.
+// good any more, and reads the list that is answered.
 func (o *OneLogin) ask(ctx context.Context, path string, query url.Values) (*oneLoginPage, error) {
+	body, err := o.fetch(ctx, path, query)
+	if err != nil {
+		return nil, err
+	}
+	var answer oneLoginPage
+	if jsonv2.Unmarshal(body, &answer, lenient()) != nil {
+		return nil, errAnswer
+	}
+	return &answer, nil
+}
+
+// fetch returns the answer itself, once it is none that tells of an error.
+func (o *OneLogin) fetch(ctx context.Context, path string, query url.Values) ([]byte, error) {
 	token, err := o.access(ctx)
 	if err != nil {
 		return nil, err
@@ -139,14 +171,14 @@ func (o *OneLogin) ask(ctx context.Context, path string, query url.Values) (*one
 	if err != nil {
 		return nil, err
 	}
-	var answer oneLoginPage
-	if jsonv2.Unmarshal(body, &answer, lenient()) != nil {
+	var head oneLoginHead
+	if jsonv2.Unmarshal(body, &head, lenient()) != nil {
 		return nil, errAnswer
 	}
-	if answer.Status.Error { // an error under 200
-		return nil, newError(answer.Status.Code, nil, body, time.Now(), oneLoginError)
+	if head.Status.Error { // an error under 200
+		return nil, newError(head.Status.Code, nil, body, time.Now(), oneLoginError)
 	}
-	return &answer, nil
+	return body, nil
 }
 
 // oneLoginBearer is the value of the Authorization header: the word, a colon,

@@ -13,10 +13,12 @@ package source
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
+	"github.com/tocsin-ssf/tocsin/transmitter/mapping"
 )
 
 // Record is one record of a page, untouched.
@@ -71,6 +73,18 @@ func LookupOf(kind string, api *auth.VendorAPI, client *http.Client) Lookup {
 		return NewFingerprint(api, client)
 	}
 	return NewIDme(api, client)
+}
+
+// ErrNoTypes: the vendor's API does not tell the types of its events.
+var ErrNoTypes = errors.New("source: the vendor's API has no list of types")
+
+// TypesOf returns the types of events that a source's API tells. Errors:
+// [ErrNoTypes]; else as those of [Lookup].
+func TypesOf(ctx context.Context, kind string, api *auth.VendorAPI, client *http.Client) ([]mapping.Type, error) {
+	if kind != auth.KindOneLogin {
+		return nil, ErrNoTypes
+	}
+	return NewOneLogin(api, client).Types(ctx)
 }
 
 // listOf returns the list of a source's API, nil if it has none.

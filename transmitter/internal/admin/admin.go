@@ -22,6 +22,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/request"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/webhook"
 	"github.com/tocsin-ssf/tocsin/transmitter/keys"
+	"github.com/tocsin-ssf/tocsin/transmitter/mapping"
 )
 
 // maxBodyBytes bounds a request, events apart.
@@ -59,8 +60,10 @@ type Handler struct {
 	// CheckVendor judges the address of a vendor's API.
 	CheckVendor func(raw string) error
 	// Fetch looks up one event at a source's vendor and keeps it.
-	Fetch    func(ctx context.Context, source, id string) (ingest.Counts, error)
-	Erasures erase.Handler
+	Fetch func(ctx context.Context, source, id string) (ingest.Counts, error)
+	// VendorTypes asks a source's vendor for the types of its events.
+	VendorTypes func(ctx context.Context, source string) ([]mapping.Type, error)
+	Erasures    erase.Handler
 	// Backup copies the live stores into a new folder; nil: 501.
 	Backup func(ctx context.Context, dir string) error
 	// Webhooks of all applications.
@@ -85,6 +88,7 @@ func (h Handler) Mount(g *echo.Group) {
 	g.DELETE("/sources/:name", h.removeSource)
 	g.POST("/sources/:name/fetch", h.fetch)
 	g.POST("/sources/:name/rotate", h.rotateSource)
+	g.GET("/sources/:name/types", h.sourceTypes)
 	g.GET("/consents", h.Consent.List)
 	g.POST("/consents", h.Consent.Decide)
 	g.GET("/consents/held", h.Consent.Held)

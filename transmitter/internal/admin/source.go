@@ -179,12 +179,32 @@ func (h Handler) fetch(c echo.Context) error {
 	switch {
 	case errors.As(err, &vendor) && vendor.Status == http.StatusNotFound:
 		return &request.Error{Status: http.StatusNotFound, Code: "not_found", Member: "id", Description: "the vendor has no event with this id"}
-	case errors.As(err, &vendor):
-		return &request.Error{Status: http.StatusBadGateway, Code: "vendor_failed", Description: vendor.Error(), RetryAfter: vendor.RetryAfter}
 	case err != nil:
-		return err
+		return vendorFailed(err)
 	}
 	return c.JSON(http.StatusAccepted, counts)
+}
+
+// sourceTypes answers GET /admin/sources/{name}/types: {"types": […]}, what the
+// vendor tells now of the types of its events.
+func (h Handler) sourceTypes(c echo.Context) error {
+	types, err := h.VendorTypes(c.Request().Context(), c.Param("name"))
+	if errors.Is(err, source.ErrNoTypes) {
+		return request.Invalid("name", "is of a vendor that tells no types; OneLogin does")
+	}
+	if err != nil {
+		return vendorFailed(err)
+	}
+	return c.JSON(http.StatusOK, map[string]any{"types": types})
+}
+
+// vendorFailed turns what a vendor answered into an answer.
+func vendorFailed(err error) error {
+	var vendor *source.Error
+	if errors.As(err, &vendor) {
+		return &request.Error{Status: http.StatusBadGateway, Code: "vendor_failed", Description: vendor.Error(), RetryAfter: vendor.RetryAfter}
+	}
+	return err
 }
 
 // rotateSource answers POST /admin/sources/{name}/rotate: with {"keep_seconds"}
