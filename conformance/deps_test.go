@@ -90,6 +90,7 @@ var importMap = []folder{
 	{path: "receiver/hooks", ours: []string{"receiver", "receiver/sessions", "set/...", "streams/store/..."}, fixed: []string{"go-redis"}}, // payloads are of set/caep and set/risc
 	{path: "receiver/journal", ours: []string{"streams/store/..."}, fixed: []string{"sqlite", "go-redis"}},                                 // what hooks did; it knows no hook
 	{path: "receiver/policy", ours: []string{"receiver", "receiver/hooks", "receiver/journal", "set/..."}},                                 // it runs the hooks it chooses
+	{path: "receiver/siwa", ours: []string{"receiver", "set/...", "wellknown"}},                                                            // Apple's keys are at a URL of its own
 	{path: "receiver/profile", ours: []string{"receiver", "set/..."}},
 
 	{path: "conformance", ours: []string{"set/...", "streams", "wellknown"}},

@@ -49,7 +49,7 @@ func (r *Receiver) keep(ctx context.Context, compact []byte, by string) (repeat 
 // the verdict on the SET; any other error means that there is none yet and that it
 // should be offered again.
 func (r *Receiver) judge(ctx context.Context, compact []byte) (inbox.Message, error) {
-	token, err := r.verifier.Verify(ctx, compact)
+	token, err := r.dialect.Verify(ctx, compact)
 	if err != nil {
 		return inbox.Message{}, err
 	}

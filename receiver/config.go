@@ -44,9 +44,13 @@ type Config struct {
 	// Tolerances names departures of this issuer that are let pass, see
 	// set.ParseTolerances and receiver/profile; zero: strict. The verifier reads all of
 	// them but these: EmptyEventBody lets required members of an event be absent here;
-	// LegacyDeliveryURI is for Client and EventsAsString for receiver/siwa, both by
-	// configuration of their own; LegacyErrorCodes is for a transmitter.
+	// LegacyDeliveryURI is for Client, by its own configuration; EventsAsString is for
+	// a Dialect (receiver/siwa); LegacyErrorCodes is for a transmitter.
 	Tolerances set.Tolerances
+	// Dialect reads what a transmitter sends that is no SET, by push alone; nil: SETs.
+	// Audience, Keys, HTTP, Algorithms, PushURL and Tolerances are then the dialect's
+	// own and not read here, except Tolerances.EmptyEventBody.
+	Dialect Dialect
 	// StreamID is the stream_id that control events must name; empty: not known
 	// yet, any is taken (see SetStreamID).
 	StreamID string
@@ -114,7 +118,7 @@ func (cfg Config) complete() (Config, error) {
 	if err := cfg.check(); err != nil {
 		return cfg, err
 	}
-	if cfg.Keys == nil {
+	if cfg.Keys == nil && cfg.Dialect == nil {
 		cfg.Keys = wellknown.NewClient(wellknown.Config{HTTP: cfg.HTTP}).Keys(cfg.Issuer)
 	}
 	if cfg.SubjectMembers == nil {
@@ -153,11 +157,14 @@ func (cfg Config) check() error {
 		}
 	}
 	missing("Issuer", cfg.Issuer == "")
-	missing("Audience", len(cfg.Audience) == 0 && !cfg.Tolerances.AudIsURLOfPush)
+	missing("Audience", cfg.Dialect == nil && len(cfg.Audience) == 0 && !cfg.Tolerances.AudIsURLOfPush)
 	missing("Inbox", cfg.Inbox == nil)
 	missing("Mux", cfg.Mux == nil)
-	if cfg.Tolerances.EventsAsString {
-		wrong = append(wrong, errors.New("receiver: Config.Tolerances: events_as_string is no form of a SET; receiver/siwa reads it"))
+	if cfg.Tolerances.EventsAsString && cfg.Dialect == nil {
+		wrong = append(wrong, errors.New("receiver: Config.Tolerances: events_as_string is no form of a SET; it needs a Dialect, that of receiver/siwa"))
+	}
+	if cfg.Dialect != nil && cfg.Poll != nil {
+		wrong = append(wrong, errors.New("receiver: Config.Poll: a Dialect is pushed alone"))
 	}
 	negative := func(name string, n int64) {
 		if n < 0 {

@@ -165,7 +165,7 @@ func (r *Receiver) settleBatch(ctx context.Context, batch []inbox.Outcome) {
 
 // handle runs the hooks of one message and returns its outcome.
 func (r *Receiver) handle(ctx context.Context, m *inbox.Message) inbox.Outcome {
-	token, err := r.verifier.Read(m.SET) // it was verified before it was kept
+	token, err := r.dialect.Read(m.SET) // it was verified before it was kept
 	if err != nil {
 		r.log.ErrorContext(ctx, "kept SET cannot be read, set aside", "jti", m.ID, "txn", m.TransactionID, "err", err)
 		return inbox.Outcome{Seq: m.Seq, Verdict: inbox.SetAside, Reason: err.Error()}

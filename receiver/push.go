@@ -30,7 +30,7 @@ const language = "en"
 // in the inbox, also if it was there before; 400 with {err, description} for a SET
 // that it refuses; 405, 413, 415 for a request that is none; and 503 with
 // Retry-After if it cannot tell or keep now. It is safe at any path and needs Run
-// for what comes after.
+// for what comes after. Another [Dialect] has another media type and success.
 func (r *Receiver) Handler() http.Handler { return http.HandlerFunc(r.push) }
 
 func (r *Receiver) push(w http.ResponseWriter, req *http.Request) {
@@ -57,8 +57,21 @@ func (r *Receiver) push(w http.ResponseWriter, req *http.Request) {
 		unavailable(w, retryBusy)
 		return
 	}
-	_, err := r.arrive(req.Context(), body, ByPush)
+	signed, err := r.signed(body)
+	if err == nil {
+		_, err = r.arrive(req.Context(), signed, ByPush)
+	} else {
+		r.cfg.Observer.Arrived(ByPush, false, err)
+	}
 	r.answer(w, req, err)
+}
+
+// signed returns the signed bytes of a body, or a *set.Error.
+func (r *Receiver) signed(body []byte) ([]byte, error) {
+	if r.form.Signed == nil {
+		return body, nil
+	}
+	return r.form.Signed(body)
 }
 
 // checkRequest returns the status of a request that is no push, else 0 (PUSH-2.3-03).
@@ -68,8 +81,8 @@ func (r *Receiver) checkRequest(w http.ResponseWriter, req *http.Request) int {
 		return http.StatusMethodNotAllowed
 	}
 	media, _, err := mime.ParseMediaType(req.Header.Get("Content-Type"))
-	if err != nil || media != delivery.MediaType {
-		w.Header().Set("Accept", delivery.MediaType)
+	if err != nil || media != r.form.MediaType {
+		w.Header().Set("Accept", r.form.MediaType)
 		return http.StatusUnsupportedMediaType
 	}
 	if req.ContentLength > delivery.MaxPushBodyBytes {
@@ -122,7 +135,7 @@ func (r *Receiver) readBody(w http.ResponseWriter, req *http.Request) ([]byte, i
 
 func (r *Receiver) answer(w http.ResponseWriter, req *http.Request, err error) {
 	if err == nil {
-		w.WriteHeader(http.StatusAccepted)
+		w.WriteHeader(r.form.Status)
 		return
 	}
 	if refusal, ok := errors.AsType[*set.Error](err); ok {

@@ -30,7 +30,8 @@ import (
 // Receiver is one stream of one transmitter. Safe for concurrent use.
 type Receiver struct {
 	cfg      Config
-	verifier *set.Verifier
+	dialect  Dialect
+	form     PushForm // of dialect
 	inbox    inbox.Inbox
 	log      *slog.Logger
 	slots    chan struct{} // of requests that are being handled
@@ -50,15 +51,19 @@ func New(cfg Config) (*Receiver, error) {
 	if err != nil {
 		return nil, err
 	}
-	verifier, err := set.NewVerifier(set.VerifierConfig{
-		Issuer: cfg.Issuer, Audience: cfg.Audience, PushURL: cfg.PushURL, Keys: cfg.Keys,
-		Algorithms: cfg.Algorithms, Now: cfg.Now, Tolerances: cfg.Tolerances,
-	})
-	if err != nil {
-		return nil, err
+	dialect := cfg.Dialect
+	if dialect == nil {
+		verifier, err := set.NewVerifier(set.VerifierConfig{
+			Issuer: cfg.Issuer, Audience: cfg.Audience, PushURL: cfg.PushURL, Keys: cfg.Keys,
+			Algorithms: cfg.Algorithms, Now: cfg.Now, Tolerances: cfg.Tolerances,
+		})
+		if err != nil {
+			return nil, err
+		}
+		dialect = sets{verifier}
 	}
 	r := &Receiver{
-		cfg: cfg, verifier: verifier, inbox: cfg.Inbox, log: cfg.Logger,
+		cfg: cfg, dialect: dialect, form: dialect.Push(), inbox: cfg.Inbox, log: cfg.Logger,
 		slots: make(chan struct{}, cfg.MaxConcurrent),
 	}
 	r.SetStreamID(cfg.StreamID)

@@ -56,6 +56,14 @@ type Token struct {
 	claims  []byte
 }
 
+// Adapt returns t with the header, the compact form and the claims of message: for
+// readers of signed notifications that say in other words what a SET says (receiver's
+// Dialect). Verifying message is theirs.
+func Adapt(message *jose.Message, t Token) *Token {
+	t.Header, t.compact, t.claims = message.Header, message.Compact(), message.Payload
+	return &t
+}
+
 // Compact returns the SET as it came, signature included (RFC 8935 §5.5).
 func (t *Token) Compact() string { return t.compact }
 
