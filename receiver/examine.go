@@ -12,7 +12,7 @@ func (r *Receiver) Examine(ctx context.Context, compact []byte) (Delivery, error
 	if err != nil {
 		return Delivery{}, err
 	}
-	token, err := r.verifier.Read(compact)
+	token, err := r.dialect.Read(compact)
 	if err != nil {
 		return Delivery{}, err
 	}
