@@ -64,10 +64,16 @@ func (c Claims) Bearer() Bearer {
 // Bearer is who stands at the gate: a session or a token, by the digests of what it is
 // known by. The zero value is known by nothing. It holds no identifier in clear.
 type Bearer struct {
-	keys    []Digest
-	begun   time.Time
-	expires time.Time
+	keys     []Digest
+	begun    time.Time
+	expires  time.Time
+	unlisted bool
 }
+
+// Unlisted returns the bearer of a session that its index does not know: it is over,
+// or the index has lost it. A gate that fails closed calls it Revoked, since a login
+// helps; one that fails open lets it through.
+func Unlisted() Bearer { return Bearer{unlisted: true} }
 
 // NewBearer returns a bearer that is known by digests, as a store gives them back.
 func NewBearer(keys []Digest, begun, expires time.Time) Bearer {

@@ -105,7 +105,12 @@ func (g *Gate) Claims(c Claims) Verdict {
 }
 
 // Bearer says whether a session or token is still good. It does not allocate.
-func (g *Gate) Bearer(b Bearer) Verdict { return g.check(b.keys, b.begun, b.expires) }
+func (g *Gate) Bearer(b Bearer) Verdict {
+	if b.unlisted && !g.open {
+		return Revoked
+	}
+	return g.check(b.keys, b.begun, b.expires)
+}
 
 // Ready returns nil if the state is known as of now, else why it is not. It is what a
 // health check asks.

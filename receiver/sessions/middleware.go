@@ -1,6 +1,7 @@
 package sessions
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -82,24 +83,33 @@ func (v Verdict) Status() int {
 	return http.StatusServiceUnavailable
 }
 
-// FromCookie identifies requests by the session's id in a cookie and an index. A
-// session that the index does not know, or a failure of the index, is a bearer that is
-// known by nothing: the gate's fail mode decides.
+// FromCookie identifies requests by the session's id in a cookie and an index, as
+// [Identify] does. Of several cookies of that name the first counts, as it does for
+// http.Request.Cookie.
 func FromCookie(index Lookup, name string) func(*http.Request) (Bearer, bool) {
 	return func(r *http.Request) (Bearer, bool) {
 		cookie, err := r.Cookie(name)
 		if err != nil || cookie.Value == "" {
 			return Bearer{}, false
 		}
-		if len(cookie.Value) > MaxIDBytes {
-			return Bearer{}, true
-		}
-		bearer, err := index.Lookup(r.Context(), cookie.Value)
-		if err != nil {
-			return Bearer{}, true
-		}
-		return bearer, true
+		return Identify(r.Context(), index, cookie.Value), true
 	}
+}
+
+// Identify returns whose a session is. One that the index does not know is Unlisted; if
+// the index fails, the bearer is known by nothing, and the gate's fail mode decides.
+func Identify(ctx context.Context, index Lookup, id string) Bearer {
+	if len(id) > MaxIDBytes {
+		return Unlisted()
+	}
+	bearer, err := index.Lookup(ctx, id)
+	switch {
+	case errors.Is(err, ErrUnknown):
+		return Unlisted()
+	case err != nil:
+		return Bearer{}
+	}
+	return bearer
 }
 
 // Defaults of a Tracker.

@@ -62,8 +62,8 @@ func TestMiddleware(t *testing.T) {
 		{"jo", 204, 204},
 		{"mo", 401, 401},
 		{"no", 403, 403},
-		{"nobody's", 503, 204},
-		{strings.Repeat("a", sessions.MaxIDBytes+1), 503, 204},
+		{"nobody's", 401, 204},
+		{strings.Repeat("a", sessions.MaxIDBytes+1), 401, 204},
 	} {
 		for _, one := range []struct {
 			app  http.Handler
@@ -78,8 +78,26 @@ func TestMiddleware(t *testing.T) {
 			}
 		}
 	}
-	if got := get(closed, "nobody's").Header().Get("Retry-After"); got == "" {
-		t.Error("503: got no Retry-After, want one")
+}
+
+// awayIndex is an index whose store is away.
+type awayIndex struct{ sessions.Index }
+
+func (awayIndex) Lookup(context.Context, string) (sessions.Bearer, error) {
+	return sessions.Bearer{}, errors.New("away")
+}
+
+// While the index is away the fail mode decides.
+func TestMiddlewareIndexAway(t *testing.T) {
+	for mode, want := range map[sessions.FailMode]int{sessions.FailClosed: 503, sessions.FailOpen: 204} {
+		h := app(t, mode, func(g sessions.Guard) sessions.Guard {
+			g.Identify = sessions.FromCookie(awayIndex{}, "sid")
+			return g
+		})
+		w := get(h, "jo")
+		if w.Code != want || (w.Header().Get("Retry-After") != "") != (want == 503) {
+			t.Errorf("fail %s: got %d, Retry-After %q, want %d", mode, w.Code, w.Header().Get("Retry-After"), want)
+		}
 	}
 }
 

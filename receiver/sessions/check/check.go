@@ -1,0 +1,240 @@
+// Package check is the gate for applications that stand behind a proxy: an HTTP
+// endpoint that the proxy asks before it lets a request through. It serves nginx's
+// auth_request, Caddy's and Traefik's forward authentication and Envoy's ext_authz (HTTP
+// service); docs/gate.md has the configuration of each.
+//
+// The endpoint reads whose a request is from a cookie, a bearer token or headers that
+// the proxy sets, and answers with the status alone:
+//
+//	200  good
+//	401  ended, or nobody's: log in (again)
+//	403  denied: no session is good for whom it is of; or not an asker's to ask
+//	503  not known, and the gate fails closed
+//
+// It takes any path and method, and reads no body.
+package check
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/tocsin-ssf/tocsin/receiver/sessions"
+)
+
+// TokenHeader is the header in which a proxy shows Config.Token. Authorization is the
+// user's own.
+const TokenHeader = "X-Tocsin-Token"
+
+// MinTokenBytes is the shortest Config.Token.
+const MinTokenBytes = 16
+
+// maxCookies bounds the cookies of one name that a request may have.
+const maxCookies = 4
+
+// lookupTimeout bounds what is asked of stores and of issuers for one request.
+const lookupTimeout = 5 * time.Second
+
+// Config says how the endpoint is to be built. At least one of Cookie, Tokens and
+// Headers says whose a request is. Where a request has several, each must be good.
+type Config struct {
+	// Gate decides; required.
+	Gate *sessions.Gate
+	// Listen is where the endpoint will be served, as of net.Listen: host:port, or a
+	// path of a Unix socket. Unless that is loopback or a socket, a Token is needed.
+	Listen string
+	// Token is what a proxy shows in the header X-Tocsin-Token; at least MinTokenBytes.
+	// Empty: whoever connects from this machine may ask.
+	Token string
+	// Cookie is the name of the cookie that holds the id of a session in Index; empty:
+	// cookies are not read. A session that the index does not know is refused, unless
+	// the gate fails open.
+	Cookie string
+	// Index finds sessions by the cookie; required with Cookie.
+	Index sessions.Lookup
+	// Tokens says how bearer tokens are verified; nil: they are not read.
+	Tokens *Tokens
+	// Headers are the names of headers that the proxy sets; nil: none are read.
+	Headers *Headers
+	// Anonymous lets requests through that show nothing of the above; else 401.
+	Anonymous bool
+	// ResponseHeaders has a good answer for a verified token tell the proxy whose it is:
+	// X-Tocsin-Issuer, X-Tocsin-Subject and X-Tocsin-Session.
+	ResponseHeaders bool
+	// Observe, if set, is told of each answer: its status and how long it took.
+	Observe func(status int, took time.Duration)
+}
+
+// Handler is the endpoint. Safe for concurrent use.
+type Handler struct {
+	cfg    Config
+	token  [sha256.Size]byte
+	tokens *verifier
+}
+
+var _ http.Handler = (*Handler)(nil)
+
+// New returns the endpoint. The error names everything that is wrong in cfg.
+func New(cfg Config) (*Handler, error) {
+	h := &Handler{cfg: cfg, token: sha256.Sum256([]byte(cfg.Token))}
+	var errs []error
+	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf("check: "+format, args...)) }
+	if cfg.Gate == nil {
+		wrong("Gate is required")
+	}
+	if !local(cfg.Listen) && cfg.Token == "" {
+		wrong("Listen is %q, want loopback or a socket, or a Token: whoever reaches the endpoint learns who is locked out", cfg.Listen)
+	}
+	if cfg.Token != "" && len(cfg.Token) < MinTokenBytes {
+		wrong("Token has %d bytes, want at least %d", len(cfg.Token), MinTokenBytes)
+	}
+	if (cfg.Cookie == "") != (cfg.Index == nil) {
+		wrong("Cookie and Index belong together")
+	}
+	if cfg.Cookie == "" && cfg.Tokens == nil && cfg.Headers == nil {
+		wrong("one of Cookie, Tokens and Headers is required: nothing says whose a request is")
+	}
+	if cfg.Headers != nil {
+		if err := cfg.Headers.check(); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if cfg.Tokens != nil {
+		tokens, err := newVerifier(*cfg.Tokens)
+		if h.tokens = tokens; err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
+// local reports whether only this machine reaches what is served at addr.
+func local(addr string) bool {
+	if strings.HasPrefix(addr, "/") || strings.HasPrefix(addr, "@") {
+		return true
+	}
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// ServeHTTP answers whether a request is to be let through.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	began := time.Now()
+	status := h.answer(w, r)
+	if h.cfg.Observe != nil {
+		h.cfg.Observe(status, time.Since(began))
+	}
+}
+
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request) int {
+	w.Header().Set("Cache-Control", "no-store")
+	if !h.mayAsk(r) {
+		return refuse(w, http.StatusForbidden, "this check is not yours to ask")
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), lookupTimeout)
+	defer cancel()
+	shown, err := h.shown(ctx, r)
+	switch {
+	case errors.Is(err, errToken):
+		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
+		return refuse(w, http.StatusUnauthorized, "what the request shows is not valid")
+	case err != nil:
+		w.Header().Set("Retry-After", "5")
+		return refuse(w, http.StatusServiceUnavailable, "the token cannot be verified now")
+	case len(shown.bearers) == 0 && !h.cfg.Anonymous:
+		if h.tokens != nil {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+		}
+		return refuse(w, http.StatusUnauthorized, "log in")
+	}
+	for _, b := range shown.bearers {
+		if verdict := h.cfg.Gate.Bearer(b); verdict != sessions.Good {
+			sessions.Refuse(w, r, verdict)
+			return verdict.Status()
+		}
+	}
+	if h.cfg.ResponseHeaders {
+		shown.claims.tell(w.Header())
+	}
+	w.WriteHeader(http.StatusOK) // Envoy takes no other for good
+	return http.StatusOK
+}
+
+func refuse(w http.ResponseWriter, status int, text string) int {
+	http.Error(w, text, status)
+	return status
+}
+
+// mayAsk reports whether the asker has the token, or is on this machine if there is none.
+func (h *Handler) mayAsk(r *http.Request) bool {
+	if h.cfg.Token != "" {
+		got := sha256.Sum256([]byte(r.Header.Get(TokenHeader)))
+		return subtle.ConstantTimeCompare(got[:], h.token[:]) == 1
+	}
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return true // a socket has no address
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// shown is what a request shows of itself.
+type shown struct {
+	bearers []sessions.Bearer
+	claims  claims // of its token, if it was verified
+}
+
+func (h *Handler) shown(ctx context.Context, r *http.Request) (shown, error) {
+	var s shown
+	if h.cfg.Cookie != "" {
+		// Which of several the application takes is not known, so each must be good.
+		cookies := r.CookiesNamed(h.cfg.Cookie)
+		for _, cookie := range cookies[:min(len(cookies), maxCookies+1)] {
+			if cookie.Value != "" {
+				s.bearers = append(s.bearers, sessions.Identify(ctx, h.cfg.Index, cookie.Value))
+			}
+		}
+	}
+	tokens := bearerTokens(r.Header)
+	if len(s.bearers) > maxCookies || len(tokens) > 1 {
+		return shown{}, errToken
+	}
+	if len(tokens) == 1 && h.tokens != nil {
+		c, err := h.tokens.read(ctx, tokens[0])
+		if err != nil {
+			return shown{}, err
+		}
+		s.bearers = append(s.bearers, h.tokens.claims(c).Bearer())
+		s.claims = c
+	}
+	if h.cfg.Headers != nil {
+		if bearer, ok := h.cfg.Headers.bearer(r.Header); ok {
+			s.bearers = append(s.bearers, bearer)
+		}
+	}
+	return s, nil
+}
+
+// bearerTokens returns the tokens of Authorization headers (RFC 6750 §2.1).
+func bearerTokens(header http.Header) (tokens []string) {
+	for _, value := range header.Values("Authorization") {
+		if scheme, token, ok := strings.Cut(value, " "); ok && strings.EqualFold(scheme, "Bearer") {
+			tokens = append(tokens, strings.TrimSpace(token))
+		}
+	}
+	return tokens
+}
