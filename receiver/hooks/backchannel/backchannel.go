@@ -33,9 +33,6 @@ const (
 	atOnce = 8
 
 	tokenType = "logout+jwt" // OIDC Back-Channel Logout 1.0 §2.4
-
-	defaultSub = "{user.sub}"
-	defaultSid = "{session.id}"
 )
 
 // Config is a provider and its parties.
@@ -76,17 +73,17 @@ type Party struct {
 }
 
 // Target is whom to log out: a user, or a session, or both. Not neither.
-type Target struct{ Sub, Sid string }
+type Target = values.Target
 
 // Hook sends logout tokens. It does End and Deny, which ends sessions, too. Safe for
 // concurrent use.
 type Hook struct {
-	cfg      Config
-	client   *call.Client
-	signer   *jose.Signer
-	parties  []party
-	sub, sid values.Template
-	memory   memory
+	cfg     Config
+	client  *call.Client
+	signer  *jose.Signer
+	parties []party
+	who     *values.Reader
+	memory  memory
 }
 
 type party struct {
@@ -126,17 +123,8 @@ func New(cfg Config) (*Hook, error) {
 		seen[p.ClientID] = true
 		h.parties = append(h.parties, party{p, u})
 	}
-	for _, t := range []struct {
-		name, text, otherwise string
-		into                  *values.Template
-	}{{"sub", cfg.Sub, defaultSub, &h.sub}, {"sid", cfg.Sid, defaultSid, &h.sid}} {
-		if t.text == "" {
-			t.text = t.otherwise
-		}
-		if *t.into, err = values.ParseTemplate(t.text); err != nil {
-			wrong = append(wrong, fmt.Errorf("%s: %w", t.name, err))
-		}
-	}
+	h.who, err = values.Who{Sub: cfg.Sub, Sid: cfg.Sid, Issuer: cfg.SubjectIssuer, Ignore: cfg.Ignore}.Parse()
+	wrong = append(wrong, err)
 	if err := errors.Join(wrong...); err != nil {
 		return nil, fmt.Errorf("backchannel hook: %w", err)
 	}
@@ -195,7 +183,11 @@ func (h *Hook) Act(ctx context.Context, a hooks.Action) (hooks.Outcome, error) {
 
 // targets returns whom the action is about.
 func (h *Hook) targets(ctx context.Context, a hooks.Action) ([]Target, error) {
-	targets, err := h.resolve(ctx, a)
+	resolve := h.cfg.Resolve
+	if resolve == nil {
+		resolve = func(_ context.Context, a hooks.Action) ([]Target, error) { return h.who.Targets(a) }
+	}
+	targets, err := resolve(ctx, a)
 	if err != nil {
 		return nil, err
 	}
@@ -211,54 +203,4 @@ func (h *Hook) targets(ctx context.Context, a hooks.Action) ([]Target, error) {
 		}
 	}
 	return targets, nil
-}
-
-func (h *Hook) resolve(ctx context.Context, a hooks.Action) ([]Target, error) {
-	if h.cfg.Resolve != nil {
-		return h.cfg.Resolve(ctx, a)
-	}
-	sub, sid := h.sub.Names(), h.sid.Names()
-	if h.cfg.SubjectIssuer != "" {
-		sub = append([]string{"user.iss"}, sub...)
-	}
-	var both []string
-	if a.Scope.Member("") == nil { // a simple subject is either
-		both = append(append(both, sub...), sid...)
-	}
-	for _, way := range []struct {
-		names    []string
-		sub, sid bool
-	}{{both, true, true}, {sid, false, true}, {sub, true, false}} {
-		if len(way.names) == 0 {
-			continue
-		}
-		rows, err := values.Rows(a, way.names, h.cfg.Ignore)
-		if errors.Is(err, hooks.ErrNotApplicable) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		if targets := h.fill(rows, way.sub, way.sid); len(targets) > 0 {
-			return targets, nil
-		}
-	}
-	return nil, nil
-}
-
-func (h *Hook) fill(rows []values.Row, sub, sid bool) (targets []Target) {
-	for _, row := range rows {
-		if sub && h.cfg.SubjectIssuer != "" && row.Text("user.iss") != h.cfg.SubjectIssuer {
-			continue
-		}
-		var t Target
-		if sub {
-			t.Sub = h.sub.Expand(row, nil)
-		}
-		if sid {
-			t.Sid = h.sid.Expand(row, nil)
-		}
-		targets = append(targets, t)
-	}
-	return targets
 }

@@ -42,6 +42,8 @@ type API struct {
 	Base   *url.URL
 	// Tokens, if not nil, authorize each call.
 	Tokens *Tokens
+	// Authorization, if not empty, is the header's value instead.
+	Authorization string
 	// Name is the hook's, for errors.
 	Name string
 }
@@ -70,6 +72,9 @@ func (api API) Ask(ctx context.Context, what, method string, segments []string, 
 		req, err := Request(ctx, method, u, mediaType, r)
 		if err == nil {
 			req.Header.Set("Accept", "application/json")
+			if api.Authorization != "" {
+				req.Header.Set("Authorization", api.Authorization)
+			}
 		}
 		return req, err
 	}
@@ -84,7 +89,9 @@ func (api API) Ask(ctx context.Context, what, method string, segments []string, 
 }
 
 // Verdict is that of the answer to the call that what names.
-func (api API) Verdict(a Answer, what string, ok ...int) error { return a.Verdict(api.Name+": "+what, ok...) }
+func (api API) Verdict(a Answer, what string, ok ...int) error {
+	return a.Verdict(api.Name+": "+what, ok...)
+}
 
 // JSON reads the answer to the call that what names.
 func (api API) JSON(a Answer, what string, v any) error { return a.JSON(api.Name+": "+what, v) }

@@ -86,14 +86,14 @@ func (l *List) Middleware(claims func(*http.Request) (sessions.Claims, bool)) fu
 // nothing of it.
 func ParseClaims(payload []byte) (sessions.Claims, error) {
 	var c struct {
-		Iss   string `json:"iss"`
-		Sub   string `json:"sub"`
-		Sid   string `json:"sid"`
-		Jti   string `json:"jti"`
-		Email string `json:"email"`
-		EmailVerified             *bool   `json:"email_verified"`
-		Iat                       float64 `json:"iat"`
-		AuthTime                  float64 `json:"auth_time"`
+		Iss           string  `json:"iss"`
+		Sub           string  `json:"sub"`
+		Sid           string  `json:"sid"`
+		Jti           string  `json:"jti"`
+		Email         string  `json:"email"`
+		EmailVerified *bool   `json:"email_verified"`
+		Iat           float64 `json:"iat"`
+		AuthTime      float64 `json:"auth_time"`
 	}
 	if len(payload) > MaxClaimsBytes || json.Unmarshal(payload, &c) != nil {
 		return sessions.Claims{}, errors.New("denylist: the claims are not those of a token")

@@ -20,6 +20,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/tocsin-ssf/tocsin/receiver"
 	"github.com/tocsin-ssf/tocsin/receiver/hooks"
 	"github.com/tocsin-ssf/tocsin/receiver/hooks/values"
 	"github.com/tocsin-ssf/tocsin/receiver/sessions"
@@ -185,7 +186,11 @@ func (h *Hook) do(ctx context.Context, a hooks.Action, dry bool) (hooks.Outcome,
 	case a.Effect == hooks.Allow && h.denied != nil:
 		err = r.mark(ctx, a)
 	}
-	if err != nil && !errors.Is(err, hooks.ErrNotApplicable) {
+	switch {
+	case err == nil, errors.Is(err, hooks.ErrNotApplicable):
+	case errors.Is(err, sessions.ErrScope): // more aliases than an index looks for
+		err = receiver.Permanent(fmt.Errorf("redis hook: %w", err))
+	default:
 		err = fmt.Errorf("redis hook: %w", err)
 	}
 	return hooks.Outcome{Ended: int(r.ended.Load()), Detail: r.detail}, err

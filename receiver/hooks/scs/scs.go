@@ -183,10 +183,10 @@ func (h *Hook) Act(ctx context.Context, a hooks.Action) (hooks.Outcome, error) {
 	// First what is remembered: a request that runs now may write its session back.
 	err := h.remember(ctx, a)
 	switch {
-	case errors.Is(err, sessions.ErrScope):
-		return hooks.Outcome{}, fmt.Errorf("scs: %w: %w", hooks.ErrNotApplicable, err)
-	case err != nil, a.Effect == hooks.Allow:
-		return hooks.Outcome{}, err
+	case err != nil:
+		return hooks.Outcome{}, verdict(err)
+	case a.Effect == hooks.Allow:
+		return hooks.Outcome{}, nil
 	}
 	ended, err := h.end(ctx, a, false)
 	return hooks.Outcome{Ended: ended}, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -237,6 +238,13 @@ func TestNoTarget(t *testing.T) {
 		}
 		if _, err := a.hook.Act(a.Context(), action(subject.Identifier{}, hooks.End, time.Now())); !errors.Is(err, hooks.ErrNotApplicable) {
 			a.Errorf("nobody: got %v, want %v", err, hooks.ErrNotApplicable)
+		}
+		many := make([]subject.Identifier, sessions.MaxClauses+1)
+		for i := range many {
+			many[i] = subject.Opaque(strconv.Itoa(i))
+		}
+		if _, err := a.hook.Act(a.Context(), action(subject.Aliases(many...), hooks.End, time.Now())); !receiver.IsPermanent(err) {
+			a.Errorf("too many: got %v, want a permanent error", err)
 		}
 		if _, err := a.hook.Act(a.Context(), action(subject.Email("alice@example.com"), hooks.Reload, time.Now())); !errors.Is(err, hooks.ErrNotApplicable) {
 			a.Errorf("another effect: got %v, want %v", err, hooks.ErrNotApplicable)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/alexedwards/scs/v2"
 
+	"github.com/tocsin-ssf/tocsin/receiver"
 	"github.com/tocsin-ssf/tocsin/receiver/hooks"
 	"github.com/tocsin-ssf/tocsin/receiver/sessions"
 )
@@ -52,10 +53,19 @@ func (h *Hook) end(ctx context.Context, a hooks.Action, dry bool) (ended int, er
 	} else {
 		ended, err = h.endStored(ctx, a, dry)
 	}
-	if errors.Is(err, sessions.ErrScope) {
-		return 0, fmt.Errorf("scs: %w: %w", hooks.ErrNotApplicable, err)
+	return ended, verdict(err)
+}
+
+// verdict returns an error as one of a hook: a scope that fits nothing is none of its
+// business, one that cannot be looked for never will be.
+func verdict(err error) error {
+	switch {
+	case errors.Is(err, sessions.ErrNobody):
+		return fmt.Errorf("scs: %w: %w", hooks.ErrNotApplicable, err)
+	case errors.Is(err, sessions.ErrScope), errors.Is(err, sessions.ErrInvalid):
+		return receiver.Permanent(fmt.Errorf("scs: %w", err))
 	}
-	return ended, err
+	return err
 }
 
 // endStored looks at all sessions that the store has.
