@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/set/subject"
@@ -30,6 +31,9 @@ const (
 	maxRecords     = 10_000 // records named in one entry
 	maxNamed       = 1000   // dropped SETs named in one entry
 	maxPointing    = 100_000
+	// MaxPending bounds the orders of one application that wait to be carried
+	// out, and those of operators.
+	MaxPending = 1000
 )
 
 // Errors that callers branch on.
@@ -38,6 +42,8 @@ var (
 	ErrNotFound = errors.New("erase: not found")
 	// ErrHeld: a legal hold keeps what was to be erased.
 	ErrHeld = errors.New("erase: a legal hold keeps the subject's events")
+	// ErrTooMany: [MaxPending] orders wait.
+	ErrTooMany = errors.New("erase: too many erasures wait to be carried out")
 )
 
 // Index finds the events of a subject: what an erasure asks of eventlog.Index.
@@ -88,12 +94,20 @@ type Eraser struct {
 	cfg  Config
 	wake chan struct{}
 
-	// work is held by whatever erases, or decides that something may be: a hold
-	// that was set before is seen, one that is set meanwhile waits.
-	work    sync.Mutex
-	waiting map[uint64]int // queued SETs that a pending order waits for, guarded by work
+	// work is held by whatever decides that something is erased, until that is
+	// in the log: a hold that was set before is seen, one that is set meanwhile
+	// waits.
+	work sync.Mutex
 	// finished: what retention reported last is known to be done; guarded by work.
 	finished bool
+	// looked is how far retention has looked, whether or not there was
+	// something to erase; guarded by work.
+	looked struct{ at, hold uint64 }
+
+	settled atomic.Uint64 // no order up to there is pending
+
+	mu      sync.Mutex
+	waiting map[uint64]int // queued SETs that a pending order waits for
 }
 
 // New returns an Eraser that starts nothing.

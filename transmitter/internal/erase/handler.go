@@ -2,8 +2,10 @@ package erase
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -16,8 +18,12 @@ import (
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/request"
 )
 
-// maxBodyBytes bounds the body of an order or a hold.
-const maxBodyBytes = 64 << 10
+// maxBodyBytes bounds the body of an order or a hold; retryOrder is what who has
+// too many orders is asked to wait.
+const (
+	maxBodyBytes = 64 << 10
+	retryOrder   = time.Minute
+)
 
 // Handler serves erasures to applications and operators, and holds to operators.
 // A request without a principal is an operator's: the admin API has asked before.
@@ -50,7 +56,7 @@ type ask struct {
 }
 
 // Create answers POST …/erasures {"subject", "reason"?, "now"?}: 202, the order
-// is noted. Errors: 400; 409 legal_hold.
+// is noted. Errors: 400; 409 legal_hold; 429 while too many wait.
 func (h Handler) Create(c echo.Context) error {
 	a, ids, err := read(c)
 	if err != nil {
@@ -170,6 +176,11 @@ func refusal(err error) error {
 		return &request.Error{Status: http.StatusNotFound, Code: "not_found", Description: "there is no such thing here"}
 	case errors.Is(err, eventlog.ErrEvent): // all else in it is bounded
 		return request.Invalid("subject", "has more identifiers in it than can be kept")
+	case errors.Is(err, ErrTooMany):
+		return &request.Error{
+			Status: http.StatusTooManyRequests, Code: request.CodeTooManyRequests, RetryAfter: retryOrder,
+			Description: fmt.Sprintf("%d erasures wait to be carried out, which is the most: GET …/erasures lists them; with now they do not wait for queued SETs", MaxPending),
+		}
 	case errors.Is(err, ErrHeld):
 		return &request.Error{
 			Status: http.StatusConflict, Code: "legal_hold", Member: "subject",

@@ -101,6 +101,15 @@ func (e *Eraser) active(ctx context.Context, ids []subject.Identifier) ([]Hold, 
 	return active, nil
 }
 
+// newestHold returns the number of the newest entry about a hold; 0: there is none.
+func (e *Eraser) newestHold(ctx context.Context) (uint64, error) {
+	some, err := e.cfg.Log.Entries(ctx, eventlog.KindHold, eventlog.RefAll, eventlog.Span{Newest: true, Max: 1})
+	if err != nil || len(some) == 0 {
+		return 0, err
+	}
+	return some[0].Seq, nil
+}
+
 // anyHold reports whether a hold was ever set: if not, nothing has to be asked.
 func (e *Eraser) anyHold(ctx context.Context) (bool, error) {
 	some, err := e.cfg.Log.Entries(ctx, eventlog.KindHold, eventlog.RefAll, eventlog.Span{Max: 1})

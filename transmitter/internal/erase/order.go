@@ -66,30 +66,13 @@ type orderEntry struct {
 	Now         bool              `json:"now,omitempty"`
 }
 
-// reportEntry is the body of a report: what an order, by its number, erased.
-// Long ones come in parts.
-type reportEntry struct {
-	Carried      uint64      `json:"carried_out"`
-	Application  string      `json:"application,omitempty"`
-	Reason       string      `json:"reason,omitempty"`
-	By           string      `json:"by,omitempty"`
-	Records      [][2]uint64 `json:"records,omitempty"` // first and last of each run
-	Count        int         `json:"count"`
-	Entries      [][2]uint64 `json:"entries,omitempty"`
-	EntryCount   int         `json:"entry_count"`
-	Registered   int         `json:"registered"`
-	Dropped      []string    `json:"dropped,omitempty"`
-	DroppedCount int         `json:"dropped_count"`
-	Last         bool        `json:"last"`
-}
-
 // refPending is the key of all orders, refReport that of the reports on one.
 const refPending = "orders"
 
 func refReport(order uint64) string { return "carried-out:" + eventlog.Ref(order) }
 
 // Order notes an order and returns it; Run carries it out. Durable on return.
-// Error: ErrHeld if a hold stands on one of its identifiers.
+// Errors: ErrHeld if a hold stands on one of its identifiers; ErrTooMany.
 func (e *Eraser) Order(ctx context.Context, o Order) (Erasure, error) {
 	e.work.Lock()
 	defer e.work.Unlock()
@@ -100,6 +83,9 @@ func (e *Eraser) Order(ctx context.Context, o Order) (Erasure, error) {
 	}
 	if len(held) > 0 {
 		return Erasure{}, ErrHeld
+	}
+	if err := e.room(ctx, o.Application); err != nil {
+		return Erasure{}, err
 	}
 	at, err := e.note(ctx, eventlog.KindErasure, orderEntry{
 		Order: "erase", Subjects: raws(o.Subjects), Application: o.Application, Reason: o.Reason, By: o.By, Now: o.Now,
@@ -115,8 +101,6 @@ func (e *Eraser) Order(ctx context.Context, o Order) (Erasure, error) {
 // Erasure returns what became of an order, for an application ("" for an
 // operator). Error: ErrNotFound, for another application's alike.
 func (e *Eraser) Erasure(ctx context.Context, application, id string) (Erasure, error) {
-	e.work.Lock()
-	defer e.work.Unlock()
 	x, err := e.erasure(ctx, id)
 	if err == nil && application != "" && x.application != application {
 		return Erasure{}, ErrNotFound
@@ -127,8 +111,6 @@ func (e *Eraser) Erasure(ctx context.Context, application, id string) (Erasure, 
 // Pending returns the orders that are still to be carried out, of an application
 // ("" for all).
 func (e *Eraser) Pending(ctx context.Context, application string) ([]Erasure, error) {
-	e.work.Lock()
-	defer e.work.Unlock()
 	orders, err := e.pendingOrders(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("erase: %w", err)
@@ -154,7 +136,7 @@ func (e *Eraser) erasure(ctx context.Context, id string) (Erasure, error) {
 	if err != nil {
 		return Erasure{}, fmt.Errorf("erase: %w", err)
 	}
-	x := Erasure{ID: r.ID, State: Pending, Ordered: r.Recorded, Waiting: e.waiting[r.Seq], seq: r.Seq}
+	x := Erasure{ID: r.ID, State: Pending, Ordered: r.Recorded, Waiting: e.waitsFor(r.Seq), seq: r.Seq}
 	if !r.Erased {
 		var body orderEntry
 		if json.Unmarshal(r.Entry, &body) != nil || body.Order == "" {
@@ -165,42 +147,59 @@ func (e *Eraser) erasure(ctx context.Context, id string) (Erasure, error) {
 	return x, e.reported(ctx, &x, r.Erased)
 }
 
-// reported adds what the reports on an order say. Before the order itself is
-// gone they are what is to be done.
-func (e *Eraser) reported(ctx context.Context, x *Erasure, gone bool) error {
-	found := false
-	err := e.each(ctx, eventlog.KindErasure, refReport(x.seq), eventlog.Span{}, func(r *eventlog.Record) bool {
-		var body reportEntry
-		if !gone || r.Erased || json.Unmarshal(r.Entry, &body) != nil {
-			return true
+// pendingOrders returns the orders that are not carried out. What was before
+// the first of them the last time is not read again.
+func (e *Eraser) pendingOrders(ctx context.Context) ([]*eventlog.Record, error) {
+	var orders []*eventlog.Record
+	after := e.settled.Load()
+	settled := after
+	err := e.each(ctx, eventlog.KindErasure, refPending, eventlog.Span{After: after}, func(r *eventlog.Record) bool {
+		switch {
+		case !r.Erased:
+			orders = append(orders, r)
+		case len(orders) == 0:
+			settled = r.Seq
 		}
-		when := r.Recorded
-		found, x.State, x.Done = true, Done, &when
-		x.Reason, x.By, x.application = body.Reason, body.By, body.Application
-		x.Records += body.Count
-		x.Entries += body.EntryCount
-		x.Registered += body.Registered
-		x.Dropped = append(x.Dropped, body.Dropped...)
-		x.DroppedCount += body.DroppedCount
 		return true
 	})
+	if err == nil { // another may be further on already; then this costs a little reading
+		e.settled.Store(settled)
+	}
+	return orders, err
+}
+
+// room refuses one more order of an application that has too many.
+func (e *Eraser) room(ctx context.Context, application string) error {
+	orders, err := e.pendingOrders(ctx)
 	if err != nil {
 		return fmt.Errorf("erase: %w", err)
 	}
-	if gone && !found {
-		return ErrNotFound
+	n := 0
+	for _, r := range orders {
+		var body orderEntry
+		if json.Unmarshal(r.Entry, &body) == nil && body.Application == application {
+			n++
+		}
+	}
+	if n >= MaxPending {
+		return ErrTooMany
 	}
 	return nil
 }
 
-// pendingOrders returns the orders that are not carried out.
-func (e *Eraser) pendingOrders(ctx context.Context) ([]*eventlog.Record, error) {
-	var orders []*eventlog.Record
-	err := e.each(ctx, eventlog.KindErasure, refPending, eventlog.Span{}, func(r *eventlog.Record) bool {
-		if !r.Erased {
-			orders = append(orders, r)
-		}
-		return true
-	})
-	return orders, err
+// waits notes how many queued SETs an order waits for.
+func (e *Eraser) waits(order uint64, n int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if n == 0 {
+		delete(e.waiting, order)
+		return
+	}
+	e.waiting[order] = n
+}
+
+func (e *Eraser) waitsFor(order uint64) int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.waiting[order]
 }

@@ -1,6 +1,9 @@
 package erase_test
 
 import (
+	"encoding/json"
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -62,4 +65,76 @@ func TestOrderLong(t *testing.T) {
 	w.caughtUp()
 	w.carryOut()
 	w.is("erased", w.erased(), "1 2")
+}
+
+// One application's orders that wait are bounded, and another's are not by them.
+func TestOrdersAreBounded(t *testing.T) {
+	w := newWorld(t)
+	w.event(nil, jo)
+	entries := make([]eventlog.Entry, erase.MaxPending)
+	for i := range entries {
+		body := fmt.Sprintf(`{"order":"erase","subjects":[{"format":"opaque","id":"u%d"}],"application":"shop"}`, i)
+		entries[i] = eventlog.Entry{Kind: eventlog.KindErasure, Body: json.RawMessage(body), Refs: []string{"orders", eventlog.RefAll}}
+	}
+	_, err := w.log.Note(t.Context(), entries...)
+	w.must(err)
+	ask := func(application string) error {
+		_, err := w.eraser.Order(t.Context(), erase.Order{Subjects: []subject.Identifier{al}, Application: application})
+		return err
+	}
+	w.is("one more", errors.Is(ask("shop"), erase.ErrTooMany), true)
+	w.is("another's", ask("bank"), nil)
+	w.is("an operator's", ask(""), nil)
+	_, err = w.log.Erase(t.Context(), 2)
+	w.must(err)
+	w.is("once one is done", ask("shop"), nil)
+	list, err := w.eraser.Pending(t.Context(), "bank")
+	w.must(err)
+	w.is("pending", len(list), 1)
+}
+
+// A report that ended between two of its parts is begun anew, and counts once.
+func TestReportBegunAnew(t *testing.T) {
+	w := newWorld(t)
+	w.event(nil, jo)                                              // 1
+	w.event(nil, jo)                                              // 2
+	x := w.order(erase.Order{Subjects: []subject.Identifier{jo}}) // 3
+	w.note(eventlog.KindErasure, `{"carried_out":3,"begins":true,"records":[[1,1]],"count":1,"registered":2,"dropped":["j"],"dropped_count":1}`,
+		"carried-out:"+eventlog.Ref(3), eventlog.RefAll)
+	w.caughtUp()
+	w.carryOut()
+	x = w.state(x.ID)
+	w.is("records", x.Records, 2)
+	w.is("dropped", len(x.Dropped)+x.DroppedCount, 0)
+	w.is("registered", x.Registered, 2)
+	w.is("erased", w.erased(), "1 2 3")
+}
+
+// While what was reported goes, which may take long, others are answered: it is
+// decided. A hold that comes while it is still looked for counts.
+func TestOrderHoldsNobodyUp(t *testing.T) {
+	w := newWorld(t)
+	w.event(nil, jo) // 1
+	x := w.order(erase.Order{Subjects: []subject.Identifier{jo}})
+	var held erase.Hold
+	hold := func() {
+		var err error
+		held, err = w.eraser.Hold(t.Context(), []subject.Identifier{jo}, "case", "op")
+		w.must(err)
+	}
+	w.index.during = hold
+	w.caughtUp()
+	w.carryOut()
+	w.is("held meanwhile", w.state(x.ID).State, erase.Pending)
+	w.must(w.eraser.Lift(t.Context(), held.ID, "op"))
+	asked := false
+	w.meet = map[string]func(){erase.CrashAfterErase: func() {
+		asked = true
+		w.is("while it goes", w.state(x.ID).State, erase.Pending)
+		hold()
+		w.order(erase.Order{Subjects: []subject.Identifier{al}})
+	}}
+	w.carryOut()
+	w.is("asked", asked, true)
+	w.is("after all", w.state(x.ID).State, erase.Done)
 }

@@ -31,10 +31,15 @@ type retentionEntry struct {
 // holds and erasures stay.
 func (e *Eraser) Retain(ctx context.Context) (int, error) {
 	cutoff := e.cfg.Now().Add(-e.cfg.Retention)
-	after, err := e.retained(ctx)
+	after, hold, err := e.retained(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("erase: reading how far retention has come: %w", err)
 	}
+	defer func() {
+		e.work.Lock()
+		defer e.work.Unlock()
+		e.looked.at, e.looked.hold = after, hold
+	}()
 	total := 0
 	for {
 		limit, err := e.undelivered(ctx)
@@ -69,31 +74,36 @@ func (e *Eraser) undelivered(ctx context.Context) (uint64, error) {
 	return first, nil
 }
 
-// retained returns how far retention has come; 0 after a hold was lifted since,
-// for what it kept is to be looked at again. What was reported last and perhaps
-// not done to its end is done first.
-func (e *Eraser) retained(ctx context.Context) (uint64, error) {
+// retained returns how far retention has come, and the newest entry about a
+// hold; 0 after a hold was lifted since, for what it kept is to be looked at
+// again. What was reported last and perhaps not done to its end is done first.
+func (e *Eraser) retained(ctx context.Context) (after, hold uint64, err error) {
 	e.work.Lock()
 	defer e.work.Unlock()
+	if hold, err = e.newestHold(ctx); err != nil {
+		return 0, 0, err
+	}
+	if e.looked.hold == hold { // since then nothing was erased but by this Eraser
+		after = e.looked.at
+	}
 	last, err := e.cfg.Log.Entries(ctx, eventlog.KindRetention, eventlog.RefAll, eventlog.Span{Newest: true, Max: 1})
 	if err != nil || len(last) == 0 {
-		return 0, err
+		return after, hold, err
 	}
 	var body retentionEntry
 	if err := json.Unmarshal(last[0].Entry, &body); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	if !e.finished {
 		if err := e.remove(ctx, plan{spread(body.Records), spread(body.Entries)}); err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 		e.finished = true
 	}
-	hold, err := e.cfg.Log.Entries(ctx, eventlog.KindHold, eventlog.RefAll, eventlog.Span{Newest: true, Max: 1})
-	if err != nil || len(hold) > 0 && hold[0].Seq > last[0].Seq {
-		return 0, err
+	if hold > last[0].Seq {
+		return after, hold, nil
 	}
-	return body.UpTo, nil
+	return max(after, body.UpTo), hold, nil
 }
 
 // retainBatch erases what has come of age of the next records before limit. It

@@ -1,6 +1,8 @@
 package erase_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -101,5 +103,50 @@ func TestRetainSurvivesCrashes(t *testing.T) {
 		w.retainNow()
 		w.is("erased", w.erased(), "1 2")
 		w.is("gone from the index", w.index.forgotten[1] && w.index.forgotten[2], true)
+	}
+}
+
+// Where nothing can be erased the log is not read again each time, also after a
+// hold was lifted.
+func TestRetainGoesOn(t *testing.T) {
+	w := newWorld(t)
+	w.retain = time.Hour
+	w.restart()
+	held, err := w.eraser.Hold(t.Context(), []subject.Identifier{al}, "", "op") // 1
+	w.must(err)
+	w.must(w.eraser.Lift(t.Context(), held.ID, "op")) // 2
+	for range 5 {
+		w.note(eventlog.KindConsent, `{}`, eventlog.RefAll) // 3 to 7
+	}
+	w.clock.Store(int64(2 * time.Hour))
+	w.caughtUp()
+	w.is("first", w.retainNow(), 0)
+	w.reads = nil
+	w.is("again", w.retainNow(), 0)
+	w.is("read after", fmt.Sprint(w.reads), "[7]")
+	_, err = w.eraser.Hold(t.Context(), []subject.Identifier{al}, "", "op") // 8
+	w.must(err)
+	w.reads = nil
+	w.retainNow()
+	w.is("after another hold", w.reads[0], uint64(0))
+}
+
+// What is said of an event while it goes, goes too, and is named.
+func TestRetainFindsLateAnnotations(t *testing.T) {
+	for _, point := range []string{erase.CrashAfterReport, erase.CrashAfterErase} {
+		w := newWorld(t)
+		w.retain = time.Hour
+		w.restart()
+		w.event(nil, jo) // 1
+		w.caughtUp()
+		w.clock.Store(int64(2 * time.Hour))
+		w.meet = map[string]func(){point: func() {
+			w.note(eventlog.KindAnnotation, `{"tag":"secret"}`, eventlog.Ref(1)) // 3, after the report
+		}}
+		w.is("retained", w.retainNow(), 1)
+		w.is("erased", w.erased(), "1 3")
+		last, err := w.log.Entries(t.Context(), eventlog.KindRetention, eventlog.RefAll, eventlog.Span{Newest: true, Max: 1})
+		w.must(err)
+		w.is("named", strings.Contains(string(last[0].Entry), `"entries":[[3,3]]`), true)
 	}
 }

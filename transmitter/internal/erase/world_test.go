@@ -33,11 +33,16 @@ type index struct {
 	log       eventlog.Log
 	forgotten map[uint64]bool
 	waited    uint64
+	during    func() // called once while it looks; nil: nothing is
 }
 
 func (x *index) Wait(_ context.Context, seq uint64) error { x.waited = max(x.waited, seq); return nil }
 
 func (x *index) Of(ctx context.Context, ids []subject.Identifier, after, before uint64, max int) ([]uint64, error) {
+	if do := x.during; do != nil {
+		x.during = nil
+		do()
+	}
 	var found []uint64
 	for ; len(found) < max; after++ {
 		page, err := x.log.Read(ctx, after, 1)
@@ -67,7 +72,9 @@ type world struct {
 	index   *index
 	streams *storetest.Memory
 	eraser  *erase.Eraser
-	crash   string // the point at which to crash
+	crash   string            // the point at which to crash
+	meet    map[string]func() // what is done once at a point
+	reads   []uint64          // after which places the log was read
 	cleared int
 	retain  time.Duration
 }
@@ -87,15 +94,30 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.clock.Load())) }
 
+// reading is a log that notes how it is read.
+type reading struct {
+	*sqlitelog.Log
+	after *[]uint64
+}
+
+func (r reading) Read(ctx context.Context, after uint64, max int) ([]*eventlog.Record, error) {
+	*r.after = append(*r.after, after)
+	return r.Log.Read(ctx, after, max)
+}
+
 // crashed is what a crash point panics with.
 type crashed string
 
 // restart makes a new eraser on what is kept.
 func (w *world) restart() {
 	w.eraser = erase.New(erase.Config{
-		Log: w.log, Index: w.index, Streams: w.streams, Follower: "fanout", Forget: func() { w.cleared++ },
+		Log: reading{w.log, &w.reads}, Index: w.index, Streams: w.streams, Follower: "fanout", Forget: func() { w.cleared++ },
 		Retention: w.retain, Now: w.now,
 		Crash: func(point string) {
+			if do := w.meet[point]; do != nil {
+				delete(w.meet, point)
+				do()
+			}
 			if point == w.crash {
 				w.crash = ""
 				panic(crashed(point))
