@@ -75,6 +75,9 @@ func (s *Store) Add(ctx context.Context, c Checkpoint) error {
 	made := c.Made.UnixMilli()
 	hour := keepAll.Milliseconds()
 	err := s.db.Write(ctx, func(tx *sqlitedb.Tx) error {
+		if err := renamed(tx, &c); err != nil {
+			return err
+		}
 		r, err := tx.Exec(`INSERT INTO checkpoints(size, root, made_ms, kept, text)
 			VALUES(?, ?, ?, NOT EXISTS (SELECT 1 FROM checkpoints WHERE made_ms >= ?), ?)
 			ON CONFLICT (size) DO UPDATE SET made_ms = excluded.made_ms, text = excluded.text WHERE root = excluded.root`,
@@ -95,6 +98,20 @@ func (s *Store) Add(ctx context.Context, c Checkpoint) error {
 		return fmt.Errorf("checkpoint: store: %w", err)
 	}
 	return nil
+}
+
+// renamed lets the cosignatures of a checkpoint go that is stored once more under
+// another origin: they are of the text with the former one.
+func renamed(tx *sqlitedb.Tx, c *Checkpoint) error {
+	var text string
+	err := tx.QueryRow("SELECT text FROM checkpoints WHERE size = ?", int64(c.Size)).Scan(&text)
+	if errors.Is(err, sqlitedb.ErrNoRows) || err == nil && firstLine(text) == c.Origin {
+		return nil
+	}
+	if err == nil {
+		_, err = tx.Exec("DELETE FROM cosignatures WHERE size = ?", int64(c.Size))
+	}
+	return err
 }
 
 // Last returns the one of the largest tree. Error: ErrNone.
