@@ -19,7 +19,7 @@ const (
 	// DefaultSearchTime bounds a search.
 	DefaultSearchTime = 2 * time.Second
 	// searches and searchesEach bound those that run at once, in all and of one
-	// client.
+	// application, however many clients it has.
 	searches     = 32
 	searchesEach = 8
 	// retrySearch is what a client is asked to wait that searches too much.
@@ -41,7 +41,7 @@ type Search struct {
 
 	mu      sync.Mutex
 	running int
-	of      map[string]int // by client
+	of      map[string]int // by application
 }
 
 // NewSearch returns a search on an index. key seals cursors; zero: they are
@@ -60,24 +60,24 @@ func NewSearch(index eventlog.Index, key [CursorKeySize]byte, time time.Duration
 	return &Search{index: index, time: time, now: now, cursors: c, of: make(map[string]int)}, nil
 }
 
-// enter counts a search of a client until leave is called. Error: 429.
-func (s *Search) enter(client string) (leave func(), err error) {
+// enter counts a search of an application until leave is called. Error: 429.
+func (s *Search) enter(application string) (leave func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.running >= searches || s.of[client] >= searchesEach {
+	if s.running >= searches || s.of[application] >= searchesEach {
 		return nil, &request.Error{
 			Status: http.StatusTooManyRequests, Code: request.CodeTooManyRequests,
 			Description: "too many searches at once", RetryAfter: retrySearch,
 		}
 	}
 	s.running++
-	s.of[client]++
+	s.of[application]++
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.running--
-		if s.of[client]--; s.of[client] == 0 {
-			delete(s.of, client)
+		if s.of[application]--; s.of[application] == 0 {
+			delete(s.of, application)
 		}
 	}, nil
 }
@@ -109,7 +109,7 @@ func (h Handler) Find(c echo.Context) error {
 		return err
 	}
 	p := request.Principal(c)
-	leave, err := h.Search.enter(p.Client)
+	leave, err := h.Search.enter(p.Application)
 	if err != nil {
 		return err
 	}
