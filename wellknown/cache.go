@@ -7,10 +7,19 @@ import (
 	"time"
 )
 
+// How long a fetch is waited for.
+const (
+	renewalWait = 2 * time.Second // while there is a document that can be used
+	forGood     = time.Hour       // longer than any fetch takes
+)
+
 // cache keeps documents that are fetched by key, each for the lifetime that came with
 // it. For each key at most one fetch runs at a time, shared by all who wait, and at
 // most one begins per interval, whatever it brings. A waiter may leave; the fetch goes
 // on for the others and ends by its own limits.
+//
+// A document that is to be renewed and can still be used is waited for briefly, and not
+// at all while fetches fail: a server that hangs holds nobody up.
 //
 // A document whose renewal fails is used for another staleLimit; one whose renewal
 // brings an [ErrDocument] is dropped at once (SSF §7.2.4).
@@ -44,7 +53,7 @@ type entry[T any] struct {
 func (c *cache[T]) load(ctx context.Context, key string) (T, int, error) {
 	value, version, err := c.get(ctx, key, func(e *entry[T]) bool {
 		return e.version > 0 && time.Now().Before(e.fresh)
-	})
+	}, renewalWait)
 	if version > 0 {
 		err = nil
 	}
@@ -57,7 +66,7 @@ func (c *cache[T]) load(ctx context.Context, key string) (T, int, error) {
 func (c *cache[T]) renew(ctx context.Context, key string, seen int) (T, int, error) {
 	value, version, err := c.get(ctx, key, func(e *entry[T]) bool {
 		return e.version > seen && time.Now().Before(e.usable)
-	})
+	}, forGood)
 	if version > seen {
 		err = nil
 	}
@@ -73,7 +82,7 @@ func (c *cache[T]) expire(key string) {
 	}
 }
 
-func (c *cache[T]) get(ctx context.Context, key string, good func(*entry[T]) bool) (T, int, error) {
+func (c *cache[T]) get(ctx context.Context, key string, good func(*entry[T]) bool, patience time.Duration) (T, int, error) {
 	c.mu.Lock()
 	e := c.entry(key)
 	if good(e) {
@@ -84,11 +93,14 @@ func (c *cache[T]) get(ctx context.Context, key string, good func(*entry[T]) boo
 		e.flight, e.begun = make(chan struct{}), time.Now()
 		go c.fly(context.WithoutCancel(ctx), key, e)
 	}
-	flight := e.flight
+	flight, limit := e.flight, e.patience(patience)
 	c.mu.Unlock()
-	if flight != nil {
+	if flight != nil && limit > 0 {
+		timer := time.NewTimer(limit)
+		defer timer.Stop()
 		select {
 		case <-flight:
+		case <-timer.C: // what there is will do
 		case <-ctx.Done():
 			var none T
 			return none, 0, ctx.Err()
@@ -97,6 +109,18 @@ func (c *cache[T]) get(ctx context.Context, key string, good func(*entry[T]) boo
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return e.result()
+}
+
+// patience is how much longer the fetch that runs is waited for, by who would wait for
+// limit since it began where there is a document to use meanwhile.
+func (e *entry[T]) patience(limit time.Duration) time.Duration {
+	switch {
+	case limit == forGood, e.version == 0, !time.Now().Before(e.usable):
+		return forGood
+	case e.err != nil:
+		return 0
+	}
+	return limit - time.Since(e.begun)
 }
 
 // result returns the value while it is usable, and the error of the last fetch.

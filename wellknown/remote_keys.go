@@ -101,6 +101,16 @@ func (r *RemoteKeys) Key(ctx context.Context, issuer, kid string, alg jose.Algor
 	return newer.Find(kid, alg)
 }
 
+// Fetch gets the keys of issuer unless they are there already, before a token needs
+// them. Its errors are those of [RemoteKeys.Key].
+func (r *RemoteKeys) Fetch(ctx context.Context, issuer string) error {
+	if !r.issuers[issuer] {
+		return ErrIssuer
+	}
+	_, _, err := r.keys.load(ctx, issuer)
+	return err
+}
+
 // KeysState says how it stands with the keys of an issuer.
 type KeysState struct {
 	Count   int       // usable keys
@@ -113,7 +123,7 @@ func (r *RemoteKeys) State(issuer string) KeysState {
 	set, fetched, err := r.keys.peek(issuer)
 	s := KeysState{Fetched: fetched, Err: err}
 	if set != nil {
-		s.Count = len(set.Keys())
+		s.Count = set.Len()
 	}
 	return s
 }

@@ -32,7 +32,7 @@ type peerFlags struct {
 
 // open returns a client of the peer's management API.
 func (p peerFlags) open(ctx context.Context) (*client.Client, error) {
-	policy := guard.Policy{InsecureLoopback: p.InsecureLoopback}
+	policy := guard.Policy{InsecureLoopback: p.InsecureLoopback, Timeout: client.DefaultTimeout}
 	if p.AllowPrivate {
 		// The address comes from the one who types the command, not from a peer.
 		policy.Allow = guard.PrivateRanges()

@@ -1,10 +1,13 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
+
+	jsonv2 "github.com/go-json-experiment/json"
 
 	"github.com/tocsin-ssf/tocsin/streams"
 )
@@ -92,8 +95,19 @@ func (c *Client) Ensure(ctx context.Context, r Request) (s streams.Configuration
 	if !ok {
 		return streams.Configuration{}, false, fmt.Errorf("%w; cannot tell which of %d to adopt", err, len(list))
 	}
-	s, err = c.Update(ctx, own.StreamID, r)
+	s, err = c.Apply(ctx, own.StreamID, r)
 	return s, err == nil, err
+}
+
+// streamList is a list of streams; a transmitter that knows one alone may send it bare.
+type streamList []streams.Configuration
+
+func (l *streamList) UnmarshalJSON(body []byte) error {
+	if trimmed := bytes.TrimLeft(body, " \t\r\n"); len(trimmed) > 0 && trimmed[0] == '{' {
+		*l = make(streamList, 1)
+		return jsonv2.Unmarshal(body, &(*l)[0])
+	}
+	return jsonv2.Unmarshal(body, (*[]streams.Configuration)(l))
 }
 
 func adoptable(list []streams.Configuration, r Request) (streams.Configuration, bool) {
@@ -125,14 +139,14 @@ func (c *Client) Stream(ctx context.Context, id string) (streams.Configuration, 
 	return c.checked(s, err)
 }
 
-// Streams returns the receiver's streams (SSF §8.1.1.2). One that is not of our
+// Streams returns the receiver's streams (SSF §8.1.1.2), at most MaxStreams. One that is not of our
 // issuer or audience fails the call.
 func (c *Client) Streams(ctx context.Context) ([]streams.Configuration, error) {
 	endpoint, err := c.configurationEndpoint(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var list []streams.Configuration
+	var list streamList
 	err = c.do(ctx, call{
 		operation: "list streams", method: http.MethodGet, endpoint: endpoint,
 		into: &list, success: []int{http.StatusOK}, limit: MaxListBytes,
@@ -161,6 +175,17 @@ func (c *Client) Update(ctx context.Context, id string, r Request) (streams.Conf
 // deleted (PUT, SSF §8.1.1.4). Errors: ErrNotFound, ErrPending.
 func (c *Client) Replace(ctx context.Context, id string, r Request) (streams.Configuration, error) {
 	return c.change(ctx, "replace stream", http.MethodPut, id, r)
+}
+
+// Apply makes a stream as r says: by Update, by Replace at a transmitter that knows no
+// PATCH (405, 501).
+func (c *Client) Apply(ctx context.Context, id string, r Request) (streams.Configuration, error) {
+	s, err := c.Update(ctx, id, r)
+	refused, ok := errors.AsType[*Error](err)
+	if !ok || refused.Status != http.StatusMethodNotAllowed && refused.Status != http.StatusNotImplemented {
+		return s, err
+	}
+	return c.Replace(ctx, id, r)
 }
 
 func (c *Client) change(ctx context.Context, operation, method, id string, r Request) (streams.Configuration, error) {

@@ -14,21 +14,22 @@ import (
 )
 
 // newClientCredentials returns a function that asks the token endpoint, which it finds
-// through the server's metadata if it is not given.
+// through the server's metadata if it is not given. It is called once at a time.
 func newClientCredentials(cfg Config) func(context.Context) (*oauth2.Token, error) {
 	servers := wellknown.NewClient(wellknown.Config{HTTP: cfg.HTTP})
 	parameters := url.Values{}
 	for name, value := range cfg.Parameters {
 		parameters.Set(name, value)
 	}
+	// It remembers whether the server wants the secret in a header or in the form.
+	client := clientcredentials.Config{
+		ClientID: cfg.ClientID, ClientSecret: cfg.ClientSecret, TokenURL: cfg.TokenURL,
+		Scopes: cfg.Scopes, EndpointParams: parameters,
+	}
 	return func(ctx context.Context) (*oauth2.Token, error) {
 		ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
 		defer cancel()
-		client := clientcredentials.Config{
-			ClientID: cfg.ClientID, ClientSecret: cfg.ClientSecret, TokenURL: cfg.TokenURL,
-			Scopes: cfg.Scopes, EndpointParams: parameters,
-		}
-		if client.TokenURL == "" {
+		if cfg.TokenURL == "" {
 			server, err := servers.AuthorizationServer(ctx, cfg.AuthorizationServer)
 			if err != nil {
 				return nil, fmt.Errorf("credential: metadata of the authorization server: %w", err)

@@ -42,8 +42,8 @@ type Credential interface {
 type Config struct {
 	// Receiver says what is accepted and what is done with it. Issuer, Audience, Inbox
 	// and Mux are required as in [receiver.New]. The keeper fills in Keys (unless they
-	// are given), and with a Stream also StreamID, Authorization, Poll.Endpoint,
-	// Poll.Token and CriticalMembers; Client stays nil.
+	// are given), and with a Stream also StreamID, Authorization, PushURL,
+	// Poll.Endpoint, Poll.Token and CriticalMembers; Client stays nil.
 	Receiver receiver.Config
 
 	// MetadataURL is where the transmitter's metadata is, if not where its issuer says
@@ -117,9 +117,6 @@ type Stream struct {
 	// and at most once a day: after a long outage on our side deliveries begin again
 	// by themselves. A stream that the transmitter disabled stays so.
 	Resume bool
-	// LegacyDeliveryURI understands the delivery methods' URIs of the RISC age, and
-	// sends them to a transmitter that supports no others.
-	LegacyDeliveryURI bool
 }
 
 // complete returns cfg with its defaults, or an error that names every wrong field.

@@ -167,7 +167,7 @@ func (k *Keeper) fillReceived(h *Health) {
 		h.Poll = &PollHealth{Polled: utc(a.Polled), Error: a.PollError}
 	}
 	if k.keys != nil {
-		s := k.keys()
+		s := k.keys.State(h.Issuer)
 		h.Keys = KeysHealth{Count: s.Count, Fetched: utc(s.Fetched), Error: text(s.Err)}
 	}
 }

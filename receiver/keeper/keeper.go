@@ -46,9 +46,9 @@ type Keeper struct {
 	cfg      Config
 	receiver *receiver.Receiver
 	log      *slog.Logger
-	keys     func() wellknown.KeysState // nil: keys are not the keeper's
-	state    *stateFile                 // nil: static
-	api      *client.Client             // nil: static
+	keys     keyKeeper      // nil: keys are not the keeper's
+	state    *stateFile     // nil: static
+	api      *client.Client // nil: static
 
 	recheck     chan struct{} // asks for a look at the stream now
 	established chan struct{} // says that there is a stream, or another one
@@ -57,9 +57,9 @@ type Keeper struct {
 	seen observed
 
 	// Of keep alone.
-	said     *streams.Configuration // what the transmitter answered when it was last told
-	odd      oddity
-	repaired time.Time // when the status was last repaired
+	said  *streams.Configuration // what the transmitter answered when it was last told
+	odd   oddity
+	tried time.Time // when a change of the status was last asked for
 }
 
 // New checks cfg as a whole and returns a keeper that has started nothing; the error
@@ -76,9 +76,10 @@ func New(cfg Config) (*Keeper, error) {
 	documents := cfg.documents()
 	rc := cfg.Receiver
 	if rc.Keys == nil {
-		if rc.Keys, k.keys, err = cfg.keySource(documents); err != nil {
+		if k.keys, err = cfg.keySource(documents); err != nil {
 			return nil, err
 		}
+		rc.Keys = k.keys
 	}
 	rc.HTTP, rc.Client = cfg.HTTP, nil // the keeper keeps the stream alive
 	rc.Mux = receiver.NewMux()
@@ -104,7 +105,7 @@ func (k *Keeper) keepStream(rc *receiver.Config, documents *wellknown.Client) er
 	}
 	cc := client.Config{
 		Issuer: rc.Issuer, Audience: rc.Audience, HTTP: k.cfg.HTTP, Discovery: documents,
-		LegacyDeliveryURI: k.cfg.Stream.LegacyDeliveryURI,
+		LegacyDeliveryURI: rc.Tolerances.LegacyDeliveryURI,
 	}
 	if c := k.cfg.Credential; c != nil {
 		cc.Token, cc.Refused = c.Token, c.Refused
@@ -114,7 +115,7 @@ func (k *Keeper) keepStream(rc *receiver.Config, documents *wellknown.Client) er
 	}
 	rc.StreamID = k.state.get().StreamID
 	if k.cfg.Stream.Delivery.Method == delivery.MethodPush {
-		rc.Authorization = k.cfg.Stream.Delivery.AuthorizationHeader
+		rc.Authorization, rc.PushURL = k.cfg.Stream.Delivery.AuthorizationHeader, k.cfg.Stream.Delivery.EndpointURL
 		return nil
 	}
 	var poll receiver.Poll
@@ -151,21 +152,28 @@ func (cfg Config) documents() *wellknown.Client {
 	return wellknown.NewClient(wc)
 }
 
-// keySource returns where the transmitter's keys come from, and how it stands with them.
-func (cfg Config) keySource(documents *wellknown.Client) (set.KeySource, func() wellknown.KeysState, error) {
+// keyKeeper finds the transmitter's keys and knows how it stands with them.
+type keyKeeper interface {
+	set.SoleKeySource
+	Fetch(ctx context.Context, issuer string) error
+	State(issuer string) wellknown.KeysState
+}
+
+// keySource returns where the transmitter's keys come from.
+func (cfg Config) keySource(documents *wellknown.Client) (keyKeeper, error) {
 	issuer := cfg.Receiver.Issuer
 	if cfg.KeyFile != "" {
-		file := &keyFile{path: cfg.KeyFile}
-		if s := file.State(); s.Err != nil {
-			return nil, nil, &KeyFileError{s.Err}
+		file := &keyFile{path: cfg.KeyFile, now: cfg.Receiver.Now}
+		if s := file.State(issuer); s.Err != nil {
+			return nil, &KeyFileError{s.Err}
 		}
-		return file, file.State, nil
+		return file, nil
 	}
 	keys := documents.Keys(issuer)
 	if cfg.JWKSURL != "" {
 		keys = documents.KeysAt(map[string]string{issuer: cfg.JWKSURL})
 	}
-	return keys, func() wellknown.KeysState { return keys.State(issuer) }, nil
+	return keys, nil
 }
 
 // KeyFileError says that Config.KeyFile cannot be used.
@@ -189,6 +197,9 @@ func (k *Keeper) Receiver() *receiver.Receiver { return k.receiver }
 func (k *Keeper) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return k.receiver.Run(ctx) })
+	if k.keys != nil {
+		group.Go(func() error { k.fetchKeys(ctx); return nil })
+	}
 	if k.cfg.Stream != nil {
 		group.Go(func() error { k.keep(ctx); return nil })
 		if k.cfg.VerifyInterval > 0 {
@@ -196,6 +207,23 @@ func (k *Keeper) Run(ctx context.Context) error {
 		}
 	}
 	return group.Wait()
+}
+
+// fetchKeys gets the keys before the first SET comes, so that what is wrong with them is
+// seen at once.
+func (k *Keeper) fetchKeys(ctx context.Context) {
+	failures := k.newBackoff()
+	for {
+		err := k.keys.Fetch(ctx, k.cfg.Receiver.Issuer)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		pause := failures.NextBackOff()
+		k.log.WarnContext(ctx, "keys of the transmitter cannot be had", "in", pause, "err", err)
+		if !wait(ctx, pause, nil) {
+			return
+		}
+	}
 }
 
 func (k *Keeper) newBackoff() *backoff.ExponentialBackOff {

@@ -23,12 +23,13 @@ const keyFileLook = 2 * time.Second
 // kid a SET has.
 type keyFile struct {
 	path string
+	now  func() time.Time
 
 	mu     sync.Mutex
 	looked time.Time
 	state  os.FileInfo // of what was read last
 	keys   *jose.KeySet
-	bare   []*jose.PublicKey // those without a kid
+	pem    bool // the file knows no kid
 	read   time.Time
 	err    error
 }
@@ -42,82 +43,95 @@ func (f *keyFile) Key(_ context.Context, _, kid string, alg jose.Algorithm) (*jo
 	if f.keys == nil {
 		return nil, f.err
 	}
-	if len(f.bare) == 0 {
-		return f.keys.Find(kid, alg)
+	if f.pem {
+		return f.keys.Sole(alg)
 	}
-	err := fmt.Errorf("%w: the key file has none for it", jose.ErrAlgorithm)
-	for _, key := range f.bare {
-		if found, findErr := f.keys.Find(key.ID(), alg); findErr == nil {
-			return found, nil
-		}
+	return f.keys.Find(kid, alg)
+}
+
+// SoleKey returns the one key for alg (see set.SoleKeySource). A key that was refused
+// is looked for anew no sooner than any other.
+func (f *keyFile) SoleKey(_ context.Context, _ string, alg jose.Algorithm, _ *jose.PublicKey) (*jose.PublicKey, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.look()
+	if f.keys == nil {
+		return nil, f.err
 	}
-	return nil, err
+	return f.keys.Sole(alg)
+}
+
+// Fetch reports whether there are keys.
+func (f *keyFile) Fetch(context.Context, string) error {
+	return f.State("").Err
 }
 
 // State tells how it stands with the keys, after a look at the file.
-func (f *keyFile) State() wellknown.KeysState {
+func (f *keyFile) State(string) wellknown.KeysState {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.look()
 	s := wellknown.KeysState{Fetched: f.read, Err: f.err}
 	if f.keys != nil {
-		s.Count = len(f.keys.Keys())
+		s.Count = f.keys.Len()
 	}
 	return s
 }
 
 // look reads the file if it has changed since it was read.
 func (f *keyFile) look() {
-	if !f.looked.IsZero() && time.Since(f.looked) < keyFileLook {
+	if !f.looked.IsZero() && f.now().Sub(f.looked) < keyFileLook {
 		return
 	}
-	f.looked = time.Now()
+	f.looked = f.now()
 	state, err := os.Stat(f.path)
 	if err == nil && f.err == nil && f.state != nil &&
 		state.ModTime().Equal(f.state.ModTime()) && state.Size() == f.state.Size() && os.SameFile(state, f.state) {
 		return
 	}
 	var keys *jose.KeySet
-	var bare []*jose.PublicKey
+	var pem bool
 	if err == nil {
-		keys, bare, err = readKeys(f.path)
+		keys, pem, err = readKeys(f.path)
 	}
 	if f.err = err; err == nil {
-		f.state, f.keys, f.bare, f.read = state, keys, bare, time.Now()
+		f.state, f.keys, f.pem, f.read = state, keys, pem, f.now()
 	}
 }
 
-// readKeys reads a JWKS or PEM file. Keys of a PEM file are also returned as bare.
-func readKeys(path string) (*jose.KeySet, []*jose.PublicKey, error) {
+// readKeys reads a JWKS or PEM file and tells which it is.
+func readKeys(path string) (keys *jose.KeySet, pem bool, err error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, nil, err
+		return nil, false, err
 	}
 	defer func() { _ = file.Close() }()
 	raw, err := guard.ReadBody(file, jose.MaxKeySetBytes)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", path, err)
-	}
-	if !bytes.Contains(raw, []byte("-----BEGIN ")) {
-		keys, err := jose.ParseKeySet(raw)
-		if err == nil && len(keys.Keys()) == 0 {
+	if err == nil {
+		if pem = bytes.Contains(raw, []byte("-----BEGIN ")); pem {
+			keys, err = parsePEM(raw)
+		} else if keys, err = jose.ParseKeySet(raw); err == nil && keys.Len() == 0 {
 			err = fmt.Errorf("%w: no usable key", jose.ErrMalformed)
 		}
-		if err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", path, err)
-		}
-		return keys, nil, nil
 	}
-	bare, err := jose.ParsePEM(raw)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", path, err)
+		return nil, false, fmt.Errorf("%s: %w", path, err)
+	}
+	return keys, pem, nil
+}
+
+// parsePEM reads keys that can be told apart by what they are alone.
+func parsePEM(raw []byte) (*jose.KeySet, error) {
+	keys, err := jose.ParsePEM(raw)
+	if err != nil {
+		return nil, err
 	}
 	seen := map[jose.Algorithm]bool{}
-	for _, key := range bare {
+	for _, key := range keys {
 		if seen[key.Algorithm()] {
-			return nil, nil, fmt.Errorf("%s: %w: two keys of one kind, and PEM has no kid to tell them apart: give a JWKS", path, jose.ErrMalformed)
+			return nil, fmt.Errorf("%w: two keys of one kind, and PEM has no kid to tell them apart: give a JWKS", jose.ErrMalformed)
 		}
 		seen[key.Algorithm()] = true
 	}
-	return jose.NewKeySet(bare...), bare, nil
+	return jose.NewKeySet(keys...), nil
 }

@@ -47,25 +47,34 @@ type stateFile struct {
 // openState reads the file at path, if there is one.
 func openState(path, issuer string) (*stateFile, error) {
 	f := &stateFile{path: path, now: state{Issuer: issuer}}
-	file, err := os.Open(path)
+	return f, f.read()
+}
+
+// read reads the file, if there is one. After an error the state is as it was.
+func (f *stateFile) read() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	file, err := os.Open(f.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return f, nil
+		return nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("keeper: Config.State: %w", err)
+		return fmt.Errorf("keeper: Config.State: %w", err)
 	}
 	defer func() { _ = file.Close() }()
+	var s state
 	raw, err := guard.ReadBody(file, maxStateBytes)
 	if err == nil {
-		err = jsonv2.Unmarshal(raw, &f.now)
+		err = jsonv2.Unmarshal(raw, &s)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("keeper: Config.State: %s: %w", path, err)
+		return fmt.Errorf("keeper: Config.State: %s: %w", f.path, err)
 	}
-	if f.now.Issuer != issuer {
-		return nil, fmt.Errorf("keeper: Config.State: %s is of issuer %.200q, not of %.200q: name another file", path, f.now.Issuer, issuer)
+	if s.Issuer != f.now.Issuer {
+		return fmt.Errorf("keeper: Config.State: %s is of issuer %.200q, not of %.200q: name another file", f.path, s.Issuer, f.now.Issuer)
 	}
-	return f, nil
+	f.now = s
+	return nil
 }
 
 func (f *stateFile) get() state {

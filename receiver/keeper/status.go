@@ -18,9 +18,9 @@ const (
 	// verdictGrace is how long a stream-updated may be on its way: a status that was
 	// found changed is left alone for that long.
 	verdictGrace = 30 * time.Second
-	// contested is how soon after a repair a status that is changed back counts as
-	// the transmitter's decision, also if it tells none.
-	contested = time.Hour
+	// repairPause is the shortest time between two attempts to change a status: who
+	// changes it back without telling, or refuses, is not fought.
+	repairPause = time.Hour
 	// resumePause is the shortest time between two pauses that are lifted.
 	resumePause = 24 * time.Hour
 )
@@ -54,10 +54,9 @@ func (k *Keeper) keepStatus(ctx context.Context, id string) (settled bool, err e
 		return false, nil
 	case k.now().Sub(k.odd.since) < verdictGrace:
 		return false, nil
-	case !k.repaired.IsZero() && k.now().Sub(k.repaired) < contested:
-		return true, k.judge(found, "changed back soon after it was repaired")
+	case !k.tried.IsZero() && k.now().Sub(k.tried) < repairPause:
+		return true, nil
 	}
-	k.odd = oddity{}
 	return k.setStatus(ctx, found)
 }
 
@@ -77,14 +76,6 @@ func (k *Keeper) verdictOn(found client.Status) (*verdict, error) {
 	return nil, k.state.change(func(s *state) { s.Verdict = nil })
 }
 
-// judge takes the status found for the transmitter's decision.
-func (k *Keeper) judge(found client.Status, reason string) error {
-	v := &verdict{Status: found.Status, Reason: reason, At: k.now()}
-	k.noteStatus(found, v)
-	k.log.Warn("stream status taken for the transmitter's decision", "stream_id", found.StreamID, "status", string(found.Status), "reason", reason)
-	return k.state.change(func(s *state) { s.Verdict = v })
-}
-
 // resume lifts a pause that the transmitter told, where that is wanted and was not done
 // for it or lately.
 func (k *Keeper) resume(ctx context.Context, found client.Status, v verdict) (bool, error) {
@@ -98,19 +89,22 @@ func (k *Keeper) resume(ctx context.Context, found client.Status, v verdict) (bo
 	return k.setStatus(ctx, found)
 }
 
-// setStatus asks for the status wanted. A refusal is the transmitter's decision.
+// setStatus asks for the status wanted. A refusal is no failure of the keeper's: the
+// status that is found is shown.
 func (k *Keeper) setStatus(ctx context.Context, found client.Status) (bool, error) {
+	k.tried = k.now()
 	got, err := call(ctx, func(ctx context.Context) (client.Status, error) {
 		return k.api.SetStatus(ctx, found.StreamID, k.cfg.Stream.Status, "")
 	})
 	if refused, ok := errors.AsType[*client.Error](err); ok &&
 		slices.Contains([]int{http.StatusBadRequest, http.StatusForbidden, http.StatusConflict}, refused.Status) {
-		return true, k.judge(found, "the transmitter refuses to change it")
+		k.log.WarnContext(ctx, "transmitter refuses to change the stream's status", "stream_id", found.StreamID, "status", string(found.Status), "err", err)
+		return true, nil
 	}
 	if err != nil {
 		return false, err
 	}
-	k.repaired = k.now()
+	k.odd = oddity{}
 	k.noteRepair()
 	k.noteStatus(got, nil)
 	k.log.WarnContext(ctx, "stream status repaired", "stream_id", found.StreamID, "found", string(found.Status), "status", string(got.Status))

@@ -19,6 +19,9 @@ const minPause = time.Second
 // keep looks at the stream again and again and makes it what it shall be.
 func (k *Keeper) keep(ctx context.Context) {
 	failures := k.newBackoff()
+	if err := k.state.read(); err != nil { // a keeper before this one may have written since New
+		k.noteLook(err)
+	}
 	var pause time.Duration
 	for wait(ctx, pause, k.recheck) {
 		next, err := k.look(ctx)
@@ -70,9 +73,9 @@ func (k *Keeper) look(ctx context.Context) (time.Duration, error) {
 		next = min(next, verdictGrace)
 	}
 	if stream.InactivityTimeout > 0 {
-		next = min(next, time.Duration(stream.InactivityTimeout)*time.Second/2)
+		next = min(next, max(time.Duration(stream.InactivityTimeout)*time.Second/2, minPause))
 	}
-	return max(next, minPause), nil
+	return next, nil
 }
 
 // find returns the stream as it is: by its id if one is known, else by the push
@@ -142,9 +145,7 @@ func (k *Keeper) adopt(ctx context.Context, stream streams.Configuration) error 
 		return err
 	}
 	k.receiver.SetStreamID(stream.StreamID)
-	if k.cfg.Stream.Delivery.Method == delivery.MethodPoll {
-		k.receiver.SetPollEndpoint(stream.Delivery.EndpointURL)
-	}
+	k.pollAt(stream)
 	if k.noteStream(stream, former) {
 		if former != "" && former != stream.StreamID {
 			k.log.WarnContext(ctx, "stream replaced", "former", former, "stream_id", stream.StreamID)
@@ -152,6 +153,14 @@ func (k *Keeper) adopt(ctx context.Context, stream streams.Configuration) error 
 		signal(k.established)
 	}
 	return nil
+}
+
+// pollAt tells the receiver where a stream is polled, if the answer says so.
+func (k *Keeper) pollAt(stream streams.Configuration) {
+	how := stream.Delivery
+	if k.cfg.Stream.Delivery.Method == delivery.MethodPoll && how.Method == delivery.MethodPoll && how.EndpointURL != "" {
+		k.receiver.SetPollEndpoint(how.EndpointURL)
+	}
 }
 
 // repair tells the transmitter what the stream shall be, if it has not been told in
@@ -163,7 +172,9 @@ func (k *Keeper) repair(ctx context.Context, stream streams.Configuration) (stre
 			return stream, nil
 		}
 	}
-	answer, err := k.tell(ctx, stream.StreamID)
+	answer, err := call(ctx, func(ctx context.Context) (streams.Configuration, error) {
+		return k.api.Apply(ctx, stream.StreamID, k.request())
+	})
 	if err != nil {
 		return stream, err
 	}
@@ -173,9 +184,7 @@ func (k *Keeper) repair(ctx context.Context, stream streams.Configuration) (stre
 		k.log.WarnContext(ctx, "stream had been changed, repaired", "stream_id", stream.StreamID, "members", drifted)
 	}
 	k.noteStream(answer, "")
-	if k.cfg.Stream.Delivery.Method == delivery.MethodPoll {
-		k.receiver.SetPollEndpoint(answer.Delivery.EndpointURL)
-	}
+	k.pollAt(answer)
 	return answer, nil
 }
 
@@ -196,17 +205,6 @@ func (k *Keeper) drift(stream streams.Configuration) []string {
 		names = append(names, "description")
 	}
 	return names
-}
-
-// tell sends everything that is ours to say: by PATCH, by PUT to a transmitter that
-// knows no PATCH.
-func (k *Keeper) tell(ctx context.Context, id string) (streams.Configuration, error) {
-	answer, err := call(ctx, func(ctx context.Context) (streams.Configuration, error) { return k.api.Update(ctx, id, k.request()) })
-	refused, ok := errors.AsType[*client.Error](err)
-	if !ok || refused.Status != http.StatusMethodNotAllowed && refused.Status != http.StatusNotImplemented {
-		return answer, err
-	}
-	return call(ctx, func(ctx context.Context) (streams.Configuration, error) { return k.api.Replace(ctx, id, k.request()) })
 }
 
 // request is what the receiver says about its stream. Event types are always in it:

@@ -140,6 +140,9 @@ func (s *KeySet) Sole(alg Algorithm) (*PublicKey, error) {
 	return found.bind(alg)
 }
 
+// Len is the number of usable keys, those without kid included.
+func (s *KeySet) Len() int { return len(s.keys) + len(s.nameless) }
+
 // Keys returns the usable keys in document order. The slice is the caller's.
 func (s *KeySet) Keys() []*PublicKey { return append([]*PublicKey(nil), s.keys...) }
 
