@@ -119,7 +119,7 @@ func (c Clause) Digests() []Digest {
 	return digests
 }
 
-// alone reports whether the clause is about sessions of which only the user is known.
-func (c Clause) alone() bool {
+// Alone reports whether the clause is about sessions of which only the user is known.
+func (c Clause) Alone() bool {
 	return slices.ContainsFunc(c.Digests(), func(d Digest) bool { return d.role() == asAlone })
 }

@@ -85,7 +85,7 @@ func (m Mark) With(c Change) (Mark, bool) {
 	if c.Op != OpAllow {
 		m.Until = max(m.Until, c.At)
 	}
-	if c.Op != OpRevoke && c.At >= m.Since && !(c.Op == OpDeny && c.Clause.alone()) {
+	if c.Op != OpRevoke && c.At >= m.Since && !(c.Op == OpDeny && c.Clause.Alone()) {
 		m.Since, m.Denied = c.At, c.Op == OpDeny
 	}
 	return m, m != before
