@@ -138,6 +138,7 @@ type mappedRecord struct {
 	ID         string               `json:"id,omitempty"`
 	Time       time.Time            `json:"time,omitzero"`
 	Subjects   []subject.Identifier `json:"subjects"`
+	Consent    string               `json:"consent,omitempty"`
 	Attributes mapping.Attributes   `json:"attributes"`
 	Events     []mappedEvent        `json:"events"`
 	Origins    []mapping.Origin     `json:"origins"`
@@ -159,7 +160,7 @@ type mappingError struct {
 func newMappedRecord(format string, r mapping.Record, why mapping.Explanation, err error) mappedRecord {
 	out := mappedRecord{
 		Format: format, Handle: r.Handle, Known: why.Known, ID: r.ID, Time: r.Time, Subjects: r.Subjects,
-		Attributes: r.Attributes, Events: []mappedEvent{}, Origins: why.Origins, Rules: why.Tried,
+		Consent: r.Consent, Attributes: r.Attributes, Events: []mappedEvent{}, Origins: why.Origins, Rules: why.Tried,
 	}
 	if out.Subjects == nil {
 		out.Subjects = []subject.Identifier{}
@@ -205,6 +206,9 @@ func (m *mappedRecord) print(out io.Writer, t mapping.Type) error {
 	line("time", when, from["time"])
 	for _, id := range m.Subjects {
 		line("subject", string(id.Raw()), from["subject ("+id.Format()+")"])
+	}
+	if m.Consent != "" {
+		line("consent", m.Consent, "")
 	}
 	m.printAttributes(line, from)
 	if err := w.Flush(); err != nil {

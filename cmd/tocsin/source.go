@@ -35,8 +35,9 @@ type vendorSource struct {
 	Path           string    `json:"path,omitempty"`
 	Created        time.Time `json:"created,omitzero"`
 
-	Signed          bool   `json:"signed,omitempty"`
-	SignatureSecret string `json:"signature_secret,omitempty"`
+	Signed          bool              `json:"signed,omitempty"`
+	SignatureSecret string            `json:"signature_secret,omitempty"`
+	Consents        map[string]string `json:"consents,omitempty"`
 
 	API    *vendorAPI   `json:"api,omitempty"`
 	Polled *vendorPlace `json:"polled,omitempty"`
@@ -89,16 +90,17 @@ type vendorCredential struct {
 type sourceAddCmd struct {
 	dataFlags
 	jsonFlag
-	Name           string   `help:"Name of the source: in its path and in its events." required:""`
-	Kind           string   `help:"Whose records it takes: idme, onelogin or fingerprint." required:"" enum:"idme,onelogin,fingerprint"`
-	Auth           string   `help:"How the vendor authenticates: bearer, basic, header (a secret in a header of its own), none, or off for a source that is only polled." default:"bearer" enum:"bearer,basic,header,none,off"`
-	User           string   `help:"User of --auth basic; default: the name."`
-	Header         string   `help:"Name of the header of --auth header." placeholder:"NAME"`
-	ForApplication []string `help:"Applications that its events are for; default: all." placeholder:"ID"`
-	Environment    string   `help:"Environment of its events; default: none."`
-	EventTypes     []string `help:"Event type URIs that may come of it; default: all." placeholder:"URI"`
-	SubjectIssuers []string `help:"iss values of subjects that it may speak of; default: all." placeholder:"URL"`
-	Signature      string   `help:"Secret with which Fingerprint signs what its webhook sends: @FILE, - for standard input, or the text; what is not signed by it is refused." name:"signature-secret" placeholder:"@FILE"`
+	Name           string            `help:"Name of the source: in its path and in its events." required:""`
+	Kind           string            `help:"Whose records it takes: idme, onelogin or fingerprint." required:"" enum:"idme,onelogin,fingerprint"`
+	Auth           string            `help:"How the vendor authenticates: bearer, basic, header (a secret in a header of its own), none, or off for a source that is only polled." default:"bearer" enum:"bearer,basic,header,none,off"`
+	User           string            `help:"User of --auth basic; default: the name."`
+	Header         string            `help:"Name of the header of --auth header." placeholder:"NAME"`
+	ForApplication []string          `help:"Applications that its events are for; default: all." placeholder:"ID"`
+	Environment    string            `help:"Environment of its events; default: none."`
+	EventTypes     []string          `help:"Event type URIs that may come of it; default: all." placeholder:"URI"`
+	SubjectIssuers []string          `help:"iss values of subjects that it may speak of; default: all." placeholder:"URL"`
+	Consent        map[string]string `help:"Have the source's records of consent to an application, by its name at the vendor, noted as decisions for an application here; repeatable." mapsep:"none" placeholder:"NAME=ID"`
+	Signature      string            `help:"Secret with which Fingerprint signs what its webhook sends: @FILE, - for standard input, or the text; what is not signed by it is refused." name:"signature-secret" placeholder:"@FILE"`
 	sourceAPIFlags
 }
 
@@ -125,8 +127,8 @@ func (c sourceAddCmd) Run(ctx context.Context, std streamsIO) error {
 		return err
 	}
 	ask := vendorSource{
-		SignatureSecret: signature,
-		Name:            c.Name, Kind: c.Kind, Auth: c.Auth, User: c.User, Header: c.Header,
+		SignatureSecret: signature, Consents: c.Consent,
+		Name: c.Name, Kind: c.Kind, Auth: c.Auth, User: c.User, Header: c.Header,
 		API: api, Environment: c.Environment, Applications: c.ForApplication, EventTypes: c.EventTypes, SubjectIssuers: c.SubjectIssuers,
 	}
 	return c.with(ctx, true, func(admin *adminapi.Client) error {

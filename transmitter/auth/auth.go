@@ -94,6 +94,10 @@ type Source struct {
 	SubjectIssuers []string `json:"subject_issuers"`
 	// Applications are the ids of those its events are for.
 	Applications []string `json:"applications"`
+	// Consents are the applications of ours whose consent gate the source's
+	// records of consent drive, by the name that the application has at the
+	// source (VendorSource alone); nil: none.
+	Consents map[string]string `json:"consents,omitempty"`
 	// Environment is that of its events: the client's.
 	Environment string `json:"-"`
 }

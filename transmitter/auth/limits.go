@@ -113,6 +113,9 @@ func (c Client) validate() error {
 	if c.Source == nil {
 		return nil
 	}
+	if c.Source.Consents != nil {
+		return &InvalidError{"source.consents", "goes with a vendor's source alone; a client uses /v1/consents"}
+	}
 	return c.Source.validate()
 }
 

@@ -101,6 +101,9 @@ func (v VendorSource) validate() error {
 	if err := v.validateSignature(); err != nil {
 		return err
 	}
+	if err := v.validateConsents(); err != nil {
+		return err
+	}
 	return v.validateAPI()
 }
 

@@ -78,14 +78,8 @@ func vendorFits(tx *sqlitedb.Tx, v *VendorSource) error {
 	if taken {
 		return fmt.Errorf("%w: source %s", ErrExists, v.Name)
 	}
-	for _, app := range v.Applications {
-		there, err := exists(tx, "SELECT 1 FROM applications WHERE id = ?", app)
-		if err != nil {
-			return err
-		}
-		if !there {
-			return &InvalidError{"applications", "names an application that does not exist"}
-		}
+	if err := applicationsThere(tx, v); err != nil {
+		return err
 	}
 	var n int
 	if err := tx.QueryRow("SELECT count(*) FROM vendor_sources").Scan(&n); err != nil {

@@ -24,7 +24,7 @@ var ErrEvent = errors.New("eventlog: event cannot be kept")
 //
 //	{"v":1,"lengths":[data,original,payload…],"source":…,"source_id":…,"type":…,
 //	 "time":…,"applications":[…],"subjects":[…],"format":…,"mapping_error":…,
-//	 "environment":…,"attributes":{…},"mapped":[{"type":…,"subjects":[…]}…],
+//	 "environment":…,"consent":{"decision":…,"application":…},"attributes":{…},"mapped":[{"type":…,"subjects":[…]}…],
 //	 "data":…,"original":…,"payloads":[…]}
 //
 // Members are in this order; an empty text, a zero time and a nil list are
@@ -103,6 +103,10 @@ func appendHead(b []byte, e *Event) ([]byte, error) {
 	b = appendText(b, `,"format":`, e.Format)
 	b = appendText(b, `,"mapping_error":`, e.MappingError)
 	b = appendText(b, `,"environment":`, e.Environment)
+	if c := e.Consent; c != (Consent{}) {
+		b = appendQuoted(append(b, `,"consent":{"decision":`...), c.Decision)
+		b = append(appendQuoted(append(b, `,"application":`...), c.Application), '}')
+	}
 	b, err := e.Attributes.append(b)
 	if err != nil || e.Mapped == nil {
 		return b, err
@@ -172,6 +176,7 @@ func appendDocument(b, doc []byte) []byte {
 // sizeHint is a little more than the canonical size, unless texts need escapes.
 func sizeHint(e *Event) int {
 	n := 320 + len(e.Source) + len(e.SourceID) + len(e.Type) + len(e.Format) + len(e.MappingError) +
+		len(e.Consent.Decision) + len(e.Consent.Application) +
 		len(e.Data) + len(e.Original) + subjectsSize(e.Subjects)
 	for _, a := range e.Applications {
 		n += len(a) + 3

@@ -62,9 +62,13 @@ func TestCanonicalGolden(t *testing.T) {
 	for name, e := range map[string]eventlog.Event{
 		"full":       sample(),
 		"attributes": {Source: "s", Type: "t", Environment: "test", Attributes: attributes()},
-		"zero":       {},
-		"failed":     {Source: "s", Type: "idme:x", Format: "idme", Original: json.RawMessage(`]broken`), MappingError: "no rule"},
-		"empty":      {Source: "s", Applications: []string{}, Subjects: []subject.Identifier{}, Data: json.RawMessage{}, Mapped: []eventlog.Mapped{}},
+		"consent": {
+			Source: "s", Type: "idme:consent.allow", Consent: eventlog.Consent{Decision: "grant", Application: "shop"},
+			Attributes: eventlog.Attributes{Category: "consent"},
+		},
+		"zero":   {},
+		"failed": {Source: "s", Type: "idme:x", Format: "idme", Original: json.RawMessage(`]broken`), MappingError: "no rule"},
+		"empty":  {Source: "s", Applications: []string{}, Subjects: []subject.Identifier{}, Data: json.RawMessage{}, Mapped: []eventlog.Mapped{}},
 	} {
 		path := filepath.Join("testdata", "canonical-v1-"+name+".json")
 		got := canonical(t, e)

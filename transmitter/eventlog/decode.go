@@ -27,6 +27,7 @@ type head struct {
 	Format       string            `json:"format"`
 	MappingError string            `json:"mapping_error"`
 	Environment  string            `json:"environment"`
+	Consent      Consent           `json:"consent"`
 	Attributes   Attributes        `json:"attributes"`
 	Mapped       []headMapped      `json:"mapped"`
 }
@@ -61,7 +62,7 @@ func Decode(b []byte) (Event, error) {
 		Source: h.Source, SourceID: h.SourceID, Type: h.Type, Time: h.Time,
 		Applications: h.Applications, Subjects: identifiers(h.Subjects),
 		Format: h.Format, MappingError: h.MappingError,
-		Environment: h.Environment, Attributes: h.Attributes,
+		Environment: h.Environment, Consent: h.Consent, Attributes: h.Attributes,
 	}
 	if h.Mapped != nil {
 		e.Mapped = make([]Mapped, len(h.Mapped))

@@ -61,8 +61,19 @@ type Event struct {
 	MappingError string
 	// Environment is that of the credential that wrote it; empty: none.
 	Environment string
+	// Consent is the decision of its user that it tells, where its source was
+	// set to have such decisions noted; zero: none. The entry that the gate goes
+	// by is noted after it.
+	Consent Consent
 	// Attributes are what is known of it besides its subject.
 	Attributes Attributes
+}
+
+// Consent is what the user of an event decided, in the words of
+// transmitter/consent, about one of our applications.
+type Consent struct {
+	Decision    string `json:"decision"`
+	Application string `json:"application"`
 }
 
 // Mapped is one security event that an account event becomes.

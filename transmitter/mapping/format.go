@@ -65,6 +65,7 @@ type textAttribute struct {
 // handle is one of the vendor's words for what happened.
 type handle struct {
 	name, description, category string
+	consent                     string // what the user decided: one of consents; "": nothing
 	rules                       []*rule
 }
 

@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"slices"
+	"strings"
 
 	"cel.dev/cel-go/cel"
 	"go.yaml.in/yaml/v3"
@@ -24,6 +25,11 @@ func (s *ruleset) handles(f *format, n *yaml.Node) {
 			"name":        func(n *yaml.Node) { h.name = s.text(n) },
 			"description": func(n *yaml.Node) { h.description = s.text(n) },
 			"category":    func(n *yaml.Node) { h.category = s.category(n) },
+			"consent": func(n *yaml.Node) {
+				if h.consent = s.text(n); !slices.Contains(consents(), h.consent) {
+					s.fail(n, "must be one of %s", strings.Join(consents(), ", "))
+				}
+			},
 			"events": func(n *yaml.Node) {
 				h.rules = nil
 				s.list(n, maxRules, func(n *yaml.Node) {
@@ -35,6 +41,9 @@ func (s *ruleset) handles(f *format, n *yaml.Node) {
 		})
 	})
 }
+
+// consents are what a record may say that its user decided of consent.
+func consents() []string { return []string{ConsentGrant, ConsentDeny, ConsentRevoke} }
 
 // every reads the rules for every record. One that has a name of before takes
 // its place, or only switches it on or off.

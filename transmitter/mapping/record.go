@@ -38,9 +38,19 @@ type Record struct {
 	Subjects []subject.Identifier
 	// Attributes are what else the record says.
 	Attributes Attributes
+	// Consent is what the user decided of the sharing of data with the
+	// application that the record names: one of the words below; "": nothing.
+	Consent string
 	// Mapped are the security events; none if it is only recorded.
 	Mapped []Mapped
 }
+
+// What a user decides of consent: the words of transmitter/consent.
+const (
+	ConsentGrant  = "grant"
+	ConsentDeny   = "deny"
+	ConsentRevoke = "revoke"
+)
 
 // FormatError: there is no such format of records.
 type FormatError struct{ Format string }
@@ -100,6 +110,9 @@ func (e *evaluation) run(name string, raw []byte) error {
 	e.attributes()
 	if err != nil {
 		return err
+	}
+	if h := f.handles[e.record.Handle]; h != nil {
+		e.record.Consent = h.consent
 	}
 	if err := e.apply(); err != nil {
 		e.record.Mapped = nil

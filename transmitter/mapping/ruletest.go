@@ -39,6 +39,7 @@ type wanted struct {
 	given      bool
 	handle, id *string
 	time       *string
+	consent    *string
 	failure    *string
 	subjects   json.RawMessage
 	attributes map[string]json.RawMessage
@@ -187,6 +188,7 @@ func (s *ruleset) wanted(n *yaml.Node) wanted {
 		"handle":   text(&w.handle),
 		"id":       text(&w.id),
 		"time":     text(&w.time),
+		"consent":  text(&w.consent),
 		"error":    text(&w.failure),
 		"subjects": func(n *yaml.Node) { w.subjects, w.given = s.json(n), true },
 		"attributes": func(n *yaml.Node) {
@@ -245,7 +247,7 @@ func (m *Mapper) failures(t ruleTest) []string {
 	for _, c := range []struct {
 		what, got string
 		want      *string
-	}{{"handle", r.Handle, t.want.handle}, {"id", r.ID, t.want.id}, {"time", when, t.want.time}} {
+	}{{"handle", r.Handle, t.want.handle}, {"id", r.ID, t.want.id}, {"time", when, t.want.time}, {"consent", r.Consent, t.want.consent}} {
 		if c.want != nil && c.got != *c.want {
 			differ(c.what, fmt.Sprintf("%q", c.got), fmt.Sprintf("%q", *c.want))
 		}

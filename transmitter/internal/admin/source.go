@@ -30,6 +30,9 @@ type VendorSource struct {
 	// SignatureSecret, which is never shown.
 	Signed          bool   `json:"signed,omitempty"`
 	SignatureSecret string `json:"signature_secret,omitempty"`
+	// Consents are the applications whose gate the source's records of consent
+	// drive, by their names at the source.
+	Consents map[string]string `json:"consents,omitempty"`
 	// API is how the vendor's own API is called, Polled how that went.
 	API    *VendorAPI   `json:"api,omitempty"`
 	Polled *VendorPlace `json:"polled,omitempty"`
@@ -83,7 +86,7 @@ func (h Handler) sources(c echo.Context) error {
 		out[i] = VendorSource{
 			Name: v.Name, Kind: v.Kind, Auth: v.Auth, User: v.User, Header: v.Header,
 			Environment: v.Environment, Applications: v.Applications, EventTypes: v.EventTypes, SubjectIssuers: v.SubjectIssuers,
-			Path: h.sourcePath(&v), Created: v.Created, Signed: v.Signed,
+			Path: h.sourcePath(&v), Created: v.Created, Signed: v.Signed, Consents: v.Consents,
 		}
 		if api := v.API; api != nil {
 			out[i].API = &VendorAPI{
@@ -121,7 +124,7 @@ func (h Handler) addSource(c echo.Context) error {
 	v := auth.VendorSource{
 		Source: auth.Source{
 			Name: ask.Name, EventTypes: ask.EventTypes, SubjectIssuers: ask.SubjectIssuers, Applications: ask.Applications,
-			Environment: ask.Environment,
+			Environment: ask.Environment, Consents: ask.Consents,
 		},
 		Kind: ask.Kind, Auth: ask.Auth, User: ask.User, Header: ask.Header, SignatureSecret: ask.SignatureSecret,
 	}

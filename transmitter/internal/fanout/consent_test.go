@@ -596,3 +596,49 @@ func TestReleaseWhileIndexIsBuilt(t *testing.T) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
+
+// What an event tells of consent is noted once, also by a fan-out that comes to
+// it again, or was killed before it saved its place; what cannot be noted holds
+// nothing up.
+func TestConsentTold(t *testing.T) {
+	g := newGated(t, t.TempDir())
+	g.stream("shop")
+	g.set("shop", consent.Settings{Enabled: true})
+	jo := subject.Email("jo@example.com")
+	held := g.emitAbout([]subject.Identifier{jo})
+	tell := func(word consent.Word, ids ...subject.Identifier) {
+		t.Helper()
+		_, err := g.log.Append(t.Context(), eventlog.Event{
+			Source: "idme", Type: "idme:consent", Subjects: ids, Attributes: eventlog.Attributes{Identifier: "7"},
+			Consent: eventlog.Consent{Decision: string(word), Application: "shop"},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	tell(consent.Grant)     // of nobody
+	tell("perhaps", jo)     // no decision
+	tell(consent.Grant, jo) // releases
+	g.follow("", 0)
+	head, err := g.log.Head(t.Context())
+	if err != nil || head != 6 { // settings, held, three that tell, one decision
+		t.Fatalf("got head %d, %v, want 6", head, err)
+	}
+	decisions, _, err := g.gate.Decisions(t.Context(), "shop", nil, "", 10)
+	if err != nil || len(decisions) != 1 || decisions[0].By != "source idme" || len(decisions[0].Subjects) != 1 {
+		t.Errorf("got %+v, %v, want one decision about the event's subject alone", decisions, err)
+	}
+	if _, err := g.log.Erase(t.Context(), head); err != nil { // it comes not back
+		t.Fatal(err)
+	}
+	if err := g.store.SaveCursor(t.Context(), fanout.Follower, 0); err != nil {
+		t.Fatal(err)
+	}
+	g.follow("", 0)
+	if again, err := g.log.Head(t.Context()); err != nil || again != head {
+		t.Errorf("once more: got head %d, %v, want %d", again, err, head)
+	}
+	if got, want := g.queue("shop"), []string{held.JTI("shop", 0), held.JTI("shop", 1)}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want what was held, once", got)
+	}
+}

@@ -52,8 +52,23 @@ func (l *lane) put(ctx context.Context, records []*eventlog.Record) error {
 		if err := l.consent.Opted(ctx, rec); err != nil { // it counts for what comes after it
 			return fmt.Errorf("fanout: %w", err)
 		}
+		if err := l.told(ctx, rec); err != nil {
+			return err
+		}
 	}
 	return l.putItems(ctx, items, putPoints())
+}
+
+// told notes what an event tells of consent, so that the lane comes to it.
+func (l *lane) told(ctx context.Context, rec *eventlog.Record) error {
+	refused, err := l.consent.Told(ctx, rec)
+	if err != nil {
+		return fmt.Errorf("fanout: %w", err)
+	}
+	if refused != nil {
+		l.log.WarnContext(ctx, "what an event tells of consent cannot be noted", "txn", rec.ID, "err", refused)
+	}
+	return nil
 }
 
 // matchAll appends all items of a record, and puts them where they are many.

@@ -200,6 +200,9 @@ func (in *Ingest) vendorEvent(source *auth.Source, item *Item, e eventlog.Event,
 		return e, nil
 	}
 	e.Mapped = outcomes(record.Mapped)
+	if application := source.Consents[e.Attributes.Application]; application != "" && record.Consent != "" {
+		e.Consent = eventlog.Consent{Decision: record.Consent, Application: application}
+	}
 	return e, allowed(source, &e)
 }
 
