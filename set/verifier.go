@@ -70,8 +70,9 @@ func NewVerifier(cfg VerifierConfig) (*Verifier, error) {
 	if cfg.Tolerances.AudIsURLOfPush {
 		if cfg.PushURL == "" {
 			wrong = append(wrong, errors.New("set: VerifierConfig.PushURL is missing; aud_is_url_of_push needs it"))
+		} else {
+			cfg.Audience = append(slices.Clone(cfg.Audience), cfg.PushURL)
 		}
-		cfg.Audience = append(slices.Clone(cfg.Audience), cfg.PushURL)
 	}
 	if len(cfg.Audience) == 0 || slices.Contains(cfg.Audience, "") {
 		wrong = append(wrong, errors.New("set: VerifierConfig.Audience is missing or has an empty value"))
