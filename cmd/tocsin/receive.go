@@ -16,7 +16,6 @@ import (
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/adminapi"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/receive"
-	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/settings"
 )
 
 // receiveCmd is the receiver as a daemon, and what is asked of it. `tocsin receive`
@@ -93,16 +92,8 @@ func (f receiveFlags) load(std streamsIO) (receive.Config, error) {
 	}
 	var cfg receive.Config
 	f.over(&cfg)
-	is, err := f.solo()
-	if err != nil {
-		return receive.Config{}, err
-	}
-	cfg.Issuers = []receive.Issuer{is}
-	cfg, err = cfg.Complete(receive.Flags)
-	if err != nil {
-		return receive.Config{}, err
-	}
-	return cfg, nil
+	cfg.Issuers = []receive.Issuer{f.solo()}
+	return cfg.Complete(receive.Flags)
 }
 
 // over puts the flags that were given over cfg.
@@ -131,25 +122,21 @@ func (f receiveFlags) over(cfg *receive.Config) {
 }
 
 // solo returns the one issuer of the flags.
-func (f receiveFlags) solo() (receive.Issuer, error) {
-	if f.TokenFile != "" {
-		token, err := settings.ReadSecret(f.TokenFile)
-		if err != nil {
-			return receive.Issuer{}, usage("--token-file: %v", err)
-		}
-		f.Token = token
-	}
+func (f receiveFlags) solo() receive.Issuer {
 	is := receive.Issuer{
 		Name: soloName, Issuer: f.Issuer, Audience: f.Audience, MetadataURL: f.MetadataURL, JWKSURL: f.JWKSURL,
 		KeyFile: f.KeyFile, Profile: f.Profile, Events: f.Events, CA: f.CA, Allow: f.Allow,
 		Delivery: receive.Delivery{Method: f.Delivery},
 	}
-	if f.ClientID != "" {
+	switch {
+	case f.ClientID != "":
 		is.Credentials.Client = receive.Client{ID: f.ClientID, Secret: f.ClientSecret, TokenURL: f.TokenURL}
-	} else {
+	case f.TokenFile != "":
+		is.Credentials.TokenFile = f.TokenFile
+	default:
 		is.Credentials.Token = f.Token
 	}
-	return is, nil
+	return is
 }
 
 type receiveRunCmd struct{ receiveFlags }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/adminapi"
@@ -95,13 +96,14 @@ func (c receiveHealthCmd) Run(ctx context.Context, std streamsIO) error {
 		if h.Reload != "" && !c.JSON {
 			fmt.Fprintf(std.out, "The configuration that was read last was refused; the one before is in force:\n%s\n\n", h.Reload)
 		}
-		return c.print(std.out, h, "ISSUER MODE DELIVERY STREAM WAITING FAILING DEAD OLDEST", func(w io.Writer) {
+		return c.print(std.out, h, "ISSUER STANDING MODE DELIVERY STREAM WAITING FAILING DEAD PROBLEMS", func(w io.Writer) {
 			for _, is := range h.Issuers {
-				oldest := "-"
-				if is.Oldest != nil {
-					oldest = is.Oldest.Format(time.DateTime)
+				stream := ""
+				if is.Stream != nil {
+					stream = is.Stream.ID
 				}
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\n", is.Name, is.Mode, is.Delivery, orDash(is.StreamID), is.Waiting, is.Failing, is.Dead, oldest)
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\n", is.Name, is.Standing, is.Mode, is.Delivery,
+					orDash(stream), is.Inbox.Waiting, is.Inbox.Failing, is.Inbox.Dead, orDash(strings.Join(is.Problems, "; ")))
 			}
 			for _, name := range h.Orphans {
 				fmt.Fprintf(w, "%s\tnot configured: its events wait\n", name)

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/tocsin-ssf/tocsin/receiver/policy"
+	"github.com/tocsin-ssf/tocsin/receiver/profile"
 	"github.com/tocsin-ssf/tocsin/set"
 	"github.com/tocsin-ssf/tocsin/set/jose"
 )
@@ -102,6 +103,7 @@ func (c *checker) whole(cfg *Config) {
 // issuer checks one issuer and completes it.
 func (c *checker) issuer(at string, is *Issuer, insecure bool) {
 	key := func(name string) string { return at + "." + name }
+	c.profile(key("profile"), is)
 	c.failIf(!names.MatchString(is.Name), key("name"), "want a name of 1 to 64 letters, digits, '.', '_' and '-'")
 	c.failIf(is.Issuer == "", key("issuer"), "it is missing: the iss of the transmitter, exactly as it sends it")
 	c.failIf(len(is.Audience) == 0, key("audience"), "it is missing: the aud that means this receiver")
@@ -132,7 +134,6 @@ func (c *checker) issuer(at string, is *Issuer, insecure bool) {
 		if is.MetadataURL != "" {
 			c.url(key("metadata_url"), is.MetadataURL, insecure)
 		}
-		setDefault(&is.VerifyEvery, DefaultVerifyEvery)
 	default:
 		c.failIf(true, key("mode"), "want discovered or static")
 	}
@@ -142,6 +143,27 @@ func (c *checker) issuer(at string, is *Issuer, insecure bool) {
 		_, err := os.Stat(is.CA)
 		c.failIf(err != nil, key("ca"), "%v", err)
 	}
+}
+
+// profile completes an issuer with what is known of those who send so.
+func (c *checker) profile(key string, is *Issuer) {
+	if is.Profile == "" {
+		return
+	}
+	p, err := profile.Lookup(is.Profile)
+	if err != nil {
+		c.failIf(true, key, "%v", err)
+		return
+	}
+	c.failIf(p.Adapter != "", key, "what it sends are no SETs, and this receiver reads nothing else")
+	setDefault(&is.Issuer, p.Issuer)
+	if p.Static {
+		setDefault(&is.Mode, ModeStatic)
+	}
+	if is.Mode == ModeStatic && is.KeyFile == "" {
+		setDefault(&is.JWKSURL, p.KeysURL)
+	}
+	c.failIf(p.PushOnly && is.Delivery.Method == MethodPoll, key, "it pushes alone; its SETs cannot be polled")
 }
 
 func (c *checker) static(at string, is *Issuer, insecure bool) {
@@ -181,15 +203,17 @@ func (c *checker) delivery(at string, is *Issuer, insecure bool) {
 
 func (c *checker) credentials(at string, cr Credentials, insecure bool) {
 	ways := 0
-	for _, there := range []bool{cr.Token != "", cr.Client.ID != "" || cr.Client.Secret != "", len(cr.Command) > 0} {
+	client := cr.Client.ID != "" || cr.Client.Secret != "" || cr.Client.SecretFile != ""
+	for _, there := range []bool{cr.Token != "", cr.TokenFile != "", client, len(cr.Command) > 0} {
 		if there {
 			ways++
 		}
 	}
-	c.failIf(ways > 1, at, "there are several; leave one of token, client and command")
-	if cr.Client.ID != "" || cr.Client.Secret != "" {
+	c.failIf(ways > 1, at, "there are several; leave one of token, token_file, client and command")
+	if client {
 		c.failIf(cr.Client.ID == "", at+".client.id", "it is missing")
-		c.failIf(cr.Client.Secret == "", at+".client.secret_file", "it is missing")
+		c.failIf(cr.Client.Secret == "" && cr.Client.SecretFile == "", at+".client.secret_file", "it is missing")
+		c.failIf(cr.Client.Secret != "" && cr.Client.SecretFile != "", at+".client.secret", "it is given twice, also by secret_file")
 	}
 	if cr.Client.TokenURL != "" {
 		c.url(at+".client.token_url", cr.Client.TokenURL, insecure)

@@ -23,7 +23,6 @@ const (
 	DefaultData            = "./tocsin-receive"
 	DefaultAdminListen     = "127.0.0.1:0"
 	DefaultShutdownTimeout = 20 * time.Second
-	DefaultVerifyEvery     = 24 * time.Hour
 	MaxIssuers             = 1000
 	MaxHooks               = 100
 )
@@ -91,7 +90,8 @@ type Issuer struct {
 	Mode string
 	// MetadataURL is where its metadata is found, if not where SSF §7.2 says.
 	MetadataURL string
-	// JWKSURL or KeyFile, a JWK set or PEM, hold the keys of a static issuer.
+	// JWKSURL or KeyFile, a JWK set or PEM that is read again when it changes, hold the
+	// keys of a static issuer.
 	JWKSURL string `yaml:"jwks_url"`
 	KeyFile string
 	// Audience are the values of aud that mean us; at least one.
@@ -103,12 +103,16 @@ type Issuer struct {
 	Tolerances []string
 	// Events are the event types asked for and taken, by URI or by the name of one of
 	// CAEP or RISC; none: these are asked for, and all are taken.
-	Events      []string
-	Description string
-	Delivery    Delivery
-	Credentials Credentials
-	// VerifyEvery is how often the stream is verified; zero: DefaultVerifyEvery;
-	// negative: never.
+	Events []string
+	// SubjectIssuers are the issuers of whose subjects it may speak; none: all.
+	SubjectIssuers []string
+	Delivery       Delivery
+	Credentials    Credentials
+	// StreamID, Description and Resume are those of keeper.Stream.
+	StreamID, Description string
+	Resume                bool
+	// VerifyEvery is how often the stream is verified; zero:
+	// keeper.DefaultVerifyInterval; negative: never.
 	VerifyEvery time.Duration
 	// Allow are address ranges that the issuer's servers may have although they are
 	// not public. CA is a PEM file with its authorities, beside the system's.
@@ -133,28 +137,42 @@ type Delivery struct {
 	Immediate bool
 }
 
-// Credentials are for the transmitter's API and for polling.
+// Credentials are for the transmitter's API and for polling: one of the three.
 type Credentials struct {
-	Token   string // an access token; a secret
-	Client  Client
-	Command []string // prints an access token; no shell
+	// Token is an access token, a secret; TokenFile holds it and is read for each
+	// request, so that whoever renews the token only replaces the file.
+	Token, TokenFile string
+	Client           Client
+	Command          []string // prints an access token; no shell
 }
 
 // Client is an OAuth 2.0 client (client credentials).
 type Client struct {
-	ID, Secret, TokenURL string
-	Scopes               []string
+	ID, Secret string
+	// SecretFile holds the secret and is read for each token.
+	SecretFile string
+	// TokenURL is the token endpoint; empty: as the metadata of AuthorizationServer
+	// says, which is the issuer unless it is named.
+	TokenURL, AuthorizationServer string
+	Scopes                        []string          // none: ssf.read and ssf.manage
+	Parameters                    map[string]string // further ones of the request
 }
 
 // DataOf returns the data folder that the configuration file at path names, or the
 // default, for commands that ask for nothing else of it.
 func DataOf(path string, environ []string) (string, error) {
-	data := DefaultData
+	var data string
 	doc, err := settings.Read(path, environ)
 	if err == nil {
 		err = doc.At("data").Decode(&data)
 	}
-	return data, err
+	if err != nil {
+		return "", &ConfigError{err}
+	}
+	if data == "" {
+		return DefaultData, nil
+	}
+	return within(filepath.Dir(path), data), nil
 }
 
 // Read reads the configuration file at path and completes and checks it; its error is
@@ -168,6 +186,7 @@ func Read(path string, environ []string, change func(*Config)) (Config, error) {
 	var cfg Config
 	err = doc.Decode(&cfg)
 	if err == nil {
+		cfg.fromFolder(filepath.Dir(path))
 		cfg.rules, err = rulesOf(doc, cfg)
 	}
 	if err != nil {
@@ -190,15 +209,30 @@ func rulesOf(doc settings.Node, cfg Config) (policy.Source, error) {
 	if cfg.RulesFile == "" {
 		return policy.Source{Name: doc.File(), YAML: doc.Text(), Part: true}, nil
 	}
-	name := cfg.RulesFile
-	if !filepath.IsAbs(name) {
-		name = filepath.Join(filepath.Dir(doc.File()), name)
-	}
-	raw, err := readFile(name)
+	raw, err := readFile(cfg.RulesFile)
 	if err != nil {
 		return policy.Source{}, doc.At("rules_file").Fault("%v", err)
 	}
-	return policy.Source{Name: name, YAML: raw}, nil
+	return policy.Source{Name: cfg.RulesFile, YAML: raw}, nil
+}
+
+// fromFolder makes the paths of a file begin in its folder.
+func (cfg *Config) fromFolder(dir string) {
+	paths := []*string{&cfg.Data, &cfg.TLSCert, &cfg.TLSKey, &cfg.RulesFile}
+	for i := range cfg.Issuers {
+		is := &cfg.Issuers[i]
+		paths = append(paths, &is.KeyFile, &is.CA, &is.Credentials.TokenFile, &is.Credentials.Client.SecretFile)
+	}
+	for _, path := range paths {
+		*path = within(dir, *path)
+	}
+}
+
+func within(dir, path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
 }
 
 // plainSecrets are the keys whose value must not stand in the file, by what leads to

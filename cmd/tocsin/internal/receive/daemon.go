@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/tocsin-ssf/tocsin/receiver/inbox"
 	"github.com/tocsin-ssf/tocsin/receiver/policy"
 )
 
@@ -74,7 +73,7 @@ func Open(ctx context.Context, cfg Config, opts Options) (_ *Daemon, err error) 
 		return nil, errors.Join(err, d.Store.Close())
 	}
 	d.publish(p)
-	d.metrics.registry.MustRegister(inboxCollector{d.counts, opts.Now})
+	d.metrics.registry.MustRegister(healthCollector{d.Health, opts.Now})
 	return d, nil
 }
 
@@ -126,7 +125,7 @@ func (d *Daemon) Handler() http.Handler {
 			return
 		}
 		if f := d.plan.Load().paths[r.URL.Path]; f != nil {
-			f.receiver.Handler().ServeHTTP(w, r)
+			f.keeper.Handler().ServeHTTP(w, r)
 			return
 		}
 		http.NotFound(w, r)
@@ -185,7 +184,7 @@ func (d *Daemon) start(ctx context.Context, f *feed, ended chan<- error) (stop f
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		err := f.run(ctx)
+		err := f.keeper.Run(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -195,17 +194,6 @@ func (d *Daemon) start(ctx context.Context, f *feed, ended chan<- error) (stop f
 		}
 	}()
 	return func() { cancel(); <-done }
-}
-
-// counts returns what the inbox holds of each issuer; of some it may not be known.
-func (d *Daemon) counts(ctx context.Context) map[string]inbox.Counts {
-	all := map[string]inbox.Counts{}
-	for name := range d.plan.Load().feeds {
-		if n, err := d.Inbox.Counts(ctx, name); err == nil {
-			all[name] = n
-		}
-	}
-	return all
 }
 
 // orphans returns the feeds that hold something and have no issuer in the

@@ -85,7 +85,7 @@ func (d *Daemon) Explain(ctx context.Context, name string, compact []byte) (Expl
 		return Explained{}, err
 	}
 	x := Explained{Name: is.Name, Verified: true}
-	got, err := p.feeds[is.Name].receiver.Examine(ctx, compact)
+	got, err := p.feeds[is.Name].keeper.Receiver().Examine(ctx, compact)
 	if refusal, ok := errors.AsType[*set.Error](err); ok {
 		failure := refusal.Failure()
 		x.Refused = &failure

@@ -3,12 +3,16 @@ package receive
 import (
 	"context"
 	"time"
+
+	"github.com/tocsin-ssf/tocsin/receiver/keeper"
 )
 
 // Health tells how the daemon is.
 type Health struct {
 	// Ready: SETs are taken; false from the moment the end begins.
 	Ready bool `json:"ready"`
+	// Standing is the worst of the issuers'.
+	Standing keeper.Standing `json:"standing"`
 	// Reload is why the configuration that was read last was refused; the one before
 	// is in force.
 	Reload  string         `json:"reload_error,omitempty"`
@@ -22,57 +26,28 @@ type Health struct {
 
 // IssuerHealth tells how it stands with one transmitter.
 type IssuerHealth struct {
-	Name     string `json:"name"`
-	Issuer   string `json:"issuer"`
-	Mode     string `json:"mode"`
-	Delivery string `json:"delivery"`
-	StreamID string `json:"stream_id,omitempty"`
-	// Status is what the transmitter last told about the stream.
-	Status string `json:"stream_status,omitempty"`
-	// Waiting, Failing and Dead are the events in the inbox, Oldest when the oldest
-	// that waits came.
-	Waiting int        `json:"waiting"`
-	Failing int        `json:"failing"`
-	Dead    int        `json:"dead_letters"`
-	Oldest  *time.Time `json:"oldest,omitempty"`
-	// Error says that the inbox cannot be asked.
-	Error string `json:"error,omitempty"`
+	Name     string `json:"name"`     // as configured
+	Delivery string `json:"delivery"` // push or poll
+	keeper.Health
 }
 
-// Health asks all parts how they are.
+// Health asks all parts how they are; it asks no transmitter.
 func (d *Daemon) Health(ctx context.Context) Health {
 	p := d.plan.Load()
 	h := Health{
-		Ready: !d.refuse.Load(), DryRun: p.cfg.DryRun, Issuers: []IssuerHealth{},
+		Ready: !d.refuse.Load(), Standing: keeper.OK, DryRun: p.cfg.DryRun, Issuers: []IssuerHealth{},
 		Loaded: time.UnixMilli(d.loaded.Load()).UTC(), Started: d.started.UTC().Truncate(time.Millisecond),
 	}
 	if fault := d.fault.Load(); fault != nil {
 		h.Reload = *fault
 	}
 	for _, is := range p.cfg.Issuers {
-		h.Issuers = append(h.Issuers, d.issuerHealth(ctx, p.feeds[is.Name]))
+		one := p.feeds[is.Name].keeper.Health(ctx)
+		if one.Standing == keeper.Failing || h.Standing == keeper.OK {
+			h.Standing = one.Standing
+		}
+		h.Issuers = append(h.Issuers, IssuerHealth{Name: is.Name, Delivery: is.Delivery.Method, Health: one})
 	}
 	h.Orphans, _ = d.orphans(ctx) // the inbox's fault stands with each issuer
-	return h
-}
-
-func (d *Daemon) issuerHealth(ctx context.Context, f *feed) IssuerHealth {
-	h := IssuerHealth{
-		Name: f.cfg.Name, Issuer: f.cfg.Issuer, Mode: f.cfg.Mode, Delivery: f.cfg.Delivery.Method,
-		StreamID: f.receiver.StreamID(),
-	}
-	if status, ok := f.receiver.Status(); ok {
-		h.Status = string(status.Status)
-	}
-	n, err := d.Inbox.Counts(ctx, f.cfg.Name)
-	if err != nil {
-		h.Error = err.Error()
-		return h
-	}
-	h.Waiting, h.Failing, h.Dead = n.Waiting, n.Failing, n.Dead
-	if !n.Oldest.IsZero() {
-		oldest := n.Oldest.UTC()
-		h.Oldest = &oldest
-	}
 	return h
 }

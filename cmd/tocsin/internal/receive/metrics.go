@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -13,6 +14,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/receiver/hooks"
 	"github.com/tocsin-ssf/tocsin/receiver/inbox"
 	"github.com/tocsin-ssf/tocsin/receiver/journal"
+	"github.com/tocsin-ssf/tocsin/receiver/keeper"
 	"github.com/tocsin-ssf/tocsin/set"
 )
 
@@ -30,7 +32,7 @@ type metrics struct {
 	took     *prometheus.HistogramVec // seconds of an event's hooks, by issuer
 	asked    *prometheus.CounterVec   // by hook, effect, verdict
 	askTook  *prometheus.HistogramVec // seconds of one hook, by hook
-	fetches  *prometheus.CounterVec   // of metadata and keys, by issuer, outcome
+	calls    *prometheus.CounterVec   // of the transmitter, by issuer, method, outcome
 	reloads  *prometheus.CounterVec   // by outcome
 	commits  *prometheus.HistogramVec
 	commit   *prometheus.HistogramVec
@@ -56,7 +58,7 @@ func newMetrics() *metrics {
 		askTook: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "tocsin_receive_hook_seconds", Help: "Time of one run of a hook.", Buckets: seconds(),
 		}, []string{"hook"}),
-		fetches: counter("tocsin_receive_fetches_total", "Requests for metadata and keys of transmitters, by outcome.", "issuer", "outcome"),
+		calls:   counter("tocsin_receive_requests_total", "Requests to transmitters and their authorization servers, by outcome.", "issuer", "method", "outcome"),
 		reloads: counter("tocsin_receive_reloads_total", "Times the configuration was read again, by outcome.", "outcome"),
 		commits: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "tocsin_receive_commit_batch_size", Help: "Operations that shared one commit.", Buckets: prometheus.ExponentialBuckets(1, 2, 9),
@@ -65,7 +67,7 @@ func newMetrics() *metrics {
 			Name: "tocsin_receive_commit_seconds", Help: "Time of one commit.", Buckets: seconds(),
 		}, []string{"store"}),
 	}
-	m.registry.MustRegister(m.sets, m.refused, m.polls, m.handled, m.took, m.asked, m.askTook, m.fetches, m.reloads, m.commits, m.commit)
+	m.registry.MustRegister(m.sets, m.refused, m.polls, m.handled, m.took, m.asked, m.askTook, m.calls, m.reloads, m.commits, m.commit)
 	return m
 }
 
@@ -105,6 +107,27 @@ func (m *metrics) observer(issuer string) receiver.Observer {
 	}
 }
 
+// requests counts what is asked of an issuer's servers.
+func (m *metrics) requests(issuer string) roundTripper {
+	return func(next http.RoundTripper) http.RoundTripper {
+		return counted(func(r *http.Request) (*http.Response, error) {
+			resp, err := next.RoundTrip(r)
+			outcome := "failed"
+			if err == nil {
+				outcome = strconv.Itoa(resp.StatusCode/100) + "xx"
+			}
+			m.calls.WithLabelValues(issuer, r.Method, outcome).Inc()
+			return resp, err
+		})
+	}
+}
+
+// counted is an http.RoundTripper.
+type counted func(*http.Request) (*http.Response, error)
+
+// RoundTrip calls c.
+func (c counted) RoundTrip(r *http.Request) (*http.Response, error) { return c(r) }
+
 // Asked counts what became of one asking of a hook; "" is no hook (policy.Observer).
 func (m *metrics) Asked(hook string, effect hooks.Effect, verdict journal.Verdict, took time.Duration) {
 	m.asked.WithLabelValues(hook, string(effect), string(verdict)).Inc()
@@ -137,41 +160,61 @@ func outcomeOf(err error) string {
 // forget drops the figures of an issuer that is no longer configured.
 func (m *metrics) forget(issuer string) {
 	of := prometheus.Labels{"issuer": issuer}
-	for _, v := range []*prometheus.CounterVec{m.sets, m.refused, m.polls, m.handled, m.fetches} {
+	for _, v := range []*prometheus.CounterVec{m.sets, m.refused, m.polls, m.handled, m.calls} {
 		v.DeletePartialMatch(of)
 	}
 	m.took.DeletePartialMatch(of)
 }
 
-// inboxCollector reads the depths when it is asked.
-type inboxCollector struct {
-	counts func(ctx context.Context) map[string]inbox.Counts // by issuer
+// healthCollector reads depths and keys when it is asked.
+type healthCollector struct {
+	health func(ctx context.Context) Health
 	now    func() time.Time
 }
 
 var (
-	depthDesc  = prometheus.NewDesc("tocsin_receive_inbox_events", "Events in the inbox, by state.", []string{"issuer", "state"}, nil)
-	oldestDesc = prometheus.NewDesc("tocsin_receive_inbox_oldest_seconds", "Age of the oldest event that waits; 0: none does.", []string{"issuer"}, nil)
+	depthDesc    = prometheus.NewDesc("tocsin_receive_inbox_events", "Events in the inbox, by state.", []string{"issuer", "state"}, nil)
+	standingDesc = prometheus.NewDesc("tocsin_receive_issuer_ok", "1 if all is well with the issuer.", []string{"issuer"}, nil)
+	keysDesc     = prometheus.NewDesc("tocsin_receive_keys", "Keys of the issuer that are known.", []string{"issuer"}, nil)
+	fetchedDesc  = prometheus.NewDesc("tocsin_receive_keys_fetched_timestamp_seconds", "When keys were last fetched.", []string{"issuer"}, nil)
+	oldestDesc   = prometheus.NewDesc("tocsin_receive_inbox_oldest_seconds", "Age of the oldest event that waits; 0: none does.", []string{"issuer"}, nil)
 )
 
 // Describe implements prometheus.Collector.
-func (c inboxCollector) Describe(ch chan<- *prometheus.Desc) {
-	ch <- depthDesc
-	ch <- oldestDesc
+func (c healthCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, desc := range []*prometheus.Desc{depthDesc, oldestDesc, standingDesc, keysDesc, fetchedDesc} {
+		ch <- desc
+	}
 }
 
 // Collect implements prometheus.Collector.
-func (c inboxCollector) Collect(ch chan<- prometheus.Metric) {
+func (c healthCollector) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTime)
 	defer cancel()
-	for issuer, n := range c.counts(ctx) {
+	for _, is := range c.health(ctx).Issuers {
+		gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
+			ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, append([]string{is.Name}, labels...)...)
+		}
+		ok := 0.0
+		if is.Standing == keeper.OK {
+			ok = 1
+		}
+		gauge(standingDesc, ok)
+		gauge(keysDesc, float64(is.Keys.Count))
+		if !is.Keys.Fetched.IsZero() {
+			gauge(fetchedDesc, float64(is.Keys.Fetched.UnixMilli())/1000)
+		}
+		if is.Inbox.Error != "" {
+			continue
+		}
+		n := is.Inbox
 		for state, value := range map[string]int{"waiting": n.Waiting, "running": n.Running, "failing": n.Failing, "dead": n.Dead} {
-			ch <- prometheus.MustNewConstMetric(depthDesc, prometheus.GaugeValue, float64(value), issuer, state)
+			gauge(depthDesc, float64(value), state)
 		}
 		oldest := 0.0
 		if !n.Oldest.IsZero() {
 			oldest = max(c.now().Sub(n.Oldest).Seconds(), 0)
 		}
-		ch <- prometheus.MustNewConstMetric(oldestDesc, prometheus.GaugeValue, oldest, issuer)
+		gauge(oldestDesc, oldest)
 	}
 }

@@ -41,7 +41,7 @@ func Exists(dir string) bool {
 // observe, if not nil, is told of commits. Error (by errors.Is): sqlitedb.ErrLocked if
 // another process has the folder.
 func OpenStore(ctx context.Context, dir string, observe func(store string, batch int, took time.Duration)) (_ *Store, err error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(dir, stateFolder), 0o700); err != nil {
 		return nil, fmt.Errorf("making the data folder: %w", err)
 	}
 	s := &Store{dir: dir}

@@ -1,82 +1,142 @@
 package receive
 
 import (
-	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
-	"time"
+	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/tocsin-ssf/tocsin/receiver"
+	"github.com/tocsin-ssf/tocsin/receiver/credential"
+	"github.com/tocsin-ssf/tocsin/receiver/inbox"
+	"github.com/tocsin-ssf/tocsin/receiver/keeper"
+	"github.com/tocsin-ssf/tocsin/receiver/profile"
 	"github.com/tocsin-ssf/tocsin/set"
+	"github.com/tocsin-ssf/tocsin/set/delivery"
 	"github.com/tocsin-ssf/tocsin/set/delivery/guard"
-	"github.com/tocsin-ssf/tocsin/set/jose"
-	"github.com/tocsin-ssf/tocsin/wellknown"
+	"github.com/tocsin-ssf/tocsin/streams"
 )
 
-// pollTimeout bounds a poll with the transmitter's waiting.
-const pollTimeout = 2 * time.Minute
+// stateFolder holds a file of each stream that is kept.
+const stateFolder = "streams"
 
-// checkIssuer reports what of an issuer cannot be used; it makes no request.
-func checkIssuer(cfg Config, is Issuer) error {
-	if is.Mode != ModeStatic {
-		return nil
-	}
-	return trust(cfg, is, &receiver.Config{})
-}
-
-// trust says in rc where the issuer's keys come from and how it is polled.
-func trust(cfg Config, is Issuer, rc *receiver.Config) error {
-	client, err := httpClient(cfg, is)
+// keep returns the keeper of an issuer; rc has what it is to be received into. It
+// makes no request. address is where our push endpoints are.
+func keep(cfg Config, is Issuer, rc receiver.Config, address string, count roundTripper) (*keeper.Keeper, error) {
+	client, err := httpClient(cfg, is, count)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if rc.Tolerances, err = set.ParseTolerances(is.Tolerances); err != nil {
-		return err
+		return nil, err
 	}
-	if is.Mode != ModeStatic {
-		return errors.New("mode discovered is not there yet")
-	}
-	switch {
-	case is.KeyFile != "":
-		raw, err := readFile(is.KeyFile)
-		if err != nil {
-			return fmt.Errorf("key_file: %w", err)
-		}
-		keys, err := jose.ParseKeySet(raw)
-		if err != nil {
-			return fmt.Errorf("key_file %s: %w", is.KeyFile, err)
-		}
-		rc.Keys = keyFile{keys}
-	default:
-		rc.Keys = wellknown.NewClient(wellknown.Config{HTTP: client}).KeysAt(map[string]string{is.Issuer: is.JWKSURL})
-	}
+	rc.Issuer, rc.Audience, rc.Algorithms, rc.Authorization = is.Issuer, is.Audience, is.Algorithms, is.Delivery.Authorization
 	if is.Delivery.Method == MethodPoll {
 		rc.Poll = &receiver.Poll{
 			Endpoint: is.Delivery.EndpointURL, HTTP: client,
 			MaxEvents: is.Delivery.MaxEvents, Interval: is.Delivery.Interval, Immediate: is.Delivery.Immediate,
 		}
-		if token := is.Credentials.Token; token != "" {
-			rc.Poll.Token = func(context.Context) (string, error) { return token, nil }
+	}
+	kc := keeper.Config{
+		MetadataURL: is.MetadataURL, JWKSURL: is.JWKSURL, KeyFile: is.KeyFile, Events: is.Events,
+		SubjectIssuers: is.SubjectIssuers, HTTP: client, VerifyInterval: is.VerifyEvery,
+	}
+	if is.Profile != "" {
+		p, err := profile.Lookup(is.Profile)
+		if err != nil {
+			return nil, err
+		}
+		rc = p.Apply(rc)
+		kc.FormerMetadata = strings.Contains(p.MetadataPath, "risc-configuration")
+	}
+	kc.Receiver = rc
+	source, err := credentialOf(is, client)
+	if err != nil {
+		return nil, err
+	}
+	if source != nil {
+		kc.Credential = source
+		if rc.Poll != nil && is.Mode == ModeStatic {
+			kc.Receiver.Poll.Token, kc.Receiver.Poll.Refused = source.Token, source.Refused
 		}
 	}
-	return nil
+	if is.Mode == ModeDiscovered {
+		kc.Stream = streamOf(cfg, is, address, rc.Tolerances)
+		kc.State = filepath.Join(cfg.Data, stateFolder, is.Name+".json")
+	}
+	return keeper.New(kc)
 }
 
-// keyFile is a set.KeySource of a file's keys.
-type keyFile struct{ keys *jose.KeySet }
-
-var _ set.KeySource = keyFile{}
-
-// Key implements set.KeySource.
-func (k keyFile) Key(_ context.Context, _, kid string, alg jose.Algorithm) (*jose.PublicKey, error) {
-	return k.keys.Find(kid, alg)
+// streamOf says how the stream of a discovered issuer shall be.
+func streamOf(cfg Config, is Issuer, address string, t set.Tolerances) *keeper.Stream {
+	s := &keeper.Stream{
+		ID: is.StreamID, Description: is.Description, Resume: is.Resume, LegacyDeliveryURI: t.LegacyDeliveryURI,
+		Delivery: streams.Delivery{Method: delivery.MethodPoll},
+	}
+	if is.Delivery.Method == MethodPush {
+		s.Delivery = streams.Delivery{
+			Method: delivery.MethodPush, EndpointURL: endpoint(cfg, is, address), AuthorizationHeader: is.Delivery.Authorization,
+		}
+	}
+	return s
 }
+
+// endpoint returns the address of the issuer's push endpoint as others see it.
+func endpoint(cfg Config, is Issuer, address string) string {
+	switch {
+	case is.Delivery.PublicURL != "":
+		return is.Delivery.PublicURL
+	case cfg.PublicURL != "":
+		address = cfg.PublicURL
+	}
+	return strings.TrimSuffix(address, "/") + is.Delivery.Path
+}
+
+// credentialOf returns where the issuer's access tokens come from; nil: there are none.
+func credentialOf(is Issuer, client *http.Client) (*credential.Source, error) {
+	c := is.Credentials
+	switch {
+	case c.Token == "" && c.TokenFile == "" && c.Client.ID == "" && len(c.Command) == 0:
+		return nil, nil
+	case len(c.Client.Scopes) == 0:
+		c.Client.Scopes = []string{"ssf.read", "ssf.manage"}
+	}
+	cc := credential.Config{
+		Token: c.Token, TokenFile: c.TokenFile, Command: c.Command, HTTP: client,
+		ClientID: c.Client.ID, ClientSecret: c.Client.Secret, ClientSecretFile: c.Client.SecretFile,
+		TokenURL: c.Client.TokenURL, Parameters: c.Client.Parameters,
+	}
+	if c.Client.ID != "" {
+		cc.Scopes = c.Client.Scopes
+		if c.Client.TokenURL == "" {
+			cc.AuthorizationServer = c.Client.AuthorizationServer
+			setDefault(&cc.AuthorizationServer, is.Issuer)
+		}
+	}
+	return credential.New(cc)
+}
+
+// nowhere is an inbox for receivers that never run.
+type nowhere struct{ inbox.Inbox }
+
+// checkIssuer reports what of an issuer cannot be used; it makes no request.
+func checkIssuer(cfg Config, is Issuer) error {
+	_, err := keep(cfg, is, receiver.Config{Inbox: nowhere{}, Mux: receiver.NewMux()}, "https://"+cfg.Listen, nil)
+	return err
+}
+
+// roundTripper may stand between a client and the network.
+type roundTripper func(http.RoundTripper) http.RoundTripper
 
 // httpClient calls an issuer's servers: public ones, and those that the operator allows.
-func httpClient(cfg Config, is Issuer) (*http.Client, error) {
-	policy := guard.Policy{Allow: is.Allow, InsecureLoopback: cfg.InsecureLoopback, Timeout: pollTimeout}
+func httpClient(cfg Config, is Issuer, count roundTripper) (*http.Client, error) {
+	policy := guard.Policy{
+		Allow: is.Allow, InsecureLoopback: cfg.InsecureLoopback,
+		Timeout: max(keeper.CallTimeout, receiver.DefaultPollTimeout),
+	}
 	if is.CA != "" {
 		raw, err := readFile(is.CA)
 		if err != nil {
@@ -89,5 +149,27 @@ func httpClient(cfg Config, is Issuer) (*http.Client, error) {
 			return nil, fmt.Errorf("ca: %s holds no PEM certificate", is.CA)
 		}
 	}
-	return guard.NewClient(policy), nil
+	client := guard.NewClient(policy)
+	if count != nil {
+		client.Transport = count(client.Transport)
+	}
+	return client, nil
+}
+
+// maxFile bounds files of keys and certificates.
+const maxFile = 4 << 20
+
+func readFile(name string) ([]byte, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxFile {
+		return nil, fmt.Errorf("%s is longer than %d bytes", name, maxFile)
+	}
+	raw, err := os.ReadFile(name)
+	if err == nil && len(raw) == 0 {
+		err = errors.New(name + " is empty")
+	}
+	return raw, err
 }
