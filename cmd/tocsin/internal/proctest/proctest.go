@@ -42,6 +42,7 @@ type Server struct {
 	Args   []string // further flags
 	Issuer string
 	Admin  string // address of the admin listener of this life
+	File   string // of a receiver: its configuration, in Dir
 
 	cmd  *exec.Cmd
 	done chan struct{}
@@ -69,10 +70,32 @@ func New(t testing.TB, binary string, args ...string) *Server {
 	return s
 }
 
+// NewReceiver returns a `tocsin receive` that is not started, on a free port, with a
+// configuration to which its address is added. Issuer is its own address.
+func NewReceiver(t testing.TB, binary, config string) *Server {
+	t.Helper()
+	s := New(t, binary)
+	s.File = filepath.Join(s.Dir, "receive.yaml")
+	s.Configure(t, config)
+	return s
+}
+
+// Configure writes another configuration of a receiver.
+func (s *Server) Configure(t testing.TB, config string) {
+	t.Helper()
+	text := "listen: " + s.Listen + "\ninsecure_loopback: true\ndata: data\n" + config
+	if err := os.WriteFile(s.File, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Start starts the server and waits for its ready line. env are further
 // variables, such as TOCSIN_CRASH_POINT=….
 func (s *Server) Start(env ...string) error {
 	args := append([]string{"serve", "--data", s.Dir, "--listen", s.Listen, "--insecure-loopback"}, s.Args...)
+	if s.File != "" {
+		args = append([]string{"receive", "--config", s.File}, s.Args...)
+	}
 	s.cmd = exec.Command(s.Binary, args...)
 	s.cmd.Env = append(os.Environ(), env...)
 	s.cmd.Stderr = s.logs

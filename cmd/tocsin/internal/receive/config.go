@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -235,31 +237,35 @@ func within(dir, path string) string {
 	return filepath.Join(dir, path)
 }
 
-// plainSecrets are the keys whose value must not stand in the file, by what leads to
-// them from an issuer.
-func plainSecrets() [][]string {
-	return [][]string{{"credentials", "token"}, {"credentials", "client", "secret"}, {"delivery", "authorization"}}
+// maxDepth bounds how deep secrets are looked for.
+const maxDepth = 12
+
+// secretKeys are the keys whose value must not stand in the file, wherever they stand
+// in issuers and hooks.
+func secretKeys() []string {
+	return []string{"token", "secret", "secrets", "client_secret", "password", "authorization", "key", "admin_token"}
 }
 
 // secrets refuses secrets that stand in the file: files are copied, shown and kept
 // where secrets should not be.
 func secrets(doc settings.Node) error {
-	var issuers []settings.Node
-	if err := doc.At("issuers").Decode(&issuers); err != nil {
-		return nil //nolint:nilerror // told by the reading of the whole
-	}
 	var faults []error
-	for _, issuer := range issuers {
-		for _, keys := range plainSecrets() {
-			at := issuer
-			for _, key := range keys {
-				at = at.At(key)
+	var look func(at settings.Node, depth int)
+	look = func(at settings.Node, depth int) {
+		if depth == maxDepth {
+			return // an alias that leads to itself; the reading of the whole has told
+		}
+		for key, value := range at.Each() {
+			if slices.Contains(secretKeys(), key) && value.Present() && !value.FromEnvironment() && !value.IsObject() {
+				faults = append(faults, value.Fault("a secret does not stand in this file: name the file that holds it with %s_file, or an environment variable as ${NAME}", key))
 			}
-			if at.Present() && !at.FromEnvironment() {
-				faults = append(faults, at.Fault("a secret does not stand in this file: name the file that holds it with %s_file, or an environment variable as ${NAME}", keys[len(keys)-1]))
-			}
+			look(value, depth+1)
+		}
+		for item := range at.Items() {
+			look(item, depth+1)
 		}
 	}
+	look(doc.Without("rules", "tests"), 0)
 	return errors.Join(faults...)
 }
 
@@ -271,9 +277,8 @@ func find(doc settings.Node, key string) settings.Node {
 		name, index, listed := strings.Cut(strings.TrimSuffix(part, "]"), "[")
 		next := at.At(name)
 		if listed {
-			var items []settings.Node
-			i := 0
-			if _, err := fmt.Sscanf(index, "%d", &i); err == nil && next.Decode(&items) == nil && i < len(items) {
+			items := slices.Collect(next.Items())
+			if i, err := strconv.Atoi(index); err == nil && i < len(items) {
 				next = items[i]
 			}
 		}

@@ -83,7 +83,7 @@ func (d *Daemon) build(cfg Config, old *plan) (*plan, error) {
 	var faults []error
 	actions, err := newActions(cfg, policy.Config{
 		Journal: d.Journal, Observer: d.metrics, Crash: d.opts.Crash, Now: d.opts.Now, Logger: d.log,
-	}, hookEnv{Logger: d.log})
+	}, hookEnv{Logger: d.log, InsecureLoopback: cfg.InsecureLoopback})
 	faults = append(faults, err)
 	p.actions = actions
 	for _, is := range cfg.Issuers {

@@ -125,7 +125,7 @@ func Explain(ctx context.Context, cfg Config, name string, compact []byte) (Expl
 // dryActions builds hooks and rules of cfg for looking at alone.
 func dryActions(cfg Config) (*actions, error) {
 	quiet := slog.New(slog.DiscardHandler)
-	a, err := newActions(cfg, policy.Config{Journal: memjournal.New(1), Logger: quiet}, hookEnv{Logger: quiet})
+	a, err := newActions(cfg, policy.Config{Journal: memjournal.New(1), Logger: quiet}, hookEnv{Logger: quiet, InsecureLoopback: cfg.InsecureLoopback})
 	if err != nil {
 		return nil, &ConfigError{err}
 	}

@@ -9,12 +9,26 @@ import (
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/settings"
 	"github.com/tocsin-ssf/tocsin/receiver/hooks"
+	"github.com/tocsin-ssf/tocsin/receiver/hooks/backchannel"
+	"github.com/tocsin-ssf/tocsin/receiver/hooks/call"
 	"github.com/tocsin-ssf/tocsin/receiver/hooks/redis"
+	"github.com/tocsin-ssf/tocsin/receiver/hooks/sql"
+	"github.com/tocsin-ssf/tocsin/receiver/hooks/webhook"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver pgx of hooks/sql
+	_ "modernc.org/sqlite"             // the driver sqlite of hooks/sql
 )
 
 // hookEnv is what hooks get besides their settings.
 type hookEnv struct {
 	Logger *slog.Logger
+	// InsecureLoopback lets hooks call loopback by plain http, as the whole daemon may.
+	InsecureLoopback bool
+}
+
+// allow lets a hook call what the daemon may.
+func (e hookEnv) allow(c *call.Config) {
+	c.InsecureLoopback = c.InsecureLoopback || e.InsecureLoopback
 }
 
 // builder builds a hook of one type from its settings.
@@ -23,8 +37,11 @@ type builder func(settings settings.Node, env hookEnv) (hooks.Hook, error)
 // hookTypes are the builders by the word after "type".
 func hookTypes() map[string]builder {
 	return map[string]builder{
-		"log":   newLogHook,
-		"redis": built(redis.New, nil),
+		"backchannel": built(backchannel.New, func(c *backchannel.Config, env hookEnv) { env.allow(&c.HTTP) }),
+		"log":         newLogHook,
+		"redis":       built(redis.New, nil),
+		"sql":         built(sql.New, nil),
+		"webhook":     built(webhook.New, func(c *webhook.Config, env hookEnv) { env.allow(&c.HTTP) }),
 	}
 }
 

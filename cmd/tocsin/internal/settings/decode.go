@@ -110,21 +110,24 @@ func (d *decoder) object(n *yaml.Node, v reflect.Value, path string) {
 			return
 		}
 		name, isFile := strings.CutSuffix(key.Value, "_file")
-		if field, ok := fields[name]; isFile && ok && field.Kind() == reflect.String {
-			if text, ok := d.text(value, at, "a file's name"); ok {
-				d.secret(value, at, text, field)
-			}
+		if field, ok := fields[name]; isFile && ok && isText(field.Type()) {
+			d.secret(value, field, at)
 			return
 		}
 		d.fail(key, at, "there is no such setting%s", nearest(key.Value, fields))
 	})
 	for name, field := range fields {
-		if hasKey(n, name) && hasKey(n, name+"_file") && field.Kind() == reflect.String {
+		if hasKey(n, name) && hasKey(n, name+"_file") && isText(field.Type()) {
 			if _, own := fields[name+"_file"]; !own {
 				d.fail(n, join(path, name), "it is given twice, also by %s_file", name)
 			}
 		}
 	}
+}
+
+// isText reports whether a field is a text or a list of texts.
+func isText(t reflect.Type) bool {
+	return t.Kind() == reflect.String || t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.String
 }
 
 func (d *decoder) list(n *yaml.Node, v reflect.Value, path string) {

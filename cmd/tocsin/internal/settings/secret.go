@@ -36,17 +36,33 @@ func (f *file) expand(text string) (string, error) {
 	return out, errors.Join(missing...)
 }
 
-// secret reads the file that a key NAME_file names into field.
-func (d *decoder) secret(n *yaml.Node, path, name string, field reflect.Value) {
-	if !filepath.IsAbs(name) {
-		name = filepath.Join(d.file.dir, name)
-	}
-	text, err := ReadSecret(name)
-	if err != nil {
-		d.fail(n, path, "%v", err)
+// secret reads the files that a key NAME_file names into field: one for a text, one or
+// a list of them for a list of texts.
+func (d *decoder) secret(n *yaml.Node, field reflect.Value, path string) {
+	var names []string
+	before := len(d.faults)
+	d.value(n, reflect.ValueOf(&names).Elem(), path)
+	if len(d.faults) > before {
 		return
 	}
-	field.SetString(text)
+	if field.Kind() == reflect.String && len(names) != 1 {
+		d.fail(n, path, "want a file's name")
+		return
+	}
+	for _, name := range names {
+		if !filepath.IsAbs(name) {
+			name = filepath.Join(d.file.dir, name)
+		}
+		text, err := ReadSecret(name)
+		switch {
+		case err != nil:
+			d.fail(n, path, "%v", err)
+		case field.Kind() == reflect.String:
+			field.SetString(text)
+		default:
+			field.Set(reflect.Append(field, reflect.ValueOf(text).Convert(field.Type().Elem())))
+		}
+	}
 }
 
 // ReadSecret returns what a file holds, without the line's end behind it.

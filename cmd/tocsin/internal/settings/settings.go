@@ -12,8 +12,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -149,6 +151,43 @@ func (n Node) At(key string) Node {
 	return child
 }
 
+// Each yields the keys of n with what stands under them.
+func (n Node) Each() iter.Seq2[string, Node] {
+	return func(yield func(string, Node) bool) {
+		m := resolve(n.node)
+		if m == nil || m.Kind != yaml.MappingNode {
+			return
+		}
+		for i := 0; i+1 < len(m.Content); i += 2 {
+			key := m.Content[i].Value
+			if !yield(key, Node{file: n.file, node: m.Content[i+1], path: join(n.path, key)}) {
+				return
+			}
+		}
+	}
+}
+
+// Items yields the items of a list.
+func (n Node) Items() iter.Seq[Node] {
+	return func(yield func(Node) bool) {
+		s := resolve(n.node)
+		if s == nil || s.Kind != yaml.SequenceNode {
+			return
+		}
+		for i, item := range s.Content {
+			if !yield(Node{file: n.file, node: item, path: fmt.Sprintf("%s[%d]", n.path, i)}) {
+				return
+			}
+		}
+	}
+}
+
+// IsObject reports whether n has keys.
+func (n Node) IsObject() bool {
+	at := resolve(n.node)
+	return at != nil && at.Kind == yaml.MappingNode
+}
+
 // Without returns n without some of its keys.
 func (n Node) Without(keys ...string) Node {
 	m := resolve(n.node)
@@ -194,8 +233,15 @@ func (n Node) Named(path string) Node {
 	return n
 }
 
-// FromEnvironment reports whether n is a text that refers to the environment.
+// FromEnvironment reports whether n is a text that refers to the environment, or a list
+// of such texts.
 func (n Node) FromEnvironment() bool {
 	at := resolve(n.node)
-	return at != nil && at.Kind == yaml.ScalarNode && variable.MatchString(at.Value)
+	if at == nil {
+		return false
+	}
+	if at.Kind == yaml.SequenceNode {
+		return !slices.ContainsFunc(at.Content, func(item *yaml.Node) bool { return !(Node{node: item}).FromEnvironment() })
+	}
+	return at.Kind == yaml.ScalarNode && variable.MatchString(at.Value)
 }
