@@ -64,16 +64,16 @@ func keep(cfg Config, is Issuer, rc receiver.Config, address string, count round
 		}
 	}
 	if is.Mode == ModeDiscovered {
-		kc.Stream = streamOf(cfg, is, address, rc.Tolerances)
+		kc.Stream = streamOf(cfg, is, address)
 		kc.State = filepath.Join(cfg.Data, stateFolder, is.Name+".json")
 	}
 	return keeper.New(kc)
 }
 
 // streamOf says how the stream of a discovered issuer shall be.
-func streamOf(cfg Config, is Issuer, address string, t set.Tolerances) *keeper.Stream {
+func streamOf(cfg Config, is Issuer, address string) *keeper.Stream {
 	s := &keeper.Stream{
-		ID: is.StreamID, Description: is.Description, Resume: is.Resume, LegacyDeliveryURI: t.LegacyDeliveryURI,
+		ID: is.StreamID, Description: is.Description, Resume: is.Resume,
 		Delivery: streams.Delivery{Method: delivery.MethodPoll},
 	}
 	if is.Delivery.Method == MethodPush {
