@@ -19,7 +19,8 @@ const name = "hydra hook"
 
 // Config is a Hydra and how it knows users.
 type Config struct {
-	// URL is the admin API's: http://hydra:4445. Required. It is called as HTTP allows.
+	// URL is the admin API's: https://hydra.internal, or http://127.0.0.1:4445 with
+	// HTTP.InsecureLoopback. Required.
 	URL string
 	// Subject and Sid are templates (package values) of Hydra's subject and session id;
 	// empty: {user.sub} and {session.id}; a Sid of "-": events' sessions are not Hydra's.

@@ -34,7 +34,8 @@ const (
 // Config is a Kratos and how it knows users. One of Identity, Identifier and Session is
 // needed.
 type Config struct {
-	// URL is the admin API's: http://kratos:4434. Required. It is called as HTTP allows.
+	// URL is the admin API's: https://kratos.internal, or http://127.0.0.1:4434 with
+	// HTTP.InsecureLoopback. Required.
 	URL string
 	// Identity is a template (package values) of an identity's id; empty: events do
 	// not tell it.

@@ -53,7 +53,8 @@ type Config struct {
 	// SortedSets are the same of sorted sets with the begin of each session, in Unix
 	// seconds, as the score: sessions begun after the event live.
 	SortedSets []string
-	// Index finds sessions, too; IDKey makes keys of their ids.
+	// Index finds sessions, too; IDKey makes keys of their ids. What has ended stays in
+	// the Index until it expires there: a gate may look it up.
 	Index sessions.Index
 	// IDKey is the key of a session whose id the Index or a set has, with `{id}` in
 	// its place: `session:{id}`; empty: the id is the key.

@@ -131,12 +131,6 @@ func (r *run) indexed(ctx context.Context, a hooks.Action) error {
 		if err := r.remove(ctx, r.keysOf(ids)); err != nil {
 			return err
 		}
-		if r.dry {
-			continue
-		}
-		if err := r.cfg.Index.Remove(ctx, ids...); err != nil {
-			return err
-		}
 	}
 	return nil
 }
