@@ -35,6 +35,7 @@ type metrics struct {
 	recorded *prometheus.CounterVec   // by source of a vendor, and outcome
 	polls    *prometheus.CounterVec   // of vendors' APIs, by source and outcome
 	pollAt   *prometheus.GaugeVec     // last page that was kept, by source
+	gated    *prometheus.CounterVec   // by what a gate did
 	notKept  prometheus.Counter
 	expired  prometheus.Counter
 	answers  *prometheus.CounterVec // by method, route, status
@@ -69,6 +70,9 @@ func newMetrics(store streams.Queue, log eventlog.Log, index eventlog.Index) *me
 		pollAt: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "tocsin_source_last_success_timestamp_seconds", Help: "When a page of a vendor's API was last read and kept.",
 		}, []string{"source"}),
+		gated: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tocsin_consent_gate_total", Help: "SETs, and events for webhooks, that a consent gate held back or released.",
+		}, []string{"outcome"}),
 		notKept: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "tocsin_queue_not_kept_total", Help: "SETs not kept because a queue was full.",
 		}),
@@ -86,7 +90,7 @@ func newMetrics(store streams.Queue, log eventlog.Log, index eventlog.Index) *me
 			Name: "tocsin_commit_seconds", Help: "Time of one commit.", Buckets: seconds(),
 		}, []string{"store"}),
 	}
-	m.registry.MustRegister(m.attempts, m.took, m.delivery, m.ingested, m.recorded, m.polls, m.pollAt, m.notKept, m.expired, m.answers,
+	m.registry.MustRegister(m.attempts, m.took, m.delivery, m.ingested, m.recorded, m.polls, m.pollAt, m.gated, m.notKept, m.expired, m.answers,
 		m.commits, m.commit, queueCollector{store})
 	if index != nil {
 		m.registry.MustRegister(indexCollector{log, index})
@@ -135,6 +139,15 @@ func (m *metrics) sourcePolled(source string, err error, place auth.VendorPlace)
 	if !place.Success.IsZero() {
 		m.pollAt.WithLabelValues(source).Set(float64(place.Success.UnixMilli()) / 1000)
 	}
+}
+
+// passed counts what a consent gate did with an item.
+func (m *metrics) passed(released bool) {
+	outcome := "held"
+	if released {
+		outcome = "released"
+	}
+	m.gated.WithLabelValues(outcome).Inc()
 }
 
 // polled counts an item that a poll acknowledged.

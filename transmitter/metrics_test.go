@@ -94,3 +94,37 @@ func TestMetricsOfManyStreams(t *testing.T) {
 		t.Errorf("got %d streams with a depth of their own, want %d", got, most)
 	}
 }
+
+// What a gate holds back and releases, and what of the log is signed.
+func TestMetricsOfTheLog(t *testing.T) {
+	var made *setup
+	h := open(t, func(s *setup) { s.checkpoints, made = true, s })
+	o := h.operator(h.SocketHandler())
+	alice := h.client("alice", everyScope)
+	h.stream(alice, "")
+	h.must(http.StatusOK, "PUT", "/v1/consents/gate", alice, `{"enabled":true}`)
+	source := h.client("source", "events.write")
+	for range 3 {
+		h.emit(source, "jo")
+	}
+	shows := func(series string, want float64) func() bool {
+		return func() bool { return value(o.must(http.StatusOK, "GET", "/metrics", "", "").body, series) == want }
+	}
+	until(t, "three are held", shows(`tocsin_consent_gate_total{outcome="held"}`, 3))
+	h.decide(http.StatusCreated, alice, "grant")
+	until(t, "three are released", shows(`tocsin_consent_gate_total{outcome="released"}`, 3))
+	head, err := h.log.Head(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := made.Checkpoints.Sign(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	text := o.must(http.StatusOK, "GET", "/metrics", "", "").body
+	if got := value(text, "tocsin_checkpoint_size"); got != float64(head) {
+		t.Errorf("signed: got %v, want %d", got, head)
+	}
+	if got := value(text, "tocsin_checkpoint_timestamp_seconds"); got < float64(time.Now().Add(-patience).Unix()) {
+		t.Errorf("signed at: got %v, want now", got)
+	}
+}

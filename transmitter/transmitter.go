@@ -82,6 +82,9 @@ func New(cfg Config) (*Transmitter, error) {
 	t.root = strings.TrimSuffix(cfg.Issuer, "/")
 	t.base = basePath(t.root)
 	t.metrics = newMetrics(cfg.Streams, cfg.Log, cfg.Index)
+	if cfg.Checkpoints != nil {
+		t.metrics.registry.MustRegister(checkpointCollector{cfg.Checkpoints})
+	}
 	var err error
 	t.auth, err = auth.New(auth.Config{
 		Store: cfg.Applications, Issuer: cfg.Issuer,
@@ -100,7 +103,7 @@ func New(cfg Config) (*Transmitter, error) {
 	t.gate = consent.New(cfg.Log, cfg.Now)
 	t.fanout = fanout.New(fanout.Config{
 		Log: cfg.Log, Store: cfg.Streams, Full: t.queueFull, Format: t.subjectFormat,
-		Authorize: cfg.Authorize, Consent: t.gate, Index: cfg.Index, Crash: cfg.Crash, Now: cfg.Now, Logger: cfg.Logger,
+		Authorize: cfg.Authorize, Consent: t.gate, Gated: t.metrics.passed, Index: cfg.Index, Crash: cfg.Crash, Now: cfg.Now, Logger: cfg.Logger,
 	})
 	client := guard.NewClient(t.pushPolicy())
 	t.webhooks = webhook.New(webhook.Config{

@@ -81,6 +81,9 @@ type Config struct {
 	Authorize func(ctx context.Context, owner string, rec *eventlog.Record, n uint32) bool
 	// Consent is the gate of applications; nil: all is sent.
 	Consent *consent.Gate
+	// Gated is told of each item that the gate holds back, and of each that a
+	// grant releases; nil: nobody is.
+	Gated func(released bool)
 	// Index finds the events that a grant may release; nil: the log is read
 	// from where the first of them may stand.
 	Index Index
@@ -121,6 +124,9 @@ func New(cfg Config) *Fanout {
 	}
 	if cfg.Crash == nil {
 		cfg.Crash = func(string) {}
+	}
+	if cfg.Gated == nil {
+		cfg.Gated = func(bool) {}
 	}
 	log := cfg.Logger
 	if log == nil {

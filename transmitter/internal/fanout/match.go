@@ -107,6 +107,7 @@ func (l *lane) match(ctx context.Context, items []streams.Item, rec *eventlog.Re
 			Subject:  chosen,
 			Added:    now,
 		})
+		l.counted(c)
 	}
 	if l.log.Enabled(ctx, slog.LevelDebug) {
 		l.log.DebugContext(ctx, "event matched", "txn", rec.ID, "event_type", eventType, "streams", len(items)-had)
@@ -141,7 +142,17 @@ func (l *lane) consented(ctx context.Context, application string, rec *eventlog.
 	if err != nil {
 		return false, fmt.Errorf("fanout: %w", err)
 	}
+	if !sends {
+		l.cfg.Gated(false)
+	}
 	return sends, nil
+}
+
+// counted tells of an item that is put because of a grant.
+func (l *lane) counted(c cause) {
+	if c.seq != 0 && c.round == 0 {
+		l.cfg.Gated(true)
+	}
 }
 
 // preferred returns the index of the first identifier in the format that the

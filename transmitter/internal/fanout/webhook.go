@@ -43,6 +43,7 @@ func (l *lane) hooks(ctx context.Context, items []streams.Item, rec *eventlog.Re
 				OrderKey: eventOrder(rec),
 				Added:    now,
 			})
+			l.counted(c)
 		}
 	}
 	return items, nil
