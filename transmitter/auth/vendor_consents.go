@@ -23,6 +23,9 @@ func (v *VendorSource) validateConsents() error {
 	if v.Auth == VendorNone && v.SignatureSecret == "" {
 		return &InvalidError{"consents", "must not stand with auth none: whoever knows the path could grant consent"}
 	}
+	if v.Environment != "" { // contracts.md §1
+		return &InvalidError{"consents", "must not stand with an environment: a decision is about the events of all"}
+	}
 	if len(v.Consents) > maxConsents {
 		return &InvalidError{"consents", fmt.Sprintf("must not name more than %d applications", maxConsents)}
 	}

@@ -28,6 +28,7 @@ func TestConsentsOfASource(t *testing.T) {
 		{"of one that its events are not for", with(func(v *auth.VendorSource) { v.Applications = []string{"rp"} })},
 		{"without a name", with(func(v *auth.VendorSource) { v.Consents[""] = "rp" })},
 		{"of a long name", with(func(v *auth.VendorSource) { v.Consents[strings.Repeat("x", 257)] = "rp" })},
+		{"of one environment", with(func(v *auth.VendorSource) { v.Environment = "test" })},
 		{"open to all", with(func(v *auth.VendorSource) { v.Auth = auth.VendorNone })},
 	} {
 		_, err := s.AddVendorSource(t.Context(), c.source)
