@@ -269,8 +269,12 @@ func (k *Keeper) noteStream(s streams.Configuration, former string) (other bool)
 	return other
 }
 
+// noteStatus also asks for a verification of a stream that is enabled again.
 func (k *Keeper) noteStatus(s client.Status, v *verdict) {
 	k.observe(func(o *observed) {
+		if former := o.stream.Status; former != "" && former != streams.Enabled && s.Status == streams.Enabled {
+			signal(k.verifyNow)
+		}
 		o.stream.Status, o.stream.Reason, o.stream.DecidedByTransmitter = s.Status, s.Reason, v != nil
 		if v != nil && s.Reason == "" {
 			o.stream.Reason = v.Reason

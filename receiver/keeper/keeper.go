@@ -50,16 +50,17 @@ type Keeper struct {
 	state    *stateFile     // nil: static
 	api      *client.Client // nil: static
 
-	recheck     chan struct{} // asks for a look at the stream now
-	established chan struct{} // says that there is a stream, or another one
+	recheck   chan struct{} // asks for a look at the stream now
+	verifyNow chan struct{} // asks for a verification: there is a stream, another one, or it is enabled again
 
 	mu   sync.Mutex
 	seen observed
 
 	// Of keep alone.
-	said  *streams.Configuration // what the transmitter answered when it was last told
-	odd   oddity
-	tried time.Time // when a change of the status was last asked for
+	said       *streams.Configuration // what the transmitter answered when it was last told
+	odd        oddity
+	unverified bool      // the stream is another than the one that was verified
+	tried      time.Time // when a change of the status was last asked for
 }
 
 // New checks cfg as a whole and returns a keeper that has started nothing; the error
@@ -71,7 +72,7 @@ func New(cfg Config) (*Keeper, error) {
 	}
 	k := &Keeper{
 		cfg: cfg, log: cfg.Receiver.Logger.With("issuer", cfg.Receiver.Issuer),
-		recheck: make(chan struct{}, 1), established: make(chan struct{}, 1),
+		recheck: make(chan struct{}, 1), verifyNow: make(chan struct{}, 1),
 	}
 	documents := cfg.documents()
 	rc := cfg.Receiver

@@ -108,9 +108,6 @@ func (k *Keeper) setStatus(ctx context.Context, found client.Status) (bool, erro
 	k.noteRepair()
 	k.noteStatus(got, nil)
 	k.log.WarnContext(ctx, "stream status repaired", "stream_id", found.StreamID, "found", string(found.Status), "status", string(got.Status))
-	if got.Status == streams.Enabled {
-		signal(k.established) // what is enabled again is to be verified
-	}
 	return true, nil
 }
 

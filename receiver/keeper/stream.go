@@ -69,6 +69,10 @@ func (k *Keeper) look(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
+	if k.unverified { // not before it has been told where and how SETs shall come
+		k.unverified = false
+		signal(k.verifyNow)
+	}
 	if !settled {
 		next = min(next, verdictGrace)
 	}
@@ -147,10 +151,10 @@ func (k *Keeper) adopt(ctx context.Context, stream streams.Configuration) error 
 	k.receiver.SetStreamID(stream.StreamID)
 	k.pollAt(stream)
 	if k.noteStream(stream, former) {
+		k.unverified = true
 		if former != "" && former != stream.StreamID {
 			k.log.WarnContext(ctx, "stream replaced", "former", former, "stream_id", stream.StreamID)
 		}
-		signal(k.established)
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ import (
 // replaced or enabled, and on a schedule.
 func (k *Keeper) verify(ctx context.Context) {
 	select {
-	case <-k.established:
+	case <-k.verifyNow:
 	case <-ctx.Done():
 		return
 	}
@@ -30,7 +30,7 @@ func (k *Keeper) verify(ctx context.Context) {
 		} else {
 			failures.Reset()
 		}
-		if !wait(ctx, max(pause, k.minVerification()), k.established) {
+		if !wait(ctx, max(pause, k.minVerification()), k.verifyNow) {
 			return
 		}
 	}
@@ -85,6 +85,9 @@ func (k *Keeper) ask(ctx context.Context) error {
 		k.noteDoubt()
 		signal(k.recheck)
 		return fmt.Errorf("no verification event within %v", k.cfg.VerifyTimeout)
+	case <-k.verifyNow: // the stream is another, or was enabled: what was asked for may be lost
+		signal(k.verifyNow)
+		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}

@@ -3,11 +3,13 @@ package keeper_test
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/receiver/keeper"
+	"github.com/tocsin-ssf/tocsin/set/delivery"
 )
 
 // A verification event that does not come is a failure, and reason to tell the
@@ -36,6 +38,34 @@ func TestVerificationUnanswered(t *testing.T) {
 	r.stands(keeper.Failing)
 	p.with(func() { p.mute = false })
 	r.stands(keeper.OK)
+}
+
+// A stream that is made in the stead of another while that one's verification is waited
+// for is verified at once, and no stream before it has been told where SETs shall come.
+func TestVerificationOfAnotherStream(t *testing.T) {
+	p := newPeer(t)
+	p.mute = true
+	r := pushed(p, t.TempDir())
+	until(t, "a verification that is lost", func() bool { return p.count("POST /verify") == 1 })
+	p.with(func() { p.streams, p.mute = nil, false })
+	if h := r.stands(keeper.OK); h.Stream.Replaced != 1 {
+		t.Errorf("got %+v, want the stream replaced", h.Stream)
+	}
+	r.stop()
+
+	p = newPeer(t)
+	r = start(t, p.issuer, t.TempDir(), func(cfg *keeper.Config, url string) {
+		kept("t0ken", true)(cfg, url)
+		p.add(bare(delivery.MethodPush, url)) // without our header
+	})
+	r.stands(keeper.OK)
+	p.with(func() {
+		told := slices.IndexFunc(p.requests, func(r string) bool { return strings.HasPrefix(r, "PATCH") })
+		asked := slices.IndexFunc(p.requests, func(r string) bool { return strings.HasPrefix(r, "POST /verify") })
+		if told < 0 || asked < told {
+			t.Errorf("got requests %q, want the stream told before it is verified", p.requests)
+		}
+	})
 }
 
 // Verification is asked for on the schedule, no sooner than the transmitter wants, and
