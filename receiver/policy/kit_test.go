@@ -49,13 +49,12 @@ type script struct {
 
 func (s *script) Act(_ context.Context, a hooks.Action) (hooks.Outcome, error) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.asked = append(s.asked, a)
-	n := len(s.asked)
-	s.mu.Unlock()
 	if s.answer == nil {
 		return hooks.Outcome{Ended: 1}, nil
 	}
-	return s.answer(n, a)
+	return s.answer(len(s.asked), a)
 }
 
 // effects are those that it was asked for.

@@ -3,6 +3,7 @@ package policy_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"slices"
@@ -30,10 +31,17 @@ func (k keys) Key(context.Context, string, string, jose.Algorithm) (*jose.Public
 	return k.key, nil
 }
 
-// From SET to hooks, with a real inbox and a real journal: order per subject holds, a
-// retry asks what is missing alone, and a dead letter that is sent again asks the hook
-// that had given up, and no other.
-func TestWithReceiver(t *testing.T) {
+// live is a receiver with a real inbox and a real journal, and the hooks redis and sql,
+// under virtual time.
+type live struct {
+	*world
+	*testing.T
+	in     *sqliteinbox.Inbox
+	r      *receiver.Receiver
+	signer *jose.Signer
+}
+
+func runLive(t *testing.T, test func(l *live)) {
 	dir := t.TempDir()
 	key, err := jose.Generate(jose.ES256)
 	if err != nil {
@@ -67,48 +75,98 @@ func TestWithReceiver(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- r.Run(ctx) }()
-		send := func(id, eventType string) {
-			compact, err := set.Builder{
-				Issuer: issuer, ID: id, Audience: []string{"me"}, IssuedAt: time.Now(),
-				Subject: subject.Email("jo@example.com"), Event: set.Event{Type: eventType, Payload: []byte("{}")},
-			}.Sign(signer)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := r.Accept(ctx, []byte(compact)); err != nil {
-				t.Fatal(err)
-			}
-		}
-
-		w.hooks["sql"].answer = fails(3, errDown)
-		send("deny", risc.AccountDisabledType)
-		send("allow", risc.AccountEnabledType)
-		<-time.After(5 * time.Minute)
-		w.hooks["redis"].wants(t, "redis", hooks.Deny, hooks.Allow)
-		w.hooks["sql"].wants(t, "sql", hooks.Deny, hooks.Deny, hooks.Deny, hooks.Deny, hooks.Allow)
-
-		w.hooks["sql"].answer = fails(6, receiver.Permanent(errors.New("no such table")))
-		send("end", caep.SessionRevokedType)
-		<-time.After(time.Minute)
-		dead, err := in.DeadLetters(ctx, "feed", 0, 10)
-		if err != nil || len(dead) != 1 || dead[0].Reason != `hook "sql" (end): no such table` {
-			t.Errorf("got dead letters %+v %v, want one for sql", dead, err)
-		}
-		if err := in.Resend(ctx, issuer, "end"); err != nil {
-			t.Fatal(err)
-		}
-		<-time.After(time.Minute)
-		w.hooks["redis"].wants(t, "redis", hooks.Deny, hooks.Allow, hooks.End)
-		if got := w.hooks["sql"].effects()[5:]; !slices.Equal(got, []hooks.Effect{hooks.End, hooks.End}) {
-			t.Errorf("got sql asked for %v, want to end twice", got)
-		}
-		got, err := j.List(ctx, journal.Query{Feed: "feed", ID: "end", Max: 10})
-		if err != nil || len(got) != 2 || got[0].Hook != "sql" || got[0].Verdict != journal.Done || got[1].Verdict != journal.Done {
-			t.Errorf("got %+v %v, want both done", got, err)
-		}
+		test(&live{w, t, in, r, signer})
 		stop()
 		if err := <-ended; err != nil {
 			t.Errorf("run: got error %v, want none", err)
+		}
+	})
+}
+
+// send has an event about a user accepted.
+func (l *live) send(id, eventType, user string) {
+	l.Helper()
+	compact, err := set.Builder{
+		Issuer: issuer, ID: id, Audience: []string{"me"}, IssuedAt: time.Now(),
+		Subject: subject.Email(user), Event: set.Event{Type: eventType, Payload: []byte("{}")},
+	}.Sign(l.signer)
+	if err == nil {
+		_, err = l.r.Accept(l.Context(), []byte(compact))
+	}
+	if err != nil {
+		l.Fatal(err)
+	}
+}
+
+// From SET to hooks: order per subject holds, a retry asks what is missing alone, and a
+// dead letter that is sent again asks the hook that had given up, and no other.
+func TestWithReceiver(t *testing.T) {
+	runLive(t, func(l *live) {
+		redis, sql := l.hooks["redis"], l.hooks["sql"]
+		sql.answer = fails(3, errDown)
+		l.send("deny", risc.AccountDisabledType, "jo@example.com")
+		l.send("allow", risc.AccountEnabledType, "jo@example.com")
+		<-time.After(5 * time.Minute)
+		redis.wants(l.T, "redis", hooks.Deny, hooks.Allow)
+		sql.wants(l.T, "sql", hooks.Deny, hooks.Deny, hooks.Deny, hooks.Deny, hooks.Allow)
+
+		sql.answer = fails(6, receiver.Permanent(errors.New("no such table")))
+		l.send("end", caep.SessionRevokedType, "jo@example.com")
+		<-time.After(time.Minute)
+		dead, err := l.in.DeadLetters(l.Context(), "feed", 0, 10)
+		if err != nil || len(dead) != 1 || dead[0].Reason != `hook "sql" (end): no such table` {
+			l.Errorf("got dead letters %+v %v, want one for sql", dead, err)
+		}
+		if err := l.in.Resend(l.Context(), issuer, "end"); err != nil {
+			l.Fatal(err)
+		}
+		<-time.After(time.Minute)
+		redis.wants(l.T, "redis", hooks.Deny, hooks.Allow, hooks.End)
+		if got := sql.effects()[5:]; !slices.Equal(got, []hooks.Effect{hooks.End, hooks.End}) {
+			l.Errorf("got sql asked for %v, want to end twice", got)
+		}
+		got, err := l.j.List(l.Context(), journal.Query{Feed: "feed", ID: "end", Max: 10})
+		if err != nil || len(got) != 2 || got[0].Hook != "sql" || got[0].Verdict != journal.Done || got[1].Verdict != journal.Done {
+			l.Errorf("got %+v %v, want both done", got, err)
+		}
+	})
+}
+
+// A hook that is down for an hour: the other hook does its part at once, for every
+// user, and each event reaches the one that was down once it is back, and once only.
+func TestDownForAnHour(t *testing.T) {
+	const users = 20
+	runLive(t, func(l *live) {
+		back := time.Now().Add(time.Hour)
+		did := map[string]int{}
+		l.hooks["sql"].answer = func(_ int, a hooks.Action) (hooks.Outcome, error) {
+			if time.Now().Before(back) {
+				return hooks.Outcome{}, errDown
+			}
+			did[a.Delivery.ID]++
+			return hooks.Outcome{Ended: 1}, nil
+		}
+		for n := range users {
+			l.send(fmt.Sprint(n), caep.SessionRevokedType, fmt.Sprint(n, "@example.com"))
+		}
+		<-time.After(time.Second / 2)
+		if n := len(l.hooks["redis"].effects()); n != users {
+			l.Errorf("got redis asked %d times while sql is down, want %d", n, users)
+		}
+		<-time.After(3 * time.Hour)
+		l.hooks["sql"].mu.Lock()
+		defer l.hooks["sql"].mu.Unlock()
+		for n := range users {
+			if got := did[fmt.Sprint(n)]; got != 1 {
+				l.Errorf("event %d: got it done %d times by sql, want once", n, got)
+			}
+		}
+		if n := len(l.hooks["redis"].asked); n != users {
+			l.Errorf("got redis asked %d times in all, want %d", n, users)
+		}
+		totals, err := l.j.Totals(l.Context())
+		if err != nil || len(totals) != 2 || totals[1].Entries != users || totals[1].Ended != users || totals[1].Verdict != journal.Done {
+			l.Errorf("got totals %+v %v, want %d done by each", totals, err, users)
 		}
 	})
 }
