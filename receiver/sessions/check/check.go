@@ -16,24 +16,14 @@ package check
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/receiver/sessions"
 )
-
-// TokenHeader is the header in which a proxy shows Config.Token. Authorization is the
-// user's own.
-const TokenHeader = "X-Tocsin-Token"
-
-// MinTokenBytes is the shortest Config.Token.
-const MinTokenBytes = 16
 
 // maxCookies bounds the cookies of one name that a request may have.
 const maxCookies = 4
@@ -74,7 +64,7 @@ type Config struct {
 // Handler is the endpoint. Safe for concurrent use.
 type Handler struct {
 	cfg    Config
-	token  [sha256.Size]byte
+	asker  asker
 	tokens *verifier
 }
 
@@ -82,17 +72,12 @@ var _ http.Handler = (*Handler)(nil)
 
 // New returns the endpoint. The error names everything that is wrong in cfg.
 func New(cfg Config) (*Handler, error) {
-	h := &Handler{cfg: cfg, token: sha256.Sum256([]byte(cfg.Token))}
+	h := &Handler{cfg: cfg}
 	var errs []error
 	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf("check: "+format, args...)) }
+	h.asker, errs = newAsker(cfg.Listen, cfg.Token)
 	if cfg.Gate == nil {
 		wrong("Gate is required")
-	}
-	if !local(cfg.Listen) && cfg.Token == "" {
-		wrong("Listen is %q, want loopback or a socket, or a Token: whoever reaches the endpoint learns who is locked out", cfg.Listen)
-	}
-	if cfg.Token != "" && len(cfg.Token) < MinTokenBytes {
-		wrong("Token has %d bytes, want at least %d", len(cfg.Token), MinTokenBytes)
 	}
 	if (cfg.Cookie == "") != (cfg.Index == nil) {
 		wrong("Cookie and Index belong together")
@@ -117,19 +102,6 @@ func New(cfg Config) (*Handler, error) {
 	return h, nil
 }
 
-// local reports whether only this machine reaches what is served at addr.
-func local(addr string) bool {
-	if strings.HasPrefix(addr, "/") || strings.HasPrefix(addr, "@") {
-		return true
-	}
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return false
-	}
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
 // ServeHTTP answers whether a request is to be let through.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
@@ -141,7 +113,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (h *Handler) answer(w http.ResponseWriter, r *http.Request) int {
 	w.Header().Set("Cache-Control", "no-store")
-	if !h.mayAsk(r) {
+	if !h.asker.may(r) {
 		return refuse(w, http.StatusForbidden, "this check is not yours to ask")
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), lookupTimeout)
@@ -176,20 +148,6 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request) int {
 func refuse(w http.ResponseWriter, status int, text string) int {
 	http.Error(w, text, status)
 	return status
-}
-
-// mayAsk reports whether the asker has the token, or is on this machine if there is none.
-func (h *Handler) mayAsk(r *http.Request) bool {
-	if h.cfg.Token != "" {
-		got := sha256.Sum256([]byte(r.Header.Get(TokenHeader)))
-		return subtle.ConstantTimeCompare(got[:], h.token[:]) == 1
-	}
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return true // a socket has no address
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
 }
 
 // shown is what a request shows of itself.

@@ -33,7 +33,7 @@ type Issuer struct {
 	// Issuer is the iss, exactly.
 	Issuer string
 	// JWKSURL is where its keys are; empty: where its metadata says (RFC 8414).
-	JWKSURL string
+	JWKSURL string `yaml:"jwks_url"`
 }
 
 // Tokens says how bearer tokens, which must be JWTs, are verified.
