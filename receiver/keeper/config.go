@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/receiver"
+	"github.com/tocsin-ssf/tocsin/set"
 	"github.com/tocsin-ssf/tocsin/set/caep"
 	"github.com/tocsin-ssf/tocsin/set/delivery"
 	"github.com/tocsin-ssf/tocsin/set/delivery/guard"
@@ -45,6 +46,11 @@ type Config struct {
 	// are given), and with a Stream also StreamID, Authorization, PushURL,
 	// Poll.Endpoint, Poll.Token and CriticalMembers; Client stays nil.
 	Receiver receiver.Config
+
+	// Dialect makes the receiver's dialect of the keys that it gets, for a transmitter
+	// whose notifications are no SETs, such as receiver/siwa; nil: SETs. It is for a
+	// static registration.
+	Dialect func(keys set.KeySource) (receiver.Dialect, error)
 
 	// MetadataURL is where the transmitter's metadata is, if not where its issuer says
 	// (SSF §7.2).
@@ -167,6 +173,9 @@ func (cfg Config) check() error {
 	}
 	if cfg.Stream != nil {
 		wrong = append(wrong, cfg.checkStream())
+		if cfg.Dialect != nil {
+			fail("Config.Dialect is for a static registration, and there is a Config.Stream")
+		}
 	}
 	return errors.Join(wrong...)
 }

@@ -82,6 +82,11 @@ func New(cfg Config) (*Keeper, error) {
 		}
 		rc.Keys = k.keys
 	}
+	if cfg.Dialect != nil {
+		if rc.Dialect, err = cfg.Dialect(rc.Keys); err != nil {
+			return nil, err
+		}
+	}
 	rc.HTTP, rc.Client = cfg.HTTP, nil // the keeper keeps the stream alive
 	rc.Mux = receiver.NewMux()
 	rc.Mux.Default(k.dispatch)
