@@ -1,6 +1,7 @@
 package transmitter_test
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tocsin-ssf/tocsin/streams/store/sqlitedb"
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
 )
 
@@ -80,4 +82,32 @@ func TestSignatureSecretByOperators(t *testing.T) {
 		}
 	}
 	checkError(t, "another kind", o.do("POST", "/admin/sources", "", `{"name":"id","kind":"idme","auth":"bearer","signature_secret":"k"}`), http.StatusBadRequest)
+}
+
+// Clients of one source that an earlier version let disagree are told at the
+// start, and so is a source without a credential, unless what comes is signed.
+func TestSourcesWarnedOf(t *testing.T) {
+	h := open(t, func(s *setup) { s.idle = true })
+	for _, id := range []string{"one", "two"} {
+		h.client(id, everyScope)
+	}
+	err := h.apps.DB().Write(t.Context(), func(tx *sqlitedb.Tx) error {
+		_, err := tx.Exec(`UPDATE clients SET source = json_object('name', 'torn', 'applications', json_array(application))`)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.vendor(auth.VendorSource{Source: auth.Source{Name: "signed"}, Kind: auth.KindFingerprint, Auth: auth.VendorNone, SignatureSecret: "k1"})
+	h.vendor(auth.VendorSource{Source: auth.Source{Name: "open"}, Kind: auth.KindFingerprint, Auth: auth.VendorNone})
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- h.Run(ctx) }()
+	until(t, "the warnings", func() bool {
+		return strings.Contains(h.logs.String(), "source=torn") && strings.Contains(h.logs.String(), "source=open")
+	})
+	stop()
+	if err := <-ended; err != nil || strings.Contains(h.logs.String(), "source=signed") {
+		t.Errorf("got %v and logs %q, want no warning of the signed source", err, h.logs)
+	}
 }

@@ -47,6 +47,7 @@ func shapes() []eventlog.Event {
 		{Type: "", Payload: json.RawMessage{}},
 	}
 	full.Environment, full.Attributes = "test", attributes()
+	full.Consent = eventlog.Consent{Decision: "grant", Application: "app-1"}
 	some := event(2)
 	some.Attributes = eventlog.Attributes{Address: netip.MustParseAddr("203.0.113.42"), Signals: map[string]bool{"vpn": false}}
 	failed := eventlog.Event{
