@@ -43,7 +43,7 @@ type Config struct {
 	// publishes for ID tokens. Required unless Signer is given.
 	Key string
 	// Signer is used in place of Key. Its type is logout+jwt.
-	Signer *jose.Signer
+	Signer *jose.Signer `yaml:"-"`
 	// Parties are told, each by itself. At least one.
 	Parties []Party
 	// Sub and Sid are templates (package values) of the sub and the sid of the

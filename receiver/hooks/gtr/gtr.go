@@ -52,7 +52,7 @@ type Config struct {
 	// Key is a private JWK; the endpoint knows its public half.
 	Key string
 	// Signer is used in place of Key. Its type is global-token-revocation+jwt.
-	Signer *jose.Signer
+	Signer *jose.Signer `yaml:"-"`
 	// Issuer is the signed token's iss; required with Key or Signer.
 	Issuer string
 	// Subject is its sub; empty: Issuer.
