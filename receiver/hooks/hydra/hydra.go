@@ -82,7 +82,7 @@ func (h *Hook) Act(ctx context.Context, a hooks.Action) (hooks.Outcome, error) {
 		if err := h.delete(ctx, "end login sessions", "login", query); err != nil {
 			return hooks.Outcome{}, err
 		}
-		if h.revokeConsent && t.Sid == "" {
+		if h.revokeConsent && !values.OneSession(a) && t.Sid == "" {
 			query.Set("all", "true")
 			if err := h.delete(ctx, "revoke consent sessions", "consent", query); err != nil {
 				return hooks.Outcome{}, err

@@ -86,7 +86,7 @@ func TestAct(t *testing.T) {
 	}{
 		{"user", hydra.Config{}, subject.IssSub(idp, "jo"), hooks.End, []string{"login subject=jo"}, false},
 		{"session", hydra.Config{RevokeConsent: true}, both, hooks.End, []string{"login sid=s1"}, false},
-		{"sessions are not its own", hydra.Config{Sid: "-"}, both, hooks.End, []string{"login subject=jo"}, false},
+		{"sessions are not its own", hydra.Config{Sid: "-", RevokeConsent: true}, both, hooks.End, []string{"login subject=jo"}, false},
 		{"consent, too", hydra.Config{RevokeConsent: true}, subject.IssSub(idp, "jo"), hooks.Deny, []string{"login subject=jo", "consent all=true&subject=jo"}, false},
 		{"unknown user", hydra.Config{}, subject.IssSub(idp, "max"), hooks.End, nil, false},
 		{"another issuer's", hydra.Config{SubjectIssuer: "https://op.example"}, subject.IssSub(idp, "jo"), hooks.End, nil, true},

@@ -134,15 +134,16 @@ type run struct {
 	until  time.Time
 	dry    bool
 	ended  int
+	whole  bool // the event is about the user, not about one session
 }
 
 func (h *Hook) do(ctx context.Context, a hooks.Action, dry bool) (hooks.Outcome, error) {
 	switch {
-	case a.Effect == hooks.End, a.Effect == hooks.Deny, a.Effect == hooks.Allow && h.cfg.DisableUsers:
+	case a.Effect == hooks.End, a.Effect == hooks.Deny, a.Effect == hooks.Allow && h.cfg.DisableUsers && !values.OneSession(a):
 	default:
 		return hooks.Outcome{}, hooks.ErrNotApplicable
 	}
-	r := &run{Hook: h, effect: a.Effect, until: a.Until, dry: dry}
+	r := &run{Hook: h, effect: a.Effect, until: a.Until, dry: dry, whole: !values.OneSession(a)}
 	if ids := h.sessionIDs(a); len(ids) > 0 && a.Effect != hooks.Allow {
 		for _, id := range ids {
 			if err := r.endSession(ctx, id); err != nil {

@@ -260,6 +260,13 @@ func TestDisable(t *testing.T) {
 			t.Errorf("%s: got %v, want enabled %v and nothing lost", tt.effect, api.user, tt.want)
 		}
 	}
+	one, err := subject.Complex(map[string]subject.Identifier{"user": subject.Email("jo@example.com"), "session": subject.Opaque("s1")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Act(t.Context(), action(one, hooks.Deny)); err != nil || api.user["enabled"] != true {
+		t.Errorf("deny of one session: got %v, enabled %v, want the user enabled", err, api.user["enabled"])
+	}
 	_, plain := start(t, keycloak.Config{})
 	if _, err := plain.Act(t.Context(), action(subject.Email("jo@example.com"), hooks.Allow)); !errors.Is(err, hooks.ErrNotApplicable) {
 		t.Errorf("allow, not configured: got %v, want %v", err, hooks.ErrNotApplicable)

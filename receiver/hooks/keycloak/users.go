@@ -72,7 +72,7 @@ func (r *run) user(ctx context.Context, id string) error {
 	if r.effect == hooks.Allow {
 		return r.enable(ctx, id, true)
 	}
-	if r.effect == hooks.Deny && r.cfg.DisableUsers { // first: nobody logs in behind the back of what ends
+	if r.effect == hooks.Deny && r.cfg.DisableUsers && r.whole { // first: nobody logs in behind the back of what ends
 		if err := r.enable(ctx, id, false); err != nil {
 			return err
 		}

@@ -116,6 +116,7 @@ type run struct {
 	dry    bool
 	ended  int
 	seen   []string // identities that are done
+	whole  bool     // the event is about the user, not about one session
 }
 
 // Act ends the sessions that the event names: one by its id, or those of an identity.
@@ -131,7 +132,7 @@ func (h *Hook) Preview(ctx context.Context, a hooks.Action) (hooks.Outcome, erro
 
 func (h *Hook) do(ctx context.Context, a hooks.Action, dry bool) (hooks.Outcome, error) {
 	switch {
-	case a.Effect == hooks.End, a.Effect == hooks.Deny, a.Effect == hooks.Allow && h.setState:
+	case a.Effect == hooks.End, a.Effect == hooks.Deny, a.Effect == hooks.Allow && h.setState && !values.OneSession(a):
 	default:
 		return hooks.Outcome{}, hooks.ErrNotApplicable
 	}
@@ -143,7 +144,7 @@ func (h *Hook) do(ctx context.Context, a hooks.Action, dry bool) (hooks.Outcome,
 	if err != nil {
 		return hooks.Outcome{}, err
 	}
-	r := &run{Hook: h, effect: a.Effect, until: a.Until, dry: dry}
+	r := &run{Hook: h, effect: a.Effect, until: a.Until, dry: dry, whole: !values.OneSession(a)}
 	for _, m := range matches {
 		for _, row := range m.Rows {
 			if err := h.ways[m.Way].act(ctx, r, h.ways[m.Way].template.Expand(row, nil)); err != nil {
@@ -187,7 +188,7 @@ func identity(ctx context.Context, r *run, id string) error {
 	if r.effect == hooks.Allow {
 		return r.state(ctx, id, active)
 	}
-	if r.effect == hooks.Deny && r.setState { // first: nobody logs in behind the back of what ends
+	if r.effect == hooks.Deny && r.setState && r.whole { // first: nobody logs in behind the back of what ends
 		if err := r.state(ctx, id, inactive); err != nil {
 			return err
 		}

@@ -218,6 +218,13 @@ func TestState(t *testing.T) {
 		if errors.Is(err, hooks.ErrNotApplicable) == set || api.state["i1"] != "active" {
 			t.Errorf("allow: got %v, state %s, want it active, set %v", err, api.state["i1"], set)
 		}
+		one, err := subject.Complex(map[string]subject.Identifier{"user": jo, "session": subject.Opaque("s1")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.Act(t.Context(), action(one, hooks.Deny)); err != nil || api.state["i1"] != "active" {
+			t.Errorf("deny of one session: got %v, state %s, want it active", err, api.state["i1"])
+		}
 		listener.Close()
 	}
 }

@@ -272,6 +272,11 @@ func TestDeny(t *testing.T) {
 	if got, err := s.Get(t.Context(), "denied:jo").Result(); err != nil || got != "1700000000" {
 		t.Errorf("deny: got a mark %q, %v, want the event's time", got, err)
 	}
+	one := complexOf(t, map[string]subject.Identifier{"user": user("max"), "session": subject.Opaque("s1")})
+	s.keep("sess:max:1")
+	if got, err := h.Act(t.Context(), action(one, hooks.Deny, time.Now())); err != nil || got.Ended != 1 || s.left("denied:max") != nil {
+		t.Errorf("deny of one session: got %+v, %v, marked %q, want 1 ended and the user not denied", got, err, s.left("denied:max"))
+	}
 	if _, err := h.Act(t.Context(), action(user("jo"), hooks.Allow, time.Now())); err != nil {
 		t.Errorf("allow: got %v, want none", err)
 	}

@@ -72,6 +72,9 @@ func (r *run) deny(ctx context.Context, a hooks.Action) error {
 
 // mark sets or removes the key that denies log-in.
 func (r *run) mark(ctx context.Context, a hooks.Action) error {
+	if values.OneSession(a) {
+		return hooks.ErrNotApplicable
+	}
 	rows, err := values.Rows(a, r.denied.Names(), r.cfg.Ignore)
 	if err != nil || r.dry {
 		return err

@@ -23,6 +23,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/receiver"
 	"github.com/tocsin-ssf/tocsin/receiver/hooks"
 	"github.com/tocsin-ssf/tocsin/receiver/hooks/values"
+	"github.com/tocsin-ssf/tocsin/set/subject"
 )
 
 // Bounds of a configuration.
@@ -131,6 +132,14 @@ func (s Statement) does(e hooks.Effect) bool {
 	return slices.Contains(s.Effects, e)
 }
 
+// tooWide reports whether a statement that was made to deny or allow would do so to a
+// user for one session's sake. One that has a value of the session, if only an optional
+// one, sees to that by itself.
+func (s Statement) tooWide(a hooks.Action) bool {
+	return values.OneSession(a) && len(s.Effects) > 0 && (a.Effect == hooks.Deny || a.Effect == hooks.Allow) &&
+		values.ByMember(s.Args) && !values.ByMember(s.Args, subject.MemberSession)
+}
+
 // open opens a database. Errors do not repeat the DSN.
 func open(cfg Config) (*sql.DB, error) {
 	switch {
@@ -176,7 +185,7 @@ func (h *Hook) do(ctx context.Context, a hooks.Action, finish func(*sql.Tx) erro
 	var statements []Statement
 	var names [][]string
 	for _, s := range h.cfg.Statements {
-		if s.does(a.Effect) {
+		if s.does(a.Effect) && !s.tooWide(a) {
 			statements, names = append(statements, s), append(names, s.Args)
 		}
 	}

@@ -247,10 +247,21 @@ func testEffects(e engine) {
 	if n := e.number("SELECT disabled FROM users"); n != 1 {
 		e.Errorf("deny: got disabled %d, want 1", n)
 	}
+	one := complexOf(e.T, map[string]subject.Identifier{"user": subject.Email("max@example.com"), "session": subject.Opaque("m")})
+	e.login("m", "max@example.com", "", now)
+	if _, err := e.Exec("INSERT INTO users (email) VALUES ('max@example.com')"); err != nil {
+		e.Fatal(err)
+	}
+	if got, err := h.Act(e.Context(), action(one, hooks.Deny)); err != nil || got.Ended != 1 {
+		e.Errorf("deny of one session: got %+v, %v, want 1 ended", got, err)
+	}
+	if n := e.number("SELECT disabled FROM users WHERE email = 'max@example.com'"); n != 0 {
+		e.Errorf("deny of one session: got the user disabled, want not")
+	}
 	if got, err := h.Act(e.Context(), action(subject.Email("jo@example.com"), hooks.Allow)); err != nil || got.Ended != 0 {
 		e.Errorf("allow: got %+v, %v, want nothing ended", got, err)
 	}
-	if n := e.number("SELECT disabled FROM users"); n != 0 {
+	if n := e.number("SELECT disabled FROM users WHERE email = 'jo@example.com'"); n != 0 {
 		e.Errorf("allow: got disabled %d, want 0", n)
 	}
 	if _, err := h.Act(e.Context(), action(subject.Email("jo@example.com"), hooks.Reload)); !errors.Is(err, hooks.ErrNotApplicable) {

@@ -33,11 +33,11 @@ func Pick(a hooks.Action, ways [][]string, ignore []string) ([]Match, error) {
 		}
 		m := Match{i, rows}
 		all = append(all, m)
-		if !byMember(names) || byMember(names, subject.MemberSession) {
+		if !ByMember(names) || ByMember(names, subject.MemberSession) {
 			bySession = append(bySession, m)
 		}
 	}
-	finds := slices.ContainsFunc(bySession, func(m Match) bool { return byMember(ways[m.Way], subject.MemberSession) })
+	finds := slices.ContainsFunc(bySession, func(m Match) bool { return ByMember(ways[m.Way], subject.MemberSession) })
 	switch {
 	case len(all) == 0:
 		return nil, refused
@@ -47,8 +47,12 @@ func Pick(a hooks.Action, ways [][]string, ignore []string) ([]Match, error) {
 	return all, nil
 }
 
-// byMember reports whether one of names is of a member: of one of members, if given.
-func byMember(names []string, members ...string) bool {
+// OneSession reports whether an action is about one session of its user: nothing that
+// holds for the user as a whole, such as a denial, follows from it.
+func OneSession(a hooks.Action) bool { return a.Scope.Member(subject.MemberSession) != nil }
+
+// ByMember reports whether one of names is of a member: of one of members, if given.
+func ByMember(names []string, members ...string) bool {
 	return slices.ContainsFunc(names, func(name string) bool {
 		member, _, dotted := strings.Cut(name, ".")
 		return dotted && (len(members) == 0 || slices.Contains(members, member))
