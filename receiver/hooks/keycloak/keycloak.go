@@ -42,8 +42,8 @@ type Config struct {
 	Brokers map[string]string
 	// NoEmail says that users are not to be found by e-mail.
 	NoEmail bool
-	// SessionIDs says that sessions of events are the realm's own.
-	SessionIDs bool
+	// OwnSessions says that sessions of events are the realm's own.
+	OwnSessions bool
 	// DisableUsers disables users at Deny, so that they cannot log in, and enables them
 	// at Allow.
 	DisableUsers bool
@@ -144,7 +144,7 @@ func (h *Hook) do(ctx context.Context, a hooks.Action, dry bool) (hooks.Outcome,
 		return hooks.Outcome{}, hooks.ErrNotApplicable
 	}
 	r := &run{Hook: h, effect: a.Effect, until: a.Until, dry: dry, whole: !values.OneSession(a)}
-	if ids := h.sessionIDs(a); len(ids) > 0 && a.Effect != hooks.Allow {
+	if ids := h.ownSessions(a); len(ids) > 0 && a.Effect != hooks.Allow {
 		for _, id := range ids {
 			if err := r.endSession(ctx, id); err != nil {
 				return hooks.Outcome{Ended: r.ended}, err
@@ -172,9 +172,9 @@ func (h *Hook) do(ctx context.Context, a hooks.Action, dry bool) (hooks.Outcome,
 	return hooks.Outcome{Ended: r.ended}, nil
 }
 
-// sessionIDs returns the ids of the realm's sessions that the event names.
-func (h *Hook) sessionIDs(a hooks.Action) (ids []string) {
-	if !h.cfg.SessionIDs {
+// ownSessions returns the ids of the realm's sessions that the event names.
+func (h *Hook) ownSessions(a hooks.Action) (ids []string) {
+	if !h.cfg.OwnSessions {
 		return nil
 	}
 	for _, id := range a.Scope.Sessions() {

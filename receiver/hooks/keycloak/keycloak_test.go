@@ -213,7 +213,7 @@ func TestEnd(t *testing.T) {
 		{"by e-mail", keycloak.Config{}, jo, []string{"young", "max"}, false},
 		{"by broker", keycloak.Config{Brokers: map[string]string{upstream: "corp"}}, subject.IssSub(upstream, "jo-at-corp"), []string{"young", "max"}, false},
 		{"each alias leads to one user", keycloak.Config{Issuer: realm}, subject.Aliases(subject.IssSub(realm, "u1"), jo), []string{"young", "max"}, false},
-		{"one session", keycloak.Config{SessionIDs: true}, both, []string{"old", "equal", "max"}, false},
+		{"one session", keycloak.Config{OwnSessions: true}, both, []string{"old", "equal", "max"}, false},
 		{"a session elsewhere", keycloak.Config{}, both, []string{"young", "max"}, false},
 		{"unknown e-mail", keycloak.Config{}, subject.Email("who@example.com"), all, false},
 		{"unknown id", keycloak.Config{Issuer: realm}, subject.IssSub(realm, "u9"), all, false},
