@@ -244,6 +244,20 @@ func TestPartialSuccess(t *testing.T) {
 	}
 }
 
+// Of many that fail a few are named.
+func TestManyFail(t *testing.T) {
+	k := newKey(t)
+	cfg := backchannel.Config{Key: k.jwk}
+	away := serve(t, &party{T: t, key: k, status: 503})
+	for i := range 50 {
+		cfg.Parties = append(cfg.Parties, backchannel.Party{ClientID: fmt.Sprintf("party-%d", i), URL: away})
+	}
+	_, err := newHook(t, cfg).Act(t.Context(), action(subject.IssSub(idp, "jo"), hooks.End))
+	if err == nil || strings.Count(err.Error(), "answered 503") != 5 || !strings.Contains(err.Error(), "and 45 more") {
+		t.Errorf("got %v, want five of fifty and how many more", err)
+	}
+}
+
 func TestConfig(t *testing.T) {
 	_, err := backchannel.New(backchannel.Config{
 		Key: `{"kty":"EC","d":"hunter2"}`, Sub: "{", Sid: "{who}",

@@ -2,6 +2,7 @@ package backchannel
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 
@@ -83,7 +84,16 @@ func (p *progress) verdict() error {
 		}
 	}
 	if len(again) > 0 {
-		return errors.Join(again...)
+		return some(again)
 	}
-	return receiver.Permanent(errors.Join(never...))
+	return receiver.Permanent(some(never))
+}
+
+// some joins errors, of many the first few.
+func some(errs []error) error {
+	const most = 5
+	if more := len(errs) - most; more > 0 {
+		errs = append(errs[:most:most], fmt.Errorf("and %d more", more))
+	}
+	return errors.Join(errs...)
 }

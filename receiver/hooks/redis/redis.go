@@ -41,7 +41,8 @@ type Config struct {
 	URL string
 	// Cluster says that URL is that of a cluster.
 	Cluster bool
-	// Client is used in place of URL. It stays the caller's.
+	// Client is used in place of URL. It stays the caller's, who sets its
+	// ContextTimeoutEnabled for the deadline to be heeded.
 	Client redis.UniversalClient
 
 	// Keys are templates of key names, `session:{session.id}`, or of patterns as of

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -303,6 +304,24 @@ func TestErrors(t *testing.T) {
 	_, err := h.Act(t.Context(), action(user("secret-jo"), hooks.End, time.Now()))
 	if err == nil || receiver.IsPermanent(err) || errors.Is(err, hooks.ErrNotApplicable) || strings.Contains(err.Error(), "secret-jo") {
 		t.Errorf("server away: got %v, want an error to try again, without the user's name", err)
+	}
+}
+
+// A server that takes connections and says nothing holds nobody beyond the deadline.
+func TestDeadline(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = silent.Close() }()
+	h := newHook(t, redis.Config{URL: "redis://" + silent.Addr().String(), Keys: []string{"session:{user.sub}"}})
+	defer func() { _ = h.Close() }()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	begun := time.Now()
+	_, err = h.Act(ctx, action(user("jo"), hooks.End, time.Now()))
+	if err == nil || receiver.IsPermanent(err) || time.Since(begun) > 2*time.Second { // a read by itself may take 3 s
+		t.Errorf("got %v after %v, want an error to try again at the deadline", err, time.Since(begun))
 	}
 }
 
