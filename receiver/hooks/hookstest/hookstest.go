@@ -79,7 +79,7 @@ func (s Subject) deadline(t *testing.T) {
 		}
 	}))
 	defer close(release)
-	s.again(t, func() error { _, err := s.hook(t, base).Act(ctx, s.Action); return err })
+	_ = s.again(t, func() error { _, err := s.hook(t, base).Act(ctx, s.Action); return err })
 }
 
 func (s Subject) redirect(t *testing.T) {
@@ -135,7 +135,7 @@ func (s Subject) statuses(t *testing.T) {
 func (s Subject) unreachable(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	server.Close()
-	s.again(t, func() error { _, err := s.hook(t, server.URL).Act(t.Context(), s.Action); return err })
+	_ = s.again(t, func() error { _, err := s.hook(t, server.URL).Act(t.Context(), s.Action); return err })
 }
 
 func (s Subject) guarded(t *testing.T) {
