@@ -342,6 +342,11 @@ func TestConfig(t *testing.T) {
 	if strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("got the password in %q, want it hidden", err)
 	}
+	for _, unsafe := range []string{"{session.id}", "sess:{user.sub}*", "sess:*{user.sub}", "sess:[a]{user.sub}", "sess:{user.sub}?"} {
+		if _, err := redis.New(redis.Config{URL: "redis://127.0.0.1:1", Keys: []string{unsafe}}); err == nil {
+			t.Errorf("%s: got no error, want one: an event could end what is not its user's", unsafe)
+		}
+	}
 	if _, err := redis.New(redis.Config{URL: "redis://127.0.0.1:1"}); err == nil {
 		t.Error("got no error without a way to find sessions, want one")
 	}

@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -33,8 +34,34 @@ func newWay(text string, find finder) (way, error) {
 	if err != nil {
 		return way{}, err
 	}
-	bare := t.Expand(values.Row{}, nil)
-	return way{template: t, pattern: strings.ContainsAny(bare, "*?["), find: find}, nil
+	w := way{template: t, find: find}
+	row := values.Row{}
+	for _, name := range t.Names() {
+		row[name] = valueMark
+	}
+	marked := t.Expand(row, nil)
+	w.pattern = strings.ContainsAny(marked, "*?[")
+	return w, safe(text, marked)
+}
+
+// Characters of a template whose values are marked.
+const (
+	valueMark = "\x00"
+	wildcards = "*?[]"
+)
+
+// safe reports whether the keys that a template leads to are those of the event's user
+// alone, whatever the event says: no key of any name, and no part of longer values.
+func safe(text, marked string) error {
+	if strings.HasPrefix(marked, valueMark) {
+		return fmt.Errorf("%q: it begins with a value of the event, which could then name any key; a prefix is needed", text)
+	}
+	for _, c := range wildcards {
+		if strings.Contains(marked, valueMark+string(c)) || strings.Contains(marked, string(c)+valueMark) {
+			return fmt.Errorf("%q: a wildcard beside a value would find what longer values are of, too; something has to stand between them", text)
+		}
+	}
+	return nil
 }
 
 // escape writes a value such that SCAN takes it for itself.
