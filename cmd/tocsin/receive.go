@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -193,6 +194,14 @@ func (c receiveRunCmd) Run(ctx context.Context, std streamsIO) error {
 	if err != nil {
 		return err
 	}
+	sites := append([]site{{public, listener}}, admin.sites...)
+	if gate := daemon.CheckListen(); gate != "" {
+		door, err := checkListener(ctx, gate)
+		if err != nil {
+			return err
+		}
+		sites = append(sites, site{newServer(daemon.CheckHandler(), logger), door})
+	}
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
@@ -200,11 +209,31 @@ func (c receiveRunCmd) Run(ctx context.Context, std streamsIO) error {
 	if ca != "" {
 		fmt.Fprintf(std.err, "Certificates of this receiver are signed by %s\n", ca)
 	}
-	sites := append([]site{{public, listener}}, admin.sites...)
 	return errors.Join(
 		runSites(ctx, reloading{daemon, hangups, reload}, sites, cfg.ShutdownTimeout, logger),
 		os.Remove(admin.socket), daemon.Close(),
 	)
+}
+
+// checkListener opens the listener of the check endpoint: an address, or the path of a
+// Unix socket, which takes the place of one that is there and that nobody answers on.
+func checkListener(ctx context.Context, address string) (net.Listener, error) {
+	network := "tcp"
+	if strings.Contains(address, "/") {
+		network = "unix"
+		if conn, err := (&net.Dialer{}).DialContext(ctx, network, address); err == nil {
+			_ = conn.Close()
+			return nil, fmt.Errorf("the check endpoint on %s (gate.check.listen): somebody serves there", address)
+		}
+		if info, err := os.Stat(address); err == nil && info.Mode().Type() == os.ModeSocket {
+			_ = os.Remove(address)
+		}
+	}
+	l, err := (&net.ListenConfig{}).Listen(ctx, network, address)
+	if err != nil {
+		return nil, fmt.Errorf("the check endpoint on %s (gate.check.listen): %w", address, err)
+	}
+	return l, nil
 }
 
 // reloading is the daemon with a reload at each hang-up.

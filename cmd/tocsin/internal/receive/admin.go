@@ -26,6 +26,9 @@ func (d *Daemon) SocketHandler(reload func(ctx context.Context) error) http.Hand
 	mux.Handle("GET /metrics", d.metrics.handler())
 	mux.HandleFunc("GET /admin/health", func(w http.ResponseWriter, r *http.Request) { answer(w, http.StatusOK, d.Health(r.Context())) })
 	mux.HandleFunc("POST /admin/explain", d.explain)
+	if d.gate != nil {
+		d.gate.logins(mux, func(h http.Handler) http.Handler { return h })
+	}
 	mux.HandleFunc("POST /admin/reload", func(w http.ResponseWriter, r *http.Request) {
 		if err := reload(r.Context()); err != nil {
 			refused(w, http.StatusBadRequest, "invalid_configuration", err.Error())
@@ -65,12 +68,18 @@ func guarded(token string, h http.Handler) http.Handler {
 	if token == "" {
 		return h
 	}
-	want := sha256.Sum256([]byte(token))
+	return shown("Authorization", "Bearer "+token, h)
+}
+
+// shown wants a value in a header.
+func shown(header, value string, h http.Handler) http.Handler {
+	want := sha256.Sum256([]byte(value))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		got := sha256.Sum256([]byte(given))
-		if !ok || subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
-			w.Header().Set("WWW-Authenticate", "Bearer")
+		got := sha256.Sum256([]byte(r.Header.Get(header)))
+		if subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+			if header == "Authorization" {
+				w.Header().Set("WWW-Authenticate", "Bearer")
+			}
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}

@@ -34,6 +34,7 @@ type Daemon struct {
 	opts    Options
 	log     *slog.Logger
 	metrics *metrics
+	gate    *gateParts // nil: no sessions are known
 
 	reload  sync.Mutex           // one Reload at a time
 	plan    atomic.Pointer[plan] // what is in force
@@ -68,9 +69,20 @@ func Open(ctx context.Context, cfg Config, opts Options) (_ *Daemon, err error) 
 	if d.Store, err = OpenStore(ctx, cfg.Data, d.metrics.committed); err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.Store.Close())
+		}
+	}()
+	if d.gate, err = openGate(ctx, cfg, d.metrics.committed, d.metrics.checked); err != nil {
+		return nil, err
+	}
+	if d.gate != nil {
+		d.closers = append(d.closers, d.gate.close)
+	}
 	p, err := d.build(cfg, nil)
 	if err != nil {
-		return nil, errors.Join(err, d.Store.Close())
+		return nil, err
 	}
 	d.publish(p)
 	d.metrics.registry.MustRegister(healthCollector{d.Health, opts.Now})
@@ -83,7 +95,7 @@ func (d *Daemon) build(cfg Config, old *plan) (*plan, error) {
 	var faults []error
 	actions, err := newActions(cfg, policy.Config{
 		Journal: d.Journal, Observer: d.metrics, Crash: d.opts.Crash, Now: d.opts.Now, Logger: d.log,
-	}, hookEnv{Logger: d.log, InsecureLoopback: cfg.InsecureLoopback})
+	}, hookEnv{Logger: d.log, InsecureLoopback: cfg.InsecureLoopback, Gate: d.gate})
 	faults = append(faults, err)
 	p.actions = actions
 	for _, is := range cfg.Issuers {
@@ -158,6 +170,11 @@ func (d *Daemon) Run(ctx context.Context) error {
 		}
 	}
 	follow(d.plan.Load())
+	if d.gate != nil && d.gate.run != nil {
+		stop := d.beside(ctx, "the store of sessions", d.gate.run, ended)
+		defer stop()
+		defer cancel()
+	}
 	d.warnOrphans(ctx)
 	var err error
 	for ctx.Err() == nil && err == nil {
@@ -180,16 +197,22 @@ func (d *Daemon) Run(ctx context.Context) error {
 
 // start runs a feed and returns what stops it and waits for its end.
 func (d *Daemon) start(ctx context.Context, f *feed, ended chan<- error) (stop func()) {
+	return d.beside(ctx, "the receiver of "+f.cfg.Name, f.keeper.Run, ended)
+}
+
+// beside runs a part and returns what stops it and waits for its end. An end by itself
+// is told to ended.
+func (d *Daemon) beside(ctx context.Context, what string, run func(context.Context) error, ended chan<- error) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		err := f.keeper.Run(ctx)
+		err := run(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		select {
-		case ended <- fmt.Errorf("the receiver of %s ended by itself: %w", f.cfg.Name, err):
+		case ended <- fmt.Errorf("%s ended by itself: %w", what, err):
 		case <-ctx.Done():
 		}
 	}()

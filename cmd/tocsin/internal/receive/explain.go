@@ -124,8 +124,12 @@ func Explain(ctx context.Context, cfg Config, name string, compact []byte) (Expl
 
 // dryActions builds hooks and rules of cfg for looking at alone.
 func dryActions(cfg Config) (*actions, error) {
+	parts, err := dryGate(cfg)
+	if err != nil {
+		return nil, &ConfigError{err}
+	}
 	quiet := slog.New(slog.DiscardHandler)
-	a, err := newActions(cfg, policy.Config{Journal: memjournal.New(1), Logger: quiet}, hookEnv{Logger: quiet, InsecureLoopback: cfg.InsecureLoopback})
+	a, err := newActions(cfg, policy.Config{Journal: memjournal.New(1), Logger: quiet}, hookEnv{Logger: quiet, InsecureLoopback: cfg.InsecureLoopback, Gate: parts})
 	if err != nil {
 		return nil, &ConfigError{err}
 	}

@@ -20,6 +20,9 @@ type Health struct {
 	Started time.Time      `json:"started_at"`
 	DryRun  bool           `json:"dry_run,omitempty"`
 	Issuers []IssuerHealth `json:"issuers"`
+	// Gate is why the gate does not know the state of sessions; empty: it does, or there
+	// is none.
+	Gate string `json:"gate_error,omitempty"`
 	// Orphans are issuers that are not configured and whose events wait.
 	Orphans []string `json:"orphans,omitempty"`
 }
@@ -47,6 +50,11 @@ func (d *Daemon) Health(ctx context.Context) Health {
 			h.Standing = one.Standing
 		}
 		h.Issuers = append(h.Issuers, IssuerHealth{Name: is.Name, Delivery: is.Delivery.Method, Health: one})
+	}
+	if d.gate != nil && d.gate.gate != nil {
+		if err := d.gate.gate.Ready(); err != nil {
+			h.Gate, h.Standing = err.Error(), keeper.Failing
+		}
 	}
 	h.Orphans, _ = d.orphans(ctx) // the inbox's fault stands with each issuer
 	return h

@@ -11,6 +11,12 @@ import (
 	"github.com/tocsin-ssf/tocsin/receiver/hooks"
 	"github.com/tocsin-ssf/tocsin/receiver/hooks/backchannel"
 	"github.com/tocsin-ssf/tocsin/receiver/hooks/call"
+	"github.com/tocsin-ssf/tocsin/receiver/hooks/exec"
+	"github.com/tocsin-ssf/tocsin/receiver/hooks/gtr"
+	"github.com/tocsin-ssf/tocsin/receiver/hooks/hydra"
+	"github.com/tocsin-ssf/tocsin/receiver/hooks/keycloak"
+	"github.com/tocsin-ssf/tocsin/receiver/hooks/kratos"
+	"github.com/tocsin-ssf/tocsin/receiver/hooks/log"
 	"github.com/tocsin-ssf/tocsin/receiver/hooks/redis"
 	"github.com/tocsin-ssf/tocsin/receiver/hooks/sql"
 	"github.com/tocsin-ssf/tocsin/receiver/hooks/webhook"
@@ -24,6 +30,8 @@ type hookEnv struct {
 	Logger *slog.Logger
 	// InsecureLoopback lets hooks call loopback by plain http, as the whole daemon may.
 	InsecureLoopback bool
+	// Gate has the index of sessions and the revocations; nil: there are none.
+	Gate *gateParts
 }
 
 // allow lets a hook call what the daemon may.
@@ -38,11 +46,55 @@ type builder func(settings settings.Node, env hookEnv) (hooks.Hook, error)
 func hookTypes() map[string]builder {
 	return map[string]builder{
 		"backchannel": built(backchannel.New, func(c *backchannel.Config, env hookEnv) { env.allow(&c.HTTP) }),
+		"denylist":    newGateHook,
+		"exec":        built(exec.New, func(c *exec.Config, env hookEnv) { c.Logger = env.Logger }),
+		"gate":        newGateHook,
+		"gtr":         built(gtr.New, func(c *gtr.Config, env hookEnv) { env.allow(&c.HTTP) }),
+		"hydra":       built(hydra.New, func(c *hydra.Config, env hookEnv) { env.allow(&c.HTTP) }),
+		"keycloak":    built(keycloak.New, func(c *keycloak.Config, env hookEnv) { env.allow(&c.HTTP) }),
+		"kratos":      built(kratos.New, func(c *kratos.Config, env hookEnv) { env.allow(&c.HTTP) }),
 		"log":         newLogHook,
-		"redis":       built(redis.New, nil),
+		"redis":       newRedisHook,
 		"sql":         built(sql.New, nil),
 		"webhook":     built(webhook.New, func(c *webhook.Config, env hookEnv) { env.allow(&c.HTTP) }),
 	}
+}
+
+// newLogHook returns a hook that writes lines to the daemon's log.
+func newLogHook(at settings.Node, env hookEnv) (hooks.Hook, error) {
+	return built(log.New, func(c *log.Config, env hookEnv) { c.Logger = env.Logger })(at, env)
+}
+
+// gateHook is the name of the hook that is there by itself where there is a gate or an
+// index of sessions.
+const gateHook = "gate"
+
+// newGateHook returns the hook of the daemon's own gate.
+func newGateHook(at settings.Node, env hookEnv) (hooks.Hook, error) {
+	if err := at.Decode(&struct{}{}); err != nil {
+		return nil, err
+	}
+	if env.Gate == nil {
+		return nil, at.Fault("there is no gate: the sections sessions and gate say where revocations are kept")
+	}
+	return env.Gate.hook()
+}
+
+// newRedisHook returns a hook of Redis; with index: true it finds sessions by the
+// daemon's index, too.
+func newRedisHook(at settings.Node, env hookEnv) (hooks.Hook, error) {
+	var byIndex bool
+	if err := at.At("index").Decode(&byIndex); err != nil {
+		return nil, err
+	}
+	if byIndex && env.Gate == nil {
+		return nil, at.At("index").Fault("there is no index: the section sessions says where it is kept")
+	}
+	return built(redis.New, func(c *redis.Config, env hookEnv) {
+		if byIndex {
+			c.Index = env.Gate.index
+		}
+	})(at.Without("index"), env)
 }
 
 // built returns a builder that decodes the settings into a hook's Config, lets fill add
@@ -68,7 +120,12 @@ func built[C any, H hooks.Hook](make func(C) (H, error), fill func(*C, hookEnv))
 // be asked for nothing.
 func newHooks(all map[string]settings.Node, env hookEnv) (_ map[string]hooks.Hook, dry []string, err error) {
 	out := map[string]hooks.Hook{}
-	if len(all) == 0 {
+	if _, named := all[gateHook]; !named && env.Gate != nil {
+		if out[gateHook], err = env.Gate.hook(); err != nil {
+			return nil, nil, err
+		}
+	}
+	if len(all)+len(out) == 0 {
 		// Without a hook the daemon can but tell: that it does.
 		hook, err := newLogHook(settings.Node{}, env)
 		return map[string]hooks.Hook{"log": hook}, nil, err

@@ -33,6 +33,8 @@ type metrics struct {
 	asked    *prometheus.CounterVec   // by hook, effect, verdict
 	askTook  *prometheus.HistogramVec // seconds of one hook, by hook
 	calls    *prometheus.CounterVec   // of the transmitter, by issuer, method, outcome
+	gate     *prometheus.CounterVec   // by status
+	gateTook prometheus.Histogram     // seconds of one check
 	reloads  *prometheus.CounterVec   // by outcome
 	commits  *prometheus.HistogramVec
 	commit   *prometheus.HistogramVec
@@ -58,7 +60,11 @@ func newMetrics() *metrics {
 		askTook: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "tocsin_receive_hook_seconds", Help: "Time of one run of a hook.", Buckets: seconds(),
 		}, []string{"hook"}),
-		calls:   counter("tocsin_receive_requests_total", "Requests to transmitters and their authorization servers, by outcome.", "issuer", "method", "outcome"),
+		calls: counter("tocsin_receive_requests_total", "Requests to transmitters and their authorization servers, by outcome.", "issuer", "method", "outcome"),
+		gate:  counter("tocsin_receive_gate_total", "Answers of the check endpoint, by status.", "status"),
+		gateTook: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "tocsin_receive_gate_seconds", Help: "Time of one check.", Buckets: prometheus.ExponentialBuckets(0.000002, 4, 10),
+		}),
 		reloads: counter("tocsin_receive_reloads_total", "Times the configuration was read again, by outcome.", "outcome"),
 		commits: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "tocsin_receive_commit_batch_size", Help: "Operations that shared one commit.", Buckets: prometheus.ExponentialBuckets(1, 2, 9),
@@ -67,7 +73,7 @@ func newMetrics() *metrics {
 			Name: "tocsin_receive_commit_seconds", Help: "Time of one commit.", Buckets: seconds(),
 		}, []string{"store"}),
 	}
-	m.registry.MustRegister(m.sets, m.refused, m.polls, m.handled, m.took, m.asked, m.askTook, m.calls, m.reloads, m.commits, m.commit)
+	m.registry.MustRegister(m.sets, m.refused, m.polls, m.handled, m.took, m.asked, m.askTook, m.calls, m.gate, m.gateTook, m.reloads, m.commits, m.commit)
 	return m
 }
 
@@ -127,6 +133,12 @@ type counted func(*http.Request) (*http.Response, error)
 
 // RoundTrip calls c.
 func (c counted) RoundTrip(r *http.Request) (*http.Response, error) { return c(r) }
+
+// checked counts an answer of the check endpoint.
+func (m *metrics) checked(status int, took time.Duration) {
+	m.gate.WithLabelValues(strconv.Itoa(status)).Inc()
+	m.gateTook.Observe(took.Seconds())
+}
 
 // Asked counts what became of one asking of a hook; "" is no hook (policy.Observer).
 func (m *metrics) Asked(hook string, effect hooks.Effect, verdict journal.Verdict, took time.Duration) {

@@ -51,6 +51,8 @@ func (d *Daemon) rebuild(cfg Config, old *plan) (*plan, error) {
 		"admin_listen":      cfg.AdminListen == old.cfg.AdminListen,
 		"tls_cert":          cfg.TLSCert == old.cfg.TLSCert && cfg.TLSKey == old.cfg.TLSKey,
 		"insecure_loopback": cfg.InsecureLoopback == old.cfg.InsecureLoopback,
+		"sessions":          sameSection(cfg.Sessions, old.cfg.Sessions),
+		"gate":              sameSection(cfg.Gate, old.cfg.Gate),
 		"admin_token":       cfg.AdminToken == old.cfg.AdminToken,
 	} {
 		if !same {

@@ -14,10 +14,12 @@ import (
 	"github.com/tocsin-ssf/tocsin/receiver/inbox"
 	"github.com/tocsin-ssf/tocsin/receiver/keeper"
 	"github.com/tocsin-ssf/tocsin/receiver/profile"
+	"github.com/tocsin-ssf/tocsin/receiver/siwa"
 	"github.com/tocsin-ssf/tocsin/set"
 	"github.com/tocsin-ssf/tocsin/set/delivery"
 	"github.com/tocsin-ssf/tocsin/set/delivery/guard"
 	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/wellknown"
 )
 
 // stateFolder holds a file of each stream that is kept.
@@ -52,6 +54,9 @@ func keep(cfg Config, is Issuer, rc receiver.Config, address string, count round
 		rc = p.Apply(rc)
 		kc.FormerMetadata = strings.Contains(p.MetadataPath, "risc-configuration")
 	}
+	if rc.Dialect, err = dialectOf(is, client); err != nil {
+		return nil, err
+	}
 	kc.Receiver = rc
 	source, err := credentialOf(is, client)
 	if err != nil {
@@ -68,6 +73,19 @@ func keep(cfg Config, is Issuer, rc receiver.Config, address string, count round
 		kc.State = filepath.Join(cfg.Data, stateFolder, is.Name+".json")
 	}
 	return keeper.New(kc)
+}
+
+// dialectOf returns how an issuer speaks that sends no SETs; nil: it sends SETs.
+func dialectOf(is Issuer, client *http.Client) (receiver.Dialect, error) {
+	if is.Profile == "" {
+		return nil, nil
+	}
+	p, err := profile.Lookup(is.Profile)
+	if err != nil || p.Adapter != profile.AdapterSignInWithApple {
+		return nil, err
+	}
+	keys := wellknown.NewClient(wellknown.Config{HTTP: client}).KeysAt(map[string]string{is.Issuer: is.JWKSURL})
+	return siwa.New(siwa.Config{Audience: is.Audience, Issuer: is.Issuer, Keys: keys})
 }
 
 // streamOf says how the stream of a discovered issuer shall be.

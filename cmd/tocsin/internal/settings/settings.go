@@ -117,6 +117,19 @@ func lookup(environ []string) func(string) (string, bool) {
 // Present reports whether anything stands there.
 func (n Node) Present() bool { return n.node != nil && n.node.Tag != "!!null" }
 
+// String returns what stands there, as YAML, to be compared. Secrets in files and
+// variables are not in it.
+func (n Node) String() string {
+	if n.node == nil {
+		return ""
+	}
+	raw, err := yaml.Marshal(n.node)
+	if err != nil {
+		return err.Error()
+	}
+	return string(raw)
+}
+
 // File returns the name of the document, Text the whole of it.
 func (n Node) File() string { return n.file.name }
 
