@@ -35,6 +35,8 @@ type verdict struct {
 	Status streams.Status `json:"status"`
 	Reason string         `json:"reason,omitempty"`
 	At     time.Time      `json:"at"`
+	// Lifted: it has been asked to lift it, once.
+	Lifted bool `json:"lifted,omitempty"`
 }
 
 // stateFile keeps a state, durably before it is in force.

@@ -80,10 +80,11 @@ func (k *Keeper) verdictOn(found client.Status) (*verdict, error) {
 // for it or lately.
 func (k *Keeper) resume(ctx context.Context, found client.Status, v verdict) (bool, error) {
 	last := k.state.get().Resumed
-	if !k.cfg.Stream.Resume || v.Status != streams.Paused || !v.At.After(last) || k.now().Sub(last) < resumePause {
+	if !k.cfg.Stream.Resume || v.Status != streams.Paused || v.Lifted || k.now().Sub(last) < resumePause {
 		return true, nil
 	}
-	if err := k.state.change(func(s *state) { s.Resumed = k.now() }); err != nil {
+	v.Lifted = true
+	if err := k.state.change(func(s *state) { s.Verdict, s.Resumed = &v, k.now() }); err != nil {
 		return false, err
 	}
 	return k.setStatus(ctx, found)
@@ -128,7 +129,7 @@ func (k *Keeper) updated(d receiver.Delivery, payload []byte) error {
 		}
 		s.Verdict = nil
 		if told.Status != streams.Enabled {
-			s.Verdict = &verdict{told.Status, told.Reason, d.Token.IssuedAt}
+			s.Verdict = &verdict{Status: told.Status, Reason: told.Reason, At: d.Token.IssuedAt}
 		}
 	})
 }

@@ -92,12 +92,22 @@ func TestResume(t *testing.T) {
 	if n := p.count("POST /status"); n != 1 {
 		t.Errorf("got %d attempts, want one a day", n)
 	}
+	time.leap(24 * hour)
+	wait(t, "the second pause lifted", p.is(id, "enabled"))
+	p.refusing(http.StatusForbidden, "POST /status")
+	p.set(id, "paused")
+	p.updated(r, "u2b", "paused", "again")
+	time.leap(25 * hour)
+	wait(t, "an attempt that is refused", func() bool { return p.count("POST /status") == 3 })
+	time.leap(25 * hour)
+	p.looks(5)
+	p.refusing(0)
 	p.set(id, "disabled")
 	p.updated(r, "u3", "disabled", "enough")
 	time.leap(100 * hour)
 	p.looks(5)
-	if n := p.count("POST /status"); n != 1 {
-		t.Errorf("got %d attempts after the stream was disabled, want no further one", n)
+	if n := p.count("POST /status"); n != 3 {
+		t.Errorf("got %d attempts, want one for each pause and none for the stream that is disabled", n)
 	}
 }
 
