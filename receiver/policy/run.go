@@ -32,6 +32,9 @@ func (e *Engine) handle(ctx context.Context, feed string, d receiver.Delivery) e
 	for _, err := range p.wrong {
 		log.ErrorContext(ctx, "rule left out", "err", err)
 	}
+	if len(p.tasks) == 0 && !control(d.Type) {
+		log.InfoContext(ctx, "no rule leads from the event to a hook")
+	}
 	first, forget := p.split()
 	if waves := e.waves(first) + e.waves(forget); waves > 0 {
 		limit := e.share(ctx, waves)
