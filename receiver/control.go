@@ -35,7 +35,10 @@ func (r *Receiver) checkControl(t *set.Token) (*string, error) {
 		return nil, nil
 	}
 	if t.Subject.IsZero() && !updated {
-		return verificationState(event) // legacy_verification_uri: there is no stream to name
+		// legacy_verification_uri: there is no stream to name, and the state is one that
+		// was given to the transmitter's own API, which this receiver does not call.
+		_, err := verificationState(event)
+		return nil, err
 	}
 	id, ok := t.Subject.Value("id")
 	if !ok || t.Subject.Format() != "opaque" {

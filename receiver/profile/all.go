@@ -46,7 +46,8 @@ func all() []Profile {
 			Name: "google-risc", Title: "Google, Cross-Account Protection", Issuer: "https://accounts.google.com/",
 			MetadataPath: riscConfiguration, Static: true, PushOnly: true,
 			Tolerances: set.Tolerances{
-				IssuerSlash: true, SubjectInEvent: true, SubjectTypeAlias: true, LegacyVerificationURI: true, LegacyDeliveryURI: true,
+				IssuerSlash: true, SubjectInEvent: true, SubjectTypeAlias: true, TypJWT: true,
+				LegacyVerificationURI: true, LegacyDeliveryURI: true,
 			},
 			EventTypes: []string{
 				risc.SessionsRevokedType, OAuthTokensRevokedType, OAuthTokenRevokedType, risc.AccountDisabledType, risc.AccountEnabledType,

@@ -51,8 +51,7 @@ type vector struct {
 	Failure json.RawMessage `json:"failure"` // no SET: an answer to a push
 	Current delivery.Code   `json:"current"` // today's code of Failure
 
-	State string `json:"state"` // of a verification that was asked for
-	Want  struct {
+	Want struct {
 		Type      string          `json:"type"`
 		Subject   json.RawMessage `json:"subject"`
 		Scope     []string        `json:"scope"`
