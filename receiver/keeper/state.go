@@ -34,7 +34,8 @@ type state struct {
 type verdict struct {
 	Status streams.Status `json:"status"`
 	Reason string         `json:"reason,omitempty"`
-	At     time.Time      `json:"at"`
+	At     time.Time      `json:"at"`            // of the event
+	Told   time.Time      `json:"told,omitzero"` // when it came
 	// Lifted: it has been asked to lift it, once.
 	Lifted bool `json:"lifted,omitempty"`
 }

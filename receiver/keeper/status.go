@@ -16,7 +16,8 @@ import (
 // Times around a status that is not the one wanted.
 const (
 	// verdictGrace is how long a stream-updated may be on its way: a status that was
-	// found changed is left alone for that long.
+	// found changed is left alone for that long. It is also how long before the
+	// change it may come.
 	verdictGrace = 30 * time.Second
 	// repairPause is the shortest time between two attempts to change a status: who
 	// changes it back without telling, or refuses, is not fought.
@@ -73,6 +74,9 @@ func (k *Keeper) verdictOn(found client.Status) (*verdict, error) {
 	if v == nil || v.Status == found.Status {
 		return v, nil
 	}
+	if k.now().Sub(v.Told) < verdictGrace {
+		return nil, nil // it is told before it is done (SSF §8.1.5)
+	}
 	return nil, k.state.change(func(s *state) { s.Verdict = nil })
 }
 
@@ -83,8 +87,14 @@ func (k *Keeper) resume(ctx context.Context, found client.Status, v verdict) (bo
 	if !k.cfg.Stream.Resume || v.Status != streams.Paused || v.Lifted || k.now().Sub(last) < resumePause {
 		return true, nil
 	}
-	v.Lifted = true
-	if err := k.state.change(func(s *state) { s.Verdict, s.Resumed = &v, k.now() }); err != nil {
+	err := k.state.change(func(s *state) {
+		s.Resumed = k.now()
+		if s.Verdict != nil && s.Verdict.At.Equal(v.At) { // no other was told meanwhile
+			v.Lifted = true
+			s.Verdict = &v
+		}
+	})
+	if err != nil {
 		return false, err
 	}
 	return k.setStatus(ctx, found)
@@ -129,7 +139,7 @@ func (k *Keeper) updated(d receiver.Delivery, payload []byte) error {
 		}
 		s.Verdict = nil
 		if told.Status != streams.Enabled {
-			s.Verdict = &verdict{Status: told.Status, Reason: told.Reason, At: d.Token.IssuedAt}
+			s.Verdict = &verdict{Status: told.Status, Reason: told.Reason, At: d.Token.IssuedAt, Told: k.now()}
 		}
 	})
 }

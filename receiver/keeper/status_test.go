@@ -128,6 +128,23 @@ func TestVerdictOnItsWay(t *testing.T) {
 	}
 }
 
+// SSF §8.1.5: stream-updated comes before the stream stops. That the status is still the
+// former one then does not make it undone.
+func TestVerdictBeforeTheStatus(t *testing.T) {
+	p, time := newPeer(t), &clock{}
+	r := pushed(p, t.TempDir(), func(cfg *keeper.Config) { cfg.Receiver.Now = time.now })
+	id := r.stands(keeper.OK).Stream.ID
+	p.updated(r, "early", "disabled", "policy")
+	p.looks(5)
+	p.set(id, "disabled")
+	wait(t, "the decision", func() bool { return r.health().Stream.DecidedByTransmitter })
+	time.leap(100 * hour)
+	p.looks(5)
+	if n := p.count("POST /status"); n != 0 {
+		t.Errorf("got %d attempts to change the status, want none", n)
+	}
+}
+
 // A transmitter that refuses to enable (403), or changes the status back without a
 // word, is asked once an hour.
 func TestStatusContested(t *testing.T) {
