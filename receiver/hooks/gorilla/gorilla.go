@@ -74,10 +74,20 @@ func New(cfg Config) (*Hook, error) {
 // session, … under their names (sessions.Session). Errors: sessions.ErrInvalid, or the
 // index's, and the user is not to be logged in.
 func (h *Hook) Login(ctx context.Context, s *gorilla.Session, members map[string][]subject.Identifier) error {
+	var life time.Duration
+	if s.Options != nil {
+		life = time.Duration(s.Options.MaxAge) * time.Second
+	}
+	return h.LoginID(ctx, s.ID, life, members)
+}
+
+// LoginID is Login where only the session's id is at hand, as with gin-contrib/sessions.
+// life is how long the store keeps the session; zero or less: not known.
+func (h *Hook) LoginID(ctx context.Context, id string, life time.Duration, members map[string][]subject.Identifier) error {
 	now := time.Now()
-	entry := sessions.Session{ID: s.ID, Members: members, Begun: now}
-	if s.Options != nil && s.Options.MaxAge > 0 {
-		entry.Expires = now.Add(time.Duration(s.Options.MaxAge) * time.Second)
+	entry := sessions.Session{ID: id, Members: members, Begun: now}
+	if life > 0 {
+		entry.Expires = now.Add(life)
 	}
 	return h.index.Add(ctx, entry)
 }

@@ -1,6 +1,7 @@
 package gorilla_test
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -150,6 +151,17 @@ func TestRunningRequest(t *testing.T) {
 	if status, _ := a.serve(cookie, func(http.ResponseWriter, *http.Request, *lib.Session) {}); status != http.StatusUnauthorized {
 		t.Errorf("got %d, want 401", status)
 	}
+}
+
+// A session that was not saved has no id, and nobody is logged in by it.
+func TestLoginBeforeSave(t *testing.T) {
+	a := newApp(t, "")
+	a.serve(nil, func(_ http.ResponseWriter, r *http.Request, s *lib.Session) {
+		err := a.hook.Login(r.Context(), s, map[string][]subject.Identifier{"user": {subject.Email("jo@example.com")}})
+		if !errors.Is(err, sessions.ErrInvalid) {
+			t.Errorf("got %v, want %v", err, sessions.ErrInvalid)
+		}
+	})
 }
 
 func TestConfig(t *testing.T) {

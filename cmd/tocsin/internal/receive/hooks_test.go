@@ -110,7 +110,7 @@ func build(t *testing.T, name, text string) (types []string, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	made, err := receive.NewHooks(map[string]settings.Node{name: node}, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	made, err := receive.NewHooks(map[string]settings.Node{name: node}, slog.New(slog.DiscardHandler))
 	for name, hook := range made {
 		types = append(types, name)
 		if closer, ok := hook.(io.Closer); ok {
