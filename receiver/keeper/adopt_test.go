@@ -3,9 +3,11 @@ package keeper_test
 import (
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -137,6 +139,46 @@ func TestAdopted(t *testing.T) {
 		}
 		p.refusing(0)
 		r.stands(keeper.OK)
+	})
+}
+
+// A stream whose creation was never answered is found again and no second one is made,
+// over a restart too.
+func TestLostAnswer(t *testing.T) {
+	both(t, func(t *testing.T, push bool) {
+		p, dir := newPeer(t), t.TempDir()
+		p.add(object{"events_requested": []any{sessionRevoked, accountPurged}, "description": "shop", "delivery": object{"method": delivery.MethodPoll}})
+		var lost atomic.Bool
+		p.before = func(w http.ResponseWriter, r *http.Request, body []byte) bool {
+			switch {
+			case r.Method == http.MethodPost && r.URL.Path == "/streams":
+				p.mu.Lock()
+				p.manage(httptest.NewRecorder(), r, body)
+				p.mu.Unlock()
+				lost.Store(true)
+				panic(http.ErrAbortHandler)
+			case lost.Load() && r.Method == http.MethodGet && r.URL.Path == "/streams": // and it fails until the restart
+				answer(w, http.StatusInternalServerError, object{})
+				return true
+			}
+			return false
+		}
+		of := func(cfg *keeper.Config, url string) {
+			kept("t0ken", push)(cfg, "https://receiver.example/in")
+			cfg.Receiver.Poll, cfg.VerifyInterval = nil, -1
+		}
+		r := start(t, p.issuer, dir, of)
+		until(t, "the loss", lost.Load)
+		until(t, "a failure after it", func() bool { return strings.Contains(r.health().Stream.Error, "500") })
+		r.stop()
+		p.refusing(0)
+		r = start(t, p.issuer, dir, of)
+		if got := r.stands(keeper.OK).Stream.ID; got != "s2" {
+			t.Errorf("got stream %s, want s2, whose answer was lost", got)
+		}
+		if n := p.count("POST /streams"); n != 1 {
+			t.Errorf("got %d streams made, want 1", n)
+		}
 	})
 }
 

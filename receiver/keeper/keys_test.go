@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -80,6 +81,36 @@ func TestKeysFetchedOnce(t *testing.T) {
 	}
 	if a := k.Receiver().Activity(); a.Kept != uint64(tokens) {
 		t.Errorf("got %d SETs kept, want %d", a.Kept, tokens)
+	}
+}
+
+// A rotation in mid-stream loses nothing: the first SET of the new key makes it known, and
+// SETs of the former one are taken while it is published.
+func TestRotation(t *testing.T) {
+	p, published := newPeer(t), atomic.Pointer[jose.KeySet]{}
+	published.Store(jose.NewKeySet(peerKey().Public()))
+	p.before = func(w http.ResponseWriter, r *http.Request, _ []byte) bool {
+		if r.URL.Path == "/jwks" {
+			answer(w, http.StatusOK, published.Load())
+		}
+		return r.URL.Path == "/jwks"
+	}
+	k := static(t, p, func(*keeper.Config) {})
+	old := p.sign("a", email("alice"), caep.SessionRevokedType, `{}`)
+	next := generate(t)
+	rotated := p.signClaims(decode(t, old), next)
+	if code := offer(k, old); code != http.StatusAccepted {
+		t.Fatalf("got %d, want 202", code)
+	}
+	published.Store(jose.NewKeySet(peerKey().Public(), next.Public()))
+	<-time.After(20 * time.Millisecond) // KeyRefresh
+	for range 50 {
+		if a, b := offer(k, rotated), offer(k, old); a != http.StatusAccepted || b != http.StatusAccepted {
+			t.Fatalf("got %d for the new key and %d for the former one, want 202", a, b)
+		}
+	}
+	if n := p.count("GET /jwks"); n != 2 {
+		t.Errorf("got %d requests for keys, want 2", n)
 	}
 }
 

@@ -26,6 +26,9 @@ type state struct {
 	// Verdict is the last status that the transmitter decided by itself; nil if it is
 	// of no force any more.
 	Verdict *verdict `json:"verdict,omitempty"`
+	// Before are the streams that there were when one was about to be created; nil if
+	// none is. What is there besides is the one whose answer was lost.
+	Before *[]string `json:"before,omitempty"`
 	// Resumed is when a pause was last lifted.
 	Resumed time.Time `json:"resumed,omitzero"`
 }

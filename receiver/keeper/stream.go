@@ -16,6 +16,9 @@ import (
 // inactivity timeout.
 const minPause = time.Second
 
+// maxBefore bounds the streams whose ids are noted before another is created.
+const maxBefore = 100
+
 // keep looks at the stream again and again and makes it what it shall be.
 func (k *Keeper) keep(ctx context.Context) {
 	failures := k.newBackoff()
@@ -96,19 +99,60 @@ func (k *Keeper) find(ctx context.Context) (streams.Configuration, error) {
 		}
 		k.log.WarnContext(ctx, "stream is gone at the transmitter", "stream_id", id)
 	}
-	if k.cfg.Stream.Delivery.Method != delivery.MethodPush {
+	before := k.state.get().Before
+	if before == nil && k.cfg.Stream.Delivery.Method == delivery.MethodPoll {
 		return streams.Configuration{}, client.ErrNotFound
 	}
-	list, err := call(ctx, k.api.Streams)
-	if err != nil && !listless(err) {
+	list, err := k.list(ctx)
+	if err != nil {
 		return streams.Configuration{}, err
 	}
 	for _, stream := range list {
-		if stream.Delivery.EndpointURL == k.cfg.Stream.Delivery.EndpointURL {
+		if k.isOurs(stream, before) {
 			return stream, nil
 		}
 	}
 	return streams.Configuration{}, client.ErrNotFound
+}
+
+// isOurs reports whether stream is pushed to our endpoint, or polled and the one that we
+// created when there were those in before.
+func (k *Keeper) isOurs(stream streams.Configuration, before *[]string) bool {
+	want := k.cfg.Stream
+	if want.Delivery.Method == delivery.MethodPush {
+		return stream.Delivery.EndpointURL == want.Delivery.EndpointURL
+	}
+	return before != nil && !slices.Contains(*before, stream.StreamID) && stream.Delivery.Method == delivery.MethodPoll &&
+		stream.Description == want.Description && same(stream.EventsRequested, k.cfg.wanted())
+}
+
+// list returns our streams, none if the transmitter has no list.
+func (k *Keeper) list(ctx context.Context) ([]streams.Configuration, error) {
+	list, err := call(ctx, k.api.Streams)
+	if err != nil && !listless(err) {
+		return nil, err
+	}
+	return list, nil
+}
+
+// announce notes which streams there are before a polled one is created: if the answer
+// is lost, nothing else tells which one it was.
+func (k *Keeper) announce(ctx context.Context) error {
+	if k.cfg.Stream.Delivery.Method != delivery.MethodPoll {
+		return nil
+	}
+	list, err := k.list(ctx)
+	if err != nil {
+		return err
+	}
+	if len(list) > maxBefore {
+		return nil
+	}
+	ids := make([]string, len(list))
+	for i, stream := range list {
+		ids[i] = stream.StreamID
+	}
+	return k.state.change(func(s *state) { s.Before = &ids })
 }
 
 // listless reports whether err says that the transmitter has no list of streams, or
@@ -124,6 +168,9 @@ func listless(err error) bool {
 
 // create creates the stream, or adopts the one that the transmitter has for us (409).
 func (k *Keeper) create(ctx context.Context) (streams.Configuration, error) {
+	if err := k.announce(ctx); err != nil {
+		return streams.Configuration{}, err
+	}
 	var adopted bool
 	stream, err := call(ctx, func(ctx context.Context) (streams.Configuration, error) {
 		s, found, err := k.api.Ensure(ctx, k.request())
@@ -142,6 +189,7 @@ func (k *Keeper) create(ctx context.Context) (streams.Configuration, error) {
 func (k *Keeper) adopt(ctx context.Context, stream streams.Configuration) error {
 	former := k.state.get().StreamID
 	if err := k.state.change(func(s *state) {
+		s.Before = nil
 		if s.StreamID != stream.StreamID {
 			s.StreamID, s.Verdict, s.Resumed = stream.StreamID, nil, time.Time{}
 		}

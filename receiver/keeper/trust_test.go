@@ -72,6 +72,30 @@ func TestTrustedFor(t *testing.T) {
 	}
 }
 
+// A static registration can be polled, with a token, at the endpoint that is stated.
+func TestStaticPolled(t *testing.T) {
+	p := newPeer(t)
+	p.before = func(w http.ResponseWriter, r *http.Request, _ []byte) bool {
+		if r.URL.Path == "/poll" && r.Header.Get("Authorization") != "Bearer t0ken" {
+			answer(w, http.StatusUnauthorized, object{})
+			return true
+		}
+		return false
+	}
+	p.queue = []delivery.PollSet{{ID: "a", SET: p.sign("a", email("alice"), caep.SessionRevokedType, `{}`)}}
+	r := start(t, p.issuer, t.TempDir(), func(cfg *keeper.Config, _ string) {
+		cfg.JWKSURL, cfg.Credential = p.issuer+"/jwks", fixed("t0ken")
+		cfg.Receiver.Poll = &receiver.Poll{Endpoint: p.issuer + "/poll?stream_id=theirs"}
+	})
+	until(t, "the event", r.has("alice"))
+	if h := r.health(); h.Poll == nil || h.Mode != keeper.Static {
+		t.Errorf("got %+v, want a static registration that is polled", h)
+	}
+	if n := p.count("POST /poll?stream_id=theirs"); n == 0 || p.count("GET /.well-known") != 0 || p.count("GET /streams") != 0 {
+		t.Errorf("got requests %q, want polls and keys alone", p.requests)
+	}
+}
+
 // Algorithms and audiences are the issuer's own, and what is refused is told.
 func TestRefusals(t *testing.T) {
 	p := newPeer(t)
