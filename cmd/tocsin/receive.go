@@ -200,7 +200,15 @@ func (c receiveRunCmd) Run(ctx context.Context, std streamsIO) error {
 		if err != nil {
 			return err
 		}
-		sites = append(sites, site{newServer(daemon.CheckHandler(), logger), door})
+		server := newServer(daemon.CheckHandler(), logger)
+		// By the address that is really listened on: a name may lead anywhere.
+		if door.Addr().Network() == "tcp" && !loopback(door.Addr().String()) {
+			if secure == nil {
+				return errors.Join(usage("gate.check.listen %s is not loopback, and with --insecure-loopback there is no certificate to serve it with", gate), door.Close())
+			}
+			server.TLSConfig = secure.Clone()
+		}
+		sites = append(sites, site{server, door})
 	}
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)

@@ -45,9 +45,9 @@ type Tokens struct {
 	// Algorithms are those allowed; empty: RS256, PS256, ES256, EdDSA.
 	Algorithms []jose.Algorithm
 	// Keys finds keys in place of the issuers' published ones.
-	Keys KeySource
+	Keys KeySource `json:"-"`
 	// HTTP makes the requests for keys; nil: a guarded client for public addresses.
-	HTTP *http.Client
+	HTTP *http.Client `json:"-"`
 	// Leeway is how far clocks may be apart; zero: DefaultLeeway.
 	Leeway time.Duration
 	// UseAuthTime takes the auth_time, where a token has one, for the begin of the
@@ -58,7 +58,7 @@ type Tokens struct {
 	// has verified the very token: else anybody writes whatever claims are still good.
 	TrustUnverifiedJWT bool
 	// Now is the clock; nil: time.Now.
-	Now func() time.Time
+	Now func() time.Time `json:"-"`
 }
 
 // verifier reads tokens.
