@@ -9,6 +9,9 @@ import (
 	"github.com/tocsin-ssf/tocsin/set/subject"
 )
 
+// MaxAhead is how far after its arrival an event's time counts.
+const MaxAhead = 5 * time.Minute
+
 // Delivery is one event on its way to a hook.
 type Delivery struct {
 	// Issuer and ID, the jti, identify it: the same at every attempt. A hook that
@@ -22,7 +25,8 @@ type Delivery struct {
 	Subject subject.Identifier
 	// EventTime is the time up to which state is to be ended: sessions begun at or
 	// before it are older than the event, later ones are not (SET-5.4-01). It is
-	// event_timestamp, else toe, else iat, rounded up to its second, plus the skew.
+	// event_timestamp, else toe, else iat, rounded up to its second, plus the skew;
+	// at most MaxAhead after Received, so that nobody ends sessions of years to come.
 	EventTime time.Time
 	// Received is when the SET arrived, in whole milliseconds.
 	Received time.Time
@@ -45,9 +49,16 @@ func NewDelivery(t *set.Token, received time.Time, skew time.Duration) Delivery 
 func newDelivery(m *inbox.Message, t *set.Token, skew time.Duration) Delivery {
 	return Delivery{
 		Issuer: t.Issuer, ID: t.ID, Type: t.Type(), TransactionID: t.TransactionID,
-		Subject: t.Subject, EventTime: eventTime(t).Add(skew), Received: m.Received,
+		Subject: t.Subject, EventTime: earlier(eventTime(t).Add(skew), m.Received.Add(MaxAhead)), Received: m.Received,
 		Attempt: m.Attempts + 1, Token: t,
 	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // eventTime returns when the event happened, rounded up to a second. A timestamp that

@@ -87,6 +87,9 @@ func TestMuxErrors(t *testing.T) {
 	}
 }
 
+// arrival is when the SETs of these tests arrived.
+var arrival = time.Unix(1_700_000_100, 0)
+
 // contracts, receiver; SET-5.4-01, U25: which time counts, and how it is rounded.
 func TestEventTime(t *testing.T) {
 	iat, toe := time.Unix(1_700_000_100, 0), time.Unix(1_700_000_050, 0)
@@ -107,8 +110,12 @@ func TestEventTime(t *testing.T) {
 		{"zero", `{"event_timestamp":0}`, toe, 1_700_000_050},
 		{"negative", `{"event_timestamp":-5}`, toe, 1_700_000_050},
 		{"no time at all", `{"event_timestamp":1e300}`, time.Time{}, 1_700_000_100},
+		{"next year, as of its arrival", `{"event_timestamp":1731536000}`, time.Time{}, 0},
 	} {
 		for skew, want := range map[time.Duration]int64{0: tt.want + 5, time.Minute: tt.want + 60, -1: tt.want} {
+			if tt.want == 0 {
+				want = arrival.Add(receiver.MaxAhead).Unix()
+			}
 			b := event(builder("a"), caep.SessionRevokedType, tt.payload)
 			b.IssuedAt, b.TimeOfEvent = iat, tt.toe
 			if got := deliver(t, b, skew).EventTime; got.Unix() != want || got.Nanosecond() != 0 {
@@ -120,5 +127,5 @@ func TestEventTime(t *testing.T) {
 
 func deliver(t *testing.T, b set.Builder, skew time.Duration) receiver.Delivery {
 	t.Helper()
-	return receiver.NewDelivery(token(t, b), time.Time{}, skew)
+	return receiver.NewDelivery(token(t, b), arrival, skew)
 }

@@ -10,11 +10,6 @@ import (
 	"github.com/tocsin-ssf/tocsin/receiver/journal"
 )
 
-// maxAhead bounds how far the time of a lasting state may lie behind the event's
-// arrival, as sessions.MaxAhead does: one of next year would otherwise keep all others
-// out until then.
-const maxAhead = 5 * time.Minute
-
 // plan is what is to be done about one delivery.
 type plan struct {
 	feed  string
@@ -109,11 +104,7 @@ func (p *plan) older(effect hooks.Effect, state journal.State) bool {
 
 // time is the event's time as a state has it.
 func (p *plan) time() time.Time {
-	at := p.d.EventTime
-	if limit := p.d.Received.Add(maxAhead); !p.d.Received.IsZero() && at.After(limit) {
-		at = limit
-	}
-	return time.UnixMilli(at.UnixMilli())
+	return time.UnixMilli(p.d.EventTime.UnixMilli())
 }
 
 // lasts reports whether an effect is a state that holds until another comes.

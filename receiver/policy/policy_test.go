@@ -199,18 +199,6 @@ func TestStateOfFailures(t *testing.T) {
 	w.wants(t, "e5", "redis allow done", "sql allow outdated")
 }
 
-// An event from the future keeps others out for five minutes at most.
-func TestStateOfTheFuture(t *testing.T) {
-	w := newWorld(t, "", nil, "redis")
-	d := disabled("d", 0)
-	d.EventTime = begin().AddDate(1, 0, 0)
-	w.done(t, d)
-	w.done(t, enabled("soon", 299))
-	w.done(t, enabled("later", 301))
-	w.wants(t, "soon", "redis allow outdated")
-	w.wants(t, "later", "redis allow done")
-}
-
 // A condition that cannot be told keeps no other rule from its part; the event is set
 // aside, so that nothing is lost.
 func TestConditionFails(t *testing.T) {

@@ -18,7 +18,7 @@ const (
 	DefaultMaxMarks = 4_000_000
 	// MaxAhead is how far in the future an event's time counts. A later one counts as
 	// that, so that nobody ends sessions of years to come.
-	MaxAhead = 5 * time.Minute
+	MaxAhead = receiver.MaxAhead
 )
 
 // ErrFull: a bound was reached; nothing was kept.
