@@ -155,7 +155,6 @@ func (c *checker) profile(key string, is *Issuer) {
 		c.failIf(true, key, "%v", err)
 		return
 	}
-	c.failIf(p.Adapter != "" && is.KeyFile != "", key, "its keys are fetched; key_file is not read")
 	setDefault(&is.Issuer, p.Issuer)
 	if p.Static {
 		setDefault(&is.Mode, ModeStatic)

@@ -19,7 +19,6 @@ import (
 	"github.com/tocsin-ssf/tocsin/set/delivery"
 	"github.com/tocsin-ssf/tocsin/set/delivery/guard"
 	"github.com/tocsin-ssf/tocsin/streams"
-	"github.com/tocsin-ssf/tocsin/wellknown"
 )
 
 // stateFolder holds a file of each stream that is kept.
@@ -41,6 +40,8 @@ func keep(cfg Config, is Issuer, rc receiver.Config, address string, count round
 			Endpoint: is.Delivery.EndpointURL, HTTP: client,
 			MaxEvents: is.Delivery.MaxEvents, Interval: is.Delivery.Interval, Immediate: is.Delivery.Immediate,
 		}
+	} else {
+		rc.PushURL = endpoint(cfg, is, address)
 	}
 	kc := keeper.Config{
 		MetadataURL: is.MetadataURL, JWKSURL: is.JWKSURL, KeyFile: is.KeyFile, Events: is.Events,
@@ -54,8 +55,10 @@ func keep(cfg Config, is Issuer, rc receiver.Config, address string, count round
 		rc = p.Apply(rc)
 		kc.FormerMetadata = strings.Contains(p.MetadataPath, "risc-configuration")
 	}
-	if rc.Dialect, err = dialectOf(is, client); err != nil {
-		return nil, err
+	if rc.Tolerances.EventsAsString {
+		kc.Dialect = func(keys set.KeySource) (receiver.Dialect, error) {
+			return siwa.New(siwa.Config{Issuer: is.Issuer, Audience: is.Audience, Keys: keys})
+		}
 	}
 	kc.Receiver = rc
 	source, err := credentialOf(is, client)
@@ -73,19 +76,6 @@ func keep(cfg Config, is Issuer, rc receiver.Config, address string, count round
 		kc.State = filepath.Join(cfg.Data, stateFolder, is.Name+".json")
 	}
 	return keeper.New(kc)
-}
-
-// dialectOf returns how an issuer speaks that sends no SETs; nil: it sends SETs.
-func dialectOf(is Issuer, client *http.Client) (receiver.Dialect, error) {
-	if is.Profile == "" {
-		return nil, nil
-	}
-	p, err := profile.Lookup(is.Profile)
-	if err != nil || p.Adapter != profile.AdapterSignInWithApple {
-		return nil, err
-	}
-	keys := wellknown.NewClient(wellknown.Config{HTTP: client}).KeysAt(map[string]string{is.Issuer: is.JWKSURL})
-	return siwa.New(siwa.Config{Audience: is.Audience, Issuer: is.Issuer, Keys: keys})
 }
 
 // streamOf says how the stream of a discovered issuer shall be.
