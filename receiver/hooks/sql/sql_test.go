@@ -67,6 +67,7 @@ func TestDatabases(t *testing.T) {
 				{"time", testTime},
 				{"effects", testEffects},
 				{"failures", testFailures},
+				{"locked", testLocked},
 				{"server away", testServerAway}, // the last
 			} {
 				t.Run(test.name, func(t *testing.T) {
@@ -301,6 +302,34 @@ func testFailures(e engine) {
 		if err == nil || !receiver.IsPermanent(err) || strings.Contains(err.Error(), secret) || !strings.Contains(err.Error(), "22P02") {
 			e.Errorf("text for a number: got %v, want a permanent error of class 22 without the user", err)
 		}
+	}
+}
+
+// A lock that somebody holds holds the hook no longer than its deadline.
+func testLocked(e engine) {
+	if e.stop == nil {
+		return // SQLite waits for locks by itself, as long as its DSN says
+	}
+	e.login("a", "jo@example.com", "", now)
+	tx, err := e.Begin()
+	if err != nil {
+		e.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	if _, err := tx.Exec("LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE"); err != nil {
+		e.Fatal(err)
+	}
+	h := e.hook(byUser)
+	ctx, cancel := context.WithTimeout(e.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := h.Act(ctx, action(subject.Email("jo@example.com"), hooks.End)); err == nil || receiver.IsPermanent(err) {
+		e.Errorf("locked: got %v, want an error to try again", err)
+	}
+	if err := tx.Rollback(); err != nil {
+		e.Fatal(err)
+	}
+	if got, err := h.Act(e.Context(), action(subject.Email("jo@example.com"), hooks.End)); err != nil || got.Ended != 1 {
+		e.Errorf("free again: got %+v, %v, want 1 ended", got, err)
 	}
 }
 
