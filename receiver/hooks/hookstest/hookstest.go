@@ -4,7 +4,9 @@ package hookstest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -27,6 +29,9 @@ type Subject struct {
 	New func(t *testing.T, base string, client call.Config) hooks.Hook
 	// Server behaves as the hook's server is documented.
 	Server func(t *testing.T) http.Handler
+	// Calls is how many requests the action takes; zero: one. The server is at fault
+	// from the first of them on, from the second, and so on.
+	Calls int
 	// Action is one that the hook does.
 	Action hooks.Action
 	// Secrets are texts that no error may hold: credentials and identifiers.
@@ -37,17 +42,43 @@ type Subject struct {
 func Run(t *testing.T, s Subject) {
 	t.Helper()
 	t.Run("done, and again", s.done)
-	t.Run("a deadline is heeded", s.deadline)
-	t.Run("redirects are not followed", s.redirect)
-	t.Run("an endless answer is cut", s.endless)
-	t.Run("statuses", s.statuses)
 	t.Run("nobody listens", s.unreachable)
 	t.Run("addresses are guarded", s.guarded)
+	for well := range max(s.Calls, 1) {
+		f := faults{s, well}
+		t.Run(fmt.Sprintf("fault at request %d", well+1), func(t *testing.T) {
+			t.Run("a deadline is heeded", f.deadline)
+			t.Run("redirects are not followed", f.redirect)
+			t.Run("an endless answer is cut", f.endless)
+			t.Run("statuses", f.statuses)
+		})
+	}
+}
+
+// faults are those of a server that answers the first requests well.
+type faults struct {
+	Subject
+	well int
 }
 
 func (s Subject) hook(t *testing.T, base string) hooks.Hook {
 	t.Helper()
 	return s.New(t, base, call.Config{InsecureLoopback: true, Timeout: time.Minute})
+}
+
+// faulty starts a server at fault, until it is mended.
+func (f faults) faulty(t *testing.T, fault http.HandlerFunc) (base string, mend func()) {
+	t.Helper()
+	well, left := f.Server(t), atomic.Int64{}
+	left.Store(int64(f.well))
+	mend = func() { left.Store(math.MaxInt64) }
+	return serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if left.Add(-1) >= 0 {
+			well.ServeHTTP(w, r)
+			return
+		}
+		fault(w, r)
+	})), mend
 }
 
 func serve(t *testing.T, h http.Handler) string {
@@ -67,36 +98,36 @@ func (s Subject) done(t *testing.T) {
 	}
 }
 
-func (s Subject) deadline(t *testing.T) {
+func (f faults) deadline(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	release := make(chan struct{})
-	base := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	base, _ := f.faulty(t, func(_ http.ResponseWriter, r *http.Request) {
 		cancel() // the deadline passes while the server is silent
 		select {
 		case <-r.Context().Done():
 		case <-release:
 		}
-	}))
+	})
 	defer close(release)
-	_ = s.again(t, func() error { _, err := s.hook(t, base).Act(ctx, s.Action); return err })
+	_ = f.again(t, func() error { _, err := f.hook(t, base).Act(ctx, f.Action); return err })
 }
 
-func (s Subject) redirect(t *testing.T) {
+func (f faults) redirect(t *testing.T) {
 	var followed atomic.Bool
 	elsewhere := serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { followed.Store(true) }))
-	base := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	base, _ := f.faulty(t, func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, elsewhere, http.StatusTemporaryRedirect)
-	}))
-	_, err := s.hook(t, base).Act(t.Context(), s.Action)
+	})
+	_, err := f.hook(t, base).Act(t.Context(), f.Action)
 	if err == nil || errors.Is(err, hooks.ErrNotApplicable) || followed.Load() {
 		t.Errorf("got %v, followed %v, want an error and nothing followed", err, followed.Load())
 	}
 }
 
-func (s Subject) endless(t *testing.T) {
+func (f faults) endless(t *testing.T) {
 	var sent atomic.Int64
-	base := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	base, _ := f.faulty(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		chunk := []byte(strings.Repeat("x", 64<<10))
 		for sent.Load() < 2*MaxRead {
@@ -105,29 +136,34 @@ func (s Subject) endless(t *testing.T) {
 				return
 			}
 		}
-	}))
-	_, _ = s.hook(t, base).Act(t.Context(), s.Action) // may be done: the status says so
+	})
+	_, _ = f.hook(t, base).Act(t.Context(), f.Action) // may be done: the status says so
 	if n := sent.Load(); n > MaxRead {
 		t.Errorf("got %d bytes taken, want at most %d", n, MaxRead)
 	}
 }
 
 // statuses: what fails at the server is tried again, and told without what it echoes.
-func (s Subject) statuses(t *testing.T) {
+func (f faults) statuses(t *testing.T) {
 	for _, status := range []int{
 		http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable,
 		http.StatusTooManyRequests, http.StatusUnauthorized, http.StatusForbidden,
 	} {
-		base := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		base, mend := f.faulty(t, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Retry-After", "120")
 			w.WriteHeader(status)
 			_ = r.Header.Write(w)
 			_, _ = io.WriteString(w, r.URL.String())
 			_, _ = io.Copy(w, r.Body)
-		}))
-		err := s.again(t, func() error { _, err := s.hook(t, base).Act(t.Context(), s.Action); return err })
+		})
+		h := f.hook(t, base)
+		err := f.again(t, func() error { _, err := h.Act(t.Context(), f.Action); return err })
 		if after := receiver.After(err); status == http.StatusTooManyRequests && after != 2*time.Minute {
 			t.Errorf("%d: got another attempt after %v (%v), want the time that the server asks for", status, after, err)
+		}
+		mend()
+		if _, err := h.Act(t.Context(), f.Action); err != nil {
+			t.Errorf("%d, then mended: got %v, want it done", status, err)
 		}
 	}
 }

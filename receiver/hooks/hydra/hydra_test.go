@@ -63,8 +63,9 @@ func TestSuite(t *testing.T) {
 	hookstest.Run(t, hookstest.Subject{
 		New: func(t *testing.T, base string, client call.Config) hooks.Hook {
 			client.Headers = map[string]string{"Authorization": "Bearer hunter2"}
-			return newHook(t, hydra.Config{URL: base, HTTP: client})
+			return newHook(t, hydra.Config{URL: base, RevokeConsent: true, HTTP: client})
 		},
+		Calls:   2, // login sessions, consent
 		Server:  func(*testing.T) http.Handler { return &server{known: []string{"secret-jo"}} },
 		Action:  action(subject.IssSub(idp, "secret-jo"), hooks.End),
 		Secrets: []string{"secret-jo", "hunter2"},

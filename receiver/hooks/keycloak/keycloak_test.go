@@ -190,6 +190,7 @@ func TestSuite(t *testing.T) {
 			return newHook(t, keycloak.Config{URL: base, DisableUsers: true, HTTP: client})
 		},
 		Server:  func(t *testing.T) http.Handler { return newServer(t) },
+		Calls:   7, // token, look-up, user, user disabled, sessions, two ended
 		Action:  action(subject.Email("jo@example.com"), hooks.Deny),
 		Secrets: []string{"jo@example.com", "hunter2"},
 	})

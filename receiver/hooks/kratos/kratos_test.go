@@ -143,6 +143,7 @@ func TestSuite(t *testing.T) {
 			return newHook(t, kratos.Config{URL: base, Identifier: "{user.email}", SetState: true, HTTP: client})
 		},
 		Server:  func(t *testing.T) http.Handler { return newServer(t) },
+		Calls:   5, // look-up, state, sessions, two ended
 		Action:  action(subject.Email("jo@example.com"), hooks.Deny),
 		Secrets: []string{"jo@example.com", "hunter2"},
 	})
