@@ -16,6 +16,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/receiver/hooks"
 	"github.com/tocsin-ssf/tocsin/receiver/hooks/redis"
 	"github.com/tocsin-ssf/tocsin/receiver/sessions"
+	"github.com/tocsin-ssf/tocsin/receiver/sessions/redissessions"
 	"github.com/tocsin-ssf/tocsin/set/subject"
 	"github.com/tocsin-ssf/tocsin/streams/store/redisdb/redistest"
 )
@@ -51,30 +52,22 @@ func newHook(t *testing.T, cfg redis.Config) *redis.Hook {
 	return h
 }
 
-// listed is an index of a test.
-type listed struct{ sessions map[string]sessions.Session }
-
-func (l listed) Add(_ context.Context, s sessions.Session) error {
-	l.sessions[s.ID] = s
-	return nil
-}
-
-func (l listed) Find(_ context.Context, scope receiver.Scope, until time.Time, after string, most int) ([]sessions.Session, error) {
-	var found []sessions.Session
-	for id, s := range l.sessions {
-		if id > after && s.In(scope, until) {
-			found = append(found, s)
+// kept is an index in Redis itself, as several nodes share it, with two sessions of jo.
+func kept(s store, now time.Time) sessions.Index {
+	s.Helper()
+	index, err := redissessions.New(redissessions.Config{Client: s.UniversalClient})
+	if err != nil {
+		s.Fatal(err)
+	}
+	for id, begun := range map[string]time.Time{"a": now, "b": now.Add(time.Second)} {
+		err := index.Add(s.Context(), sessions.Session{
+			ID: id, Members: map[string][]subject.Identifier{"user": {user("jo")}}, Begun: begun, Expires: time.Now().Add(time.Hour),
+		})
+		if err != nil {
+			s.Fatal(err)
 		}
 	}
-	slices.SortFunc(found, func(a, b sessions.Session) int { return strings.Compare(a.ID, b.ID) })
-	return found[:min(len(found), most)], nil
-}
-
-func (l listed) Remove(_ context.Context, ids ...string) error {
-	for _, id := range ids {
-		delete(l.sessions, id)
-	}
-	return nil
+	return index
 }
 
 // store is a Redis with the sessions of an application.
@@ -163,10 +156,7 @@ func TestEnd(t *testing.T) {
 				want: []string{"s:young"}, ended: 2,
 			},
 			{
-				name: "index", cfg: redis.Config{IDKey: "session_{id}", Index: listed{map[string]sessions.Session{
-					"a": {ID: "a", Members: map[string][]subject.Identifier{"user": {user("jo")}}, Begun: now},
-					"b": {ID: "b", Members: map[string][]subject.Identifier{"user": {user("jo")}}, Begun: now.Add(time.Second)},
-				}}}, event: user("jo"),
+				name: "index", cfg: redis.Config{IDKey: "session_{id}"}, event: user("jo"),
 				fill: func() []string { return []string{"session_a", "session_b"} },
 				want: []string{"session_b"}, ended: 1,
 			},
@@ -180,6 +170,9 @@ func TestEnd(t *testing.T) {
 			s.Run(tt.name, func(t *testing.T) {
 				s := store{t, s.UniversalClient}
 				keys := tt.fill()
+				if tt.name == "index" {
+					tt.cfg.Index = kept(s, now)
+				}
 				s.keep(keys...)
 				t.Cleanup(func() { s.FlushAll(context.WithoutCancel(ctx)) })
 				tt.cfg.Client = s.UniversalClient
