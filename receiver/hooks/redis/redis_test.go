@@ -300,6 +300,22 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// A server that was away and is back serves the hook as before.
+func TestAwayAndBack(t *testing.T) {
+	server := redistest.Start(t)
+	s := store{t, server.Client(t)}
+	h := newHook(t, redis.Config{Client: s.UniversalClient, Keys: []string{"sess:{user.sub}:*"}})
+	server.Stop()
+	if _, err := h.Act(t.Context(), action(user("jo"), hooks.End, time.Now())); err == nil || receiver.IsPermanent(err) {
+		t.Errorf("away: got %v, want an error to try again", err)
+	}
+	server.Restart(t)
+	s.keep("sess:jo:1")
+	if got, err := h.Act(t.Context(), action(user("jo"), hooks.End, time.Now())); err != nil || got.Ended != 1 {
+		t.Errorf("back: got %+v, %v, want 1 ended", got, err)
+	}
+}
+
 // A server that takes connections and says nothing holds nobody beyond the deadline.
 func TestDeadline(t *testing.T) {
 	silent, err := net.Listen("tcp", "127.0.0.1:0")

@@ -21,11 +21,22 @@ const Address = "SSF_TEST_REDIS"
 type Server struct {
 	// Addr is its host:port.
 	Addr string
+	args []string
 	stop func()
 }
 
 // Stop ends the server, as a crash does. Once is enough; the test's end stops it too.
 func (s *Server) Stop() { s.stop() }
+
+// Restart ends the server and starts it again at its address, empty.
+func (s *Server) Restart(t testing.TB) {
+	t.Helper()
+	s.stop()
+	if s.args == nil {
+		t.Skipf("SKIPPED, not tested: the server of %s cannot be restarted", Address)
+	}
+	s.stop = launch(t, s.args)
+}
 
 // Client returns a client of the server, closed with the test.
 func (s *Server) Client(t testing.TB) redis.UniversalClient {
@@ -99,7 +110,14 @@ func start(t testing.TB, args ...string) *Server {
 		"--port", port, "--bind", "127.0.0.1", "--dir", t.TempDir(),
 		"--save", "", "--appendonly", "no", "--daemonize", "no", "--loglevel", "notice",
 	}, args...)
-	cmd := exec.Command(path, args...)
+	args = append([]string{path}, args...)
+	return &Server{Addr: net.JoinHostPort("127.0.0.1", port), args: args, stop: launch(t, args)}
+}
+
+// launch runs redis-server until stop is called or the test ends.
+func launch(t testing.TB, args []string) (stop func()) {
+	t.Helper()
+	cmd := exec.Command(args[0], args[1:]...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -108,11 +126,11 @@ func start(t testing.TB, args ...string) *Server {
 		t.Fatal(err)
 	}
 	ended := make(chan struct{})
-	s := &Server{Addr: net.JoinHostPort("127.0.0.1", port), stop: sync.OnceFunc(func() {
+	stop = sync.OnceFunc(func() {
 		_ = cmd.Process.Kill()
 		<-ended
-	})}
-	t.Cleanup(s.stop)
+	})
+	t.Cleanup(stop)
 	ready := make(chan bool, 1)
 	go func() {
 		defer close(ended)
@@ -127,7 +145,7 @@ func start(t testing.TB, args ...string) *Server {
 	if !<-ready {
 		t.Fatal("redis-server did not start")
 	}
-	return s
+	return stop
 }
 
 // freeAddr returns an address of loopback on which nobody listens. The cluster's own

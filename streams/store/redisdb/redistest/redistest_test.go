@@ -21,6 +21,21 @@ func TestStart(t *testing.T) {
 	}
 }
 
+// A server that was restarted is at its place, empty.
+func TestRestart(t *testing.T) {
+	s := redistest.Start(t)
+	c := s.Client(t)
+	for range 2 {
+		if n, err := c.DBSize(t.Context()).Result(); err != nil || n != 0 {
+			t.Fatalf("got %d keys, %v, want none", n, err)
+		}
+		if err := c.Set(t.Context(), "a", "1", 0).Err(); err != nil {
+			t.Fatal(err)
+		}
+		s.Restart(t)
+	}
+}
+
 // A cluster refuses one command on keys of different slots.
 func TestStartCluster(t *testing.T) {
 	c := redistest.StartCluster(t).ClusterClient(t)
