@@ -161,7 +161,7 @@ func TestFoundByEndpoint(t *testing.T) {
 	}
 }
 
-// A stream that may not go without activity for long is looked at in time.
+// SSF-8.1.1-07: a stream that may not go without activity for long is looked at in time.
 func TestInactivity(t *testing.T) {
 	h := openHouse(t, func(cfg *transmitter.Config) { cfg.InactivityTimeout = 2 * time.Second })
 	p := start(t, h.issuer, t.TempDir(), func(cfg *keeper.Config, url string) {
