@@ -69,7 +69,9 @@ type Gate struct {
 	log Log
 	now func() time.Time
 
-	deciding sync.Mutex // a source id is looked up and used in one step
+	// deciding is held by a decision that is noted or not by what is there; for
+	// reading by one that is noted in any case.
+	deciding sync.RWMutex
 
 	mu     sync.RWMutex // held over the noting of settings
 	loaded bool

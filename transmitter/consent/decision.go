@@ -28,14 +28,17 @@ type Decision struct {
 	Application string               `json:"application"`
 	Subjects    []subject.Identifier `json:"subject"`
 	Decision    Word                 `json:"decision"`
-	// Time is when the subject decided, as the source says; it changes nothing:
-	// a decision is in force from its place in the log on.
+	// Time is when the subject decided, as the source says; a decision is in
+	// force from its place in the log on, whatever its time (but see
+	// [Follower.Told]).
 	Time     time.Time `json:"time,omitzero"`
 	Recorded time.Time `json:"recorded_at"`
 	Reason   string    `json:"reason,omitempty"`
 	SourceID string    `json:"source_id,omitempty"`
 	By       string    `json:"by,omitempty"`
 	Seq      uint64    `json:"-"`
+	// At is the place of the event that tells it; 0: none does.
+	At uint64 `json:"-"`
 }
 
 // body is a decision as an entry holds it.
@@ -47,6 +50,7 @@ type body struct {
 	Reason      string               `json:"reason,omitempty"`
 	SourceID    string               `json:"source_id,omitempty"`
 	By          string               `json:"by,omitempty"`
+	At          uint64               `json:"at,omitempty"` // erasures read it
 }
 
 // check returns an [*InvalidError] for what cannot be kept, and spreads
@@ -84,31 +88,41 @@ func (g *Gate) Decide(ctx context.Context, d Decision) (kept Decision, old bool,
 	if err := d.check(); err != nil {
 		return Decision{}, false, err
 	}
-	if d.SourceID != "" {
-		g.deciding.Lock()
-		defer g.deciding.Unlock()
-		first, err := g.newest(ctx, d.sourceRef(), 0)
-		if err != nil {
-			return Decision{}, false, err
-		}
-		if first != nil {
-			return d.again(first)
-		}
+	if d.SourceID == "" {
+		g.deciding.RLock()
+		defer g.deciding.RUnlock()
+		kept, err = g.note(ctx, d)
+		return kept, false, err
 	}
-	text, err := json.Marshal(body{d.Decision, d.Application, d.Subjects, d.Time, d.Reason, d.SourceID, d.By})
+	g.deciding.Lock()
+	defer g.deciding.Unlock()
+	first, err := g.newest(ctx, d.sourceRef(), 0)
 	if err != nil {
-		return Decision{}, false, fmt.Errorf("consent: %w", err)
+		return Decision{}, false, err
+	}
+	if first != nil {
+		return d.again(first)
+	}
+	kept, err = g.note(ctx, d)
+	return kept, false, err
+}
+
+// note notes a decision that was checked.
+func (g *Gate) note(ctx context.Context, d Decision) (Decision, error) {
+	text, err := json.Marshal(body{d.Decision, d.Application, d.Subjects, d.Time, d.Reason, d.SourceID, d.By, d.At})
+	if err != nil {
+		return Decision{}, fmt.Errorf("consent: %w", err)
 	}
 	done, err := g.log.Note(ctx, eventlog.Entry{Kind: eventlog.KindConsent, Body: text, Refs: d.refs()})
 	if err != nil {
-		return Decision{}, false, fmt.Errorf("consent: %w", err)
+		return Decision{}, fmt.Errorf("consent: %w", err)
 	}
 	rec, err := g.log.Record(ctx, done[0].Seq)
 	if err != nil {
-		return Decision{}, false, fmt.Errorf("consent: %w", err)
+		return Decision{}, fmt.Errorf("consent: %w", err)
 	}
 	d.ID, d.Seq, d.Recorded = rec.ID, rec.Seq, rec.Recorded
-	return d, false, nil
+	return d, nil
 }
 
 // again compares with the first decision of the source id. One that was erased
@@ -154,7 +168,7 @@ func Read(rec *eventlog.Record) (Decision, bool) {
 	}
 	return Decision{
 		ID: rec.ID, Seq: rec.Seq, Recorded: rec.Recorded, Application: b.Application, Subjects: b.Subjects, Decision: b.Decision,
-		Time: b.Time, Reason: b.Reason, SourceID: b.SourceID, By: b.By,
+		Time: b.Time, Reason: b.Reason, SourceID: b.SourceID, By: b.By, At: b.At,
 	}, true
 }
 

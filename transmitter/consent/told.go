@@ -4,13 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
+	"github.com/tocsin-ssf/tocsin/set/subject"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
 )
 
 // toldPrefix begins the source id of a decision that an event tells: its event
 // is noted once, however often the follower comes to it.
 const toldPrefix = "event:"
+
+// ErrOlder: what was decided since holds, and nothing is noted.
+var ErrOlder = errors.New("consent: the event tells a decision that is older than the one in force")
 
 // Told notes the decision that an event tells, if it tells one and its source
 // was set to have it noted (eventlog.Event.Consent); it is in force from the
@@ -19,21 +24,91 @@ const toldPrefix = "event:"
 //
 // What the event's subjects are alone decides, not its attributes: a source's
 // own id of its user may be another user's id elsewhere.
+//
+// An older decision never overrides a newer one, though it is noted later: one
+// that was made here since the event came; one of a later time that the same
+// source told before, for vendors send again what failed, out of order; and, for
+// a grant, any refusal of a later time. A grant is noted as a whole or, with
+// [ErrOlder], not at all; a refusal about those identifiers of which nothing
+// newer is known.
 func (f *Follower) Told(ctx context.Context, rec *eventlog.Record) (refused, err error) {
 	if rec.Erased || rec.Consent == (eventlog.Consent{}) {
 		return nil, nil
 	}
-	_, _, err = f.gate.Decide(ctx, Decision{
+	err = f.gate.tell(ctx, Decision{
 		Application: rec.Consent.Application, Decision: Word(rec.Consent.Decision), Subjects: rec.Subjects,
-		Time: rec.Time, SourceID: toldPrefix + rec.ID, By: "source " + rec.Source,
+		Time: rec.Time, SourceID: toldPrefix + rec.ID, By: "source " + rec.Source, Recorded: rec.Recorded, At: rec.Seq,
 	})
 	var invalid *InvalidError
-	var conflict *ConflictError
-	if errors.As(err, &invalid) || errors.As(err, &conflict) {
+	if errors.As(err, &invalid) || errors.Is(err, ErrOlder) {
 		return err, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("consent: what an event tells: %w", err)
 	}
 	return nil, nil
+}
+
+// tell notes a decision that the event At tells, which was Recorded then, unless
+// it was noted before. Errors: [*InvalidError], [ErrOlder].
+func (g *Gate) tell(ctx context.Context, d Decision) error {
+	if err := d.check(); err != nil {
+		return err
+	}
+	g.deciding.Lock()
+	defer g.deciding.Unlock()
+	first, err := g.newest(ctx, d.sourceRef(), 0)
+	if err != nil || first != nil {
+		return err
+	}
+	kept := d.Subjects[:0:0]
+	for _, id := range d.Subjects {
+		older, err := g.overridden(ctx, &d, id)
+		if err != nil {
+			return err
+		}
+		if !older {
+			kept = append(kept, id)
+		}
+	}
+	if len(kept) == 0 || d.Decision == Grant && len(kept) < len(d.Subjects) {
+		return ErrOlder
+	}
+	d.Subjects = kept
+	_, err = g.note(ctx, d)
+	return err
+}
+
+// overridden reports whether the decision in force about an identifier is newer
+// than one that an event tells.
+func (g *Gate) overridden(ctx context.Context, d *Decision, id subject.Identifier) (bool, error) {
+	rec, err := g.newest(ctx, of(refState, d.Application, id), 0)
+	if err != nil || rec == nil {
+		return false, err
+	}
+	last, ok := Read(rec)
+	if !ok { // erased: where the event stood that told it, if one did, is not known
+		s, err := g.standing(ctx, d.Application, id, 0)
+		return d.Decision == Grant && !s.granted && s.seq > d.At, err
+	}
+	place := last.Seq
+	if last.At > 0 {
+		place = last.At
+	}
+	switch {
+	case place > d.At:
+		return true, nil
+	case last.At > 0 && last.By == d.By: // by the same clock
+		return last.made().After(d.made()), nil
+	}
+	return d.Decision == Grant && last.Decision != Grant && last.made().After(d.made()), nil
+}
+
+// made returns when a decision was made, as far as is known: not after it was
+// recorded.
+func (d *Decision) made() time.Time {
+	if d.Time.IsZero() || d.Time.After(d.Recorded) {
+		return d.Recorded
+	}
+	return d.Time
 }
