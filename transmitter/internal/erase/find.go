@@ -72,7 +72,7 @@ func (o *order) covers(r *eventlog.Record) bool {
 }
 
 // entriesOf returns what was said of the records and of the subject, up to the
-// order.
+// order, and what events up to there told of consent, which is noted later.
 func (e *Eraser) entriesOf(ctx context.Context, o *order, records []uint64) ([]uint64, error) {
 	seqs, err := e.annotationsOf(ctx, records)
 	if err != nil {
@@ -87,8 +87,9 @@ func (e *Eraser) entriesOf(ctx context.Context, o *order, records []uint64) ([]u
 	for _, id := range o.ids {
 		for _, kind := range kinds {
 			span := eventlog.Span{Before: o.seq}
-			if kind == eventlog.KindHold {
-				span = eventlog.Span{} // set later and lifted again, or we would not be here
+			switch kind {
+			case eventlog.KindHold, eventlog.KindConsent: // a hold that was set later was lifted again, or we would not be here
+				span = eventlog.Span{}
 			}
 			if err := e.each(ctx, kind, eventlog.RefSubject(id), span, add); err != nil {
 				return nil, err
@@ -115,15 +116,21 @@ func (e *Eraser) annotationsOf(ctx context.Context, records []uint64) (seqs []ui
 	return seqs, nil
 }
 
-// owns reports whether an entry is the order's to erase. An application's order
-// takes what bears its name, and annotations, which only events of its own have
-// here.
+// owns reports whether an entry is the order's to erase. A decision later than
+// the order is not, unless an event from before it told it. An application's
+// order takes what bears its name, and annotations, which only events of its own
+// have here.
 func (o *order) owns(r *eventlog.Record) bool {
-	if o.entry.Application == "" || r.Kind == eventlog.KindAnnotation {
+	later := r.Kind == eventlog.KindConsent && r.Seq > o.seq
+	if !later && (o.entry.Application == "" || r.Kind == eventlog.KindAnnotation) {
 		return true
 	}
 	var body struct {
 		Application string `json:"application"`
+		At          uint64 `json:"at"` // the event's place
 	}
-	return json.Unmarshal(r.Entry, &body) == nil && body.Application == o.entry.Application
+	if json.Unmarshal(r.Entry, &body) != nil || later && (body.At == 0 || body.At > o.seq) {
+		return false
+	}
+	return o.entry.Application == "" || body.Application == o.entry.Application
 }

@@ -56,6 +56,26 @@ func TestOrderFindsLateAnnotations(t *testing.T) {
 	w.is("records, entries", x.Records == 1 && x.Entries == 1, true)
 }
 
+// A decision that an event told from before the order is noted when the fan-out
+// comes to the event, after the order perhaps: it goes too. What was decided
+// after the order stays.
+func TestOrderFindsToldDecisions(t *testing.T) {
+	w := newWorld(t)
+	w.event([]string{"shop"}, jo) // 1, tells of consent
+	decision := func(at string) {
+		w.note(eventlog.KindConsent, `{"decision":"grant","application":"shop","subject":[{"format":"email","email":"jo@example.com"}]`+at+`}`,
+			eventlog.RefAll, eventlog.RefSubject(jo))
+	}
+	w.order(erase.Order{Subjects: []subject.Identifier{jo}, Application: "shop"}) // 2
+	w.event([]string{"shop"}, jo)                                                 // 3, tells another
+	decision(`,"at":1`)                                                           // 4
+	decision(`,"at":3`)                                                           // 5
+	decision(``)                                                                  // 6
+	w.caughtUp()
+	w.carryOut()
+	w.is("erased", w.erased(), "1 2 4")
+}
+
 // Identifiers as long as an event may have them.
 func TestOrderLong(t *testing.T) {
 	w := newWorld(t)
