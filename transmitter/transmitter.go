@@ -110,7 +110,7 @@ func New(cfg Config) (*Transmitter, error) {
 		Store: cfg.Applications, Streams: cfg.Streams, Catalog: t.catalog, Records: cfg.Log, Head: cfg.Log.Head,
 		Issuer: cfg.Issuer, Client: client, Blocked: guard.Blocked, CheckURL: t.checkEndpoint, Now: cfg.Now, Logger: cfg.Logger,
 	})
-	t.replays = replay.New(cfg.Log, t.fanout.Place, cfg.Now)
+	t.replays = replay.New(cfg.Log, t.fanout.PlaceOf, cfg.Now)
 	t.pusher = push.New(push.Config{
 		Store: cfg.Streams, Outbox: t.outbox, Webhooks: t.webhooks, Client: client, Blocked: guard.Blocked,
 		Pause: t.pause, Window: cfg.PushWindow, Timeout: cfg.PushTimeout, Schedule: cfg.PushSchedule,

@@ -109,8 +109,8 @@ type Fanout struct {
 	log  *slog.Logger
 	main lane // of all streams that are not replayed
 
-	come    atomic.Uint64 // low, for others to ask
-	place   uint64        // last record that the main lane put
+	come    atomic.Pointer[progress] // for others to ask; nil: it has not begun
+	place   uint64                   // last record that the main lane put
 	saved   uint64
 	when    time.Time // of the last save
 	replays []*rerun  // under way, in the order of their orders
@@ -135,19 +135,6 @@ func New(cfg Config) *Fanout {
 	f := &Fanout{cfg: cfg, log: log, rerun: make(map[string]*rerun)}
 	f.main = f.lane(f.here)
 	return f
-}
-
-// Place returns how far the fan-out has come: all up to that record is put on
-// all queues. Before Run that is where it will go on.
-func (f *Fanout) Place(ctx context.Context) (uint64, error) {
-	if come := f.come.Load(); come > 0 {
-		return come, nil
-	}
-	place, err := f.cfg.Store.Cursor(ctx, Follower)
-	if err != nil {
-		return 0, fmt.Errorf("fanout: reading the cursor: %w", err)
-	}
-	return place, nil
 }
 
 // Run follows the log until ctx ends; it then saves its place and returns nil.
@@ -184,7 +171,7 @@ func (f *Fanout) follow(ctx context.Context, done func()) error {
 			return fmt.Errorf("fanout: reading the cursor: %w", err)
 		}
 		f.place, f.saved, f.when = place, place, f.cfg.Now()
-		f.come.Store(place)
+		f.tell()
 	}
 	seen := 0 // records of the last batch
 	for {
@@ -210,8 +197,7 @@ func (f *Fanout) follow(ctx context.Context, done func()) error {
 		if err := f.stepReplays(ctx); err != nil {
 			return err
 		}
-		low := f.low()
-		f.come.Store(low)
+		low := f.tell()
 		done()
 		if low-f.saved >= saveEvery || f.cfg.Now().Sub(f.when) >= saveAfter {
 			f.save(ctx)

@@ -135,7 +135,7 @@ func (g *gated) set(application string, s consent.Settings) {
 // replay orders a replay, whatever is under way.
 func (g *gated) replay(stream, application string, from time.Time) bool {
 	g.t.Helper()
-	orders := replay.New(g.log, func(context.Context) (uint64, error) { return 1 << 62, nil }, g.now)
+	orders := replay.New(g.log, func(context.Context, string) (uint64, error) { return 1 << 62, nil }, g.now)
 	owner := application
 	if strings.HasPrefix(stream, "hook") {
 		owner = streams.WebhookOwner(application)

@@ -62,15 +62,6 @@ func (f *Fanout) here(stream string, place uint64) bool {
 	return r == nil || place < r.from
 }
 
-// low is the place up to which all is put on all queues.
-func (f *Fanout) low() uint64 {
-	low := f.place
-	for _, r := range f.replays {
-		low = min(low, r.place)
-	}
-	return low
-}
-
 // stepReplays carries the replays on a little.
 func (f *Fanout) stepReplays(ctx context.Context) error {
 	for _, r := range f.replays[:min(replaysAtOnce, len(f.replays))] {

@@ -142,6 +142,12 @@ func TestReplayBeside(t *testing.T) {
 			if place, err := g.last.Place(t.Context()); err != nil || place >= order {
 				t.Errorf("place while a replay is under way: got %d, %v, want less than %d", place, err, order)
 			}
+			if place, err := g.last.PlaceOf(t.Context(), "shop"); err != nil || place >= order {
+				t.Errorf("place of its stream: got %d, %v, want less than %d", place, err, order)
+			}
+			if place, err := g.last.PlaceOf(t.Context(), "mail"); err != nil || place <= order {
+				t.Errorf("place of another: got %d, %v, want more than %d", place, err, order)
+			}
 		}
 	}
 	g.clock.Add(1)

@@ -60,8 +60,9 @@ type Orders struct {
 	mu   sync.Mutex // one order at a time
 }
 
-// Done tells how far the fan-out has come in the log, also before it runs.
-type Done func(ctx context.Context) (uint64, error)
+// Done tells how far the fan-out has come in the log for a stream, also before
+// it runs.
+type Done func(ctx context.Context, stream string) (uint64, error)
 
 // New returns what notes orders in a log. now is the clock, nil: time.Now.
 func New(log Log, done Done, now func() time.Time) *Orders {
@@ -95,7 +96,7 @@ func (o *Orders) Note(ctx context.Context, s streams.Stream, from time.Time, by 
 		return Noted{}, fmt.Errorf("replay: %w", err)
 	}
 	if len(last) > 0 {
-		done, err := o.done(ctx)
+		done, err := o.done(ctx, s.ID)
 		if err != nil {
 			return Noted{}, fmt.Errorf("replay: %w", err)
 		}
