@@ -53,6 +53,7 @@ type receiveFlags struct {
 	InsecureLoopback bool           `help:"Serve plain http on loopback, and take issuers there. For trials and tests alone."`
 	DryRun           bool           `help:"Report what would be done about events, and do nothing."`
 	ShutdownTimeout  *time.Duration `help:"Deadline of a graceful end (default: 20s)."`
+	Script           string         `help:"Run the steps of this file, print a report, and end: 0 if all passed." placeholder:"FILE"`
 	LogLevel         string         `help:"debug, info, warn or error (default: info)." enum:",debug,info,warn,error" default:""`
 
 	Issuer       string         `help:"Issuer URL of one transmitter, in place of a file." placeholder:"URL" group:"One issuer without a file:"`
@@ -146,11 +147,15 @@ type receiveRunCmd struct{ receiveFlags }
 func (receiveRunCmd) Help() string {
 	return "Examples:\n  tocsin receive --config receive.yaml\n" +
 		"  TOCSIN_TOKEN=… tocsin receive --issuer https://idp.example --audience https://app.example --delivery poll\n" +
+		"  tocsin receive --script steps.yaml\n" +
 		"It takes SETs by push and poll, keeps them, and runs hooks behind. SIGHUP makes it read its file again."
 }
 
 // Run receives until ctx ends.
 func (c receiveRunCmd) Run(ctx context.Context, std streamsIO) error {
+	if c.Script != "" {
+		return c.script(ctx, std)
+	}
 	cfg, err := c.load(std)
 	if err != nil {
 		return err

@@ -56,6 +56,11 @@ func TestScripts(t *testing.T) {
 			"sqlite": alter, "receive": receiveScript, "hangup": hangup, "until": until, "shutdown-receive": shutdownReceive,
 		},
 		Setup: func(env *testscript.Env) error {
+			steps, err := filepath.Abs("../../docs/receivers/steps.yaml")
+			if err != nil {
+				return err
+			}
+			env.Setenv("STEPS", steps)
 			env.Values[serverKey{}] = new(server)
 			env.Values[receiverKey{}] = new(server)
 			env.Values[sinkKey{}] = new(chan hook)

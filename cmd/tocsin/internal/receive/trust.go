@@ -181,3 +181,13 @@ func readFile(name string) ([]byte, error) {
 	}
 	return raw, err
 }
+
+// HTTPClient returns a client of the issuer's servers.
+func (is Issuer) HTTPClient(insecureLoopback bool) (*http.Client, error) {
+	return httpClient(Config{InsecureLoopback: insecureLoopback}, is, nil)
+}
+
+// Credential returns where the issuer's access tokens come from; nil: there are none.
+func (is Issuer) Credential(client *http.Client) (*credential.Source, error) {
+	return credentialOf(is, client)
+}
