@@ -252,10 +252,11 @@ func innerSubjects() []change {
 	duplicated := set.Tolerances{SubjectDuplicated: true}
 	const email = `"sub_id":{"format":"email","email":"jdoe@example.com"}`
 	return []change{
-		{name: "SSF-3.1.1-01 both, the same", old: both, new: email + `,` + without(one(`{`+innerEmail+`}`)), want: twoPlaces, tolerances: duplicated, tolerant: accepted},
-		{name: "SSF-3.1.1-01 both, the inner one in escapes", old: both, new: email + `,` + without(one(`{"s\u0075bject":{"email":"jdoe@example.com","format":"email"}}`)), want: twoPlaces, tolerances: duplicated, tolerant: accepted},
-		{name: "SSF-3.1.1-01 both, of different people", old: payloadJSON, new: `{` + innerEmail + `}`, want: twoPlaces, tolerances: duplicated, tolerant: twoSubjects},
-		{name: "SSF-3.1.1-01 both, the inner one no identifier", old: payloadJSON, new: `{"subject":{"x":1}}`, want: twoPlaces, tolerances: duplicated, tolerant: badSubject},
+		{name: "SSF-3.1.1-01 both, the same", old: both, new: email + `,` + without(one(`{`+innerEmail+`}`)), want: accepted},
+		{name: "SSF-3.1.2-01 both, the same, in an event that is of neither CAEP nor RISC", old: both, new: email + `,` + without(`{"https://schemas.openid.net/secevent/new/event-type/any":{`+innerEmail+`}}`), want: twoPlaces, tolerances: duplicated, tolerant: accepted},
+		{name: "SSF-3.1.1-01 both, the inner one in escapes", old: both, new: email + `,` + without(one(`{"s\u0075bject":{"email":"jdoe@example.com","format":"email"}}`)), want: accepted},
+		{name: "SSF-3.1.1-01 both, of different people", old: payloadJSON, new: `{` + innerEmail + `}`, want: twoSubjects, tolerances: duplicated, tolerant: twoSubjects},
+		{name: "SSF-3.1.1-01 both, the inner one no identifier", old: payloadJSON, new: `{"subject":{"x":1}}`, want: badSubject, tolerances: duplicated, tolerant: badSubject},
 		{name: "SSF-3.1.1-01 both, the inner one no object", old: payloadJSON, new: `{"subject":"?"}`, want: accepted},
 		{name: "EVT-01 a member subject of somebody's own event", old: eventsJSON, new: `{"https://example.com/any":{` + innerEmail + `}}`, want: accepted},
 		{name: "SSF-3.1-01 inner subject alone", old: both, new: without(one(`{` + innerEmail + `}`)), want: noSubject, tolerances: inner, tolerant: accepted},

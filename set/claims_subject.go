@@ -34,9 +34,10 @@ func (c *claims) subject() (err error) {
 	return nil
 }
 
-// duplicates judges subjects inside the events of a token that has a sub_id
-// (SSF-3.1.1-01). Which of two places counts is a question that readers answer
-// differently, so both are taken only where that is tolerated and they say the same.
+// duplicates judges subjects inside the events of a token that has a sub_id. Two that
+// differ are always refused: which of them counts is a question that readers answer
+// differently. Two that are the same are for CAEP and RISC events to have
+// (SSF-3.1.1-01), and for no other of the family (SSF-3.1.2-01) unless it is tolerated.
 // Events of other families may mean something else by the name (EVT-01).
 func (c *claims) duplicates() error {
 	for _, event := range c.token.Events {
@@ -47,7 +48,7 @@ func (c *claims) duplicates() error {
 		switch {
 		case inner == nil || inner[0] != '{':
 			continue // nobody takes it for a subject
-		case !c.tolerances.SubjectDuplicated:
+		case !c.tolerances.SubjectDuplicated && !mayHaveSubject(event.Type):
 			return errTwoPlaces
 		}
 		id, err := c.identifier(inner)
@@ -59,6 +60,11 @@ func (c *claims) duplicates() error {
 		}
 	}
 	return nil
+}
+
+// mayHaveSubject reports whether an event type is of CAEP or RISC.
+func mayHaveSubject(eventType string) bool {
+	return strings.HasPrefix(eventType, schemas+"caep/") || strings.HasPrefix(eventType, schemas+"risc/")
 }
 
 func (c *claims) identifier(raw []byte) (id subject.Identifier, err error) {

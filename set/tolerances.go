@@ -21,7 +21,7 @@ import (
 // since an operator speaks of one issuer.
 type Tolerances struct {
 	SubjectInEvent        bool // no sub_id: the subject inside the event, as `subject`
-	SubjectDuplicated     bool // the subject in both places, if it is the same
+	SubjectDuplicated     bool // the subject in both places, if it is the same, also in events that are not of CAEP or RISC
 	SubjectTypeAlias      bool // in an identifier subject_type (iss-sub, id_token_claims, email, …) for format
 	ComplexWithoutFormat  bool // an object of named subjects without format is complex
 	TypJWT                bool // header type JWT or absent

@@ -61,7 +61,8 @@ func all() []Profile {
 		},
 		{
 			Name: "google-workspace", Title: "the form that Google Workspace takes",
-			Tolerances: set.Tolerances{SubjectDuplicated: true}, EventTypes: []string{caep.SessionRevokedType},
+			EventTypes: []string{caep.SessionRevokedType},
+			Notes:      []string{"The same subject in both places, which CAEP events may have, needs no switch."},
 		},
 		{
 			Name: "apple-business", Title: "the forms that are sent to Apple Business and School Manager",
@@ -109,7 +110,7 @@ func all() []Profile {
 		},
 		{
 			Name: "caep.dev", Title: "the hosted transmitter of caep.dev",
-			Tolerances: set.Tolerances{SubjectDuplicated: true},
+			Notes: []string{"The same subject in both places, which CAEP events may have, needs no switch."},
 		},
 		{
 			Name: "gov.uk", Title: "GOV.UK One Login", Static: true, PushOnly: true,
