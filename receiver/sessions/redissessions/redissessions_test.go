@@ -70,8 +70,14 @@ func eventually(t *testing.T, what string, holds func() bool) {
 // servers are a server by itself and one that is a cluster, to see that no script and
 // no command reaches into another slot.
 func servers(t *testing.T, test func(t *testing.T, client redis.UniversalClient)) {
-	t.Run("single", func(t *testing.T) { test(t, redistest.Start(t).Client(t)) })
-	t.Run("cluster", func(t *testing.T) { test(t, redistest.StartCluster(t).ClusterClient(t)) })
+	t.Run("single", func(t *testing.T) {
+		t.Parallel()
+		test(t, redistest.Start(t).Client(t))
+	})
+	t.Run("cluster", func(t *testing.T) {
+		t.Parallel()
+		test(t, redistest.StartCluster(t).ClusterClient(t))
+	})
 }
 
 // prefix is another for each case.

@@ -329,13 +329,12 @@ func forgotten(x *revocations) {
 	x.deny(userSession(x, "mo", "s1"), x.Now())
 	x.allow(userScope(x, "no"), x.Now())
 	n := x.State().Len()
-	for range 40 { // what is written meanwhile sweeps
-		x.advance(Retention / 20)
-		for i := range 200 {
-			x.revoke(userScope(x, fmt.Sprint("u", i)), x.Now())
-		}
+	x.advance(2 * Retention)
+	const later = 400 // what is written then sweeps, each its part
+	for i := range later {
+		x.revoke(userScope(x, fmt.Sprint("u", i)), x.Now())
 	}
-	if got, want := x.State().Len()-200, 2; got != want {
+	if got, want := x.State().Len()-later, 2; got != want {
 		x.Errorf("got %d of %d marks left, want %d", got, n, want)
 	}
 	x.says(of("b", "mo", "s1", x.Now()), sessions.Denied)
