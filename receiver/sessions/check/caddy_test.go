@@ -1,9 +1,11 @@
 package check_test
 
 import (
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/tocsin-ssf/tocsin/receiver/sessions"
@@ -22,6 +24,24 @@ func TestCaddyFailsClosed(t *testing.T) {
 	}
 	d.check.Close()
 	d.gets(jo, 502)
+}
+
+// What the application is told of the user by a header comes from the check alone, on
+// paths that are not guarded, too: a client that sends the header itself is not heard.
+func TestCaddyTellsNoLies(t *testing.T) {
+	d := deploy(t, startCaddy, "caddyfile", sessions.FailClosed, func(s string) string { return strings.Replace(s, "# copy_headers", "copy_headers", 1) })
+	jo := d.browser("jo@example.com")
+	for path, want := range map[string]int{"/basket": 200, "/login?user=jo": 200} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.proxy+path, nil)
+		must(t, err)
+		r.Header.Set("X-Tocsin-Subject", "root")
+		resp, err := jo.Do(r)
+		must(t, err)
+		must(t, resp.Body.Close())
+		if seen := resp.Header.Get("X-Seen"); resp.StatusCode != want || seen != "" {
+			t.Errorf("%s: got %s and the subject %q told to the application, want %d and none", path, resp.Status, seen, want)
+		}
+	}
 }
 
 // startCaddy is a proxy.

@@ -55,7 +55,8 @@ type Config struct {
 	// Anonymous lets requests through that show nothing of the above; else 401.
 	Anonymous bool
 	// ResponseHeaders has a good answer for a verified token tell the proxy whose it is:
-	// X-Tocsin-Issuer, X-Tocsin-Subject and X-Tocsin-Session.
+	// X-Tocsin-Issuer, X-Tocsin-Subject and X-Tocsin-Session, each empty where it is not
+	// known.
 	ResponseHeaders bool
 	// Observe, if set, is told of each answer: its status and how long it took.
 	Observe func(status int, took time.Duration)
@@ -159,16 +160,16 @@ type shown struct {
 func (h *Handler) shown(ctx context.Context, r *http.Request) (shown, error) {
 	var s shown
 	if h.cfg.Cookie != "" {
-		// Which of several the application takes is not known, so each must be good.
-		cookies := r.CookiesNamed(h.cfg.Cookie)
-		for _, cookie := range cookies[:min(len(cookies), maxCookies+1)] {
-			if cookie.Value != "" {
-				s.bearers = append(s.bearers, sessions.Identify(ctx, h.cfg.Index, cookie.Value))
-			}
+		ids, err := cookies(r, h.cfg.Cookie)
+		if err != nil {
+			return shown{}, err
+		}
+		for _, id := range ids { // which of several the application takes is not known, so each must be good
+			s.bearers = append(s.bearers, sessions.Identify(ctx, h.cfg.Index, id))
 		}
 	}
 	tokens := bearerTokens(r.Header)
-	if len(s.bearers) > maxCookies || len(tokens) > 1 {
+	if len(tokens) > 1 {
 		return shown{}, errToken
 	}
 	if len(tokens) == 1 && h.tokens != nil {
@@ -187,12 +188,41 @@ func (h *Handler) shown(ctx context.Context, r *http.Request) (shown, error) {
 	return s, nil
 }
 
-// bearerTokens returns the tokens of Authorization headers (RFC 6750 §2.1).
+// bearerTokens returns the tokens of Authorization headers (RFC 6750 §2.1), whatever
+// white space parts them from their scheme.
 func bearerTokens(header http.Header) (tokens []string) {
 	for _, value := range header.Values("Authorization") {
-		if scheme, token, ok := strings.Cut(value, " "); ok && strings.EqualFold(scheme, "Bearer") {
-			tokens = append(tokens, strings.TrimSpace(token))
+		value = strings.TrimSpace(value)
+		if i := strings.IndexAny(value, " \t"); i > 0 && strings.EqualFold(value[:i], "Bearer") {
+			tokens = append(tokens, strings.TrimSpace(value[i:]))
 		}
 	}
 	return tokens
+}
+
+// cookies returns the values of the cookies of a name, empty ones left out. errToken: there
+// are too many, or one that net/http does not read and the application behind the proxy
+// might, so that the session would go unchecked.
+func cookies(r *http.Request, name string) (values []string, err error) {
+	sent := 0
+	for _, line := range r.Header.Values("Cookie") {
+		for part := range strings.SplitSeq(line, ";") {
+			key, value, _ := strings.Cut(part, "=")
+			if value = strings.TrimSpace(value); strings.TrimSpace(key) == name && value != "" && value != `""` {
+				sent++
+			}
+		}
+	}
+	if sent == 0 {
+		return nil, nil
+	}
+	for _, cookie := range r.CookiesNamed(name) {
+		if cookie.Value != "" {
+			values = append(values, strings.TrimSpace(cookie.Value))
+		}
+	}
+	if sent > maxCookies || len(values) != sent {
+		return nil, errToken
+	}
+	return values, nil
 }

@@ -361,6 +361,8 @@ func TestResponseHeaders(t *testing.T) {
 	}
 	if got := ask(h, "Cookie", "sid=jo").Header(); got.Get("X-Tocsin-Issuer") != "" {
 		t.Errorf("got %v for a cookie, want none", got)
+	} else if len(got["X-Tocsin-Issuer"]) != 1 || len(got["X-Tocsin-Subject"]) != 1 || len(got["X-Tocsin-Session"]) != 1 {
+		t.Errorf("got %v for a cookie, want empty headers: a proxy then overwrites what a client sent", got)
 	}
 	if got := ask(k.handler(nil), "Authorization", "Bearer "+k.token("jo", nil)).Header(); got.Get("X-Tocsin-Subject") != "" {
 		t.Errorf("got %v, want none unless asked for", got)

@@ -64,7 +64,7 @@ func deploy(t *testing.T, start proxy, language string, fail sessions.FailMode, 
 	door, err := sessions.NewGate(sessions.Config{Revocations: store, Fail: fail})
 	must(t, err)
 	d.check = httptest.NewUnstartedServer(nil)
-	endpoint, err := check.New(check.Config{Gate: door, Listen: d.check.Listener.Addr().String(), Cookie: "sid", Index: store})
+	endpoint, err := check.New(check.Config{Gate: door, Listen: d.check.Listener.Addr().String(), Cookie: "sid", Index: store, ResponseHeaders: true})
 	must(t, err)
 	d.check.Config.Handler = http.StripPrefix("/check", endpoint)
 	d.check.Start()
@@ -97,6 +97,7 @@ func documented(t *testing.T, language string) string {
 
 // app logs users in and shows them a page; it knows nothing of events.
 func (d *deployment) app(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("X-Seen", strings.Join(r.Header["X-Tocsin-Subject"], ""))
 	if r.URL.Path != "/login" {
 		_, _ = io.WriteString(w, "your basket")
 		return

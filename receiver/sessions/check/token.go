@@ -201,11 +201,13 @@ func (v *verifier) claims(c claims) sessions.Claims {
 	return known
 }
 
-// tell says in headers whose the token is.
+// tell says in headers whose the token is: in each of them, if only with nothing, so that
+// a proxy which copies them overwrites what a client sends under these names.
 func (c claims) tell(header http.Header) {
 	for name, value := range map[string]string{"X-Tocsin-Issuer": c.Issuer, "X-Tocsin-Subject": c.Subject, "X-Tocsin-Session": c.SessionID} {
-		if value != "" && !strings.ContainsFunc(value, func(r rune) bool { return r < 0x20 || r > 0x7e }) {
-			header.Set(name, value)
+		if strings.ContainsFunc(value, func(r rune) bool { return r < 0x20 || r > 0x7e }) {
+			value = ""
 		}
+		header.Set(name, value)
 	}
 }
