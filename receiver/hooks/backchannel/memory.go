@@ -3,6 +3,7 @@ package backchannel
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -70,7 +71,8 @@ func (p *progress) note(s step, err error) {
 }
 
 // verdict returns the errors of steps to be tried again; without such, those of steps
-// that failed for good, as a permanent one; nil if there is none.
+// that failed for good, as a permanent one; nil if there is none. Those that failed for
+// good are then forgotten: if the action comes again, somebody has sent it again.
 func (p *progress) verdict() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -86,6 +88,7 @@ func (p *progress) verdict() error {
 	if len(again) > 0 {
 		return some(again)
 	}
+	maps.DeleteFunc(p.steps, func(_ step, err error) bool { return err != nil })
 	return receiver.Permanent(some(never))
 }
 
