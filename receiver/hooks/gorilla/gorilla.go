@@ -101,10 +101,6 @@ func Identify(store gorilla.Store, name string, index sessions.Lookup) func(*htt
 		if err != nil || s.IsNew {
 			return sessions.Bearer{}, false
 		}
-		bearer, err := index.Lookup(r.Context(), s.ID)
-		if err != nil {
-			return sessions.Bearer{}, true // known by nothing: the gate's fail mode decides
-		}
-		return bearer, true
+		return sessions.Identify(r.Context(), index, s.ID), true
 	}
 }

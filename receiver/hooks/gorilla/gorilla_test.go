@@ -153,6 +153,21 @@ func TestRunningRequest(t *testing.T) {
 	}
 }
 
+// A session that the index does not know, since it is over or nobody told of it, is to log
+// in (again): 401, as at every other gate, where 503 would never end.
+func TestUnlisted(t *testing.T) {
+	a := newApp(t, "")
+	_, cookie := a.serve(nil, func(w http.ResponseWriter, r *http.Request, s *lib.Session) {
+		s.Values["user"] = "jo@example.com"
+		if err := s.Save(r, w); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if status, _ := a.serve(cookie, func(http.ResponseWriter, *http.Request, *lib.Session) {}); status != http.StatusUnauthorized {
+		t.Errorf("got %d, want 401", status)
+	}
+}
+
 // A session that was not saved has no id, and nobody is logged in by it.
 func TestLoginBeforeSave(t *testing.T) {
 	a := newApp(t, "")
