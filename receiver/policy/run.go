@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -162,9 +163,19 @@ func (t *task) judge(err error) journal.Verdict {
 // entry is what the journal says of a task, without what the hook answered.
 func (p *plan) entry(t *task, verdict journal.Verdict) journal.Entry {
 	return journal.Entry{
-		Event: p.event(), Type: t.eventType, TransactionID: p.d.TransactionID, Scope: p.scope.Kind(), Time: p.d.EventTime,
+		Event: p.event(), Type: cut(t.eventType, journal.MaxFeedBytes), TransactionID: cut(p.d.TransactionID, journal.MaxIDBytes),
+		Scope: cut(p.scope.Kind(), journal.MaxNameBytes), Time: p.d.EventTime,
 		Rule: t.rule, Hook: t.hook, Effect: string(t.effect), Verdict: verdict, Attempt: p.d.Attempt,
 	}
+}
+
+// cut shortens a text of the sender's own, which may be of any length, to what the journal
+// takes: what a hook did is noted whatever the event says.
+func cut(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "")
 }
 
 // record keeps an entry, also when the event's time is over.
