@@ -2,9 +2,12 @@ package receive
 
 import (
 	"log/slog"
+	"net/http"
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/settings"
 	"github.com/tocsin-ssf/tocsin/receiver/hooks"
+	"github.com/tocsin-ssf/tocsin/receiver/sessions"
+	"github.com/tocsin-ssf/tocsin/receiver/sessions/check"
 )
 
 // NewHooks builds the hooks of a configuration.
@@ -19,4 +22,11 @@ func HookTypes() (types []string) {
 		types = append(types, name)
 	}
 	return types
+}
+
+// CheckRoutes serves what the check endpoint and the logins are, which want token.
+func CheckRoutes(index sessions.Lookup, endpoint http.Handler, token string) http.Handler {
+	logins := http.NewServeMux()
+	(&gateParts{index: index}).logins(logins, func(h http.Handler) http.Handler { return shown(check.TokenHeader, token, h) })
+	return checkRoutes(endpoint, logins)
 }

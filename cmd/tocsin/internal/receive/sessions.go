@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"path"
 	"path/filepath"
 	"time"
 
@@ -208,12 +209,26 @@ func (d *Daemon) CheckListen() string {
 // CheckHandler serves the check endpoint and, for those who show its token, the
 // logins that the index is told of.
 func (d *Daemon) CheckHandler() http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("/", d.gate.check)
-	if token := d.gate.settings.Check.Token; token != "" {
-		d.gate.logins(mux, func(h http.Handler) http.Handler { return shown(check.TokenHeader, token, h) })
+	logins, token := http.NewServeMux(), d.gate.settings.Check.Token
+	if token != "" {
+		d.gate.logins(logins, func(h http.Handler) http.Handler { return shown(check.TokenHeader, token, h) })
 	}
-	return mux
+	return checkRoutes(d.gate.check, logins)
+}
+
+// checkRoutes hands requests on by their path as it came: what the logins do not have is
+// the check's. An http.ServeMux alone would answer a path with "//" or ".." in it with a
+// redirect, and the path is that of somebody else's request.
+func checkRoutes(check http.Handler, logins *http.ServeMux) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if path.Clean(r.URL.Path) == r.URL.Path {
+			if _, pattern := logins.Handler(r); pattern != "" {
+				logins.ServeHTTP(w, r)
+				return
+			}
+		}
+		check.ServeHTTP(w, r)
+	})
 }
 
 // sameSection reports whether two sections say the same.
