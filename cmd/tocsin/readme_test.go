@@ -67,7 +67,7 @@ func TestReadmeCommands(t *testing.T) {
 		}
 	}
 	out := w.run(t, tour.String())
-	for _, want := range []string{`"id": "`, `"verified": true`, `"email": "jo@example.com"`, "session-revoked"} {
+	for _, want := range []string{`"id": "`, `"verified": true`, `"email": "jo@example.com"`, "session-revoked", " ok ", " log "} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the tour: got no %s in\n%s", want, out)
 		}
@@ -119,7 +119,7 @@ func (w *walk) serve(t *testing.T) {
 func (w *walk) run(t *testing.T, script string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "sh", "-eu")
-	cmd.Dir, cmd.Stdin = w.dir, strings.NewReader(strings.ReplaceAll(script, "8443", w.port))
+	cmd.Dir, cmd.Stdin = w.dir, strings.NewReader(strings.NewReplacer("8443", w.port, "8444", freePort(t)).Replace(script))
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("the tour: got %v\n%s\n%s", err, script, out)

@@ -165,10 +165,21 @@ func (c *checker) profile(key string, is *Issuer) {
 	c.failIf(p.PushOnly && is.Delivery.Method == MethodPoll, key, "it pushes alone; its SETs cannot be polled")
 }
 
+// published reports whether an issuer is known to publish where its keys are.
+func (c *checker) published(is *Issuer) bool {
+	p, err := profile.Lookup(is.Profile)
+	return err == nil && p.MetadataPath != ""
+}
+
 func (c *checker) static(at string, is *Issuer, insecure bool) {
-	c.failIf(is.JWKSURL == "" && is.KeyFile == "", at, "a static issuer needs jwks_url or key_file")
+	named := is.JWKSURL != "" || is.KeyFile != ""
 	c.failIf(is.JWKSURL != "" && is.KeyFile != "", at+".key_file", "there is a jwks_url, too; leave one of them out")
-	c.failIf(is.MetadataURL != "", at+".metadata_url", "a static issuer has no metadata; say mode: discovered, or leave it out")
+	c.failIf(named && is.MetadataURL != "", at+".metadata_url", "its keys are named beside it; leave one of them out")
+	if is.MetadataURL != "" {
+		c.url(at+".metadata_url", is.MetadataURL, insecure)
+	} else {
+		c.failIf(!named && !c.published(is), at, "where are its keys? A static issuer has jwks_url, key_file, or metadata_url")
+	}
 	if is.JWKSURL != "" {
 		c.url(at+".jwks_url", is.JWKSURL, insecure)
 	}
