@@ -11,8 +11,11 @@ import (
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/receiver"
+	"github.com/tocsin-ssf/tocsin/receiver/hooks"
+	"github.com/tocsin-ssf/tocsin/receiver/hooks/gate"
 	"github.com/tocsin-ssf/tocsin/receiver/inbox/sqliteinbox"
 	"github.com/tocsin-ssf/tocsin/receiver/sessions"
+	"github.com/tocsin-ssf/tocsin/receiver/sessions/sqlitesessions"
 	"github.com/tocsin-ssf/tocsin/set/jose"
 	"github.com/tocsin-ssf/tocsin/set/subject"
 )
@@ -29,7 +32,7 @@ const (
 // receiveGate runs in this process: a check reads memory alone.
 func (b *bench) receiveGate(ctx context.Context, w workload) ([]Result, error) {
 	b.say("%s: revoking %d users", w.name, gateUsers)
-	gate, claims, err := revokedUsers(ctx, gateUsers)
+	door, claims, err := revokedUsers(ctx, gateUsers)
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +43,7 @@ func (b *bench) receiveGate(ctx context.Context, w workload) ([]Result, error) {
 		plain[keys[i]] = c.IssuedAt
 	}
 	lookUp := func(i int) bool { _, ok := plain[keys[i]]; return ok }
-	check := func(i int) bool { return gate.Claims(claims[i]) != sessions.Good }
+	check := func(i int) bool { return door.Claims(claims[i]) != sessions.Good }
 	n := b.count(gateChecks)
 	rounds, err := b.rounds(ctx, w.name, func(context.Context) (Round, error) {
 		floor, err := strided(n, len(claims), lookUp)
@@ -86,7 +89,7 @@ func revokedUsers(ctx context.Context, n int) (*sessions.Gate, []sessions.Claims
 	if err != nil {
 		return nil, nil, err
 	}
-	gate, err := sessions.NewGate(sessions.Config{Revocations: revocations, Fail: sessions.FailClosed})
+	door, err := sessions.NewGate(sessions.Config{Revocations: revocations, Fail: sessions.FailClosed})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -102,7 +105,7 @@ func revokedUsers(ctx context.Context, n int) (*sessions.Gate, []sessions.Claims
 			return nil, nil, err
 		}
 	}
-	return gate, claims, nil
+	return door, claims, nil
 }
 
 // receiveClose measures how long it takes from a SET in hand until the gate is closed
@@ -170,7 +173,7 @@ func (f *floor) checked(check raw) (float64, error) {
 	return micros(time.Since(start)), err
 }
 
-// closing is a receiver that closes a gate.
+// closing is a receiver that closes a gate, both on a disk as those of the daemon.
 type closing struct {
 	receiver *receiver.Receiver
 	closed   chan time.Time
@@ -182,14 +185,18 @@ func (b *bench) closing(ctx context.Context, from *transmitter) (*closing, error
 	if err != nil {
 		return nil, err
 	}
-	revocations, err := sessions.NewMemoryRevocations(sessions.RevocationsConfig{})
+	revocations, err := sqlitesessions.Open(ctx, sqlitesessions.Config{Path: filepath.Join(b.dir, "revocations.db")})
 	if err != nil {
 		return nil, errors.Join(err, in.Close())
+	}
+	hook, err := gate.New(gate.Config{Revocations: revocations})
+	if err != nil {
+		return nil, errors.Join(err, in.Close(), revocations.Close())
 	}
 	c := &closing{closed: make(chan time.Time, 1)}
 	mux := receiver.NewMux()
 	mux.Default(func(ctx context.Context, d receiver.Delivery) error {
-		err := revocations.Revoke(ctx, receiver.ScopeOf(d.Subject), d.EventTime)
+		_, err := hook.Act(ctx, hooks.NewAction(d, "gate", hooks.End))
 		c.closed <- time.Now()
 		return err
 	})
@@ -198,12 +205,12 @@ func (b *bench) closing(ctx context.Context, from *transmitter) (*closing, error
 		Keys: keySource{jose.NewKeySet(from.key.Public())}, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
-		return nil, errors.Join(err, in.Close())
+		return nil, errors.Join(err, in.Close(), revocations.Close())
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- c.receiver.Run(ctx) }()
-	c.stop = func() error { cancel(); return errors.Join(<-ended, in.Close()) }
+	c.stop = func() error { cancel(); return errors.Join(<-ended, in.Close(), revocations.Close()) }
 	return c, nil
 }
 
