@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/tocsin-ssf/tocsin/receiver/inbox"
 )
 
@@ -183,7 +184,7 @@ const maxAsk = 64 << 10
 func (s *Store) eachLetter(do func(context.Context, LetterID) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var id LetterID
-		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxAsk)).Decode(&id); err != nil || id.Issuer == "" || id.ID == "" {
+		if err := readJSON(w, r, maxAsk, &id); err != nil || id.Issuer == "" || id.ID == "" {
 			refused(w, http.StatusBadRequest, "invalid_request", "want iss and jti of a dead letter")
 			return
 		}
@@ -211,4 +212,10 @@ func refused(w http.ResponseWriter, status int, code, description string) {
 // failed answers that the store cannot do it now; operators may read why.
 func failed(w http.ResponseWriter, err error) {
 	refused(w, http.StatusInternalServerError, "internal", err.Error())
+}
+
+// readJSON reads a body of at most limit bytes into v: no member twice, none that v
+// does not have.
+func readJSON(w http.ResponseWriter, r *http.Request, limit int64, v any) error {
+	return jsonv2.UnmarshalRead(http.MaxBytesReader(w, r.Body, limit), v, jsonv2.RejectUnknownMembers(true))
 }

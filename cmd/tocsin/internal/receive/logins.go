@@ -1,7 +1,6 @@
 package receive
 
 import (
-	"encoding/json"
 	"errors"
 	"net/http"
 	"time"
@@ -27,7 +26,7 @@ func (p *gateParts) logins(mux *http.ServeMux, guard func(http.Handler) http.Han
 
 func (p *gateParts) login(w http.ResponseWriter, r *http.Request) {
 	var l login
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxAsk)).Decode(&l); err != nil {
+	if err := readJSON(w, r, maxAsk, &l); err != nil {
 		refused(w, http.StatusBadRequest, "invalid_request", "want {id, members, begun, expires}: "+err.Error())
 		return
 	}
@@ -45,14 +44,17 @@ func (p *gateParts) login(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// maxRemoved bounds the sessions of one request to remove.
-const maxRemoved = 1000
+// Bounds of one request to remove.
+const (
+	maxRemoved      = 1000 // sessions
+	maxRemovedBytes = 2 << 20
+)
 
 func (p *gateParts) logout(w http.ResponseWriter, r *http.Request) {
 	var ask struct {
 		IDs []string `json:"ids"`
 	}
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 2<<20)).Decode(&ask); err != nil || len(ask.IDs) == 0 || len(ask.IDs) > maxRemoved {
+	if err := readJSON(w, r, maxRemovedBytes, &ask); err != nil || len(ask.IDs) == 0 || len(ask.IDs) > maxRemoved {
 		refused(w, http.StatusBadRequest, "invalid_request", "want {ids: [...]} with 1 to 1000 ids")
 		return
 	}
