@@ -261,6 +261,9 @@ func innerSubjects() []change {
 		{name: "EVT-01 a member subject of somebody's own event", old: eventsJSON, new: `{"https://example.com/any":{` + innerEmail + `}}`, want: accepted},
 		{name: "SSF-3.1-01 inner subject alone", old: both, new: without(one(`{` + innerEmail + `}`)), want: noSubject, tolerances: inner, tolerant: accepted},
 		{name: "SSF-3.1-01 inner subject of the second event", old: both, new: without(`{"` + otherType + `":{},"` + revokedType + `":{` + innerEmail + `}}`), want: noSubject, tolerances: inner, tolerant: accepted},
+		{name: "SSF-3.1-01 inner subjects of two events, the same", old: both, new: without(`{"` + otherType + `":{` + innerEmail + `},"` + revokedType + `":{"subject":{"email":"jdoe@example.com","format":"email"}}}`), want: noSubject, tolerances: inner, tolerant: accepted},
+		{name: "SSF-3.1-01 inner subjects of two events, of different people", old: both, new: without(`{"` + otherType + `":{"subject":{"format":"email","email":"al@example.com"}},"` + revokedType + `":{` + innerEmail + `}}`), want: noSubject, tolerances: inner, tolerant: innerTwo},
+		{name: "SSF-3.1-01 inner subject of the second event, of the first no identifier", old: both, new: without(`{"https://example.com/mail":{"subject":"Hello"},"` + revokedType + `":{` + innerEmail + `}}`), want: noSubject, tolerances: inner, tolerant: accepted},
 		{name: "SSF-3.1-01 inner subject invalid", old: both, new: without(one(`{"subject":"?"}`)), want: noSubject, tolerances: inner, tolerant: badSubject},
 		{name: "SSF-3.1-01 no subject anywhere", old: both, new: without(one(`{"x":{` + innerEmail + `}}`)), want: noSubject, tolerances: inner, tolerant: noSubject},
 	}

@@ -11,7 +11,7 @@ import (
 var errTwoPlaces = invalid("the subject is inside the event beside sub_id")
 
 // subject reads sub_id, which alone names the subject (SUBJ-4.1-01), or where
-// tolerated and absent the `subject` inside the first event that has one (L1).
+// tolerated and absent the `subject` inside the events (L1).
 func (c *claims) subject() (err error) {
 	if c.subID != nil {
 		if c.token.Subject, err = c.identifier(c.subID); err != nil {
@@ -25,10 +25,27 @@ func (c *claims) subject() (err error) {
 	if !c.tolerances.SubjectInEvent {
 		return nil
 	}
+	return c.inner()
+}
+
+// inner reads the subject inside the events of a token that has no sub_id. Several
+// events name one happening (SSF-4.2.1-01): if they are about different people, nobody
+// can tell which of them hooks shall act on. Events of other families may mean something
+// else by the name, but no object.
+func (c *claims) inner() error {
 	for _, event := range c.token.Events {
-		if inner := memberOf(event.Payload, "subject"); inner != nil {
-			c.token.Subject, err = c.identifier(inner)
+		inner := memberOf(event.Payload, "subject")
+		if inner == nil || inner[0] != '{' && !strings.HasPrefix(event.Type, schemas) {
+			continue
+		}
+		id, err := c.identifier(inner)
+		switch {
+		case err != nil:
 			return err
+		case c.token.Subject.IsZero():
+			c.token.Subject = id
+		case !id.Equal(c.token.Subject) && !c.shown:
+			return invalid("the subjects inside the events are not the same")
 		}
 	}
 	return nil

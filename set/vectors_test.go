@@ -57,6 +57,7 @@ var (
 	hasExp       = verdict{request, "a SET must not have exp"}
 	expired      = verdict{request, "the SET has expired"}
 	twoPlaces    = verdict{request, "the subject is inside the event beside sub_id"}
+	innerTwo     = verdict{request, "the subjects inside the events are not the same"}
 	twoSubjects  = verdict{request, "the subject inside the event is another than sub_id"}
 	inFuture     = verdict{request, "iat lies in the future"}
 	badAlgorithm = verdict{key, "the signature algorithm is not allowed"}

@@ -85,7 +85,6 @@ func TestVerifySubject(t *testing.T) {
 		{"sub besides", edit(t, txnClaim, `"sub":"someone else"`), account},
 		{"inner subject besides", edit(t, payloadJSON, `{"subject":`+subjectJSON+`}`), account},
 		{"inner subject alone", noSubID(`{"` + revokedType + `":` + inner + `}`), email},
-		{"the first inner subject", noSubID(`{"` + otherType + `":` + inner + `,"` + revokedType + `":{"subject":{"format":"opaque","id":"1"}}}`), email},
 		{"sub and an inner subject", strings.Replace(noSubID(`{"`+revokedType+`":`+inner+`}`), txnClaim, `"sub":"someone else"`, 1), email},
 		{"format before subject_type", edit(t, subjectJSON, `{"subject_type":"opaque","format":"email","email":"jdoe@example.com"}`), email},
 		{"old names inside", noSubID(`{"` + revokedType + `":{"subject":{"subject_type":"iss-sub","iss":"` + issuer + `","sub":"145234573"}}}`), account},
