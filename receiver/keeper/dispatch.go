@@ -23,27 +23,45 @@ func (k *Keeper) dispatch(ctx context.Context, d receiver.Delivery) error {
 			return err
 		}
 	}
-	if reason := k.cfg.ignores(d.Token); reason != "" {
-		k.noteIgnored(reason)
-		k.log.WarnContext(ctx, "event acknowledged and left: the issuer is not trusted for it",
-			"reason", reason, "jti", d.ID, "txn", d.TransactionID, "event_type", d.Type)
+	if k.cfg.SubjectIssuers != nil && namesOther(d.Token.Subject, k.cfg.SubjectIssuers) {
+		k.ignored(ctx, d, ignoredSubject, d.Token.Events)
 		return nil
+	}
+	trusted, others := k.cfg.trusted(d.Token.Events)
+	k.ignored(ctx, d, ignoredType, others)
+	if len(trusted) == 0 {
+		return nil
+	}
+	if len(others) > 0 {
+		token := *d.Token
+		token.Events = trusted
+		d.Token, d.Type = &token, token.Type()
 	}
 	return k.cfg.Receiver.Mux.Dispatch(ctx, d)
 }
 
-// ignores says why an event shall reach no hook, "" if it may.
-func (cfg Config) ignores(t *set.Token) string {
-	about := func(e set.Event) bool {
-		return e.Type == streams.TypeVerification || e.Type == streams.TypeStreamUpdated || slices.Contains(cfg.Events, e.Type)
+// ignored notes events that reach no hook.
+func (k *Keeper) ignored(ctx context.Context, d receiver.Delivery, reason string, events []set.Event) {
+	for _, event := range events {
+		k.noteIgnored(reason)
+		k.log.WarnContext(ctx, "event acknowledged and left: the issuer is not trusted for it",
+			"reason", reason, "jti", d.ID, "txn", d.TransactionID, "event_type", event.Type)
 	}
-	if cfg.Events != nil && !slices.ContainsFunc(t.Events, about) {
-		return ignoredType
+}
+
+// trusted parts the events of a token into those that may reach a hook and the others.
+func (cfg Config) trusted(events []set.Event) (trusted, others []set.Event) {
+	if cfg.Events == nil {
+		return events, nil
 	}
-	if cfg.SubjectIssuers != nil && namesOther(t.Subject, cfg.SubjectIssuers) {
-		return ignoredSubject
+	for _, e := range events {
+		if e.Type == streams.TypeVerification || e.Type == streams.TypeStreamUpdated || slices.Contains(cfg.Events, e.Type) {
+			trusted = append(trusted, e)
+		} else {
+			others = append(others, e)
+		}
 	}
-	return ""
+	return trusted, others
 }
 
 // namesOther reports whether id, or an identifier in it, is of an issuer that is not

@@ -2,12 +2,15 @@ package keeper_test
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/tocsin-ssf/tocsin/receiver"
 	"github.com/tocsin-ssf/tocsin/receiver/keeper"
@@ -69,6 +72,50 @@ func TestTrustedFor(t *testing.T) {
 	h := r.health()
 	if h.Ignored["event_type"] != 1 || h.Ignored["subject_issuer"] != 4 || h.Inbox.Dead != 0 {
 		t.Errorf("got %v ignored and %d dead, want 1 for its type, 4 for their subjects, none dead", h.Ignored, h.Inbox.Dead)
+	}
+}
+
+// Of a SET with several events those reach hooks that the transmitter may speak of: a
+// type that is trusted, or a verification, opens no door for the others beside it.
+func TestTrustedForEachEvent(t *testing.T) {
+	p := newPeer(t)
+	r := start(t, p.issuer, t.TempDir(), func(cfg *keeper.Config, _ string) {
+		cfg.JWKSURL, cfg.Events = p.issuer+"/jwks", []string{caep.CredentialChangeType}
+	})
+	const change = `"` + caep.CredentialChangeType + `":{"credential_type":"password","change_type":"update"}`
+	const revoked, purged, verification = `"` + caep.SessionRevokedType + `":{}`, `"` + risc.AccountPurgedType + `":{}`, `"` + streams.TypeVerification + `":{}`
+	for jti, events := range map[string]string{
+		"behind":       change + "," + revoked,
+		"before":       revoked + "," + change,
+		"verification": verification + "," + revoked,
+		"none":         revoked + "," + purged,
+	} {
+		claims := fmt.Sprintf(`{"iss":%q,"jti":%q,"iat":%d,"aud":%q,"sub_id":{"format":"opaque","id":"stream"},"events":{%s}}`,
+			p.issuer, jti, time.Now().Unix(), audience, events)
+		if code, body := p.push(r.url, "", p.signClaims(claims, peerKey())); code != http.StatusAccepted {
+			t.Errorf("%s: got %d %s, want it acknowledged", jti, code, body)
+		}
+	}
+	until(t, "all are handled", func() bool { return r.health().Inbox.Waiting == 0 })
+	got := map[string]string{}
+	r.mu.Lock()
+	for _, d := range r.got {
+		types := []string{d.Type}
+		for _, event := range d.Token.Events {
+			types = append(types, event.Type)
+		}
+		got[d.ID] = strings.Join(types, " ")
+	}
+	r.mu.Unlock()
+	both := func(typ string) string { return typ + " " + typ } // as its type, and alone
+	want := map[string]string{
+		"behind": both(caep.CredentialChangeType), "before": both(caep.CredentialChangeType), "verification": both(streams.TypeVerification),
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("got %v at the hooks, want %v", got, want)
+	}
+	if n := r.health().Ignored["event_type"]; n != 5 {
+		t.Errorf("got %d events ignored, want 5", n)
 	}
 }
 
