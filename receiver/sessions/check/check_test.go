@@ -242,6 +242,7 @@ func TestToken(t *testing.T) {
 		{"denied by sub", k.token("no", set("iat", k.now.Unix()+1)), 403},
 		{"revoked by sid", k.token("jo", set("sid", "ended")), 401},
 		{"revoked by email", k.token("jo", set("email", "mo@example.com")), 401},
+		{"an email that is not verified", k.token("jo", func(c map[string]any) { c["email"], c["email_verified"] = "mo@example.com", false }), 200},
 		{"another's key", k.signed(other, "at+jwt", "jo", nil), 401},
 		{"a SET", k.signed(k.key, "secevent+jwt", "jo", nil), 401},
 		{"a logout token", k.signed(k.key, "logout+jwt", "jo", nil), 401},

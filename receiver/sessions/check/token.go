@@ -119,6 +119,7 @@ type claims struct {
 	SessionID string   `json:"sid"`
 	ID        string   `json:"jti"`
 	Email     string   `json:"email"`
+	Verified  *bool    `json:"email_verified"`
 	IssuedAt  float64  `json:"iat"`
 	AuthTime  float64  `json:"auth_time"`
 	Expires   float64  `json:"exp"`
@@ -194,7 +195,10 @@ func (v *verifier) claims(c claims) sessions.Claims {
 	if v.cfg.UseAuthTime && c.AuthTime > 0 {
 		begun = c.AuthTime
 	}
-	known := sessions.Claims{Issuer: c.Issuer, Subject: c.Subject, SessionID: c.SessionID, ID: c.ID, Email: c.Email}
+	known := sessions.Claims{Issuer: c.Issuer, Subject: c.Subject, SessionID: c.SessionID, ID: c.ID}
+	if c.Verified == nil || *c.Verified {
+		known.Email = c.Email
+	}
 	if begun > 0 && begun < 1<<40 {
 		known.IssuedAt = time.Unix(int64(begun), 0)
 	}
