@@ -179,3 +179,33 @@ func BenchmarkGate(b *testing.B) {
 	b.ReportMetric(float64(floor.Nanoseconds())/float64(b.N), "ns/look-up")
 	b.ReportMetric(float64(gated)/float64(floor), "look-ups/check")
 }
+
+// A clock that was set back makes nothing known that is not: the store may be away since.
+func TestGateClockSetBack(t *testing.T) {
+	start := time.Unix(1700000000, 0)
+	now := start
+	state, err := sessions.NewState(sessions.RevocationsConfig{Now: func() time.Time { return now }}, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := sessions.NewGate(sessions.Config{Revocations: remote{state: state}, Fail: sessions.FailClosed})
+	if err != nil {
+		t.Fatal(err)
+	}
+	state.Current(now)
+	if got := g.Session(session("jo", start.Add(-2*time.Hour))); got != sessions.Good || g.Ready() != nil {
+		t.Fatalf("got %v, %v, want good", got, g.Ready())
+	}
+	now = start.Add(-time.Hour)
+	if got := g.Session(session("jo", start.Add(-2*time.Hour))); got != sessions.Unknown || g.Ready() == nil {
+		t.Errorf("set back by an hour: got %v, %v, want unknown", got, g.Ready())
+	}
+	state.Current(now)
+	if got := g.Session(session("jo", start.Add(-2*time.Hour))); got != sessions.Good || g.Ready() != nil {
+		t.Errorf("asked since: got %v, %v, want good", got, g.Ready())
+	}
+	now = now.Add(time.Minute)
+	if got := g.Session(session("jo", start.Add(-2*time.Hour))); got != sessions.Unknown {
+		t.Errorf("away since: got %v, want unknown", got)
+	}
+}

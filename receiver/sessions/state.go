@@ -63,24 +63,32 @@ func NewState(cfg RevocationsConfig, remote bool) (*State, error) {
 	return s, nil
 }
 
+// setBack is how far ahead of the clock the time of what is known may be: more, and the
+// clock was set back.
+const setBack = time.Second
+
 // Current notes that the state of a remote store is known as it was at that time.
 func (s *State) Current(at time.Time) {
 	for {
 		before := s.asOf.Load()
-		if at.UnixMicro() <= before || s.asOf.CompareAndSwap(before, at.UnixMicro()) {
+		newer := at.UnixMicro() > before || before != Never && before-at.UnixMicro() > setBack.Microseconds()
+		if !newer || s.asOf.CompareAndSwap(before, at.UnixMicro()) {
 			return
 		}
 	}
 }
 
 // Lag returns how old what is known may be at now: zero for a state that is not remote;
-// false if nothing is known yet.
+// false if nothing is known yet, or nothing since the clock was set back.
 func (s *State) Lag(now time.Time) (time.Duration, bool) {
 	if !s.remote {
 		return 0, true
 	}
 	asOf := s.asOf.Load()
-	return max(0, time.Duration(now.UnixMicro()-asOf)*time.Microsecond), asOf != Never
+	if asOf == Never || asOf-now.UnixMicro() > setBack.Microseconds() {
+		return 0, false
+	}
+	return max(0, time.Duration(now.UnixMicro()-asOf)*time.Microsecond), true
 }
 
 // Len returns how many marks are kept, expired ones included until they are swept.
