@@ -46,6 +46,7 @@ type server struct {
 	sessions []session
 	user     map[string]any
 	logouts  int
+	careless bool // takes no account of what it is asked for
 }
 
 func newServer(t *testing.T) *server {
@@ -130,6 +131,9 @@ func (s *server) search(w http.ResponseWriter, r *http.Request) {
 	byBroker := query.Get("idpAlias") == "corp" && query.Get("idpUserId") == "jo-at-corp"
 	if byMail || byBroker {
 		found = append(found, map[string]string{"id": "u1", "username": "jo"})
+	}
+	if s.careless {
+		found = []map[string]string{{"id": "u2", "email": "banjo@example.com"}, {"id": "u1", "email": "Jo@example.com"}, {"id": "u3", "email": "max@example.com"}}
 	}
 	answer(w, found)
 }
@@ -235,6 +239,18 @@ func TestEnd(t *testing.T) {
 				t.Errorf("got %q alive, want %q", api.alive(), tt.want)
 			}
 		})
+	}
+}
+
+// A server that is too old for a search answers with others, too: nobody else's sessions end.
+func TestCarelessSearch(t *testing.T) {
+	api, h := start(t, keycloak.Config{Brokers: map[string]string{upstream: "corp"}})
+	api.careless = true
+	if _, err := h.Act(t.Context(), action(subject.IssSub(upstream, "jo-at-corp"), hooks.End)); !receiver.IsPermanent(err) || len(api.alive()) != 4 {
+		t.Errorf("by broker: got %v and %q alive, want a permanent error and nothing done", err, api.alive())
+	}
+	if _, err := h.Act(t.Context(), action(subject.Email("jo@example.com"), hooks.End)); err != nil || !slices.Equal(api.alive(), []string{"young", "max"}) {
+		t.Errorf("by e-mail: got %v and %q alive, want jo's alone ended", err, api.alive())
 	}
 }
 

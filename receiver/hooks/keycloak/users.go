@@ -3,11 +3,14 @@ package keycloak
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/tocsin-ssf/tocsin/receiver"
 	"github.com/tocsin-ssf/tocsin/receiver/hooks"
 	"github.com/tocsin-ssf/tocsin/set/subject"
 )
@@ -25,9 +28,9 @@ func (r *run) users(ctx context.Context, named []subject.Identifier) (ids []stri
 		case format == subject.FormatIssSub && iss == r.cfg.Issuer:
 			found = []string{sub}
 		case format == subject.FormatIssSub && alias != "":
-			found, err = r.search(ctx, url.Values{"idpAlias": {alias}, "idpUserId": {sub}})
+			found, err = r.search(ctx, url.Values{"idpAlias": {alias}, "idpUserId": {sub}}, "")
 		case format == subject.FormatEmail && !r.cfg.NoEmail:
-			found, err = r.search(ctx, url.Values{"email": {mail}, "exact": {"true"}})
+			found, err = r.search(ctx, url.Values{"email": {mail}, "exact": {"true"}}, mail)
 		default:
 			continue
 		}
@@ -44,8 +47,14 @@ func (r *run) users(ctx context.Context, named []subject.Identifier) (ids []stri
 	return ids, told, nil
 }
 
-// search looks users up (GET /users).
-func (r *run) search(ctx context.Context, query url.Values) (ids []string, err error) {
+// maxUsers is how many users one identifier may name: several where a realm allows an
+// e-mail address twice.
+const maxUsers = 10
+
+// search looks users up (GET /users), those of that e-mail address alone if it is given. A
+// server that is too old to know a parameter of query leaves it out and answers with
+// everybody, which is a permanent error.
+func (r *run) search(ctx context.Context, query url.Values, mail string) (ids []string, err error) {
 	const what = "look up users"
 	query.Set("briefRepresentation", "true")
 	answer, err := r.api.Ask(ctx, what, http.MethodGet, []string{"users"}, query, nil)
@@ -56,13 +65,19 @@ func (r *run) search(ctx context.Context, query url.Values) (ids []string, err e
 		return nil, err
 	}
 	var found []struct {
-		ID string `json:"id"`
+		ID    string `json:"id"`
+		Email string `json:"email"`
 	}
 	if err := r.api.JSON(answer, what, &found); err != nil {
 		return nil, err
 	}
 	for _, one := range found {
-		ids = append(ids, one.ID)
+		if mail == "" || one.Email == "" || strings.EqualFold(one.Email, mail) {
+			ids = append(ids, one.ID)
+		}
+	}
+	if len(ids) > maxUsers || mail == "" && len(ids) > 1 {
+		return nil, receiver.Permanent(fmt.Errorf("%s: %s: the server found %d for one identifier, nothing is done", name, what, len(ids)))
 	}
 	return ids, nil
 }

@@ -155,7 +155,12 @@ func (h *Hook) do(ctx context.Context, a hooks.Action, dry bool) (hooks.Outcome,
 	return hooks.Outcome{Ended: r.ended}, nil
 }
 
-// identifier does what is to be done to the identities that log in with value.
+// maxIdentities is how many identities may log in with one identifier, each with another
+// kind of credentials.
+const maxIdentities = 10
+
+// identifier does what is to be done to the identities that log in with value. A server
+// that is too old to look for them answers with all, which is a permanent error.
 func identifier(ctx context.Context, r *run, value string) error {
 	const what = "look up identities"
 	answer, err := r.api.Ask(ctx, what, http.MethodGet, []string{"admin", "identities"}, url.Values{"credentials_identifier": {value}}, nil)
@@ -170,6 +175,9 @@ func identifier(ctx context.Context, r *run, value string) error {
 	}
 	if err := r.api.JSON(answer, what, &found); err != nil {
 		return err
+	}
+	if len(found) > maxIdentities {
+		return receiver.Permanent(fmt.Errorf("%s: %s: the server found %d for one identifier, nothing is done", name, what, len(found)))
 	}
 	for _, one := range found {
 		if err := identity(ctx, r, one.ID); err != nil {

@@ -41,6 +41,7 @@ type server struct {
 	logins   map[string]string // identities by what they log in with
 	sessions map[string][]*session
 	state    map[string]string
+	careless bool // takes no account of what it is asked for
 }
 
 func newServer(t *testing.T) *server {
@@ -58,6 +59,9 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		found := []map[string]string{}
 		if id, ok := s.logins[r.URL.Query().Get("credentials_identifier")]; ok {
 			found = append(found, map[string]string{"id": id, "schema_id": "default", "state": s.state[id]})
+		}
+		for i := 1; s.careless && i < 50; i++ {
+			found = append(found, map[string]string{"id": "i" + strconv.Itoa(i)})
 		}
 		answer(w, found)
 	})
@@ -227,6 +231,19 @@ func TestState(t *testing.T) {
 			t.Errorf("deny of one session: got %v, state %s, want it active", err, api.state["i1"])
 		}
 		listener.Close()
+	}
+}
+
+// A server that is too old to look for an identifier answers with all identities: nothing
+// is done.
+func TestCarelessSearch(t *testing.T) {
+	api := newServer(t)
+	api.careless = true
+	listener := httptest.NewServer(api)
+	defer listener.Close()
+	h := newHook(t, kratos.Config{URL: listener.URL, Identifier: "{user.email}", HTTP: call.Config{InsecureLoopback: true}})
+	if _, err := h.Act(t.Context(), action(subject.Email("who@example.com"), hooks.End)); !receiver.IsPermanent(err) || len(api.alive()) != 3 {
+		t.Errorf("got %v and %q alive, want a permanent error and nothing done", err, api.alive())
 	}
 }
 
