@@ -39,6 +39,8 @@ type Config struct {
 	Lifetime time.Duration
 	// Fail says what becomes of tokens while the list is not known. Required.
 	Fail sessions.FailMode
+	// Ignore is that of gate.Config: "tenant" where Claims have none.
+	Ignore []string
 }
 
 // List is a deny list: a hook, and what looks at tokens. Safe for concurrent use.
@@ -60,7 +62,7 @@ func New(cfg Config) (*List, error) {
 	if err != nil {
 		return nil, fmt.Errorf("denylist: %w", err)
 	}
-	hook, err := gate.New(gate.Config{Revocations: cfg.Revocations})
+	hook, err := gate.New(gate.Config{Revocations: cfg.Revocations, Ignore: cfg.Ignore})
 	if err != nil {
 		return nil, fmt.Errorf("denylist: %w", err)
 	}

@@ -12,11 +12,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/receiver"
 	"github.com/tocsin-ssf/tocsin/receiver/hooks"
 	"github.com/tocsin-ssf/tocsin/receiver/sessions"
+	"github.com/tocsin-ssf/tocsin/set/subject"
 )
 
 // MaxCounted is how many sessions are counted for an outcome.
@@ -32,6 +34,10 @@ type Config struct {
 	// Index, if set, is asked how many sessions there are in scope, for the outcome
 	// alone. The gate is closed whether it answers or not.
 	Index sessions.Index
+	// Ignore are members of a scope that may be left out of account ("tenant", "device"),
+	// where sessions and tokens are not known by them: a session that does not know its
+	// tenant fits no event about a user in one. Sessions of others than are meant may end.
+	Ignore []string
 }
 
 // Hook closes a gate. Safe for concurrent use.
@@ -47,6 +53,11 @@ func New(cfg Config) (*Hook, error) {
 	if cfg.Revocations == nil {
 		return nil, errors.New("gate: Config.Revocations is required")
 	}
+	for _, name := range cfg.Ignore {
+		if name == "" || name == subject.MemberUser || name == subject.MemberSession {
+			return nil, fmt.Errorf("gate: Config.Ignore has %q: who is meant cannot be left out of account", name)
+		}
+	}
 	return &Hook{cfg}, nil
 }
 
@@ -56,6 +67,7 @@ func New(cfg Config) (*Hook, error) {
 // What ended stays ended, and what is kept of it are digests that expire. Repeated or
 // late, it never makes a session good that a newer event ended.
 func (h *Hook) Act(ctx context.Context, a hooks.Action) (hooks.Outcome, error) {
+	a.Scope = h.scope(a.Scope)
 	var err error
 	switch a.Effect {
 	case hooks.End:
@@ -77,6 +89,7 @@ func (h *Hook) Act(ctx context.Context, a hooks.Action) (hooks.Outcome, error) {
 
 // Preview says what Act would do.
 func (h *Hook) Preview(ctx context.Context, a hooks.Action) (hooks.Outcome, error) {
+	a.Scope = h.scope(a.Scope)
 	switch a.Effect {
 	case hooks.End, hooks.Deny, hooks.Allow, hooks.Forget:
 	default:
@@ -86,6 +99,11 @@ func (h *Hook) Preview(ctx context.Context, a hooks.Action) (hooks.Outcome, erro
 		return hooks.Outcome{}, outcomeOf(err)
 	}
 	return h.outcome(ctx, a)
+}
+
+// scope returns a scope without what is ignored; of an event about nothing else nothing.
+func (h *Hook) scope(s receiver.Scope) receiver.Scope {
+	return slices.DeleteFunc(slices.Clone(s), func(m receiver.ScopeMember) bool { return slices.Contains(h.cfg.Ignore, m.Name) })
 }
 
 // outcomeOf returns the error of a call as one of a hook: a scope that fits nothing is

@@ -166,3 +166,58 @@ func TestErrors(t *testing.T) {
 		t.Errorf("index away: got %+v %v, want it done and nothing known of the number", o, err)
 	}
 }
+
+// A session that does not know its tenant fits an event about a user in one only if that
+// is left out of account, and then never an event about the tenant alone.
+func TestIgnore(t *testing.T) {
+	user, tenant := subject.Email("jo@example.com"), subject.Opaque("t")
+	complexOf := func(members map[string]subject.Identifier) receiver.Scope {
+		id, err := subject.Complex(members)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return receiver.ScopeOf(id)
+	}
+	both, alone := complexOf(map[string]subject.Identifier{"user": user, "tenant": tenant}), complexOf(map[string]subject.Identifier{"tenant": tenant})
+	for _, tt := range []struct {
+		ignore []string
+		scope  receiver.Scope
+		na     bool
+		ended  int
+		want   sessions.Verdict
+	}{
+		{nil, both, false, 0, sessions.Good},
+		{[]string{"tenant", "device"}, both, false, 3, sessions.Revoked},
+		{[]string{"device"}, both, false, 0, sessions.Good},
+		{[]string{"tenant"}, alone, true, 0, sessions.Good},
+	} {
+		k := newKit(t)
+		r, err := sessions.NewMemoryRevocations(sessions.RevocationsConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		hook, err := gate.New(gate.Config{Revocations: r, Index: k.index, Ignore: tt.ignore})
+		if err != nil {
+			t.Fatal(err)
+		}
+		door, err := sessions.NewGate(sessions.Config{Revocations: r, Fail: sessions.FailClosed})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := k.action(hooks.End, 0)
+		a.Scope = tt.scope
+		for name, do := range map[string]func(context.Context, hooks.Action) (hooks.Outcome, error){"preview": hook.Preview, "act": hook.Act} {
+			if o, err := do(t.Context(), a); errors.Is(err, hooks.ErrNotApplicable) != tt.na || err != nil && !tt.na || o.Ended != tt.ended {
+				t.Errorf("%s, %v ignored: got %+v, %v, want %d ended", name, tt.ignore, o, err, tt.ended)
+			}
+		}
+		if got := door.Session(k.session(k.start)); got != tt.want {
+			t.Errorf("%v ignored: got %v, want %v", tt.ignore, got, tt.want)
+		}
+	}
+	for _, name := range []string{"", "user", "session"} {
+		if _, err := gate.New(gate.Config{Revocations: &sessions.MemoryRevocations{}, Ignore: []string{name}}); err == nil {
+			t.Errorf("%q ignored: got no error, want one", name)
+		}
+	}
+}

@@ -71,13 +71,18 @@ const gateHook = "gate"
 
 // newGateHook returns the hook of the daemon's own gate.
 func newGateHook(at settings.Node, env hookEnv) (hooks.Hook, error) {
-	if err := at.Decode(&struct{}{}); err != nil {
+	var cfg struct{ Ignore []string }
+	if err := at.Decode(&cfg); err != nil {
 		return nil, err
 	}
 	if env.Gate == nil {
 		return nil, at.Fault("there is no gate: the sections sessions and gate say where revocations are kept")
 	}
-	return env.Gate.hook()
+	hook, err := env.Gate.hook(cfg.Ignore...)
+	if err != nil {
+		return nil, at.Fault("%v", err)
+	}
+	return hook, nil
 }
 
 // newRedisHook returns a hook of Redis; with index: true it finds sessions by the

@@ -193,9 +193,10 @@ func dryGate(cfg Config) (*gateParts, error) {
 	return p, p.build(cfg, nil)
 }
 
-// hook returns the hook that closes the gate.
-func (p *gateParts) hook() (*gate.Hook, error) {
-	return gate.New(gate.Config{Revocations: p.revocations, Index: p.index})
+// hook returns the hook that closes the gate, which leaves those members of a scope out
+// of account.
+func (p *gateParts) hook(ignore ...string) (*gate.Hook, error) {
+	return gate.New(gate.Config{Revocations: p.revocations, Index: p.index, Ignore: ignore})
 }
 
 // CheckListen returns where the check endpoint is to be served; "" if there is none.
