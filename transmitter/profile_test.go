@@ -3,6 +3,10 @@ package transmitter_test
 import (
 	"context"
 	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -168,4 +172,50 @@ func TestProfileIsSet(t *testing.T) {
 	if got := h.must(200, "GET", "/ssf/streams?stream_id="+stream, token, "").member("profile"); got != "" {
 		t.Errorf("the receiver's view: got profile %q, want none: it is no member of SSF", got)
 	}
+}
+
+// A profile counts from when it is set: what is on its way to a receiver that
+// refuses the former form is no dead letter, and leaves in the new one.
+func TestProfileIsSetWhileSETsAreOnTheirWay(t *testing.T) {
+	h := open(t)
+	token, admin := h.client("shop", everyScope), h.client("operators", "admin")
+	came, changed := make(chan struct{}, 100), make(chan struct{})
+	sink := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		tok, wrong := parseClaims(string(body))
+		if err != nil || wrong != nil {
+			t.Errorf("got %q, %v, %v", body, err, wrong)
+		}
+		if _, former := tok["sub_id"]; former {
+			came <- struct{}{}
+			<-changed
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = io.WriteString(w, `{"err":"invalid_request","description":"a subject is wanted in the event"}`)
+			return
+		}
+		w.WriteHeader(http.StatusAccepted)
+	}))
+	defer sink.Close()
+	stream := h.stream(token, pushTo(sink.URL))
+	h.emitMany(token, 12)
+	<-came
+	h.operator(h.Transmitter.AdminHandler()).must(200, "PUT", "/admin/streams/"+stream+"/profile", admin, `{"profile":"okta"}`)
+	close(changed)
+	until(t, "an empty queue", func() bool {
+		depth, err := h.store.Depth(t.Context(), stream)
+		return err == nil && depth.Items == 0
+	})
+	if letters := h.must(200, "GET", "/v1/streams/"+stream+"/dead-letters", token, "").body; strings.Contains(letters, "invalid_request") {
+		t.Errorf("got dead letters %s, want none", letters)
+	}
+}
+
+// parseClaims returns the claims of a SET.
+func parseClaims(compact string) (claims map[string]any, err error) {
+	tok, err := set.Parse([]byte(compact))
+	if err != nil {
+		return nil, err
+	}
+	return claims, json.Unmarshal(tok.Claims(), &claims)
 }

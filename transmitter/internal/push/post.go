@@ -54,7 +54,7 @@ func (p *Pusher) deliver(ctx context.Context, to target, items []streams.Item) (
 	}
 	p.observe(ctx, to.stream, items, parcel, f, start, took)
 	if f.Judgement != Accepted && p.moved(ctx, to.stream, items) {
-		// The verdict is on an endpoint that the stream has left.
+		// The verdict is on an endpoint that the stream has left, or on a form.
 		return Finding{Judgement: BackOff, Code: changed}, Parcel{}
 	}
 	return f, parcel
@@ -101,16 +101,17 @@ func (p *Pusher) log(ctx context.Context, level slog.Level, method string, item 
 		"attempt", item.Attempts+1, "verdict", f.Judgement.String(), "code", f.Code, "took", took)
 }
 
-// moved reports whether the stream is sent elsewhere by now, or began anew.
+// moved reports whether the stream is sent elsewhere by now, in another form, or
+// began anew.
 func (p *Pusher) moved(ctx context.Context, taken streams.Stream, items []streams.Item) bool {
 	now, err := p.cfg.Store.Stream(context.WithoutCancel(ctx), taken.ID)
 	return err == nil && differs(now, taken, items)
 }
 
 // differs reports whether items of a stream, as it was when they were taken,
-// belong elsewhere now.
+// belong elsewhere now, or are to leave in another form.
 func differs(now, taken streams.Stream, items []streams.Item) bool {
-	return now.Delivery != taken.Delivery || slices.ContainsFunc(items, func(item streams.Item) bool {
+	return now.Delivery != taken.Delivery || now.Profile != taken.Profile || slices.ContainsFunc(items, func(item streams.Item) bool {
 		return item.Lane == streams.LaneEvents && item.Epoch != now.Epoch
 	})
 }
