@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tocsin-ssf/tocsin/set/risc"
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
@@ -97,5 +98,28 @@ func TestConsentRecords(t *testing.T) {
 	decisions := h.must(200, "GET", "/v1/consents", alice, "").body
 	if n := strings.Count(decisions, `"by":"source idme"`); n != 2 {
 		t.Errorf("got %d decisions, want 2: %s", n, decisions)
+	}
+}
+
+// A refusal counts though its record can be mapped to nothing, of a clock that is
+// ahead for example; a grant does not.
+func TestConsentRecordsThatAreNotMapped(t *testing.T) {
+	h := open(t)
+	alice := h.client("alice", everyScope)
+	h.must(200, "PUT", "/v1/consents/gate", alice, `{"enabled":true}`)
+	secret := h.vendor(auth.VendorSource{
+		Source: auth.Source{Name: "idme", Consents: map[string]string{"Portal": "alice"}}, Kind: auth.KindIDme, Auth: auth.VendorBearer,
+	})
+	ahead := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+	for _, handle := range []string{"consent.deny", "consent.allow", "consent.revoke"} {
+		for _, at := range []string{ahead, "no time"} {
+			h.must(http.StatusAccepted, "POST", "/v1/sources/idme", secret, fmt.Sprintf(
+				`{"event":%q,"identifier":"u1","email":"jo@example.com","application":"Portal","tracked_at":%q}`, handle, at))
+		}
+	}
+	list := func() string { return h.must(200, "GET", "/v1/consents?subject="+url.QueryEscape(jo), alice, "").body }
+	until(t, "the refusals", func() bool { return strings.Count(list(), `"by":"source idme"`) >= 4 })
+	if got := list(); strings.Count(got, `"decision":"deny"`) != 2 || strings.Count(got, `"decision":"revoke"`) != 2 || strings.Contains(got, `"grant"`) {
+		t.Errorf("got %s, want the refusals alone", got)
 	}
 }

@@ -108,11 +108,11 @@ func (e *evaluation) run(name string, raw []byte) error {
 	err = e.head()
 	e.user() // also of a record without a proper head: it speaks of somebody
 	e.attributes()
-	if err != nil {
-		return err
-	}
 	if h := f.handles[e.record.Handle]; h != nil {
 		e.record.Consent = h.consent
+	}
+	if err != nil {
+		return err
 	}
 	if err := e.apply(); err != nil {
 		e.record.Mapped = nil

@@ -197,13 +197,23 @@ func (in *Ingest) vendorEvent(source *auth.Source, item *Item, e eventlog.Event,
 	}
 	if err != nil {
 		e.MappingError = strings.TrimPrefix(err.Error(), "mapping: ")
+		if record.Consent != mapping.ConsentGrant && allowed(source, &e) == nil {
+			e.Consent = told(source, &e, record.Consent) // a refusal counts all the same
+		}
 		return e, nil
 	}
-	e.Mapped = outcomes(record.Mapped)
-	if application := source.Consents[e.Attributes.Application]; application != "" && record.Consent != "" {
-		e.Consent = eventlog.Consent{Decision: record.Consent, Application: application}
-	}
+	e.Mapped, e.Consent = outcomes(record.Mapped), told(source, &e, record.Consent)
 	return e, allowed(source, &e)
+}
+
+// told is the decision that a record of a source tells, if the source is set to
+// have it noted for the application that the record names.
+func told(source *auth.Source, e *eventlog.Event, decision string) eventlog.Consent {
+	application := source.Consents[e.Attributes.Application]
+	if application == "" || decision == "" {
+		return eventlog.Consent{}
+	}
+	return eventlog.Consent{Decision: decision, Application: application}
 }
 
 func outcomes(mapped []mapping.Mapped) []eventlog.Mapped {
