@@ -35,10 +35,12 @@ func (f *Follower) Told(ctx context.Context, rec *eventlog.Record) (refused, err
 	if rec.Erased || rec.Consent == (eventlog.Consent{}) {
 		return nil, nil
 	}
-	err = f.gate.tell(ctx, Decision{
+	d := Decision{
 		Application: rec.Consent.Application, Decision: Word(rec.Consent.Decision), Subjects: rec.Subjects,
 		Time: rec.Time, SourceID: toldPrefix + rec.ID, By: "source " + rec.Source, Recorded: rec.Recorded, At: rec.Seq,
-	})
+	}
+	d.Time = d.made() // the entry is recorded later
+	err = f.gate.tell(ctx, d)
 	var invalid *InvalidError
 	if errors.As(err, &invalid) || errors.Is(err, ErrOlder) {
 		return err, nil

@@ -36,7 +36,7 @@ func TestToldOlder(t *testing.T) {
 	type step struct {
 		source string // "": decided here
 		word   consent.Word
-		at     int // minutes; of the event
+		at     int // minutes; of the event; 0: it has no time
 		ids    []subject.Identifier
 		late   bool // the follower comes to it after all others
 	}
@@ -55,6 +55,8 @@ func TestToldOlder(t *testing.T) {
 		{"a grant that came late", []step{{"idme", consent.Grant, -9, both, false}, {"idme", consent.Revoke, -3, both, false}, {"idme", consent.Grant, -5, both, false}}, consent.Held, jo},
 		{"a revocation that came late", []step{{"idme", consent.Grant, -3, both, false}, {"idme", consent.Revoke, -5, both, false}}, consent.Sent, jo},
 		{"of one time", []step{{"idme", consent.Grant, -3, both, false}, {"idme", consent.Revoke, -3, both, false}}, consent.Held, jo},
+		{"without times", []step{{"idme", consent.Revoke, 0, both, true}, {"idme", consent.Grant, 0, both, true}}, consent.Sent, jo},
+		{"of a clock that is ahead", []step{{"idme", consent.Revoke, 9, both, true}, {"idme", consent.Grant, 0, both, true}}, consent.Sent, jo},
 		{"in order", []step{{"idme", consent.Revoke, -5, both, false}, {"idme", consent.Grant, -3, both, false}}, consent.Sent, jo},
 		{"a grant of before the denial here", []step{{"", consent.Deny, 0, both, false}, {"idme", consent.Grant, -5, both, false}}, consent.Held, jo},
 		{"a grant of after it", []step{{"", consent.Deny, 0, both, false}, {"idme", consent.Grant, 1, both, false}}, consent.Sent, jo},
@@ -63,6 +65,12 @@ func TestToldOlder(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t)
+			at := func(s step) time.Time {
+				if s.at == 0 {
+					return time.Time{}
+				}
+				return w.now.Add(time.Duration(s.at) * time.Minute)
+			}
 			w.set(consent.Settings{Enabled: true})
 			f := w.gate.Follow()
 			var come, late []*eventlog.Record
@@ -79,12 +87,13 @@ func TestToldOlder(t *testing.T) {
 				case s.source == "":
 					w.decide(s.word, s.ids...)
 				case s.late:
-					late = append(late, w.tells(s.source, s.word, w.now.Add(time.Duration(s.at)*time.Minute), s.ids...))
+					late = append(late, w.tells(s.source, s.word, at(s), s.ids...))
 				default:
-					come = append(come, w.tells(s.source, s.word, w.now.Add(time.Duration(s.at)*time.Minute), s.ids...))
+					come = append(come, w.tells(s.source, s.word, at(s), s.ids...))
 					told(come[len(come)-1:])
 				}
 			}
+			w.now = w.now.Add(time.Second) // the follower is behind
 			told(late)
 			w.want("what comes then", w.emit(c.about), c.want)
 			told(come)
