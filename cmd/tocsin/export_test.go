@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"log/slog"
 	"net"
@@ -25,6 +26,17 @@ var (
 	CertificateHosts = certificateHosts
 	NewServer        = newServer
 )
+
+// CertFiles returns what reads a certificate's files, and makes the next look at them
+// due.
+func CertFiles(cert, key string) (get func() (*tls.Certificate, error), look func(), err error) {
+	c := &certFiles{cert: cert, key: key}
+	return func() (*tls.Certificate, error) { return c.get(nil) }, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.looked = time.Time{}
+	}, c.read()
+}
 
 // SetVersion does what the linker does for a release.
 func SetVersion(v string) { version = v }

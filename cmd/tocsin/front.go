@@ -58,11 +58,11 @@ func (f front) tls(dir string, hosts []string) (secure *tls.Config, ca string, e
 	}
 	secure = &tls.Config{MinVersion: tls.VersionTLS12}
 	if f.cert != "" || f.key != "" {
-		pair, err := tls.LoadX509KeyPair(f.cert, f.key)
-		if err != nil {
+		files := &certFiles{cert: f.cert, key: f.key}
+		if err := files.read(); err != nil {
 			return nil, "", fmt.Errorf("reading the certificate: %w", err)
 		}
-		secure.Certificates = []tls.Certificate{pair}
+		secure.GetCertificate = files.get
 		return secure, "", nil
 	}
 	secure.GetCertificate, ca, err = localca.Renewed(dir, hosts)
