@@ -70,8 +70,8 @@ type Config struct {
 	Lifetime time.Duration
 
 	// DeniedKey is a template of a key that Deny sets, to the event's time in Unix
-	// seconds, and Allow removes, for the application to look at when a user logs in;
-	// empty: Deny ends sessions alone.
+	// seconds, and Allow of the same or a later time removes, for the application to look
+	// at when a user logs in; empty: Deny ends sessions alone.
 	DeniedKey string
 	// Ignore are members of a scope that may be left out of account ("tenant",
 	// "device"), though sessions of others than are meant may end.

@@ -279,6 +279,45 @@ func TestDeny(t *testing.T) {
 	}
 }
 
+// Whatever order they come in, an older allowance takes no newer denial back, and an older
+// denial does not make a newer one look older.
+func TestDenyOutOfOrder(t *testing.T) {
+	s := store{t, redistest.Start(t).Client(t)}
+	h := newHook(t, redis.Config{Client: s.UniversalClient, Keys: []string{"sess:{user.sub}:*"}, DeniedKey: "denied:{user.sub}"})
+	at := time.Unix(1700000000, 0)
+	for _, step := range []struct {
+		effect hooks.Effect
+		at     time.Duration
+		want   string
+	}{
+		{hooks.Deny, 10 * time.Second, "1700000010"},
+		{hooks.Allow, 9 * time.Second, "1700000010"},
+		{hooks.Deny, 5 * time.Second, "1700000010"},
+		{hooks.Allow, 9 * time.Second, "1700000010"},
+		{hooks.Allow, 10 * time.Second, ""},
+		{hooks.Allow, 10 * time.Second, ""},
+		{hooks.Deny, 11 * time.Second, "1700000011"},
+	} {
+		if _, err := h.Act(t.Context(), action(user("jo"), step.effect, at.Add(step.at))); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Get(t.Context(), "denied:jo").Val(); got != step.want {
+			t.Errorf("%s of %v: got the mark %q, want %q", step.effect, step.at, got, step.want)
+		}
+	}
+	for _, value := range []func() error{
+		func() error { return s.Set(t.Context(), "denied:jo", "by hand", 0).Err() },
+		func() error { return errors.Join(s.Del(t.Context(), "denied:jo").Err(), s.SAdd(t.Context(), "denied:jo", "x").Err()) },
+	} {
+		if err := value(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.Act(t.Context(), action(user("jo"), hooks.Allow, at)); err != nil || s.left("denied:jo") != nil {
+			t.Errorf("allow of a mark of another form: got %v, marked %q, want none", err, s.left("denied:jo"))
+		}
+	}
+}
+
 // What is not for the hook is said to be so; a server that is away is tried again.
 func TestErrors(t *testing.T) {
 	server := redistest.Start(t)

@@ -97,6 +97,24 @@ func (r *run) deny(ctx context.Context, a hooks.Action) error {
 	return err
 }
 
+// Scripts on the key of a denial, whose value is its time. What is older changes nothing;
+// a value of another form has no time.
+//
+//	KEYS: the key
+//	ARGV: the event's time in Unix seconds
+const (
+	denyScript = `
+local value = redis.pcall('GET', KEYS[1])
+local since = type(value) == 'string' and tonumber(value)
+if not since or since < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end
+return 0`
+	allowScript = `
+local value = redis.pcall('GET', KEYS[1])
+local since = type(value) == 'string' and tonumber(value)
+if not since or since <= tonumber(ARGV[1]) then redis.call('UNLINK', KEYS[1]) end
+return 0`
+)
+
 // mark sets or removes the key that denies log-in.
 func (r *run) mark(ctx context.Context, a hooks.Action) error {
 	if values.OneSession(a) {
@@ -107,13 +125,11 @@ func (r *run) mark(ctx context.Context, a hooks.Action) error {
 		return err
 	}
 	for _, row := range rows {
-		key := r.denied.Expand(row, nil)
+		script := allowScript
 		if a.Effect == hooks.Deny {
-			err = r.client.Set(ctx, key, a.Until.Unix(), 0).Err()
-		} else {
-			err = r.client.Unlink(ctx, key).Err()
+			script = denyScript
 		}
-		if err != nil {
+		if err := r.client.Eval(ctx, script, []string{r.denied.Expand(row, nil)}, a.Until.Unix()).Err(); err != nil {
 			return err
 		}
 	}
