@@ -39,6 +39,9 @@ func TestCheckPaths(t *testing.T) {
 	if got := ask("POST", "/sessions", `{"id":"s","members":{"user":[{"format":"email","email":"jo@example.com"}]}}`); got != http.StatusNoContent || index.Len() != 1 {
 		t.Errorf("a login: got %d and %d sessions, want 204 and 1", got, index.Len())
 	}
+	if got := ask("POST", "/sessions", `{"id":"t","members":{"user":[{"format":"email","email":"jo@example.com"}]},"expire":"2026-11-25T09:00:00Z"}`); got != http.StatusBadRequest || index.Len() != 1 {
+		t.Errorf("a login with a member that is not known: got %d and %d sessions, want 400 and 1", got, index.Len())
+	}
 	if got := ask("POST", "/sessions/remove", `{"ids":["s"]}`); got != http.StatusNoContent || index.Len() != 0 {
 		t.Errorf("a logout: got %d and %d sessions, want 204 and none", got, index.Len())
 	}
