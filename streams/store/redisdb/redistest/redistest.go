@@ -17,7 +17,7 @@ import (
 // redis-server on the PATH. Its databases are flushed.
 const Address = "SSF_TEST_REDIS"
 
-// Server is a running redis-server without persistence.
+// Server is a running redis-server, without persistence unless StartDurable started it.
 type Server struct {
 	// Addr is its host:port.
 	Addr string
@@ -28,7 +28,8 @@ type Server struct {
 // Stop ends the server, as a crash does. Once is enough; the test's end stops it too.
 func (s *Server) Stop() { s.stop() }
 
-// Restart ends the server and starts it again at its address, empty.
+// Restart ends the server, as a crash does, and starts it again at its address: empty, or
+// with what it has on disk.
 func (s *Server) Restart(t testing.TB) {
 	t.Helper()
 	s.stop()
@@ -93,6 +94,32 @@ func StartCluster(t testing.TB) *Server {
 	}
 }
 
+// StartDurable starts a server of the test's own that writes all to disk before it answers.
+func StartDurable(t testing.TB) *Server {
+	t.Helper()
+	return start(t, "--appendonly", "yes", "--appendfsync", "always")
+}
+
+// StartReplica starts a server that has what s has, and waits until it follows.
+func (s *Server) StartReplica(t testing.TB) *Server {
+	t.Helper()
+	host, port, err := net.SplitHostPort(s.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	replica := start(t, "--replicaof", host+" "+port)
+	_, port, _ = net.SplitHostPort(replica.Addr)
+	for c := s.Client(t); ; {
+		info, err := c.Info(t.Context(), "replication").Result()
+		if err != nil {
+			t.Fatalf("redis-server with a replica: %v", err)
+		}
+		if strings.Contains(info, "port="+port+",state=online") {
+			return replica
+		}
+	}
+}
+
 func start(t testing.TB, args ...string) *Server {
 	t.Helper()
 	path, err := exec.LookPath("redis-server")
@@ -109,6 +136,7 @@ func start(t testing.TB, args ...string) *Server {
 	args = append([]string{
 		"--port", port, "--bind", "127.0.0.1", "--dir", t.TempDir(),
 		"--save", "", "--appendonly", "no", "--daemonize", "no", "--loglevel", "notice",
+		"--repl-diskless-sync-delay", "0",
 	}, args...)
 	args = append([]string{path}, args...)
 	return &Server{Addr: net.JoinHostPort("127.0.0.1", port), args: args, stop: launch(t, args)}

@@ -49,3 +49,23 @@ func TestStartCluster(t *testing.T) {
 		t.Error("got keys of two slots deleted at once, want CROSSSLOT")
 	}
 }
+
+// What a durable server was told it has after a crash, and a replica has it too.
+func TestDurable(t *testing.T) {
+	s := redistest.StartDurable(t)
+	c := s.Client(t)
+	replica := s.StartReplica(t)
+	if err := c.Set(t.Context(), "a", "1", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := c.Do(t.Context(), "WAIT", 1, 5000).Int(); err != nil || n != 1 {
+		t.Errorf("got %d replicas (%v), want 1", n, err)
+	}
+	if got, err := replica.Client(t).Get(t.Context(), "a").Result(); err != nil || got != "1" {
+		t.Errorf("got %q (%v) at the replica, want what was set", got, err)
+	}
+	s.Restart(t)
+	if got, err := c.Get(t.Context(), "a").Result(); err != nil || got != "1" {
+		t.Errorf("got %q (%v) after a crash, want what was set", got, err)
+	}
+}

@@ -1,0 +1,145 @@
+// Package redisdb opens Redis (7.0 or later) for a store that must not lose what it
+// acknowledged: it checks the server's settings, runs scripts, and waits for replicas.
+package redisdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Defaults and bounds.
+const (
+	DefaultPrefix      = "tocsin"
+	DefaultReplicaWait = time.Second
+	MaxReplicaWait     = 2 * time.Second // the client gives an answer up after 3 s
+	MaxReplicas        = 16
+	MaxPrefixBytes     = 100
+)
+
+// ErrReplicas: fewer replicas than configured acknowledged a write in time. The server
+// itself has it; call again to know more.
+var ErrReplicas = errors.New("redisdb: not acknowledged by enough replicas")
+
+// Config says where the server is and what it has to promise.
+type Config struct {
+	// URL is that of the server, redis:// or rediss://, with user, password and
+	// database; of a cluster that of one node, further ones as ?addr=host:port.
+	// Required unless Client is given.
+	URL string
+	// Cluster says that URL is that of a cluster.
+	Cluster bool
+	// Client is used in place of URL. It stays the caller's, and should have
+	// ContextTimeoutEnabled.
+	Client redis.UniversalClient
+	// Prefix begins every key; empty: DefaultPrefix. Without braces.
+	Prefix string
+	// Replicas is how many replicas have to acknowledge each write (WAIT); zero: none.
+	Replicas int
+	// ReplicaWait is how long they have for it, in whole milliseconds; zero:
+	// DefaultReplicaWait. At most MaxReplicaWait.
+	ReplicaWait time.Duration
+	// Volatile accepts a server that keeps nothing on disk and has no replica to wait
+	// for: what was acknowledged is lost when it restarts.
+	Volatile bool
+	// Logger gets warnings about the server's settings; nil: none.
+	Logger *slog.Logger
+}
+
+// DB is a server that was checked. Safe for concurrent use.
+type DB struct {
+	cfg    Config
+	client redis.UniversalClient
+	own    bool
+}
+
+// Open connects and checks the server. The error names everything that is wrong, but
+// never the URL: it has a password.
+func Open(ctx context.Context, cfg Config) (*DB, error) {
+	if cfg.Prefix == "" {
+		cfg.Prefix = DefaultPrefix
+	}
+	if cfg.ReplicaWait == 0 {
+		cfg.ReplicaWait = DefaultReplicaWait
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if err := cfg.check(); err != nil {
+		return nil, fmt.Errorf("redisdb: %w", err)
+	}
+	db := &DB{cfg: cfg, client: cfg.Client, own: cfg.Client == nil}
+	if db.own {
+		client, err := Connect(cfg.URL, cfg.Cluster)
+		if err != nil {
+			return nil, fmt.Errorf("redisdb: %w", err)
+		}
+		db.client = client
+	}
+	if err := db.checkServers(ctx); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+func (cfg *Config) check() error {
+	var errs []error
+	errs = append(errs, CheckPrefix(cfg.Prefix))
+	if cfg.Replicas < 0 || cfg.Replicas > MaxReplicas {
+		errs = append(errs, fmt.Errorf("replicas: got %d, want 0 to %d", cfg.Replicas, MaxReplicas))
+	}
+	if cfg.ReplicaWait < time.Millisecond || cfg.ReplicaWait > MaxReplicaWait { // WAIT 0 waits for ever
+		errs = append(errs, fmt.Errorf("replica_wait: got %v, want 1ms to %v", cfg.ReplicaWait, MaxReplicaWait))
+	}
+	return errors.Join(errs...)
+}
+
+// CheckPrefix says whether keys may begin with prefix: braces in it would change the slots
+// of a cluster that they are in.
+func CheckPrefix(prefix string) error {
+	plain := len(prefix) <= MaxPrefixBytes
+	for _, r := range prefix {
+		plain = plain && r > ' ' && r <= '~' && r != '{' && r != '}'
+	}
+	if !plain {
+		return fmt.Errorf("prefix: want at most %d printable characters without braces", MaxPrefixBytes)
+	}
+	return nil
+}
+
+// Connect returns a client of the URL; it does not connect yet. Errors do not repeat
+// the URL: it has a password.
+func Connect(url string, cluster bool) (redis.UniversalClient, error) {
+	if cluster {
+		o, err := redis.ParseClusterURL(url)
+		if err != nil {
+			return nil, errors.New("url: not the redis:// or rediss:// address of a cluster")
+		}
+		o.ContextTimeoutEnabled = true
+		return redis.NewClusterClient(o), nil
+	}
+	o, err := redis.ParseURL(url)
+	if err != nil {
+		return nil, errors.New("url: not a redis:// or rediss:// address")
+	}
+	o.ContextTimeoutEnabled = true
+	return redis.NewClient(o), nil
+}
+
+// Client returns the client.
+func (db *DB) Client() redis.UniversalClient { return db.client }
+
+// Prefix returns what begins every key.
+func (db *DB) Prefix() string { return db.cfg.Prefix }
+
+// Close closes the connections, unless the client was given.
+func (db *DB) Close() error {
+	if !db.own {
+		return nil
+	}
+	return db.client.Close()
+}
