@@ -1,6 +1,7 @@
 // Package inbox keeps what a receiver accepted until its hooks have run: the
 // contract [Inbox] of appending once, following in order and setting aside.
-// Backends pass the suite in inbox/inboxtest; inbox/sqliteinbox is the durable one.
+// Backends pass the suite in inbox/inboxtest; inbox/sqliteinbox is the durable one of one
+// process, inbox/redisinbox that of several, which take from the same feeds.
 //
 // A SET is appended before it is acknowledged (RFC 8935 §2: no reliance on
 // retransmission), and hooks run behind. Delivery to hooks is at least once: a
@@ -14,8 +15,9 @@ import (
 	"time"
 )
 
-// Errors that callers branch on. Any other error is a failure of the store:
-// nothing of the call was kept and it is safe to retry.
+// Errors that callers branch on. Any other error is a failure of the store, and it is
+// safe to call again: nothing of the call was kept, or, where the answer of a shared store
+// was lost, the repeat finds what was.
 var (
 	// ErrNotFound: no such dead letter.
 	ErrNotFound = errors.New("inbox: not found")
@@ -138,7 +140,9 @@ type Counts struct {
 	Oldest  time.Time // Received of the oldest waiting message; zero if none
 }
 
-// Inbox keeps accepted SETs. Safe for concurrent use by one process.
+// Inbox keeps accepted SETs. Safe for concurrent use by one process, and by several where
+// the backend is shared (inboxtest.RunShared); what is said here of order and of what is
+// out holds among them.
 type Inbox interface {
 	Appender
 	Follower
@@ -154,7 +158,8 @@ type Appender interface {
 	// durable on return: the messages survive a power cut. Each (iss, jti) is
 	// kept once per feed, also across restarts, for as long as the inbox remembers.
 	// A State that is outstanding counts as answered from then on.
-	// Concurrent calls share one commit. On an error nothing was kept.
+	// Concurrent calls share one commit. On an error nothing was kept, or a repeat
+	// says that it was.
 	Append(ctx context.Context, messages ...Message) ([]Appended, error)
 }
 
@@ -164,12 +169,15 @@ type Follower interface {
 	// first, and waits until there is one or ctx ends. Of messages with the same
 	// issuer and order key only the earliest is handed out, and the next
 	// not before that one is done or set aside.
-	// A message is out until it is settled or the process ends.
+	// A message is out until it is settled or the process ends. Of a shared backend it
+	// is out until it is settled or its lease ends, which the process renews while it
+	// lives; then it returns to its place, no attempt counted.
 	// Errors: ctx's, ErrClosed.
 	Take(ctx context.Context, feed string, max int) ([]Message, error)
 	// Settle keeps the outcomes of messages that are out, in one transaction,
 	// durable on return. After an error they are still out: settle again.
-	// Messages that are not out are ignored.
+	// Messages that are not out are ignored; so are those of which a shared backend
+	// ended the lease of this process, whoever has them by now.
 	Settle(ctx context.Context, outcomes ...Outcome) error
 }
 
