@@ -1,0 +1,93 @@
+package redisinbox
+
+import (
+	_ "embed" // the scripts
+	"errors"
+	"strconv"
+
+	"github.com/redis/go-redis/v9"
+)
+
+//go:embed lua/head.lua
+var headLua string
+
+//go:embed lua/feed.lua
+var feedLua string
+
+//go:embed lua/append.lua
+var appendLua string
+
+//go:embed lua/take.lua
+var takeLua string
+
+//go:embed lua/renew.lua
+var renewLua string
+
+//go:embed lua/settle.lua
+var settleLua string
+
+//go:embed lua/expect.lua
+var expectLua string
+
+//go:embed lua/outstanding.lua
+var outstandingLua string
+
+//go:embed lua/letters.lua
+var lettersLua string
+
+//go:embed lua/letter.lua
+var letterLua string
+
+//go:embed lua/count.lua
+var countLua string
+
+type scripts struct {
+	feed, append, take, renew, settle, expect, outstanding, letters, letter, count *redis.Script
+}
+
+func newScripts() scripts {
+	with := func(own string) *redis.Script { return redis.NewScript(headLua + "\n" + own) }
+	return scripts{
+		feed: redis.NewScript(feedLua), append: with(appendLua), take: with(takeLua), renew: with(renewLua),
+		settle: with(settleLua), expect: with(expectLua), outstanding: with(outstandingLua),
+		letters: with(lettersLua), letter: with(letterLua), count: with(countLua),
+	}
+}
+
+// errAnswer: the server says what no script of ours says.
+var errAnswer = errors.New("redisinbox: an answer of another form; is the prefix shared with something else?")
+
+func listOf(answer any) ([]any, error) {
+	list, ok := answer.([]any)
+	if !ok {
+		return nil, errAnswer
+	}
+	return list, nil
+}
+
+// codesOf returns an answer of one character for each of n.
+func codesOf(answer any, n int) (string, error) {
+	codes, ok := answer.(string)
+	if !ok || len(codes) != n {
+		return "", errAnswer
+	}
+	return codes, nil
+}
+
+func textOf(v any) string {
+	s, _ := v.(string)
+	return s
+}
+
+func numberOf(v any) int64 {
+	switch v := v.(type) {
+	case int64:
+		return v
+	case string:
+		n, _ := strconv.ParseInt(v, 10, 64)
+		return n
+	}
+	return 0
+}
+
+func milli(ms int64) string { return strconv.FormatInt(ms, 10) }
