@@ -39,6 +39,7 @@ type Daemon struct {
 	reload  sync.Mutex           // one Reload at a time
 	plan    atomic.Pointer[plan] // what is in force
 	next    chan change          // to Run
+	ended   chan struct{}        // closed when Run has ended
 	refuse  atomic.Bool
 	fault   atomic.Pointer[string] // why the last Reload was refused; nil: it was not
 	loaded  atomic.Int64           // when the plan was taken, Unix milliseconds
@@ -65,7 +66,7 @@ func Open(ctx context.Context, cfg Config, opts Options) (_ *Daemon, err error) 
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
-	d := &Daemon{opts: opts, log: opts.Logger, metrics: newMetrics(), next: make(chan change), started: opts.Now()}
+	d := &Daemon{opts: opts, log: opts.Logger, metrics: newMetrics(), next: make(chan change), ended: make(chan struct{}), started: opts.Now()}
 	if d.Store, err = OpenStore(ctx, cfg.Data, d.metrics.committed); err != nil {
 		return nil, err
 	}
@@ -149,20 +150,23 @@ func (d *Daemon) Refuse() { d.refuse.Store(true) }
 
 // Run receives until ctx ends, or until a part ends by itself, which is an error. It
 // owns every goroutine that it starts. Hooks that run when ctx ends may go on for the
-// grace of their receivers.
+// grace of their receivers. It may be called once.
 func (d *Daemon) Run(ctx context.Context) error {
+	defer close(d.ended)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ended := make(chan error)
 	running := map[*feed]func(){} // each with what stops it and waits
 	follow := func(p *plan) {
 		wanted := slices.Collect(maps.Values(p.feeds))
+		var leaving sync.WaitGroup // each for as long as its hooks take
 		for f, stop := range running {
 			if !slices.Contains(wanted, f) {
-				stop()
+				leaving.Go(stop)
 				delete(running, f)
 			}
 		}
+		leaving.Wait()
 		for _, f := range wanted {
 			if running[f] == nil {
 				running[f] = d.start(ctx, f, ended)

@@ -11,7 +11,8 @@ import (
 // exchanged between two events. Run must be running. What cannot change while it runs
 // (the folder and the listeners) must be as it was.
 //
-// On an error nothing has changed, and it is told by Health until a Reload succeeds.
+// On an error nothing has changed, and it is told by Health until a Reload succeeds. A
+// ctx that ends gives up nothing that has begun.
 func (d *Daemon) Reload(ctx context.Context, cfg Config) error {
 	d.reload.Lock()
 	defer d.reload.Unlock()
@@ -23,16 +24,14 @@ func (d *Daemon) Reload(ctx context.Context, cfg Config) error {
 		return err
 	}
 	d.publish(p)
+	// From here on it is done to its end, whoever waits for it.
+	ctx = context.WithoutCancel(ctx)
 	c := change{p, make(chan struct{})}
 	select {
 	case d.next <- c:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	select {
-	case <-c.done:
-	case <-ctx.Done():
-		return ctx.Err()
+		<-c.done
+	case <-d.ended:
+		return errors.Join(errors.New("the daemon has ended"), old.actions.close(), p.actions.close())
 	}
 	for name := range old.feeds {
 		if p.feeds[name] == nil {
