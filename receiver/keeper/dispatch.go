@@ -10,7 +10,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/streams"
 )
 
-// Why an event is acknowledged and reaches no hook.
+// Values of [Left.Reason].
 const (
 	ignoredType    = "event_type"     // not among Config.Events
 	ignoredSubject = "subject_issuer" // about a subject of an issuer that is not among Config.SubjectIssuers
@@ -23,45 +23,53 @@ func (k *Keeper) dispatch(ctx context.Context, d receiver.Delivery) error {
 			return err
 		}
 	}
-	if k.cfg.SubjectIssuers != nil && namesOther(d.Token.Subject, k.cfg.SubjectIssuers) {
-		k.ignored(ctx, d, ignoredSubject, d.Token.Events)
-		return nil
-	}
-	trusted, others := k.cfg.trusted(d.Token.Events)
-	k.ignored(ctx, d, ignoredType, others)
-	if len(trusted) == 0 {
-		return nil
-	}
-	if len(others) > 0 {
-		token := *d.Token
-		token.Events = trusted
-		d.Token, d.Type = &token, token.Type()
-	}
-	return k.cfg.Receiver.Mux.Dispatch(ctx, d)
-}
-
-// ignored notes events that reach no hook.
-func (k *Keeper) ignored(ctx context.Context, d receiver.Delivery, reason string, events []set.Event) {
-	for _, event := range events {
-		k.noteIgnored(reason)
+	trusted, left := k.Trusted(d)
+	for _, l := range left {
+		k.noteIgnored(l.Reason)
 		k.log.WarnContext(ctx, "event acknowledged and left: the issuer is not trusted for it",
-			"reason", reason, "jti", d.ID, "txn", d.TransactionID, "event_type", event.Type)
+			"reason", l.Reason, "jti", d.ID, "txn", d.TransactionID, "event_type", l.Type)
 	}
+	if len(trusted.Token.Events) == 0 {
+		return nil
+	}
+	return k.cfg.Receiver.Mux.Dispatch(ctx, trusted)
 }
 
-// trusted parts the events of a token into those that may reach a hook and the others.
-func (cfg Config) trusted(events []set.Event) (trusted, others []set.Event) {
-	if cfg.Events == nil {
-		return events, nil
-	}
-	for _, e := range events {
-		if e.Type == streams.TypeVerification || e.Type == streams.TypeStreamUpdated || slices.Contains(cfg.Events, e.Type) {
-			trusted = append(trusted, e)
-		} else {
-			others = append(others, e)
+// Left is an event that is acknowledged and reaches no hook.
+type Left struct {
+	Type   string `json:"event_type"`
+	Reason string `json:"reason"` // event_type or subject_issuer: what the transmitter is not trusted for
+}
+
+// Trusted returns d with those of its events that may reach a hook, perhaps none, and
+// the others.
+func (k *Keeper) Trusted(d receiver.Delivery) (trusted receiver.Delivery, left []Left) {
+	foreign := k.cfg.SubjectIssuers != nil && namesOther(d.Token.Subject, k.cfg.SubjectIssuers)
+	var events []set.Event
+	for _, e := range d.Token.Events {
+		switch {
+		case foreign:
+			left = append(left, Left{e.Type, ignoredSubject})
+		case k.cfg.speaks(e.Type):
+			events = append(events, e)
+		default:
+			left = append(left, Left{e.Type, ignoredType})
 		}
 	}
-	return trusted, others
+	if left != nil {
+		token := *d.Token
+		token.Events = events
+		d.Token = &token
+		if events != nil {
+			d.Type = token.Type()
+		}
+	}
+	return d, left
+}
+
+// speaks reports whether events of a type may reach a hook.
+func (cfg Config) speaks(typ string) bool {
+	return cfg.Events == nil || typ == streams.TypeVerification || typ == streams.TypeStreamUpdated || slices.Contains(cfg.Events, typ)
 }
 
 // namesOther reports whether id, or an identifier in it, is of an issuer that is not

@@ -3,19 +3,22 @@ package receive
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"slices"
-	"time"
+	"strings"
 
 	"github.com/tocsin-ssf/tocsin/receiver"
 	"github.com/tocsin-ssf/tocsin/receiver/journal/memjournal"
+	"github.com/tocsin-ssf/tocsin/receiver/keeper"
 	"github.com/tocsin-ssf/tocsin/receiver/policy"
 	"github.com/tocsin-ssf/tocsin/set"
 	"github.com/tocsin-ssf/tocsin/set/delivery"
+	"github.com/tocsin-ssf/tocsin/set/jose"
 )
 
 // Explained says what would become of a SET.
@@ -26,7 +29,10 @@ type Explained struct {
 	Verified bool `json:"verified"`
 	// Refused is the answer to the transmitter, if it is no acceptance.
 	Refused *delivery.Failure `json:"refused,omitempty"`
-	// Explanation is what would be done about the event.
+	// Left are events that would be acknowledged and reach no hook: the issuer is not
+	// trusted for them (events and subject_issuers of the configuration).
+	Left []keeper.Left `json:"left,omitempty"`
+	// Explanation is what would be done about the others; nil: there are none.
 	*policy.Explanation
 }
 
@@ -40,8 +46,17 @@ func (x Explained) WriteTo(w io.Writer) (int64, error) {
 	if !x.Verified {
 		fmt.Fprintf(&b, "not verified: its signature, issuer and audience were not checked\n\n")
 	}
-	if _, err := x.Explanation.WriteTo(&b); err != nil {
-		return 0, err
+	for _, l := range x.Left {
+		what := l.Type[strings.LastIndexByte(l.Type, '/')+1:]
+		if l.Reason != "event_type" {
+			what = "the subject's issuer"
+		}
+		fmt.Fprintf(&b, "acknowledged and left: the issuer is not trusted for %s\n", what)
+	}
+	if x.Explanation != nil {
+		if _, err := x.Explanation.WriteTo(&b); err != nil {
+			return 0, err
+		}
 	}
 	return b.WriteTo(w)
 }
@@ -49,9 +64,50 @@ func (x Explained) WriteTo(w io.Writer) (int64, error) {
 // errNobody says that a SET is of no issuer that is configured.
 var errNobody = errors.New("its iss is that of no issuer in the configuration")
 
+// claims are those of an unverified token that tell whose it is.
+type claims struct {
+	Issuer   string   `json:"iss"`
+	Audience audience `json:"aud"`
+}
+
+// audience is a text or a list of texts.
+type audience []string
+
+// UnmarshalJSON reads either.
+func (a *audience) UnmarshalJSON(raw []byte) error {
+	var one string
+	if json.Unmarshal(raw, &one) == nil {
+		*a = []string{one}
+		return nil
+	}
+	return json.Unmarshal(raw, (*[]string)(a))
+}
+
+// whose returns the signed part of what a transmitter sends, a compact token or an
+// object with one (receiver/siwa), and the issuer that it is of.
+func whose(cfg Config, name string, sent []byte) ([]byte, Issuer, error) {
+	if bytes.HasPrefix(sent, []byte("{")) {
+		var body struct{ Payload string }
+		if json.Unmarshal(sent, &body) != nil || body.Payload == "" {
+			return nil, Issuer{}, errors.New("it is neither a SET nor an object with a payload")
+		}
+		sent = []byte(body.Payload)
+	}
+	message, err := new(jose.Parser).Parse(sent)
+	if err != nil {
+		return nil, Issuer{}, fmt.Errorf("it is not a compact JWS: %w", err)
+	}
+	var c claims
+	if err := json.Unmarshal(message.Payload, &c); err != nil {
+		return nil, Issuer{}, errors.New("its claims are not JSON")
+	}
+	is, err := issuerOf(cfg, name, c)
+	return sent, is, err
+}
+
 // issuerOf returns the issuer that a SET is of: the one of that name, else the first
 // with its iss whose audience it names, else the first with its iss.
-func issuerOf(cfg Config, name string, t *set.Token) (Issuer, error) {
+func issuerOf(cfg Config, name string, t claims) (Issuer, error) {
 	same := func(is Issuer) bool { return is.Issuer == t.Issuer }
 	ours := func(is Issuer) bool {
 		return same(is) && slices.ContainsFunc(is.Audience, func(a string) bool { return slices.Contains(t.Audience, a) })
@@ -74,52 +130,70 @@ func issuerOf(cfg Config, name string, t *set.Token) (Issuer, error) {
 
 // Explain says what the running daemon would do about a SET, and does nothing. name
 // chooses an issuer; empty: the SET's own.
-func (d *Daemon) Explain(ctx context.Context, name string, compact []byte) (Explained, error) {
+func (d *Daemon) Explain(ctx context.Context, name string, sent []byte) (Explained, error) {
 	p := d.plan.Load()
-	token, err := set.Parse(compact)
+	compact, is, err := whose(p.cfg, name, sent)
 	if err != nil {
 		return Explained{}, err
 	}
-	is, err := issuerOf(p.cfg, name, token)
+	k := p.feeds[is.Name].keeper
+	got, err := k.Receiver().Examine(ctx, compact)
 	if err != nil {
-		return Explained{}, err
-	}
-	x := Explained{Name: is.Name, Verified: true}
-	got, err := p.feeds[is.Name].keeper.Receiver().Examine(ctx, compact)
-	if refusal, ok := errors.AsType[*set.Error](err); ok {
-		failure := refusal.Failure()
-		x.Refused = &failure
-		return x, nil
-	}
-	if err != nil {
-		return Explained{}, fmt.Errorf("it cannot be verified now: %w", err)
+		x, err := refusedOr(is, fmt.Errorf("it cannot be verified now: %w", err))
+		x.Verified = err == nil
+		return x, err
 	}
 	if !p.actions.enter() {
 		return Explained{}, errors.New("the configuration is being exchanged; ask again")
 	}
 	defer p.actions.leave()
-	told, err := p.actions.engine.Explain(ctx, is.Name, got)
-	x.Explanation = &told
+	x, err := told(ctx, p.actions, k, is, got)
+	x.Verified = true
 	return x, err
 }
 
 // Explain says what a daemon of cfg would do about a SET that has not come before, and
 // does nothing. The SET is not verified: no request is made.
-func Explain(ctx context.Context, cfg Config, name string, compact []byte) (Explained, error) {
-	token, err := set.Parse(compact)
+func Explain(ctx context.Context, cfg Config, name string, sent []byte) (Explained, error) {
+	compact, is, err := whose(cfg, name, sent)
 	if err != nil {
 		return Explained{}, err
 	}
-	is, err := issuerOf(cfg, name, token)
+	k, err := lookAt(cfg, is)
 	if err != nil {
-		return Explained{}, err
+		return Explained{}, &ConfigError{fmt.Errorf("issuer %s: %w", is.Name, err)}
+	}
+	got, err := k.Receiver().Read(compact)
+	if err != nil {
+		return refusedOr(is, err)
 	}
 	a, err := dryActions(cfg)
 	if err != nil {
 		return Explained{}, err
 	}
-	told, err := a.engine.Explain(ctx, is.Name, receiver.NewDelivery(token, time.Now(), cfg.Skew))
-	return Explained{Name: is.Name, Explanation: &told}, errors.Join(err, a.close())
+	x, err := told(ctx, a, k, is, got)
+	return x, errors.Join(err, a.close())
+}
+
+// refusedOr says that a SET is refused if err does, and otherwise returns err.
+func refusedOr(is Issuer, err error) (Explained, error) {
+	refusal, ok := errors.AsType[*set.Error](err)
+	if !ok {
+		return Explained{}, err
+	}
+	failure := refusal.Failure()
+	return Explained{Name: is.Name, Refused: &failure}, nil
+}
+
+// told says what a would do about what k lets pass of d.
+func told(ctx context.Context, a *actions, k *keeper.Keeper, is Issuer, d receiver.Delivery) (Explained, error) {
+	x := Explained{Name: is.Name}
+	if d, x.Left = k.Trusted(d); len(d.Token.Events) == 0 {
+		return x, nil
+	}
+	explanation, err := a.engine.Explain(ctx, is.Name, d)
+	x.Explanation = &explanation
+	return x, err
 }
 
 // dryActions builds hooks and rules of cfg for looking at alone.

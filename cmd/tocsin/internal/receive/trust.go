@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -132,8 +133,15 @@ type nowhere struct{ inbox.Inbox }
 
 // checkIssuer reports what of an issuer cannot be used; it makes no request.
 func checkIssuer(cfg Config, is Issuer) error {
-	_, err := keep(cfg, is, receiver.Config{Inbox: nowhere{}, Mux: receiver.NewMux()}, "https://"+cfg.Listen, nil)
+	_, err := lookAt(cfg, is)
 	return err
+}
+
+// lookAt returns a keeper that never runs, to be looked at alone.
+func lookAt(cfg Config, is Issuer) (*keeper.Keeper, error) {
+	return keep(cfg, is, receiver.Config{
+		Inbox: nowhere{}, Mux: receiver.NewMux(), Skew: cfg.Skew, Logger: slog.New(slog.DiscardHandler),
+	}, "https://"+cfg.Listen, nil)
 }
 
 // roundTripper may stand between a client and the network.
