@@ -11,8 +11,8 @@ import (
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/receive"
 )
 
-// names returns the issuers that are in force.
-func names(d *receive.Daemon) (names []string) {
+// inForce returns the issuers that are in force.
+func inForce(d *receive.Daemon) (names []string) {
 	for _, is := range d.Health(context.Background()).Issuers {
 		names = append(names, is.Name)
 	}
@@ -60,7 +60,7 @@ func TestReloadGivenUp(t *testing.T) {
 		if err := d.Reload(gone, config("one", "two")); err == nil {
 			want = []string{"one", "two"}
 		}
-		if got := names(d); !slices.Equal(got, want) {
+		if got := inForce(d); !slices.Equal(got, want) {
 			t.Fatalf("got %v in force, want %v", got, want)
 		}
 		if err := d.Reload(t.Context(), config("one")); err != nil {
