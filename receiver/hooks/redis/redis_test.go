@@ -307,7 +307,9 @@ func TestDenyOutOfOrder(t *testing.T) {
 	}
 	for _, value := range []func() error{
 		func() error { return s.Set(t.Context(), "denied:jo", "by hand", 0).Err() },
-		func() error { return errors.Join(s.Del(t.Context(), "denied:jo").Err(), s.SAdd(t.Context(), "denied:jo", "x").Err()) },
+		func() error {
+			return errors.Join(s.Del(t.Context(), "denied:jo").Err(), s.SAdd(t.Context(), "denied:jo", "x").Err())
+		},
 	} {
 		if err := value(); err != nil {
 			t.Fatal(err)
