@@ -79,7 +79,10 @@ func Names() []string {
 // MaxRows.
 //
 // An optional name ("device.id?") is nil where the scope has no such member, and is
-// read from members alone, never from a simple subject.
+// read from members alone, never from a simple subject. Where an effect is had on
+// sessions, it is ErrNotApplicable if all are nil, or those of a member that the scope has
+// under another field: the event does not tell whom it means. Names with "key" or "jti"
+// are told apart by these, since what is kept of the event itself is meant.
 func Rows(a hooks.Action, names, ignore []string) ([]Row, error) {
 	fields, event := split(names)
 	if !covered(a.Scope, fields, ignore) {
@@ -99,10 +102,43 @@ func Rows(a hooks.Action, names, ignore []string) ([]Row, error) {
 			return nil, receiver.Permanent(ErrTooMany)
 		}
 	}
-	if len(rows) == 0 {
+	ends := touches(a.Effect) && !slices.Contains(event, "key") && !slices.Contains(event, "jti")
+	if len(rows) == 0 || ends && !told(a.Scope, fields, ignore, rows[0]) {
 		return nil, fmt.Errorf("the event does not tell what is asked for: %w", hooks.ErrNotApplicable)
 	}
 	return rows, nil
+}
+
+// touches reports whether an effect is had on whom the values tell, and so on everybody
+// where they tell nobody.
+func touches(e hooks.Effect) bool { return e == hooks.End || e == hooks.Deny || e == hooks.Allow }
+
+// told reports whether a row, of which names may be optional, tells the scope's sessions
+// from all others: it has a value of some member, and of each member of the scope that is
+// asked for, since a condition that holds where a value is absent would hold for others.
+func told(s receiver.Scope, fields map[string]memberFields, ignore []string, row Row) bool {
+	has := func(member string) bool {
+		for name, value := range row {
+			if of, _, dotted := strings.Cut(name, "."); dotted && of == member && value != nil {
+				return true
+			}
+		}
+		return false
+	}
+	if len(fields) == 0 || has(subject.MemberSession) {
+		return true
+	}
+	some := false
+	for member := range fields {
+		might := member == subject.MemberSession && has(subject.MemberUser)
+		switch {
+		case has(member):
+			some = true
+		case s.Member(member) != nil && !might && !slices.Contains(ignore, member):
+			return false
+		}
+	}
+	return some
 }
 
 // eventNames are names of the event's own values.

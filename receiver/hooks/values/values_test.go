@@ -57,6 +57,14 @@ func TestRows(t *testing.T) {
 		{"optional and there", complexOf(t, members{"user": mail, "tenant": tenant}), []string{"user.email", "tenant.id?"}, nil, []string{"jo@example.com t1"}},
 		{"optional and absent", complexOf(t, members{"user": mail}), []string{"user.email", "tenant.id?"}, nil, []string{"jo@example.com "}},
 		{"optional is not read from a simple subject", sid, []string{"user.id", "session.id?"}, nil, []string{"s1 "}},
+		{"all optional and absent", mail, []string{"user.email?", "session.id?", "until_unix"}, nil, nil},
+		{"all optional and absent, of the event itself", mail, []string{"jti", "user.email?"}, nil, []string{"j "}},
+		{"all optional, one told", complexOf(t, members{"user": mail}), []string{"user.email?", "session.id?"}, nil, []string{"jo@example.com "}},
+		{"all optional, the session alone told", complexOf(t, members{"user": sub, "session": sid}), []string{"user.email?", "session.id?"}, nil, []string{" s1"}},
+		{"optional, and told by another field", complexOf(t, members{"user": mail, "tenant": sub}), []string{"user.email", "tenant.id?"}, nil, nil},
+		{"that, ignored", complexOf(t, members{"user": mail, "tenant": sub}), []string{"user.email", "tenant.id?"}, []string{"tenant"}, []string{"jo@example.com "}},
+		{"a session told by another field: it might be the one", complexOf(t, members{"user": mail, "session": sub}), []string{"user.email", "session.id?"}, nil, []string{"jo@example.com "}},
+		{"a session of nobody told by another field", complexOf(t, members{"session": sub}), []string{"user.email?", "session.id?"}, nil, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			rows, err := values.Rows(action(t, tt.id), tt.names, tt.ignore)
