@@ -162,7 +162,7 @@ func (s *server) start(ts *testscript.TestScript, args []string) []string {
 	s.logs = new(bytes.Buffer)
 	s.cmd = exec.Command(path, args...)
 	s.cmd.Dir, s.cmd.Stderr = ts.Getenv("WORK"), s.logs
-	for _, name := range []string{"PATH", "TMPDIR", "HOME", "TOCSIN_CONFIG", "TOCSIN_DATA", "SECRET"} {
+	for _, name := range []string{"PATH", "TMPDIR", "HOME", "TOCSIN_CONFIG", "TOCSIN_DATA", "SECRET", "SINK"} {
 		s.cmd.Env = append(s.cmd.Env, name+"="+ts.Getenv(name))
 	}
 	pipe, err := s.cmd.StdoutPipe()

@@ -75,7 +75,7 @@ func Open(ctx context.Context, cfg Config, opts Options) (_ *Daemon, err error) 
 			err = errors.Join(err, d.Store.Close())
 		}
 	}()
-	if d.gate, err = openGate(ctx, cfg, d.metrics.committed, d.metrics.checked); err != nil {
+	if d.gate, err = openGate(ctx, cfg, d.log, d.metrics.committed, d.metrics.checked); err != nil {
 		return nil, err
 	}
 	if d.gate != nil {

@@ -3,6 +3,7 @@ package receive
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"path"
 	"path/filepath"
@@ -90,7 +91,7 @@ func readGate(cfg Config) (s sessionSettings, g gateSettings, err error) {
 }
 
 // openGate opens the store of sessions and builds the gate.
-func openGate(ctx context.Context, cfg Config, observe func(string, int, time.Duration), answered func(int, time.Duration)) (*gateParts, error) {
+func openGate(ctx context.Context, cfg Config, logger *slog.Logger, observe func(string, int, time.Duration), answered func(int, time.Duration)) (*gateParts, error) {
 	if !cfg.gated() {
 		return nil, nil
 	}
@@ -99,7 +100,7 @@ func openGate(ctx context.Context, cfg Config, observe func(string, int, time.Du
 		return nil, &ConfigError{err}
 	}
 	p := &gateParts{settings: g, close: func() error { return nil }}
-	if err := p.openStore(ctx, cfg, s, observe); err != nil {
+	if err := p.openStore(ctx, cfg, s, logger, observe); err != nil {
 		return nil, err
 	}
 	if err := p.build(cfg, answered); err != nil {
@@ -109,7 +110,7 @@ func openGate(ctx context.Context, cfg Config, observe func(string, int, time.Du
 	return p, nil
 }
 
-func (p *gateParts) openStore(ctx context.Context, cfg Config, s sessionSettings, observe func(string, int, time.Duration)) error {
+func (p *gateParts) openStore(ctx context.Context, cfg Config, s sessionSettings, logger *slog.Logger, observe func(string, int, time.Duration)) error {
 	index := sessions.IndexConfig{MaxSessions: s.MaxSessions, Lifetime: s.Lifetime}
 	revocations := sessions.RevocationsConfig{Retention: s.Retention, MaxMarks: s.MaxMarks}
 	switch s.Store {
@@ -125,7 +126,7 @@ func (p *gateParts) openStore(ctx context.Context, cfg Config, s sessionSettings
 		p.index, p.revocations = memory, marks
 	case storeRedis:
 		store, err := redissessions.New(redissessions.Config{
-			URL: s.URL, Cluster: s.Cluster, Prefix: s.Prefix, Index: index, Revocations: revocations,
+			URL: s.URL, Cluster: s.Cluster, Prefix: s.Prefix, Index: index, Revocations: revocations, Logger: logger,
 		})
 		if err != nil {
 			return &ConfigError{cfg.Sessions.Fault("%v", err)}
