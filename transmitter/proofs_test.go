@@ -110,6 +110,28 @@ func TestEventProof(t *testing.T) {
 	}
 }
 
+// What an event tells of consent to one application is not shown to another, which
+// may read the event itself.
+func TestProofOfToldConsent(t *testing.T) {
+	h := open(t, signed)
+	alice, bob := h.client("alice", everyScope), h.client("bob", everyScope)
+	secret := h.vendor(auth.VendorSource{
+		Source: auth.Source{Name: "idme", Consents: map[string]string{"Portal": "alice"}}, Kind: auth.KindIDme, Auth: auth.VendorBearer,
+	})
+	h.must(http.StatusAccepted, http.MethodPost, "/v1/sources/idme", secret, idmeRecord(1, "consent.allow", "Portal"))
+	id := h.events()[0].ID
+	for token, withheld := range map[string]bool{alice: false, bob: true} {
+		h.must(http.StatusOK, http.MethodGet, "/v1/events/"+id, token, "")
+		p, err := audit.ParseProof([]byte(h.must(http.StatusOK, http.MethodGet, "/v1/events/"+id+"/proof", token, "").body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.Verify(h.key()); err != nil || p.Withheld != withheld {
+			t.Errorf("got withheld %t, %v, want %t", p.Withheld, err, withheld)
+		}
+	}
+}
+
 // What the consent gate holds is proven to nobody but operators.
 func TestProofOfHeldEvent(t *testing.T) {
 	h := open(t, signed)

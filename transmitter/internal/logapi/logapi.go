@@ -226,7 +226,8 @@ func withhold(rec *eventlog.Record, caller *auth.Principal) bool {
 	if caller == nil || caller.Allows(auth.ScopeAdmin) {
 		return false
 	}
-	return slices.ContainsFunc(rec.Applications, func(a string) bool { return a != caller.Application })
+	others := func(a string) bool { return a != caller.Application }
+	return slices.ContainsFunc(rec.Applications, others) || rec.Consent.Application != "" && others(rec.Consent.Application)
 }
 
 func (h Handler) addSet(c echo.Context, proof *audit.Proof, rec *eventlog.Record, caller *auth.Principal) error {
