@@ -158,6 +158,10 @@ func TestVendorFetch(t *testing.T) {
 		t.Errorf("got %d events, want 3", n)
 	}
 	checkError(t, "unknown source", o.do("POST", "/admin/sources/nobody/fetch", "", `{"id":"7"}`), http.StatusNotFound)
+	h.vendor(auth.VendorSource{Source: auth.Source{Name: "plain"}, Kind: auth.KindOneLogin, Auth: auth.VendorBearer})
+	if a := o.do("GET", "/admin/sources/plain/types", "", ""); a.status != http.StatusNotFound || a.member("member") != "name" {
+		t.Errorf("a source without an API: got %d %s, want the name told", a.status, a.body)
+	}
 	idme.Fail(sourcetest.Fault{Status: http.StatusTooManyRequests, RetryAfter: "9", Body: `{"code":1,"message":"slow down"}`})
 	if a := o.do("POST", "/admin/sources/idme/fetch", "", `{"id":"7"}`); a.status != http.StatusBadGateway || a.header.Get("Retry-After") != "9" || !strings.Contains(a.body, "slow down") {
 		t.Errorf("too many: got %d %s, want what the vendor said", a.status, a.body)

@@ -201,8 +201,15 @@ func (h Handler) sourceTypes(c echo.Context) error {
 	return c.JSON(http.StatusOK, map[string]any{"types": types})
 }
 
-// vendorFailed turns what a vendor answered into an answer.
+// vendorFailed turns why a vendor's API was not called, or what it answered, into
+// an answer.
 func vendorFailed(err error) error {
+	if errors.Is(err, auth.ErrNotFound) {
+		return &request.Error{
+			Status: http.StatusNotFound, Code: "not_found", Member: "name",
+			Description: "there is no source of this name whose vendor's API is called: a source has one if it is added with api (--api-secret)",
+		}
+	}
 	var vendor *source.Error
 	if errors.As(err, &vendor) {
 		return &request.Error{Status: http.StatusBadGateway, Code: "vendor_failed", Description: vendor.Error(), RetryAfter: vendor.RetryAfter}
