@@ -60,6 +60,7 @@ type Store interface {
 	streams.Matcher
 	streams.Cursors
 	Put(ctx context.Context, items ...streams.Item) (streams.PutReport, error)
+	Settle(ctx context.Context, stream string, outcomes []streams.Outcome, health *streams.Health) ([]streams.Item, error)
 	Stream(ctx context.Context, id string) (streams.Stream, error)
 }
 
@@ -234,26 +235,4 @@ func (f *Fanout) save(ctx context.Context) {
 		return
 	}
 	f.saved = low
-}
-
-// points are the crash points around a Put.
-type points struct{ before, after string }
-
-func putPoints() points { return points{CrashBeforePut, CrashAfterPut} }
-
-func (f *Fanout) putItems(ctx context.Context, items []streams.Item, at points) error {
-	for len(items) > 0 {
-		part := items[:min(chunk, len(items))]
-		items = items[len(part):]
-		f.cfg.Crash(at.before)
-		report, err := f.cfg.Store.Put(ctx, part...)
-		if err != nil {
-			return fmt.Errorf("fanout: putting: %w", err)
-		}
-		f.cfg.Crash(at.after)
-		for stream, dropped := range report.Full {
-			f.cfg.Full(ctx, stream, dropped)
-		}
-	}
-	return nil
 }

@@ -210,6 +210,38 @@ func TestReplayFailingStore(t *testing.T) {
 	}
 }
 
+// What is erased while it is sent again, or released, after it was read and before
+// it is on the queue, is not left there: the erasure looked before.
+func TestErasedMeanwhile(t *testing.T) {
+	jo := []subject.Identifier{subject.Opaque("jo")}
+	for point, cause := range map[string]func(*gated){
+		fanout.CrashBeforeReplayPut:  func(g *gated) { g.replay("shop", "shop", time.Time{}) },
+		fanout.CrashBeforeReleasePut: func(g *gated) { g.decide("shop", consent.Grant, jo...) },
+	} {
+		g := newGated(t, t.TempDir())
+		g.stream("shop")
+		if point == fanout.CrashBeforeReleasePut {
+			g.set("shop", consent.Settings{Enabled: true})
+		}
+		gone, kept := g.emitAbout(jo), g.emitAbout(jo)
+		g.follow("", 0)
+		g.take("shop")
+		cause(g)
+		g.cfg.Crash = func(at string) {
+			if at == point {
+				if _, err := g.log.Erase(t.Context(), gone.Seq); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		g.follow("", 0)
+		got := g.queue("shop")
+		if len(got) != 2 || slices.Contains(got, gone.JTI("shop", 0)) || slices.Contains(got, gone.JTI("shop", 2)) {
+			t.Errorf("%s: got %v, want the two of record %d", point, got, kept.Seq)
+		}
+	}
+}
+
 // Before it runs, and before it has read its place, the fan-out tells where it
 // will go on.
 func TestPlaceAtStart(t *testing.T) {
