@@ -57,6 +57,11 @@ func (b *Inbox) feed(ctx context.Context, name string) (*feed, error) {
 	if f := b.feeds[name]; f != nil {
 		return f, nil
 	}
+	for _, other := range b.feeds {
+		if other.number == uint64(number) { // a Seq would mean two messages
+			return nil, fmt.Errorf("redisinbox: the server has lost what it knew of the feed %q: start again", other.name)
+		}
+	}
 	f = b.newFeed(name, uint64(number))
 	b.feeds[name] = f
 	return f, nil

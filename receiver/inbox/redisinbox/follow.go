@@ -63,22 +63,17 @@ func (b *Inbox) claim(ctx context.Context, f *feed, max int) ([]inbox.Message, t
 	if ms := numberOf(list[0]); ms >= 0 {
 		due = time.Duration(ms)*time.Millisecond + time.Millisecond
 	}
-	var messages []inbox.Message
+	messages, claims, err := claimsOf(f, token, list[1:])
+	if err != nil {
+		return nil, 0, err // nothing is held: it returns when the lease ends
+	}
+	free := messages[:0]
 	var busy []settlement
-	for part := range slices.Chunk(list[1:], 3) {
-		m, err := messageOf(f.name, textOf(part[2]))
-		if err != nil {
-			return nil, 0, err
-		}
-		h := &held{feed: f, entry: textOf(part[0]), token: token, identity: identityOf(&m)}
-		if m.Seq, err = f.seq(h.entry); err != nil {
-			return nil, 0, err
-		}
-		m.Attempts = int(numberOf(part[1]))
-		if b.hold(ctx, m.Seq, h) {
-			messages = append(messages, m)
+	for i, m := range messages {
+		if b.hold(ctx, m.Seq, claims[i]) {
+			free = append(free, m)
 		} else {
-			busy = append(busy, settlement{held: h, verdict: verdictReleased, delay: busyPause})
+			busy = append(busy, settlement{held: claims[i], verdict: verdictReleased, delay: busyPause})
 		}
 	}
 	if len(busy) > 0 {
@@ -86,7 +81,24 @@ func (b *Inbox) claim(ctx context.Context, f *feed, max int) ([]inbox.Message, t
 			b.log.WarnContext(ctx, "messages that are at a hook of this process cannot be returned", "err", err)
 		}
 	}
-	return messages, due, nil
+	return free, due, nil
+}
+
+// claimsOf reads what lua/take.lua handed out under a token.
+func claimsOf(f *feed, token string, list []any) (messages []inbox.Message, claims []*held, err error) {
+	for part := range slices.Chunk(list, 3) {
+		m, err := messageOf(f.name, textOf(part[2]))
+		if err != nil {
+			return nil, nil, err
+		}
+		h := &held{feed: f, entry: textOf(part[0]), token: token, identity: identityOf(&m)}
+		if m.Seq, err = f.seq(h.entry); err != nil {
+			return nil, nil, err
+		}
+		m.Attempts = int(numberOf(part[1]))
+		messages, claims = append(messages, m), append(claims, h)
+	}
+	return messages, claims, nil
 }
 
 // Verdicts as lua/settle.lua has them.

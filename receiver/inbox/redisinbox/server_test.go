@@ -206,3 +206,22 @@ func TestServerAway(t *testing.T) {
 		t.Errorf("got %s, want no token logged", log.String())
 	}
 }
+
+// A server that has lost everything gives numbers anew: two feeds with one number would
+// make one message's outcome that of another.
+func TestServerForgets(t *testing.T) {
+	server := redistest.Start(t)
+	in := open(t, configOf(server.Addr))
+	defer func() { _ = in.Close() }()
+	if _, err := in.Append(t.Context(), message("a")); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Client(t).FlushAll(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	m := message("b")
+	m.Feed = "g"
+	if _, err := in.Append(t.Context(), m); err == nil {
+		t.Error("got the first feed's number given again, want an error")
+	}
+}
