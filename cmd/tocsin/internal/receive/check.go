@@ -113,8 +113,13 @@ func (c *checker) issuer(at string, is *Issuer, insecure bool) {
 		c.failIf(err != nil, fmt.Sprintf("%s.algorithms[%d]", at, i), "%v", err)
 		is.Algorithms[i] = alg
 	}
-	_, err := set.ParseTolerances(is.Tolerances)
+	tolerances, err := set.ParseTolerances(is.Tolerances)
 	c.failIf(err != nil, key("tolerances"), "%v", err)
+	if p, err := profile.Lookup(is.Profile); err == nil {
+		tolerances = tolerances.With(p.Tolerances)
+	}
+	other := func(alg jose.Algorithm) bool { return alg != jose.RS256 }
+	c.failIf(tolerances.EventsAsString && slices.ContainsFunc(is.Algorithms, other), key("algorithms"), "notifications that are no SETs are signed with RS256 alone")
 	events, err := eventTypes(is.Events)
 	c.failIf(err != nil, key("events"), "%v", err)
 	is.Events = events
@@ -184,6 +189,10 @@ func (c *checker) static(at string, is *Issuer, insecure bool) {
 		c.url(at+".jwks_url", is.JWKSURL, insecure)
 	}
 	c.failIf(is.VerifyEvery > 0, at+".verify_every", "a static issuer cannot be asked for verification")
+	const kept = "it is of a stream that is kept; that of a static issuer is made by other means"
+	c.failIf(is.StreamID != "", at+".stream_id", kept)
+	c.failIf(is.Description != "", at+".description", kept)
+	c.failIf(is.Resume, at+".resume", kept)
 	c.failIf(is.Delivery.Method == MethodPoll && is.Delivery.EndpointURL == "", at+".delivery.endpoint_url", "it is missing: what is polled")
 }
 
@@ -193,7 +202,8 @@ func (c *checker) delivery(at string, is *Issuer, insecure bool) {
 	switch d.Method {
 	case MethodPush:
 		setDefault(&d.Path, "/push/"+is.Name)
-		c.failIf(!strings.HasPrefix(d.Path, "/"), at+".path", "want a path that begins with /")
+		u, err := url.Parse(d.Path)
+		c.failIf(!strings.HasPrefix(d.Path, "/") || err != nil || u.Path != d.Path, at+".path", "want a path that begins with / and has no query and no escapes")
 		c.failIf(d.EndpointURL != "", at+".endpoint_url", "it is what is polled; a push comes to path")
 		c.failIf(d.MaxEvents != 0 || d.Interval != 0 || d.Immediate, at, "max_events, interval and immediate are of polls")
 		if d.PublicURL != "" {
@@ -203,6 +213,7 @@ func (c *checker) delivery(at string, is *Issuer, insecure bool) {
 		c.failIf(d.Path != "" || d.PublicURL != "" || d.Authorization != "", at, "path, public_url and authorization are of pushes")
 		c.failIf(d.EndpointURL != "" && is.Mode == ModeDiscovered, at+".endpoint_url", "a discovered issuer names it")
 		c.failIf(d.Interval < 0, at+".interval", "it must not be negative")
+		c.failIf(d.MaxEvents < 0, at+".max_events", "it must not be negative")
 		if d.EndpointURL != "" {
 			c.url(at+".endpoint_url", d.EndpointURL, insecure)
 		}
@@ -213,21 +224,38 @@ func (c *checker) delivery(at string, is *Issuer, insecure bool) {
 
 func (c *checker) credentials(at string, cr Credentials, insecure bool) {
 	ways := 0
-	client := cr.Client.ID != "" || cr.Client.Secret != "" || cr.Client.SecretFile != ""
-	for _, there := range []bool{cr.Token != "", cr.TokenFile != "", client, len(cr.Command) > 0} {
+	for _, there := range []bool{cr.Token != "", cr.TokenFile != "", cr.Client.there(), len(cr.Command) > 0} {
 		if there {
 			ways++
 		}
 	}
 	c.failIf(ways > 1, at, "there are several; leave one of token, token_file, client and command")
-	if client {
-		c.failIf(cr.Client.ID == "", at+".client.id", "it is missing")
-		c.failIf(cr.Client.Secret == "" && cr.Client.SecretFile == "", at+".client.secret_file", "it is missing")
-		c.failIf(cr.Client.Secret != "" && cr.Client.SecretFile != "", at+".client.secret", "it is given twice, also by secret_file")
+	if cr.Client.there() {
+		c.client(at+".client", cr.Client, insecure)
 	}
-	if cr.Client.TokenURL != "" {
-		c.url(at+".client.token_url", cr.Client.TokenURL, insecure)
+}
+
+func (c *checker) client(at string, cl Client, insecure bool) {
+	c.failIf(cl.ID == "", at+".id", "it is missing")
+	c.failIf(cl.Secret == "" && cl.SecretFile == "", at+".secret_file", "it is missing")
+	c.failIf(cl.Secret != "" && cl.SecretFile != "", at+".secret", "it is given twice, also by secret_file")
+	c.failIf(cl.TokenURL != "" && cl.AuthorizationServer != "", at+".authorization_server", "token_url is what its metadata would tell; leave one of them out")
+	if cl.TokenURL != "" {
+		c.url(at+".token_url", cl.TokenURL, insecure)
 	}
+	if cl.AuthorizationServer != "" {
+		c.url(at+".authorization_server", cl.AuthorizationServer, insecure)
+	}
+}
+
+// there reports whether anything is said of the client.
+func (cl Client) there() bool {
+	return cl.ID+cl.Secret+cl.SecretFile+cl.TokenURL+cl.AuthorizationServer != "" || len(cl.Scopes)+len(cl.Parameters) > 0
+}
+
+// there reports whether there are credentials.
+func (cr Credentials) there() bool {
+	return cr.Token+cr.TokenFile != "" || cr.Client.there() || len(cr.Command) > 0
 }
 
 // url checks an address that is called or handed out.

@@ -197,13 +197,23 @@ func Read(path string, environ []string, change func(*Config)) (Config, error) {
 	if change != nil {
 		change(&cfg)
 	}
-	cfg, err = cfg.Complete(func(key, format string, args ...any) error {
-		return find(doc, key).Fault(format, args...)
-	})
-	if err := errors.Join(err, secrets(doc)); err != nil {
+	fault := func(key, format string, args ...any) error { return find(doc, key).Fault(format, args...) }
+	cfg, err = cfg.Complete(fault)
+	if err := errors.Join(err, secrets(doc), unused(cfg, fault)); err != nil {
 		return Config{}, &ConfigError{err}
 	}
 	return cfg, nil
+}
+
+// unused refuses credentials that nobody is shown.
+func unused(cfg Config, fault faulter) error {
+	var faults []error
+	for i, is := range cfg.Issuers {
+		if is.Mode == ModeStatic && is.Delivery.Method == MethodPush && is.Credentials.there() {
+			faults = append(faults, fault(fmt.Sprintf("issuers[%d].credentials", i), "nobody is shown them: a static issuer that pushes is asked for nothing but keys"))
+		}
+	}
+	return errors.Join(faults...)
 }
 
 // rulesOf returns the text that has the rules of a configuration.
