@@ -83,6 +83,9 @@ func (f receiveFlags) load(std streamsIO) (receive.Config, error) {
 		if f.Issuer != "" {
 			return receive.Config{}, usage("--issuer is for a receiver without a file; with --config name it in the file")
 		}
+		if alone := f.alone(); alone != nil {
+			return receive.Config{}, usage("%s: for a receiver without a file; with --config say it in the file", strings.Join(alone, ", "))
+		}
 		cfg, err := receive.Read(std.config, std.env, f.over)
 		if err != nil {
 			return receive.Config{}, err
@@ -96,6 +99,29 @@ func (f receiveFlags) load(std streamsIO) (receive.Config, error) {
 	f.over(&cfg)
 	cfg.Issuers = []receive.Issuer{f.solo()}
 	return cfg.Complete(receive.Flags)
+}
+
+// alone names the flags about the one issuer that were given; those about credentials
+// and its CA are left out, whose environment twins serve other commands, too.
+func (f receiveFlags) alone() (names []string) {
+	for _, one := range []struct {
+		name  string
+		given bool
+	}{
+		{"--audience", f.Audience != nil},
+		{"--delivery", f.Delivery != ""},
+		{"--metadata-url", f.MetadataURL != ""},
+		{"--jwks-url", f.JWKSURL != ""},
+		{"--key-file", f.KeyFile != ""},
+		{"--profile", f.Profile != ""},
+		{"--events", f.Events != nil},
+		{"--allow", f.Allow != nil},
+	} {
+		if one.given {
+			names = append(names, one.name)
+		}
+	}
+	return names
 }
 
 // over puts the flags that were given over cfg.
