@@ -126,8 +126,10 @@ func (h *Hook) Act(ctx context.Context, a hooks.Action) (hooks.Outcome, error) {
 	cmd.WaitDelay = waitDelay
 	group(cmd)
 	err = cmd.Run()
-	if errors.Is(err, exec.ErrWaitDelay) { // it is done; children of it hold its output
+	if err != nil && cmd.Process != nil { // children of it hold its output, or would pile up with each attempt
 		killGroup(cmd)
+	}
+	if errors.Is(err, exec.ErrWaitDelay) { // it is done all the same
 		err = nil
 	}
 	if err != nil {

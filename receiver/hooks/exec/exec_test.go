@@ -66,6 +66,9 @@ func program(args []string) int {
 		child := osexec.Command(os.Args[0], "hang-alone", args[1])
 		child.Stdout = os.Stdout
 		_ = child.Start()
+		if len(args) > 2 {
+			return 1
+		}
 		return 0
 	case "hangs": // with a child that hangs as well, and does not mind to be asked to end
 		child := osexec.Command(os.Args[0], "hang-alone", args[1])
@@ -188,27 +191,30 @@ func TestDeadline(t *testing.T) {
 	}
 }
 
-// A program that is done is done, whatever it leaves behind; that is killed.
+// A program that is done is done, whatever it leaves behind; that is killed, and so is
+// what one leaves that failed, else it would pile up with each attempt.
 func TestChildren(t *testing.T) {
-	fifo := filepath.Join(t.TempDir(), "alive")
-	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() {
-		_, err := newHook(t, exec.Config{}, "leaves", fifo).Act(t.Context(), action())
-		ended <- err
-	}()
-	pipe, err := os.Open(fifo)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = pipe.Close() }()
-	if _, err := io.ReadAll(pipe); err != nil { // to the child's end
-		t.Fatal(err)
-	}
-	if err := <-ended; err != nil {
-		t.Errorf("got %v, want none", err)
+	for _, args := range [][]string{{"leaves"}, {"leaves", "fails"}} {
+		fifo := filepath.Join(t.TempDir(), "alive")
+		if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() {
+			_, err := newHook(t, exec.Config{}, append([]string{args[0], fifo}, args[1:]...)...).Act(t.Context(), action())
+			ended <- err
+		}()
+		pipe, err := os.Open(fifo)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadAll(pipe); err != nil { // to the child's end
+			t.Fatal(err)
+		}
+		_ = pipe.Close()
+		if err := <-ended; (err != nil) != (len(args) > 1) {
+			t.Errorf("%q: got %v, want an error only if it fails", args, err)
+		}
 	}
 }
 
