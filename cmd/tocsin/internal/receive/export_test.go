@@ -30,3 +30,12 @@ func CheckRoutes(index sessions.Lookup, endpoint http.Handler, token string) htt
 	(&gateParts{index: index}).logins(logins, func(h http.Handler) http.Handler { return shown(check.TokenHeader, token, h) })
 	return checkRoutes(endpoint, logins)
 }
+
+// NewCheck returns the check endpoint of a configuration, over a memory without sessions.
+func NewCheck(cfg Config) (http.Handler, error) {
+	p, err := dryGate(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return p.check, nil
+}

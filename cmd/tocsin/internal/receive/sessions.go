@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"path"
 	"path/filepath"
 	"time"
@@ -15,7 +16,6 @@ import (
 	"github.com/tocsin-ssf/tocsin/receiver/sessions/check"
 	"github.com/tocsin-ssf/tocsin/receiver/sessions/redissessions"
 	"github.com/tocsin-ssf/tocsin/receiver/sessions/sqlitesessions"
-	"github.com/tocsin-ssf/tocsin/set/delivery/guard"
 )
 
 // Stores of sessions and revocations.
@@ -49,6 +49,11 @@ type gateSettings struct {
 	MaxLag time.Duration
 	// Check is the check endpoint for proxies; its Listen is required with it.
 	Check *check.Config
+	// Allow are address ranges that the servers of the issuers in Check.Tokens may have
+	// although they are not public. CA is a PEM file with their authorities, beside the
+	// system's.
+	Allow []netip.Prefix
+	CA    string `yaml:"ca"`
 }
 
 // gateParts are the sessions that the daemon knows, and the gate that enforces what
@@ -84,6 +89,8 @@ func readGate(cfg Config) (s sessionSettings, g gateSettings, err error) {
 		return s, g, cfg.Sessions.Fault("url, prefix and cluster are of the store redis")
 	case cfg.Gate.Present() && g.Fail == "":
 		return s, g, cfg.Gate.Fault("fail is missing, and has no default: closed refuses sessions of which it cannot be told whether they are good, open lets them through")
+	case (g.Allow != nil || g.CA != "") && (g.Check == nil || g.Check.Tokens == nil):
+		return s, g, cfg.Gate.Fault("allow and ca are of the servers of check.tokens, which is missing")
 	case g.Check != nil && g.Check.Listen == "":
 		return s, g, cfg.Gate.At("check").Fault("listen is missing: where proxies ask")
 	}
@@ -162,9 +169,11 @@ func (p *gateParts) build(cfg Config, answered func(int, time.Duration)) (err er
 	if c.Cookie == "" {
 		c.Index = nil
 	}
-	if c.Tokens != nil && cfg.InsecureLoopback {
-		tokens := *c.Tokens
-		tokens.HTTP = guard.NewClient(guard.Policy{InsecureLoopback: true})
+	if c.Tokens != nil {
+		tokens, servers := *c.Tokens, Issuer{Allow: p.settings.Allow, CA: within(filepath.Dir(cfg.Gate.File()), p.settings.CA)}
+		if tokens.HTTP, err = httpClient(cfg, servers, nil); err != nil {
+			return cfg.Gate.Fault("%v", err)
+		}
 		c.Tokens = &tokens
 	}
 	if p.check, err = check.New(c); err != nil {
