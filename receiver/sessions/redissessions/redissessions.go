@@ -28,14 +28,15 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/tocsin-ssf/tocsin/receiver/sessions"
+	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
 )
 
 // Defaults and bounds.
 const (
-	DefaultPrefix  = "tocsin"
+	DefaultPrefix  = redisdb.DefaultPrefix
 	DefaultMaxFeed = 100_000
 	// MaxPrefixBytes bounds Config.Prefix.
-	MaxPrefixBytes = 100
+	MaxPrefixBytes = redisdb.MaxPrefixBytes
 )
 
 // Config says where the store is and what it keeps.
@@ -91,8 +92,8 @@ func New(cfg Config) (*Store, error) {
 	if cfg.Prefix == "" {
 		cfg.Prefix = DefaultPrefix
 	}
-	if !plain(cfg.Prefix) {
-		errs = append(errs, fmt.Errorf("prefix: want at most %d printable characters without braces", MaxPrefixBytes))
+	if err := redisdb.CheckPrefix(cfg.Prefix); err != nil {
+		errs = append(errs, err)
 	}
 	if cfg.MaxFeed < 0 {
 		errs = append(errs, errors.New("max_feed: it is not negative"))
@@ -105,7 +106,7 @@ func New(cfg Config) (*Store, error) {
 	}
 	s := &Store{cfg: cfg, client: cfg.Client, own: cfg.Client == nil, log: cfg.Logger}
 	if s.own {
-		if s.client, err = connect(cfg); err != nil {
+		if s.client, err = redisdb.Connect(cfg.URL, cfg.Cluster); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -117,33 +118,6 @@ func New(cfg Config) (*Store, error) {
 		return nil, fmt.Errorf("redissessions: %w", err)
 	}
 	return s, nil
-}
-
-func plain(prefix string) bool {
-	for _, r := range prefix {
-		if r <= ' ' || r > '~' || r == '{' || r == '}' {
-			return false
-		}
-	}
-	return len(prefix) <= MaxPrefixBytes
-}
-
-// connect returns a client of the URL. Errors do not repeat it: it has a password.
-func connect(cfg Config) (redis.UniversalClient, error) {
-	if cfg.Cluster {
-		o, err := redis.ParseClusterURL(cfg.URL)
-		if err != nil {
-			return nil, errors.New("url: not the redis:// or rediss:// address of a cluster")
-		}
-		o.ContextTimeoutEnabled = true
-		return redis.NewClusterClient(o), nil
-	}
-	o, err := redis.ParseURL(cfg.URL)
-	if err != nil {
-		return nil, errors.New("url: not a redis:// or rediss:// address")
-	}
-	o.ContextTimeoutEnabled = true
-	return redis.NewClient(o), nil
 }
 
 // Close closes the connections, unless the client was given. Checks of what is in

@@ -50,8 +50,12 @@ func start(t *testing.T, cfg redissessions.Config) node {
 		wg.Wait()
 	})}
 	t.Cleanup(n.stop)
+	now := time.Now
+	if cfg.Revocations.Now != nil {
+		now = cfg.Revocations.Now // by another clock the store may know nothing yet
+	}
 	eventually(t, "the revocations are loaded", func() bool {
-		_, loaded := s.State().Lag(time.Now())
+		_, loaded := s.State().Lag(now())
 		return loaded
 	})
 	return n
