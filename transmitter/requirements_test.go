@@ -47,6 +47,7 @@ func (h *house) verifier(app string) *set.Verifier {
 	}
 	v, err := set.NewVerifier(set.VerifierConfig{
 		Issuer: metadata.member("issuer"), Audience: []string{audience(app)}, Keys: published{keySet}, Algorithms: []jose.Algorithm{jose.ES256},
+		Tolerances: set.Tolerances{IssuerSlash: strings.HasSuffix(h.issuer, "/")},
 	})
 	if err != nil {
 		h.t.Fatal(err)

@@ -66,8 +66,7 @@ func TestWebhooksAreIsolated(t *testing.T) {
 	}
 }
 
-// The removal of an application takes its webhooks with it, and who gets the id
-// anew gets none of them.
+// The removal of an application takes its webhooks with it: another one's go on alone.
 func TestWebhooksGoWithTheirApplication(t *testing.T) {
 	h := open(t)
 	shop, other := h.client("shop", hookScope), h.client("other", hookScope)
@@ -91,7 +90,7 @@ func TestWebhooksGoWithTheirApplication(t *testing.T) {
 	if got := ask(http.MethodDelete, "/admin/applications/shop", ""); got.status != http.StatusNoContent {
 		t.Fatalf("remove: got %d %s", got.status, got.body)
 	}
-	again := h.client("shop", hookScope)
+	again := h.client("market", hookScope)
 	h.emit(other, "jo")
 	made := newHookSink(t, nil)
 	h.hook(again, made.URL, "")

@@ -157,7 +157,7 @@ func (b *Inbox) Counts(ctx context.Context, feed string) (inbox.Counts, error) {
 			return nil
 		}
 		var received int64
-		err := v.QueryRow("SELECT received FROM message WHERE feed = ? ORDER BY seq LIMIT 1", feed).Scan(&received)
+		err := v.QueryRow("SELECT received FROM message WHERE seq = ?", b.lanes.Oldest(feed)).Scan(&received)
 		if errors.Is(err, sqlitedb.ErrNoRows) {
 			return nil
 		}

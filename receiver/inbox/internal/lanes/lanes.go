@@ -261,6 +261,35 @@ func (s *Set) Count(name string) Count {
 	return Count{}
 }
 
+// Oldest returns the least Seq of the messages that wait in the feed, 0 if there is
+// none. It costs what is out and what failed.
+func (s *Set) Oldest(name string) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.feeds[name]
+	if f == nil {
+		return 0
+	}
+	var oldest uint64
+	least := func(l *lane) {
+		if seq := l.head().Seq; oldest == 0 || seq < oldest {
+			oldest = seq
+		}
+	}
+	if f.ready.Len() > 0 {
+		least(f.ready.lanes[0])
+	}
+	for _, l := range f.later.lanes {
+		least(l)
+	}
+	for _, l := range s.out {
+		if l.feed == f {
+			least(l)
+		}
+	}
+	return oldest
+}
+
 // Close ends all that wait in Take.
 func (s *Set) Close() {
 	s.mu.Lock()

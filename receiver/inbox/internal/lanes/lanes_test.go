@@ -19,6 +19,19 @@ func TestOrder(t *testing.T) {
 		out := map[uint64]byte{}
 		seq := uint64(0)
 		t.Repeat(map[string]func(*rapid.T){
+			"": func(t *rapid.T) {
+				want := uint64(0)
+				for _, entries := range waiting {
+					for _, e := range entries {
+						if want == 0 || e.Seq < want {
+							want = e.Seq
+						}
+					}
+				}
+				if got := s.Oldest("f"); got != want {
+					t.Fatalf("oldest: got %d, want %d", got, want)
+				}
+			},
 			"add": func(t *rapid.T) {
 				seq++
 				lane := rapid.Byte().Draw(t, "lane") % 4
