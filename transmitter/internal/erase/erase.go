@@ -15,7 +15,6 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/set/subject"
@@ -104,7 +103,11 @@ type Eraser struct {
 	// something to erase; guarded by work.
 	looked struct{ at, hold uint64 }
 
-	settled atomic.Uint64 // no order up to there is pending
+	pending struct {
+		sync.Mutex
+		upTo   uint64   // the last order that was read
+		orders []uint64 // of those up to there the ones that were not carried out
+	}
 
 	mu      sync.Mutex
 	waiting map[uint64]int // queued SETs that a pending order waits for

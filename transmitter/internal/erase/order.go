@@ -147,25 +147,39 @@ func (e *Eraser) erasure(ctx context.Context, id string) (Erasure, error) {
 	return x, e.reported(ctx, &x, r.Erased)
 }
 
-// pendingOrders returns the orders that are not carried out. What was before
-// the first of them the last time is not read again.
+// pendingOrders returns the orders that are not carried out, in the order of the
+// log. Of what was there the last time those alone are read again that were
+// pending then.
 func (e *Eraser) pendingOrders(ctx context.Context) ([]*eventlog.Record, error) {
+	p := &e.pending
+	p.Lock()
+	defer p.Unlock()
 	var orders []*eventlog.Record
-	after := e.settled.Load()
-	settled := after
-	err := e.each(ctx, eventlog.KindErasure, refPending, eventlog.Span{After: after}, func(r *eventlog.Record) bool {
-		switch {
-		case !r.Erased:
-			orders = append(orders, r)
-		case len(orders) == 0:
-			settled = r.Seq
+	for _, seq := range p.orders {
+		r, err := e.cfg.Log.Record(ctx, seq)
+		if err != nil {
+			return nil, err
 		}
+		if !r.Erased {
+			orders = append(orders, r)
+		}
+	}
+	upTo := p.upTo
+	err := e.each(ctx, eventlog.KindErasure, refPending, eventlog.Span{After: upTo}, func(r *eventlog.Record) bool {
+		if !r.Erased {
+			orders = append(orders, r)
+		}
+		upTo = r.Seq
 		return true
 	})
-	if err == nil { // another may be further on already; then this costs a little reading
-		e.settled.Store(settled)
+	if err != nil {
+		return nil, err
 	}
-	return orders, err
+	p.upTo, p.orders = upTo, p.orders[:0]
+	for _, r := range orders {
+		p.orders = append(p.orders, r.Seq)
+	}
+	return orders, nil
 }
 
 // room refuses one more order of an application that has too many.

@@ -113,6 +113,34 @@ func TestOrdersAreBounded(t *testing.T) {
 	w.is("pending", len(list), 1)
 }
 
+// An order that waits does not make all that came after it, and is done, read again.
+func TestOrderThatWaitsCostsNothing(t *testing.T) {
+	w := newWorld(t)
+	w.queue("s1", w.event(nil, jo))
+	waits := w.order(erase.Order{Subjects: []subject.Identifier{jo}})
+	for range 20 {
+		w.order(erase.Order{Subjects: []subject.Identifier{al}})
+	}
+	w.caughtUp()
+	w.carryOut()
+	w.orders = 0
+	w.carryOut()
+	w.order(erase.Order{Subjects: []subject.Identifier{al}})
+	list, err := w.eraser.Pending(t.Context(), "")
+	w.must(err)
+	w.is("pending", len(list), 2)
+	w.is("the first", list[0].ID, waits.ID)
+	if w.orders > 2 {
+		t.Errorf("got %d orders read again, want the new one", w.orders)
+	}
+	w.restart()
+	w.caughtUp()
+	w.carryOut()
+	list, err = w.eraser.Pending(t.Context(), "")
+	w.must(err)
+	w.is("pending after a restart", len(list), 1)
+}
+
 // A report that ended between two of its parts is begun anew, and counts once.
 func TestReportBegunAnew(t *testing.T) {
 	w := newWorld(t)

@@ -75,6 +75,7 @@ type world struct {
 	crash   string            // the point at which to crash
 	meet    map[string]func() // what is done once at a point
 	reads   []uint64          // after which places the log was read
+	orders  int               // entries of orders that were read
 	cleared int
 	retain  time.Duration
 }
@@ -97,7 +98,16 @@ func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.clock.Lo
 // reading is a log that notes how it is read.
 type reading struct {
 	*sqlitelog.Log
-	after *[]uint64
+	after  *[]uint64
+	orders *int
+}
+
+func (r reading) Entries(ctx context.Context, kind eventlog.Kind, ref string, span eventlog.Span) ([]*eventlog.Record, error) {
+	page, err := r.Log.Entries(ctx, kind, ref, span)
+	if ref == "orders" {
+		*r.orders += len(page)
+	}
+	return page, err
 }
 
 func (r reading) Read(ctx context.Context, after uint64, max int) ([]*eventlog.Record, error) {
@@ -111,7 +121,7 @@ type crashed string
 // restart makes a new eraser on what is kept.
 func (w *world) restart() {
 	w.eraser = erase.New(erase.Config{
-		Log: reading{w.log, &w.reads}, Index: w.index, Streams: w.streams, Follower: "fanout", Forget: func() { w.cleared++ },
+		Log: reading{w.log, &w.reads, &w.orders}, Index: w.index, Streams: w.streams, Follower: "fanout", Forget: func() { w.cleared++ },
 		Retention: w.retain, Now: w.now,
 		Crash: func(point string) {
 			if do := w.meet[point]; do != nil {
