@@ -63,9 +63,9 @@ gate:
 	tokens := `  check: {listen: "127.0.0.1:0", tokens: {issuers: [{issuer: "` + idp.URL + `", jwks_url: "` + idp.URL + `/keys"}], audiences: [app]}}
 `
 	for settings, want := range map[string]int{
-		tokens: 503,
-		tokens + "  allow: [127.0.0.0/8]\n":               503,
-		tokens + "  ca: ca.pem\n":                         503,
+		tokens:                              503,
+		tokens + "  allow: [127.0.0.0/8]\n": 503,
+		tokens + "  ca: ca.pem\n":           503,
 		tokens + "  allow: [127.0.0.0/8]\n  ca: ca.pem\n": 200,
 	} {
 		h, err := endpoint(settings)
