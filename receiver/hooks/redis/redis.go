@@ -52,7 +52,7 @@ type Config struct {
 	// Sets are templates of the names of sets whose members are the user's keys.
 	Sets []string
 	// SortedSets are the same of sorted sets with the begin of each session, in Unix
-	// seconds, as the score: sessions begun after the event live.
+	// seconds or milliseconds, as the score: sessions begun after the event live.
 	SortedSets []string
 	// Index finds sessions, too; IDKey makes keys of their ids. What has ended stays in
 	// the Index until it expires there: a gate may look it up.

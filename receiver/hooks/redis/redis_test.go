@@ -255,6 +255,27 @@ func TestManyKeys(t *testing.T) {
 	})
 }
 
+// The score of a sorted set may be in milliseconds, as many languages have the time.
+func TestScoreInMilliseconds(t *testing.T) {
+	s := store{t, redistest.Start(t).Client(t)}
+	h := newHook(t, redis.Config{Client: s.UniversalClient, SortedSets: []string{"of:{user.sub}"}})
+	at := time.Unix(1700000000, 0)
+	for key, score := range map[string]float64{"old": 1699999999, "old-ms": 1699999999999, "equal-ms": 1700000000000, "young": 1700000001, "young-ms": 1700000000001} {
+		s.keep(key)
+		if err := s.ZAdd(t.Context(), "of:jo", lib.Z{Score: score, Member: key}).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, do := range []func(context.Context, hooks.Action) (hooks.Outcome, error){h.Preview, h.Act} {
+		if got, err := do(t.Context(), action(user("jo"), hooks.End, at)); err != nil || got.Ended != 3 {
+			t.Errorf("got %+v, %v, want 3 ended", got, err)
+		}
+	}
+	if got := s.left("old", "old-ms", "equal-ms", "young", "young-ms"); !slices.Equal(got, []string{"young", "young-ms"}) {
+		t.Errorf("got %q left, want the young ones", got)
+	}
+}
+
 // Deny ends sessions and marks the user, Allow takes the mark away.
 func TestDeny(t *testing.T) {
 	s := store{t, redistest.Start(t).Client(t)}

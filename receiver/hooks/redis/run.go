@@ -252,11 +252,20 @@ func (r *run) set(ctx context.Context, name string) error {
 	}
 }
 
-// sortedSet ends the sessions that are members with a begin at or before the event.
+// sortedSet ends the sessions that are members with a begin at or before the event, in
+// seconds or in milliseconds.
 func (r *run) sortedSet(ctx context.Context, name string) error {
-	upTo := strconv.FormatFloat(float64(r.until.UnixMicro())/1e6, 'f', 6, 64)
+	seconds := strconv.FormatFloat(float64(r.until.UnixMicro())/1e6, 'f', 6, 64)
+	if err := r.ranged(ctx, name, "-inf", seconds); err != nil {
+		return err
+	}
+	return r.ranged(ctx, name, strconv.Itoa(milliseconds), strconv.FormatInt(r.until.UnixMilli(), 10))
+}
+
+// ranged ends the sessions that are members of a sorted set with a score from low to high.
+func (r *run) ranged(ctx context.Context, name, low, high string) error {
 	for offset := int64(0); ; {
-		members, err := r.client.ZRangeByScore(ctx, name, &redis.ZRangeBy{Min: "-inf", Max: upTo, Offset: offset, Count: page}).Result()
+		members, err := r.client.ZRangeByScore(ctx, name, &redis.ZRangeBy{Min: low, Max: high, Offset: offset, Count: page}).Result()
 		if err != nil || len(members) == 0 {
 			return err
 		}
