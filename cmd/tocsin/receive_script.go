@@ -18,6 +18,9 @@ func (c receiveRunCmd) script(ctx context.Context, std streamsIO) error {
 	if std.config != "" {
 		return usage("--script and --config exclude each other: a script says for itself what it receives")
 	}
+	if c.KeyFile != "" || c.Delivery != "" || c.Events != nil {
+		return usage("--key-file, --delivery and --events are for a receiver without a script; its steps say what it asks for")
+	}
 	s, err := script.Read(c.Script, std.env, func(s *script.Script) {
 		c.overIssuer(&s.Issuer)
 		s.InsecureLoopback = s.InsecureLoopback || c.InsecureLoopback

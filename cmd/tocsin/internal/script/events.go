@@ -36,6 +36,9 @@ func (e Wanted) check() error {
 	if e.Count < 0 {
 		return errors.New("count: it must not be negative")
 	}
+	if uri := typeURI(e.Type); uri != "" && !strings.ContainsAny(uri, ":$") {
+		return fmt.Errorf("type: %s is no event type of CAEP or RISC; give another's URI", e.Type)
+	}
 	return nil
 }
 

@@ -104,6 +104,9 @@ func (s *Script) complete(doc settings.Node) error {
 	} else {
 		s.Issuer = cfg.Issuers[0]
 	}
+	if s.Issuer.KeyFile != "" {
+		faults = append(faults, doc.At("issuer").At("key_file").Fault("a script finds keys by metadata or jwks_url"))
+	}
 	switch n := len(s.Steps); {
 	case n == 0:
 		faults = append(faults, doc.Fault("there are no steps"))
