@@ -243,6 +243,24 @@ func TestFeeds(t *testing.T) {
 	w.hooks["redis"].wants(t, "two feeds", hooks.End, hooks.End)
 }
 
+// A jti is unique within a feed, so the keys of idempotence of two feeds are not one: what
+// stands behind a hook would take the second event for a repetition.
+func TestKeysOfFeeds(t *testing.T) {
+	w := newWorld(t, "", nil, "a")
+	keys := map[string]bool{}
+	for _, feed := range []string{"", "x", "y"} {
+		if err := w.Feed(feed)(t.Context(), revoked("j")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, a := range w.hooks["a"].asked {
+		keys[a.Key] = true
+	}
+	if len(keys) != 3 || len(w.hooks["a"].asked) != 3 {
+		t.Errorf("got %d keys of %d actions, want 3 of 3", len(keys), len(w.hooks["a"].asked))
+	}
+}
+
 // What a hook did, but could not be noted, is asked again.
 func TestJournalDown(t *testing.T) {
 	broken := &brokenJournal{}

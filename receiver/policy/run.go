@@ -113,7 +113,7 @@ func (e *Engine) runOne(ctx context.Context, log *slog.Logger, p *plan, t *task,
 	var err error
 	begun := time.Now()
 	if !t.outdated {
-		out, err = t.ask(ctx, log, hooks.NewAction(p.d, t.hook, t.effect), limit)
+		out, err = t.ask(ctx, log, p.action(t), limit)
 	}
 	took := time.Since(begun)
 	e.cfg.Crash(CrashAfterAct)
@@ -141,6 +141,15 @@ func (e *Engine) runOne(ctx context.Context, log *slog.Logger, p *plan, t *task,
 		t.err = err
 	}
 	e.cfg.Crash(CrashAfterRecord)
+}
+
+// action is what a task asks for. Its key is of the feed, too: a jti is unique within it.
+func (p *plan) action(t *task) hooks.Action {
+	name := t.hook
+	if p.feed != "" {
+		name = p.feed + "\n" + name
+	}
+	return hooks.NewAction(p.d, name, t.effect)
 }
 
 // judge is the verdict on what a hook answered.
