@@ -71,7 +71,7 @@ func New(cfg Config) (*Keeper, error) {
 		return nil, err
 	}
 	k := &Keeper{
-		cfg: cfg, log: cfg.Receiver.Logger.With("issuer", cfg.Receiver.Issuer),
+		cfg: cfg, log: cfg.Receiver.Logger.With("iss", cfg.Receiver.Issuer),
 		recheck: make(chan struct{}, 1), verifyNow: make(chan struct{}, 1),
 	}
 	documents := cfg.documents()
