@@ -50,7 +50,15 @@ func TestNeverLoosened(t *testing.T) {
 		t.Fatalf("good: got %v, want accepted", err)
 	}
 	other := strings.Replace(good, `"id":"1"`, `"id":"2"`, 1)
+	// The other tokens that the issuer signs with the same key for the same audience.
+	token := func(more string) string {
+		return sign(t, []byte(`{"alg":"RS256","kid":"test","typ":"JWT"}`), []byte(`{"iss":"https://idp.example.com","aud":"https://rp.example.com","iat":1763999940,"exp":1764999940,"jti":"1","sub":"1"`+more+`}`))
+	}
 	for name, compact := range map[string]string{
+		"access token":                token(`,"scope":"openid","client_id":"a"`),
+		"ID token":                    token(`,"sid":"1","nonce":"n"`),
+		"logout token":                token(`,"sid":"1","events":{"http://schemas.openid.net/event/backchannel-logout":{}}`),
+		"logout token, of former OPs": token(`,"events":{"http://schemas.openid.net/event/backchannel-logout":{"sub":"1"}}`),
 		"signature of nobody":         part(2, strings.Repeat("A", 342)),
 		"no signature":                part(2, ""),
 		"other claims":                part(1, base64.RawURLEncoding.EncodeToString([]byte(other))),
