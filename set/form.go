@@ -54,8 +54,16 @@ func (f Form) identifier(id subject.Identifier, nameless bool) ([]byte, error) {
 
 var errSubject = errors.New("set: Subject cannot be written in another form")
 
-// object copies a JSON object, and the identifiers in it, with other names.
+// object copies a JSON object, and the identifiers in it, with other names. What an
+// identifier of any other format holds is its own affair.
 func (f Form) object(raw []byte, nameless bool) ([]byte, error) {
+	var is struct {
+		Format string `json:"format"`
+	}
+	if err := json.Unmarshal(raw, &is); err != nil {
+		return nil, errSubject
+	}
+	holds := is.Format == subject.FormatComplex || is.Format == subject.FormatAliases
 	dec := jsontext.NewDecoder(bytes.NewReader(raw))
 	if tok, err := dec.ReadToken(); err != nil || tok.Kind() != '{' {
 		return nil, errSubject
@@ -74,24 +82,27 @@ func (f Form) object(raw []byte, nameless bool) ([]byte, error) {
 		if name == "format" && nameless {
 			continue
 		}
-		if out, err = f.member(out, name, value); err != nil {
+		if out, err = f.member(out, name, value, holds); err != nil {
 			return nil, err
 		}
 	}
 	return append(out, '}'), nil
 }
 
-// member appends one member of an object.
-func (f Form) member(out []byte, name string, value jsontext.Value) ([]byte, error) {
+// member appends one member of an object, which holds identifiers or does not.
+func (f Form) member(out []byte, name string, value jsontext.Value, holds bool) ([]byte, error) {
 	if len(out) > 1 {
 		out = append(out, ',')
 	}
-	var written []byte
+	written := value.Clone()
 	var err error
-	if name == "format" && f.FormerNames {
+	switch {
+	case name == "format" && f.FormerNames:
 		name, written = "subject_type", formerFormat(value)
-	} else if written, err = f.value(value); err != nil {
-		return nil, err
+	case holds:
+		if written, err = f.value(value); err != nil {
+			return nil, err
+		}
 	}
 	if out, err = jsontext.AppendQuote(out, name); err != nil {
 		return nil, errSubject
@@ -100,7 +111,7 @@ func (f Form) member(out []byte, name string, value jsontext.Value) ([]byte, err
 }
 
 // value copies what may be or hold identifiers.
-func (f Form) value(value jsontext.Value) ([]byte, error) {
+func (f Form) value(value jsontext.Value) (jsontext.Value, error) {
 	switch value.Kind() {
 	case '{':
 		return f.object(value, false)
@@ -110,7 +121,7 @@ func (f Form) value(value jsontext.Value) ([]byte, error) {
 	return value.Clone(), nil
 }
 
-func (f Form) list(raw []byte) ([]byte, error) {
+func (f Form) list(raw []byte) (jsontext.Value, error) {
 	dec := jsontext.NewDecoder(bytes.NewReader(raw))
 	if _, err := dec.ReadToken(); err != nil {
 		return nil, errSubject

@@ -15,6 +15,10 @@ func TestForm(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	own, err := subject.Parse([]byte(`{"format":"x_y","a":{"format":"iss_sub","b":[1]}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct {
 		name    string
 		form    set.Form
@@ -33,6 +37,7 @@ func TestForm(t *testing.T) {
 		{"former names", set.Form{FormerNames: true}, user, `{}`, `"aud":"r","sub_id":{"subject_type":"iss-sub","iss":"https://idp","sub":"1"},"events":{"urn:e":{}}}`},
 		{"former names, nameless", set.Form{FormerNames: true, Nameless: true}, whole, `{}`, `"aud":"r","sub_id":{"session":{"subject_type":"opaque","id":"s"},"user":{"subject_type":"iss-sub","iss":"https://idp","sub":"1"}},"events":{"urn:e":{}}}`},
 		{"former names, aliases", set.Form{FormerNames: true}, subject.Aliases(user, subject.Phone("+1555")), `{}`, `"aud":"r","sub_id":{"subject_type":"aliases","identifiers":[{"subject_type":"iss-sub","iss":"https://idp","sub":"1"},{"subject_type":"phone-number","phone_number":"+1555"}]},"events":{"urn:e":{}}}`},
+		{"former names, a format of one's own", set.Form{FormerNames: true}, own, `{}`, `"aud":"r","sub_id":{"subject_type":"x_y","a":{"format":"iss_sub","b":[1]}},"events":{"urn:e":{}}}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := set.Builder{
