@@ -67,7 +67,7 @@ func (s *ruleset) load(source Source) {
 
 // rule reads a rule. A rule of the defaults whose name is taken is left out.
 func (s *ruleset) rule(n *yaml.Node) {
-	r := &rule{file: s.file, line: n.Line}
+	r := &rule{file: s.file, line: n.Line, known: s.known.Issuers}
 	does := false
 	ok := s.object(n, keys{
 		"name": func(n *yaml.Node) { r.name = s.text(n) },
@@ -150,20 +150,19 @@ func (s *ruleset) eventType(n *yaml.Node, word string) string {
 	return word
 }
 
-func (s *ruleset) issuer(n *yaml.Node, word string) string {
+// issuer reads the name of an issuer, or its iss.
+func (s *ruleset) issuer(n *yaml.Node, word string) origin {
 	if iss, ok := s.known.Issuers[word]; ok {
-		return iss
+		return origin{name: word, iss: iss}
 	}
-	if s.known.Issuers == nil {
-		return word
-	}
+	known := s.known.Issuers == nil
 	for _, iss := range s.known.Issuers {
-		if iss == word {
-			return word
-		}
+		known = known || iss == word
 	}
-	s.fail(n, "%q is no issuer; known are %s", word, sorted(s.known.Issuers))
-	return word
+	if !known {
+		s.fail(n, "%q is no issuer; known are %s", word, sorted(s.known.Issuers))
+	}
+	return origin{iss: word}
 }
 
 // do reads what is to be done: an effect, {effect, hooks}, or a list of such.

@@ -243,6 +243,42 @@ func TestFeeds(t *testing.T) {
 	w.hooks["redis"].wants(t, "two feeds", hooks.End, hooks.End)
 }
 
+// A rule of an issuer's name is of that one alone, also where several have one iss; a
+// rule of the iss is of all.
+func TestIssuersOfOneISS(t *testing.T) {
+	known := policy.Known{Hooks: []string{"web", "mobile", "both"}, Issuers: map[string]string{"web": issuer, "mobile": issuer}}
+	rules, err := policy.Load(known, policy.Source{Name: "rules.yaml", YAML: []byte(`
+default_rules: false
+rules:
+- {name: web, when: {issuer: web}, do: {effect: end, hooks: web}}
+- {name: mobile, when: {issuer: mobile}, do: {effect: end, hooks: mobile}}
+- {name: both, when: {issuer: "` + issuer + `"}, do: {effect: end, hooks: both}}
+tests:
+- name: a test is of the issuer that it names
+  issuer: mobile
+  event: {type: session-revoked}
+  subject: {format: email, email: jo@example.com}
+  want: {rules: [mobile, both]}
+`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range rules.Test() {
+		if len(test.Failures) > 0 {
+			t.Errorf("%s: got %v", test.Name, test.Failures)
+		}
+	}
+	w := newWorld(t, "", func(cfg *policy.Config) { cfg.Rules = rules }, known.Hooks...)
+	for _, feed := range []string{"web", "a feed of no issuer's name"} {
+		if err := w.Feed(feed)(t.Context(), revoked(feed)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.hooks["web"].wants(t, "web", hooks.End, hooks.End)
+	w.hooks["mobile"].wants(t, "mobile", hooks.End) // of the feed that tells them not apart
+	w.hooks["both"].wants(t, "both", hooks.End, hooks.End)
+}
+
 // A jti is unique within a feed, so the keys of idempotence of two feeds are not one: what
 // stands behind a hook would take the second event for a repetition.
 func TestKeysOfFeeds(t *testing.T) {

@@ -46,12 +46,26 @@ type Rules struct {
 type rule struct {
 	name, file string
 	line       int
-	types      []string // URIs; nil: any
-	issuers    []string // nil: any
-	scopes     []string // kinds; nil: any
+	types      []string          // URIs; nil: any
+	issuers    []origin          // nil: any
+	known      map[string]string // Known.Issuers
+	scopes     []string          // kinds; nil: any
 	when       *condition
 	do         []choice
 	stop       bool
+}
+
+// origin is an issuer as a rule calls it: by the name that the configuration gives it,
+// or by its iss, name being empty.
+type origin struct{ name, iss string }
+
+// is reports whether an event comes from o. Several names may have one iss: then the
+// feed tells them apart, where it is a name.
+func (o origin) is(in *input, known map[string]string) bool {
+	if iss, named := known[in.feed]; o.name != "" && named && iss == in.d.Issuer {
+		return o.name == in.feed
+	}
+	return o.iss == in.d.Issuer
 }
 
 // choice is what a rule wants of a hook.
@@ -163,7 +177,7 @@ func (r *Rules) choose(in *input, told func(Step)) (list []chosen, errs []error)
 func (r *rule) matches(in *input, trace bool) (Step, set.Event) {
 	step := Step{Rule: r.name, File: r.file, Line: r.line, Stop: r.stop}
 	switch {
-	case r.issuers != nil && !slices.Contains(r.issuers, in.d.Issuer):
+	case r.issuers != nil && !slices.ContainsFunc(r.issuers, func(o origin) bool { return o.is(in, r.known) }):
 		step.Why = "another issuer"
 		return step, set.Event{}
 	case r.scopes != nil && !slices.Contains(r.scopes, kindOf(in.scope)):

@@ -61,13 +61,14 @@ func (s *ruleset) test(n *yaml.Node) {
 	t := ruleTest{file: s.file, line: n.Line}
 	token := &set.Token{Issuer: "https://transmitter.example", ID: "test"}
 	hasWant := false
+	var from origin
 	t.d = receiver.Delivery{ID: token.ID, Attempt: 1, Token: token}
 	t.now = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	at := map[string]time.Time{}
 	moment := func(name string) func(*yaml.Node) { return func(n *yaml.Node) { at[name] = s.time(n) } }
 	s.object(n, keys{
 		"name":     func(n *yaml.Node) { t.name = s.text(n) },
-		"issuer":   func(n *yaml.Node) { token.Issuer = s.issuer(n, s.text(n)) },
+		"issuer":   func(n *yaml.Node) { from = s.issuer(n, s.text(n)); token.Issuer = from.iss },
 		"feed":     func(n *yaml.Node) { t.feed = s.text(n) },
 		"txn":      func(n *yaml.Node) { token.TransactionID = s.text(n) },
 		"now":      moment("now"),
@@ -83,6 +84,9 @@ func (s *ruleset) test(n *yaml.Node) {
 	}
 	if len(s.faults) > before || s.file == Defaults().Name && len(s.rules) != s.defaultsAlone() {
 		return
+	}
+	if t.feed == "" {
+		t.feed = from.name // as a receiver of that name has it
 	}
 	if now, ok := at["now"]; ok {
 		t.now = now
