@@ -79,6 +79,9 @@ func (c *Catalog) delivery(s Stream, d *DeliveryRequest) (Delivery, error) {
 	switch {
 	case d.AuthorizationHeader != nil:
 		if len(*d.AuthorizationHeader) > MaxAuthorizationBytes || !headerValue(*d.AuthorizationHeader) {
+			if d.EndpointURLToken != nil { // which it was made of
+				return Delivery{}, invalid("delivery.endpoint_url_token", "not a header field value")
+			}
 			return Delivery{}, invalid("delivery.authorization_header", "not a header field value")
 		}
 		out.AuthorizationHeader = *d.AuthorizationHeader

@@ -81,6 +81,17 @@ func TestFormerDelivery(t *testing.T) {
 			t.Errorf("strict, %s: got %v, %v, want delivery.method refused", body, s.Delivery, err)
 		}
 	}
+	for body, want := range map[string]string{
+		`"endpoint_url_token":"a\nb"`:                              "delivery.endpoint_url_token",
+		`"endpoint_url_token":"abc","authorization_header":"a\nb"`: "delivery.authorization_header",
+	} {
+		b := newBench(t)
+		var rule *streams.RuleError
+		_, err := b.Create(t.Context(), former, parse(t, `{"delivery":{"method":"`+formerPush+`","endpoint_url":"https://r.example/a",`+body+`}}`))
+		if !errors.As(err, &rule) || rule.Member != want {
+			t.Errorf("%s: got %v, want %s refused", body, err, want)
+		}
+	}
 	b := newBench(t)
 	s := b.create(t, alice, `{"delivery":{"method":"`+delivery.MethodPush+`","endpoint_url":"https://r.example/a","endpoint_url_token":"abc"}}`)
 	if s.Delivery.AuthorizationHeader != "" {
