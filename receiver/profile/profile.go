@@ -15,6 +15,7 @@ package profile
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"time"
 
@@ -86,6 +87,17 @@ func Names() []string {
 		names = append(names, p.Name)
 	}
 	return names
+}
+
+// MetadataURL returns where the metadata of an issuer is, by MetadataPath; "" if that
+// is empty or issuer no URL.
+func (p Profile) MetadataURL(issuer string) string {
+	u, err := url.Parse(issuer)
+	if err != nil || u.Host == "" || p.MetadataPath == "" {
+		return ""
+	}
+	u.Path, u.RawPath = p.MetadataPath+strings.TrimSuffix(u.Path, "/"), ""
+	return u.String()
 }
 
 // Apply returns cfg with what the profile knows where cfg says nothing: its tolerances

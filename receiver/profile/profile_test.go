@@ -56,3 +56,23 @@ func TestApply(t *testing.T) {
 		t.Errorf("got %+v, want no poll", got.Poll)
 	}
 }
+
+// Where a profile knows the metadata to be, beside the issuer's own path.
+func TestMetadataURL(t *testing.T) {
+	p, err := profile.Lookup("sailpoint")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for issuer, want := range map[string]string{
+		"https://acme.example":      "https://acme.example/.well-known/v1/ssf-configuration",
+		"https://acme.example/one/": "https://acme.example/.well-known/v1/ssf-configuration/one",
+		"acme":                      "",
+	} {
+		if got := p.MetadataURL(issuer); got != want {
+			t.Errorf("%s: got %s, want %s", issuer, got, want)
+		}
+	}
+	if got := (profile.Profile{}).MetadataURL("https://acme.example"); got != "" {
+		t.Errorf("no path: got %s, want none", got)
+	}
+}

@@ -55,6 +55,9 @@ func keep(cfg Config, is Issuer, rc receiver.Config, address string, count round
 		}
 		rc = p.Apply(rc)
 		kc.FormerMetadata = strings.Contains(p.MetadataPath, "risc-configuration")
+		if kc.MetadataURL == "" && !kc.FormerMetadata {
+			kc.MetadataURL = p.MetadataURL(is.Issuer)
+		}
 	}
 	if rc.Tolerances.EventsAsString {
 		kc.Dialect = func(keys set.KeySource) (receiver.Dialect, error) {
