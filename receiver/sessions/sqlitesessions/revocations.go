@@ -38,6 +38,11 @@ func (s *Store) change(ctx context.Context, op sessions.Op, scope receiver.Scope
 	if err := s.state.Room(changes); err != nil {
 		return err
 	}
+	if op != sessions.OpAllow { // what closes the gate need not wait for the disk
+		for _, c := range changes {
+			s.apply(c)
+		}
+	}
 	return s.db.Write(ctx, func(tx *sqlitedb.Tx) error {
 		_, err := tx.Exec("DELETE FROM mark WHERE clause IN (SELECT clause FROM mark WHERE expires < ? LIMIT ?)", now.UnixMicro(), swept)
 		for _, c := range changes {
@@ -50,7 +55,17 @@ func (s *Store) change(ctx context.Context, op sessions.Op, scope receiver.Scope
 	})
 }
 
-// merge keeps one change. The state in memory follows in the order of the commits.
+// apply merges one change into memory. Changes are merged again in the order of their
+// commits, so that what came last of two at one time is the same in memory and on disk.
+func (s *Store) apply(c sessions.Change) {
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	if mark, changed := s.state.Mark(c.Clause).With(c); changed {
+		s.state.Apply(c.Clause, mark, 0)
+	}
+}
+
+// merge keeps one change.
 func (s *Store) merge(tx *sqlitedb.Tx, c sessions.Change) error {
 	mark := sessions.NoMark()
 	row := tx.QueryRow("SELECT coalesce(until, ?), coalesce(since, ?), denied FROM mark WHERE clause = ?",
@@ -64,7 +79,7 @@ func (s *Store) merge(tx *sqlitedb.Tx, c sessions.Change) error {
 	}
 	_, err := tx.Exec("INSERT OR REPLACE INTO mark (clause, until, since, denied, expires) VALUES (?, ?, ?, ?, ?)",
 		[]byte(c.Clause), unlessNever(mark.Until), unlessNever(mark.Since), mark.Denied, unlessNever(mark.Expires(s.revocations.Retention)))
-	tx.OnCommit(func() { s.state.Apply(c.Clause, mark, 0) })
+	tx.OnCommit(func() { s.apply(c) })
 	return err
 }
 

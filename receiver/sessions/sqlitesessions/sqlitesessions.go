@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/receiver/sessions"
@@ -41,6 +42,7 @@ type Store struct {
 	revocations sessions.RevocationsConfig
 	db          *sqlitedb.DB
 	state       *sessions.State
+	applying    sync.Mutex // of changes to state; checks do not take it
 }
 
 var (

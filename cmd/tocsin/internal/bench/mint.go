@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -99,13 +98,17 @@ func (t *transmitter) mint(n int) error {
 }
 
 func (t *transmitter) builder(i int) set.Builder {
+	now := time.Now()
 	return set.Builder{
-		Issuer: t.issuer, Audience: []string{audience}, ID: fmt.Sprintf("756E69717565206964656E74%010d", i), IssuedAt: time.Now(),
-		TransactionID: fmt.Sprint("txn-", i), Subject: subject.Email(fmt.Sprint("jo-", i, subjectHost)),
-		Event: set.Event{Type: typeWanted, Payload: json.RawMessage(
-			`{"event_timestamp":1615304991,"initiating_entity":"policy","reason_admin":{"en":"Landspeed policy violation"}}`)},
+		Issuer: t.issuer, Audience: []string{audience}, ID: fmt.Sprintf("756E69717565206964656E74%010d", i), IssuedAt: now,
+		TransactionID: fmt.Sprint("txn-", i), Subject: subject.Email(userOf(i)),
+		Event: set.Event{Type: typeWanted, Payload: fmt.Appendf(nil,
+			`{"event_timestamp":%d,"initiating_entity":"policy","reason_admin":{"en":"Landspeed policy violation"}}`, now.Unix())},
 	}
 }
+
+// userOf is the address of the user of SET i.
+func userOf(i int) string { return fmt.Sprint("jo-", i, subjectHost) }
 
 // take hands out n SETs that were not used yet.
 func (t *transmitter) take(n int) ([][]byte, error) {
