@@ -43,6 +43,7 @@ var importMap = []folder{
 	{path: "set/delivery"},
 	{path: "set/delivery/guard"},
 	{path: "set/jose", fixed: []string{"jwx"}},
+	{path: "set/yamlfile"}, // what people write: rules of both halves, settings
 	{path: "set/internal"}, // pieces that the event packages share
 	{path: "set", ours: []string{"set/subject", "set/delivery", "set/jose", "set/internal/..."}},
 	{path: "set/caep", ours: []string{"set", "set/subject", "set/internal/..."}},
@@ -68,7 +69,7 @@ var importMap = []folder{
 	{path: "transmitter/audit", ours: []string{"transmitter/eventlog", "transmitter/checkpoint"}},
 	{path: "transmitter/auth", ours: []string{"set/jose", "wellknown", "streams/store/..."}},
 	{path: "transmitter/keys", ours: []string{"set/jose", "streams/store/..."}},
-	{path: "transmitter/mapping", ours: []string{"set", "set/subject", "set/caep", "set/risc"}},
+	{path: "transmitter/mapping", ours: []string{"set", "set/subject", "set/yamlfile", "set/caep", "set/risc"}},
 	{path: "transmitter/consent", ours: []string{"transmitter/eventlog", "set/subject", "set/risc"}}, // RISC §2.8: who takes part,
 	// What to poll, and how far it came, stands with the credentials; what OneLogin's
 	// types call tells are types of the mapping's catalogue.

@@ -12,6 +12,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/receiver/journal"
 	"github.com/tocsin-ssf/tocsin/set"
 	"github.com/tocsin-ssf/tocsin/set/subject"
+	"github.com/tocsin-ssf/tocsin/set/yamlfile"
 )
 
 // Limits of rules.
@@ -30,7 +31,7 @@ const (
 
 // ruleset reads sources, one after the other.
 type ruleset struct {
-	loader
+	yamlfile.Reader
 	env        *cel.Env
 	names      map[string]string // of event types
 	known      Known
@@ -42,23 +43,23 @@ type ruleset struct {
 
 // load reads a source.
 func (s *ruleset) load(source Source) {
-	s.file, s.path = source.Name, nil
-	root := s.document(source.YAML)
+	s.File, s.Path = source.Name, nil
+	root := s.Document(source.YAML)
 	if root == nil {
 		return
 	}
-	known := keys{
-		"rules": func(n *yaml.Node) { s.list(n, maxRules, s.rule) },
-		"tests": func(n *yaml.Node) { s.list(n, maxTests, s.test) },
+	known := yamlfile.Keys{
+		"rules": func(n *yaml.Node) { s.List(n, maxRules, s.rule) },
+		"tests": func(n *yaml.Node) { s.List(n, maxTests, s.test) },
 		"default_rules": func(n *yaml.Node) {
-			s.noDefaults = !s.truth(n)
+			s.noDefaults = !s.Truth(n)
 		},
 	}
 	if !source.Part {
-		s.object(root, known)
+		s.Object(root, known)
 		return
 	}
-	s.each(root, func(key string, _, value *yaml.Node) {
+	s.Each(root, func(key string, _, value *yaml.Node) {
 		if read := known[key]; read != nil {
 			read(value)
 		}
@@ -67,13 +68,13 @@ func (s *ruleset) load(source Source) {
 
 // rule reads a rule. A rule of the defaults whose name is taken is left out.
 func (s *ruleset) rule(n *yaml.Node) {
-	r := &rule{file: s.file, line: n.Line, known: s.known.Issuers}
+	r := &rule{file: s.File, line: n.Line, known: s.known.Issuers}
 	does := false
-	ok := s.object(n, keys{
-		"name": func(n *yaml.Node) { r.name = s.text(n) },
+	ok := s.Object(n, yamlfile.Keys{
+		"name": func(n *yaml.Node) { r.name = s.Text(n) },
 		"when": func(n *yaml.Node) { s.when(r, n) },
 		"do":   func(n *yaml.Node) { s.do(r, n); does = true },
-		"stop": func(n *yaml.Node) { r.stop = s.truth(n) },
+		"stop": func(n *yaml.Node) { r.stop = s.Truth(n) },
 	})
 	if !ok {
 		return
@@ -81,15 +82,15 @@ func (s *ruleset) rule(n *yaml.Node) {
 	before, taken := s.byName[r.name]
 	switch {
 	case r.name == "" || len(r.name) > maxName:
-		s.fail(n, "lacks name, a text of 1 to %d bytes", maxName)
+		s.Fail(n, "lacks name, a text of 1 to %d bytes", maxName)
 	case !does:
-		s.fail(n, "lacks do: an effect (%s), or none", effectNames())
+		s.Fail(n, "lacks do: an effect (%s), or none", effectNames())
 	case taken && r.file == Defaults().Name && before.file != r.file:
 		return
 	case taken:
-		s.fail(n, "the name %q is that of the rule at %s:%d", r.name, before.file, before.line)
+		s.Fail(n, "the name %q is that of the rule at %s:%d", r.name, before.file, before.line)
 	case len(s.rules) == maxRules:
-		s.fail(n, "there are more than %d rules", maxRules)
+		s.Fail(n, "there are more than %d rules", maxRules)
 	default:
 		s.byName[r.name] = r
 		s.rules = append(s.rules, r)
@@ -97,7 +98,7 @@ func (s *ruleset) rule(n *yaml.Node) {
 }
 
 func (s *ruleset) when(r *rule, n *yaml.Node) {
-	s.object(n, keys{
+	s.Object(n, yamlfile.Keys{
 		"type": func(n *yaml.Node) {
 			s.words(n, func(at *yaml.Node, word string) { r.types = append(r.types, s.eventType(at, word)) })
 		},
@@ -107,13 +108,13 @@ func (s *ruleset) when(r *rule, n *yaml.Node) {
 		"scope": func(n *yaml.Node) {
 			s.words(n, func(at *yaml.Node, word string) {
 				if word != none && !subject.StandardMember(word) {
-					s.fail(at, "must be session, device, user, group, org_unit, application, tenant, or none")
+					s.Fail(at, "must be session, device, user, group, org_unit, application, tenant, or none")
 				}
 				r.scopes = append(r.scopes, word)
 			})
 		},
 		"if": func(n *yaml.Node) {
-			text := s.text(n)
+			text := s.Text(n)
 			if text == "" {
 				return
 			}
@@ -126,7 +127,7 @@ func (s *ruleset) when(r *rule, n *yaml.Node) {
 				if n.Style&yaml.LiteralStyle != 0 {
 					at.Line += line
 				}
-				s.fail(&at, "%s", fault)
+				s.Fail(&at, "%s", fault)
 				return
 			}
 			r.when = c
@@ -141,11 +142,11 @@ func (s *ruleset) eventType(n *yaml.Node, word string) string {
 	case known:
 		return uri
 	case control(word) || controlName(word):
-		s.fail(n, "%s is about the stream and comes to no hook", word)
+		s.Fail(n, "%s is about the stream and comes to no hook", word)
 	case len(word) > set.MaxTypeBytes:
-		s.fail(n, "is longer than %d bytes", set.MaxTypeBytes)
+		s.Fail(n, "is longer than %d bytes", set.MaxTypeBytes)
 	case !strings.Contains(word, ":"):
-		s.fail(n, "%q is no event type; known by name are %s; any other is named by its URI", word, sorted(s.names))
+		s.Fail(n, "%q is no event type; known by name are %s; any other is named by its URI", word, yamlfile.Names(s.names))
 	}
 	return word
 }
@@ -160,7 +161,7 @@ func (s *ruleset) issuer(n *yaml.Node, word string) origin {
 		known = known || iss == word
 	}
 	if !known {
-		s.fail(n, "%q is no issuer; known are %s", word, sorted(s.known.Issuers))
+		s.Fail(n, "%q is no issuer; known are %s", word, yamlfile.Names(s.known.Issuers))
 	}
 	return origin{iss: word}
 }
@@ -168,7 +169,7 @@ func (s *ruleset) issuer(n *yaml.Node, word string) origin {
 // do reads what is to be done: an effect, {effect, hooks}, or a list of such.
 func (s *ruleset) do(r *rule, n *yaml.Node) {
 	if n.Kind == yaml.SequenceNode {
-		s.list(n, maxDo, func(n *yaml.Node) { s.doOne(r, n) })
+		s.List(n, maxDo, func(n *yaml.Node) { s.doOne(r, n) })
 		return
 	}
 	if n.Kind == yaml.ScalarNode && n.Value == none {
@@ -183,12 +184,12 @@ func (s *ruleset) doOne(r *rule, n *yaml.Node) {
 	if n.Kind != yaml.MappingNode {
 		effect = s.effect(n)
 	} else {
-		s.object(n, keys{
+		s.Object(n, yamlfile.Keys{
 			"effect": func(n *yaml.Node) { effect = s.effect(n) },
 			"hooks":  func(n *yaml.Node) { names = s.hookNames(n) },
 		})
 		if effect == "" {
-			s.fail(n, "lacks effect: %s", effectNames())
+			s.Fail(n, "lacks effect: %s", effectNames())
 		}
 	}
 	for _, hook := range names {
@@ -197,9 +198,9 @@ func (s *ruleset) doOne(r *rule, n *yaml.Node) {
 }
 
 func (s *ruleset) effect(n *yaml.Node) hooks.Effect {
-	effect := hooks.Effect(s.text(n))
+	effect := hooks.Effect(s.Text(n))
 	if effect != "" && !slices.Contains(hooks.Effects(), effect) {
-		s.fail(n, "%q is no effect; known are %s", effect, effectNames())
+		s.Fail(n, "%q is no effect; known are %s", effect, effectNames())
 	}
 	return effect
 }
@@ -212,7 +213,7 @@ func (s *ruleset) hookNames(n *yaml.Node) []string {
 	var names []string
 	s.words(n, func(at *yaml.Node, word string) {
 		if !slices.Contains(s.known.Hooks, word) {
-			s.fail(at, "%q is no hook; known are %s", word, strings.Join(slices.Sorted(slices.Values(s.known.Hooks)), ", "))
+			s.Fail(at, "%q is no hook; known are %s", word, strings.Join(slices.Sorted(slices.Values(s.known.Hooks)), ", "))
 		}
 		names = append(names, word)
 	})

@@ -92,8 +92,8 @@ func Load(known Known, sources ...Source) (*Rules, error) {
 	if !s.noDefaults {
 		s.load(Defaults())
 	}
-	if s.faults != nil {
-		return nil, fmt.Errorf("policy: rules: %w", errors.Join(s.faults...))
+	if s.Faults != nil {
+		return nil, fmt.Errorf("policy: rules: %w", errors.Join(s.Faults...))
 	}
 	hooks := slices.Sorted(slices.Values(known.Hooks))
 	return &Rules{s.rules, slices.Compact(hooks), s.names, s.tests}, nil

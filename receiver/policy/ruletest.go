@@ -14,6 +14,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/receiver/hooks"
 	"github.com/tocsin-ssf/tocsin/set"
 	"github.com/tocsin-ssf/tocsin/set/subject"
+	"github.com/tocsin-ssf/tocsin/set/yamlfile"
 )
 
 // TestResult is what became of a test of rules.
@@ -57,8 +58,8 @@ func (r *Rules) Test() []TestResult {
 // test reads a test. Those of the default rules are left out unless these hold as they
 // are, alone.
 func (s *ruleset) test(n *yaml.Node) {
-	before := len(s.faults)
-	t := ruleTest{file: s.file, line: n.Line}
+	before := len(s.Faults)
+	t := ruleTest{file: s.File, line: n.Line}
 	token := &set.Token{Issuer: "https://transmitter.example", ID: "test"}
 	hasWant := false
 	var from origin
@@ -66,11 +67,11 @@ func (s *ruleset) test(n *yaml.Node) {
 	t.now = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	at := map[string]time.Time{}
 	moment := func(name string) func(*yaml.Node) { return func(n *yaml.Node) { at[name] = s.time(n) } }
-	s.object(n, keys{
-		"name":     func(n *yaml.Node) { t.name = s.text(n) },
-		"issuer":   func(n *yaml.Node) { from = s.issuer(n, s.text(n)); token.Issuer = from.iss },
-		"feed":     func(n *yaml.Node) { t.feed = s.text(n) },
-		"txn":      func(n *yaml.Node) { token.TransactionID = s.text(n) },
+	s.Object(n, yamlfile.Keys{
+		"name":     func(n *yaml.Node) { t.name = s.Text(n) },
+		"issuer":   func(n *yaml.Node) { from = s.issuer(n, s.Text(n)); token.Issuer = from.iss },
+		"feed":     func(n *yaml.Node) { t.feed = s.Text(n) },
+		"txn":      func(n *yaml.Node) { token.TransactionID = s.Text(n) },
 		"now":      moment("now"),
 		"time":     moment("time"),
 		"received": moment("received"),
@@ -80,9 +81,9 @@ func (s *ruleset) test(n *yaml.Node) {
 		"want":     func(n *yaml.Node) { hasWant = s.want(&t, n) },
 	})
 	if t.name == "" || len(token.Events) == 0 || token.Subject.IsZero() || !hasWant {
-		s.fail(n, "a test must have name, event, subject, and a want that says something")
+		s.Fail(n, "a test must have name, event, subject, and a want that says something")
 	}
-	if len(s.faults) > before || s.file == Defaults().Name && len(s.rules) != s.defaultsAlone() {
+	if len(s.Faults) > before || s.File == Defaults().Name && len(s.rules) != s.defaultsAlone() {
 		return
 	}
 	if t.feed == "" {
@@ -117,7 +118,7 @@ func (s *ruleset) defaultsAlone() int {
 func (s *ruleset) time(n *yaml.Node) time.Time {
 	t, err := time.Parse(time.RFC3339, n.Value)
 	if err != nil {
-		s.fail(n, "must be a time such as 2026-01-31T12:00:00Z")
+		s.Fail(n, "must be a time such as 2026-01-31T12:00:00Z")
 	}
 	return t
 }
@@ -126,15 +127,15 @@ func (s *ruleset) time(n *yaml.Node) time.Time {
 func (s *ruleset) testEvent(n *yaml.Node) set.Event {
 	event := set.Event{Payload: json.RawMessage("{}")}
 	if n.Kind == yaml.ScalarNode {
-		event.Type = s.eventType(n, s.text(n))
+		event.Type = s.eventType(n, s.Text(n))
 		return event
 	}
-	s.object(n, keys{
-		"type":    func(n *yaml.Node) { event.Type = s.eventType(n, s.text(n)) },
+	s.Object(n, yamlfile.Keys{
+		"type":    func(n *yaml.Node) { event.Type = s.eventType(n, s.Text(n)) },
 		"payload": func(n *yaml.Node) { event.Payload = s.json(n) },
 	})
 	if event.Type == "" {
-		s.fail(n, "must have a type")
+		s.Fail(n, "must have a type")
 	}
 	return event
 }
@@ -142,7 +143,7 @@ func (s *ruleset) testEvent(n *yaml.Node) set.Event {
 func (s *ruleset) subject(n *yaml.Node) subject.Identifier {
 	id, err := subject.Parse(s.json(n))
 	if err != nil {
-		s.fail(n, "is no subject: %v", err)
+		s.Fail(n, "is no subject: %v", err)
 	}
 	return id
 }
@@ -151,12 +152,12 @@ func (s *ruleset) subject(n *yaml.Node) subject.Identifier {
 func (s *ruleset) json(n *yaml.Node) json.RawMessage {
 	var v any
 	if err := n.Decode(&v); err != nil {
-		s.fail(n, "is no value: %v", err)
+		s.Fail(n, "is no value: %v", err)
 		return nil
 	}
 	b, err := json.Marshal(v)
 	if err != nil || n.Kind != yaml.MappingNode {
-		s.fail(n, "must be an object with names that are texts")
+		s.Fail(n, "must be an object with names that are texts")
 		return nil
 	}
 	return b
@@ -165,20 +166,20 @@ func (s *ruleset) json(n *yaml.Node) json.RawMessage {
 // want reads what shall be done and reports whether that says something.
 func (s *ruleset) want(t *ruleTest, n *yaml.Node) bool {
 	given := false
-	s.object(n, keys{
+	s.Object(n, yamlfile.Keys{
 		"rules": func(n *yaml.Node) {
 			t.rules, given = []string{}, true
-			s.list(n, maxRules, func(n *yaml.Node) { t.rules = append(t.rules, s.text(n)) })
+			s.List(n, maxRules, func(n *yaml.Node) { t.rules = append(t.rules, s.Text(n)) })
 		},
-		"error": func(n *yaml.Node) { t.failure, given = s.text(n), true },
+		"error": func(n *yaml.Node) { t.failure, given = s.Text(n), true },
 		"do": func(n *yaml.Node) {
 			t.do, t.hasDo, given = map[string][]string{}, true, true
 			if n.Kind == yaml.ScalarNode && n.Value == none {
 				return
 			}
-			s.each(n, func(effect string, at, value *yaml.Node) {
+			s.Each(n, func(effect string, at, value *yaml.Node) {
 				if !slices.Contains(hooks.Effects(), hooks.Effect(effect)) {
-					s.fail(at, "is no effect; known are %s", effectNames())
+					s.Fail(at, "is no effect; known are %s", effectNames())
 				}
 				t.do[effect] = slices.Sorted(slices.Values(s.hookNames(value)))
 			})

@@ -90,13 +90,6 @@ func verifier(key string) (note.Verifier, error) {
 	return v, nil
 }
 
-// CheckWitness reports whether the text is the verifier key of a witness.
-// Error: ErrKey.
-func CheckWitness(key string) error {
-	_, err := witness(key)
-	return err
-}
-
 func witness(key string) (note.Verifier, error) {
 	v, err := formats.NewVerifierForCosignatureV1(strings.TrimSpace(key))
 	if err != nil {

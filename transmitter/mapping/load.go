@@ -11,6 +11,8 @@ import (
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/tocsin-ssf/tocsin/set/yamlfile"
 )
 
 // Limits of rules.
@@ -25,7 +27,7 @@ const (
 
 // ruleset reads rules files, one over the other.
 type ruleset struct {
-	loader
+	yamlfile.Reader
 	m       *Mapper
 	env     *cel.Env
 	formats map[string]*format
@@ -44,14 +46,13 @@ func (s *ruleset) clone() *ruleset {
 
 // load reads a file.
 func (s *ruleset) load(file RulesFile) {
-	s.file, s.path = file.Name, nil
-	root := s.document(file.YAML)
+	root := s.root(file)
 	if root == nil {
 		return
 	}
-	s.object(root, keys{
+	s.Object(root, yamlfile.Keys{
 		"formats": func(n *yaml.Node) {
-			s.each(n, func(name string, at, value *yaml.Node) { s.format(name, at, value) })
+			s.Each(n, func(name string, at, value *yaml.Node) { s.format(name, at, value) })
 		},
 		"tests": func(*yaml.Node) {}, // see tests.go
 	})
@@ -62,18 +63,18 @@ func (s *ruleset) format(name string, at, n *yaml.Node) {
 	f := s.formats[name]
 	if f == nil {
 		if len(s.formats) >= maxFormats || !isFormatName(name) {
-			s.fail(at, "must be a lower-case word of at most 64 letters, digits, - and _, and there are at most 64 formats")
+			s.Fail(at, "must be a lower-case word of at most 64 letters, digits, - and _, and there are at most 64 formats")
 			return
 		}
 		f = &format{
-			name: name, file: s.file, line: at.Line,
+			name: name, file: s.File, line: at.Line,
 			params: map[string]json.RawMessage{}, attributes: map[string]*source{}, groups: map[string]string{}, handles: map[string]*handle{},
 		}
 		s.formats[name] = f
 		s.order = append(s.order, name)
 	}
-	s.object(n, keys{
-		"title":      func(n *yaml.Node) { f.title = s.text(n) },
+	s.Object(n, yamlfile.Keys{
+		"title":      func(n *yaml.Node) { f.title = s.Text(n) },
 		"params":     func(n *yaml.Node) { s.params(f, n) },
 		"require":    func(n *yaml.Node) { s.require(f, n) },
 		"envelope":   func(n *yaml.Node) { s.envelope(f, n) },
@@ -82,7 +83,7 @@ func (s *ruleset) format(name string, at, n *yaml.Node) {
 		"acted":      func(n *yaml.Node) { s.acted(f, n) },
 		"attributes": func(n *yaml.Node) { s.attributes(f, n) },
 		"groups": func(n *yaml.Node) {
-			s.each(n, func(group string, _, value *yaml.Node) { f.groups[group] = s.category(value) })
+			s.Each(n, func(group string, _, value *yaml.Node) { f.groups[group] = s.category(value) })
 		},
 		"handles": func(n *yaml.Node) { s.handles(f, n) },
 		"every":   func(n *yaml.Node) { s.every(f, n) },
@@ -97,15 +98,15 @@ func isFormatName(name string) bool {
 
 // category reads a category: a lower-case word.
 func (s *ruleset) category(n *yaml.Node) string {
-	word := s.text(n)
+	word := s.Text(n)
 	if word != "" && !isFormatName(word) {
-		s.fail(n, "must be a lower-case word")
+		s.Fail(n, "must be a lower-case word")
 	}
 	return word
 }
 
 func (s *ruleset) params(f *format, n *yaml.Node) {
-	s.each(n, func(name string, at, value *yaml.Node) {
+	s.Each(n, func(name string, at, value *yaml.Node) {
 		if raw := s.json(value); raw != nil {
 			f.params[name] = raw
 		}
@@ -113,14 +114,14 @@ func (s *ruleset) params(f *format, n *yaml.Node) {
 }
 
 func (s *ruleset) require(f *format, n *yaml.Node) {
-	s.list(n, maxMembers, func(n *yaml.Node) {
+	s.List(n, maxMembers, func(n *yaml.Node) {
 		var r requirement
-		s.object(n, keys{
+		s.Object(n, yamlfile.Keys{
 			"that": func(n *yaml.Node) { r.that = s.expression(s.env, n, "that", cel.BoolType) },
-			"or":   func(n *yaml.Node) { r.or = s.text(n) },
+			"or":   func(n *yaml.Node) { r.or = s.Text(n) },
 		})
 		if r.that == nil || r.or == "" {
-			s.fail(n, "must have that, an expression, and or, what is wrong if it is false")
+			s.Fail(n, "must have that, an expression, and or, what is wrong if it is false")
 			return
 		}
 		f.require = append(f.require, r)
@@ -129,19 +130,19 @@ func (s *ruleset) require(f *format, n *yaml.Node) {
 
 func (s *ruleset) envelope(f *format, n *yaml.Node) {
 	var v envelope
-	s.object(n, keys{
+	s.Object(n, yamlfile.Keys{
 		"members": func(n *yaml.Node) { v.members = s.words(n) },
-		"list":    func(n *yaml.Node) { v.list = s.text(n) },
+		"list":    func(n *yaml.Node) { v.list = s.Text(n) },
 	})
 	if v.list == "" || !slices.Contains(v.members, v.list) {
-		s.fail(n, "must have members, and list, which is one of them")
+		s.Fail(n, "must have members, and list, which is one of them")
 		return
 	}
 	f.envelope = &v
 }
 
 func (s *ruleset) record(f *format, n *yaml.Node) {
-	s.object(n, keys{
+	s.Object(n, yamlfile.Keys{
 		"handle":  func(n *yaml.Node) { f.handle = s.source(n, asText) },
 		"id":      func(n *yaml.Node) { f.id = s.source(n, asText) },
 		"time":    func(n *yaml.Node) { f.time = s.source(n, asTime) },
@@ -151,7 +152,7 @@ func (s *ruleset) record(f *format, n *yaml.Node) {
 
 func (s *ruleset) user(f *format, n *yaml.Node) {
 	f.user = nil
-	s.list(n, maxMembers, func(n *yaml.Node) {
+	s.List(n, maxMembers, func(n *yaml.Node) {
 		if t := s.template(n); t != nil {
 			f.user = append(f.user, t)
 		}
@@ -160,7 +161,7 @@ func (s *ruleset) user(f *format, n *yaml.Node) {
 
 func (s *ruleset) acted(f *format, n *yaml.Node) {
 	a := &acted{}
-	s.object(n, keys{
+	s.Object(n, yamlfile.Keys{
 		"system": func(n *yaml.Node) { a.system = s.source(n, asText) },
 		"actor":  func(n *yaml.Node) { a.actor = s.source(n, asText) },
 		"user":   func(n *yaml.Node) { a.user = s.source(n, asText) },
@@ -169,7 +170,7 @@ func (s *ruleset) acted(f *format, n *yaml.Node) {
 }
 
 func (s *ruleset) attributes(f *format, n *yaml.Node) {
-	known := keys{}
+	known := yamlfile.Keys{}
 	for _, name := range []string{"ip_address", "risk_score", "risk_reasons", "suspect", "tags"} {
 		known[name] = func(n *yaml.Node) { f.attributes[name] = s.source(n, asText) }
 	}
@@ -177,34 +178,34 @@ func (s *ruleset) attributes(f *format, n *yaml.Node) {
 		known[name] = func(n *yaml.Node) { f.attributes[name] = s.source(n, asText) }
 	}
 	known["signals"] = func(n *yaml.Node) {
-		s.each(n, func(name string, at, value *yaml.Node) {
+		s.Each(n, func(name string, at, value *yaml.Node) {
 			if len(name) > maxTagName {
-				s.fail(at, "is longer than 64 bytes")
+				s.Fail(at, "is longer than 64 bytes")
 				return
 			}
 			f.signals = slices.DeleteFunc(f.signals, func(m member) bool { return m.name == name })
 			if f.signals = append(f.signals, member{name, s.source(value, asText)}); len(f.signals) > maxMembers {
-				s.fail(at, "there are more than 64 signals")
+				s.Fail(at, "there are more than 64 signals")
 			}
 		})
 	}
-	s.object(n, known)
+	s.Object(n, known)
 }
 
 // finish checks the formats as a whole and makes them ready.
 func (s *ruleset) finish() {
 	for _, u := range s.used {
 		if f := s.formats[u.format]; f != nil && f.params[u.name] == nil {
-			s.file, s.path = u.file, u.path
-			s.fail(u.at, "there is no parameter %q", printable(u.name))
+			s.File, s.Path = u.file, u.path
+			s.Fail(u.at, "there is no parameter %q", printable(u.name))
 		}
 	}
 	for _, name := range s.order {
 		f := s.formats[name]
-		s.file, s.path = f.file, []string{"formats", name}
+		s.File, s.Path = f.file, []string{"formats", name}
 		at := &yaml.Node{Line: f.line}
 		if f.handle == nil {
-			s.fail(at, "lacks record.handle: what happened")
+			s.Fail(at, "lacks record.handle: what happened")
 			continue
 		}
 		values := map[string]ref.Val{}
@@ -237,7 +238,7 @@ func (s *ruleset) switches(f *format, at *yaml.Node) {
 	e := &evaluation{mapper: s.m, format: f}
 	for _, r := range f.require {
 		if ok, err := r.that.holds(e); err != nil || !ok {
-			s.fail(at, "params: %s", r.or)
+			s.Fail(at, "params: %s", r.or)
 		}
 	}
 	check := func(r *rule) {
@@ -246,8 +247,8 @@ func (s *ruleset) switches(f *format, at *yaml.Node) {
 		}
 		ok, err := r.enabled.holds(e)
 		if err != nil {
-			s.file = r.file
-			s.fail(&yaml.Node{Line: r.line}, "enabled: %s", strings.TrimPrefix(err.Error(), "mapping: "))
+			s.File = r.file
+			s.Fail(&yaml.Node{Line: r.line}, "enabled: %s", strings.TrimPrefix(err.Error(), "mapping: "))
 		}
 		r.off = !ok
 	}
@@ -266,8 +267,8 @@ func (s *ruleset) switches(f *format, at *yaml.Node) {
 
 // err returns the faults.
 func (s *ruleset) err() error {
-	if len(s.faults) == 0 {
+	if len(s.Faults) == 0 {
 		return nil
 	}
-	return fmt.Errorf("mapping: rules: %w", errors.Join(s.faults...))
+	return fmt.Errorf("mapping: rules: %w", errors.Join(s.Faults...))
 }

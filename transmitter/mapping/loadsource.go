@@ -7,18 +7,20 @@ import (
 
 	"cel.dev/cel-go/cel"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/tocsin-ssf/tocsin/set/yamlfile"
 )
 
 // source reads where a value comes from: a path, a list of sources of which the
 // first that is there is taken, or an object.
 func (s *ruleset) source(n *yaml.Node, as reading) *source {
-	n = target(n)
+	n = yamlfile.Target(n)
 	switch n.Kind {
 	case yaml.SequenceNode:
 		var first, last *source
-		s.list(n, maxSources, func(n *yaml.Node) {
+		s.List(n, maxSources, func(n *yaml.Node) {
 			if n.Kind == yaml.SequenceNode {
-				s.fail(n, "is a list in a list")
+				s.Fail(n, "is a list in a list")
 				return
 			}
 			one := s.source(n, as)
@@ -31,7 +33,7 @@ func (s *ruleset) source(n *yaml.Node, as reading) *source {
 			}
 		})
 		if first == nil {
-			s.fail(n, "names no source")
+			s.Fail(n, "names no source")
 		}
 		return first
 	case yaml.ScalarNode:
@@ -41,24 +43,24 @@ func (s *ruleset) source(n *yaml.Node, as reading) *source {
 	}
 	src := &source{as: as}
 	given := 0
-	s.object(n, keys{
+	s.Object(n, yamlfile.Keys{
 		"from":  func(n *yaml.Node) { given++; s.from(src, n) },
 		"param": func(n *yaml.Node) { given++; src.param = s.usesParam(n) },
 		"set":   func(n *yaml.Node) { given++; src.set = s.json(n) },
 		"cel":   func(n *yaml.Node) { given++; src.expr = s.expression(s.env, n, "cel", cel.DynType) },
 		"as": func(n *yaml.Node) {
-			word := s.text(n)
+			word := s.Text(n)
 			as, ok := readings()[word]
 			if !ok && word != "" {
-				s.fail(n, "must be one of text, number, time, milliseconds, positive")
+				s.Fail(n, "must be one of text, number, time, milliseconds, positive")
 			}
 			src.as = as
 		},
-		"prefix": func(n *yaml.Node) { src.prefix = s.text(n) },
+		"prefix": func(n *yaml.Node) { src.prefix = s.Text(n) },
 		"given":  func(n *yaml.Node) { src.given = s.usesParam(n) },
 	})
 	if given != 1 {
-		s.fail(n, "must have one of from, param, set and cel")
+		s.Fail(n, "must have one of from, param, set and cel")
 		return nil
 	}
 	return src
@@ -67,9 +69,9 @@ func (s *ruleset) source(n *yaml.Node, as reading) *source {
 // usesParam notes that a parameter is named; whether there is one is known when
 // all files are read.
 func (s *ruleset) usesParam(n *yaml.Node) string {
-	name := s.text(n)
-	if name != "" && len(s.path) > 1 {
-		s.used = append(s.used, usedParam{s.file, s.path[1], slices.Clone(s.path), n, name})
+	name := s.Text(n)
+	if name != "" && len(s.Path) > 1 {
+		s.used = append(s.used, usedParam{s.File, s.Path[1], slices.Clone(s.Path), n, name})
 	}
 	return name
 }
@@ -84,9 +86,9 @@ type usedParam struct {
 
 // from reads the path of a member of the record.
 func (s *ruleset) from(src *source, n *yaml.Node) {
-	src.from = s.text(n)
+	src.from = s.Text(n)
 	if src.path = pathOf(src.from); src.path == nil && src.from != "" {
-		s.fail(n, "must be the name of a member, or a path of up to 16 names with dots between")
+		s.Fail(n, "must be the name of a member, or a path of up to 16 names with dots between")
 	}
 }
 
@@ -94,9 +96,9 @@ func (s *ruleset) from(src *source, n *yaml.Node) {
 func (s *ruleset) template(n *yaml.Node) *template {
 	var t template
 	sources := map[string]*source{}
-	known := keys{
-		"format":  func(n *yaml.Node) { t.format = s.text(n) },
-		"lenient": func(n *yaml.Node) { t.lenient = s.truth(n) },
+	known := yamlfile.Keys{
+		"format":  func(n *yaml.Node) { t.format = s.Text(n) },
+		"lenient": func(n *yaml.Node) { t.lenient = s.Truth(n) },
 	}
 	var formats []string
 	for format, names := range identifierMembers() {
@@ -106,23 +108,23 @@ func (s *ruleset) template(n *yaml.Node) *template {
 		}
 	}
 	slices.Sort(formats)
-	if !s.object(n, known) {
+	if !s.Object(n, known) {
 		return nil
 	}
 	names := identifierMembers()[t.format]
 	if names == nil {
-		s.fail(n, "must have a format: %s", strings.Join(formats, ", "))
+		s.Fail(n, "must have a format: %s", strings.Join(formats, ", "))
 		return nil
 	}
 	for _, name := range names {
 		if sources[name] == nil {
-			s.fail(n, "lacks %s, which the format %s has", name, t.format)
+			s.Fail(n, "lacks %s, which the format %s has", name, t.format)
 			return nil
 		}
 		t.members = append(t.members, sources[name])
 	}
 	if len(sources) != len(names) {
-		s.fail(n, "has a member that the format %s has not", t.format)
+		s.Fail(n, "has a member that the format %s has not", t.format)
 		return nil
 	}
 	return &t
@@ -130,11 +132,11 @@ func (s *ruleset) template(n *yaml.Node) *template {
 
 // expression compiles a text. Its faults are told at their lines.
 func (s *ruleset) expression(env *cel.Env, n *yaml.Node, what string, want *cel.Type) *expression {
-	text := s.text(n)
+	text := s.Text(n)
 	if text == "" {
 		return nil
 	}
-	x, issues, err := compile(env, text, fmt.Sprintf("%s (%s:%d)", what, s.file, n.Line), want)
+	x, issues, err := compile(env, text, fmt.Sprintf("%s (%s:%d)", what, s.File, n.Line), want)
 	switch {
 	case issues != nil:
 		for _, e := range issues.Errors() {
@@ -143,11 +145,11 @@ func (s *ruleset) expression(env *cel.Env, n *yaml.Node, what string, want *cel.
 			if n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
 				at.Line++
 			}
-			s.fail(&at, "%s: column %d: %s", what, e.Location.Column()+1, e.Message)
+			s.Fail(&at, "%s: column %d: %s", what, e.Location.Column()+1, e.Message)
 		}
 		return nil
 	case err != nil:
-		s.fail(n, "%s: %s", what, err)
+		s.Fail(n, "%s: %s", what, err)
 		return nil
 	}
 	return x

@@ -12,6 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/tocsin-ssf/tocsin/set/subject"
+	"github.com/tocsin-ssf/tocsin/set/yamlfile"
 )
 
 const maxTests = 10_000 // of a file
@@ -91,18 +92,17 @@ func BuiltInTests() ([]RulesFile, error) {
 
 // tests reads the tests of a file.
 func (s *ruleset) tests(file RulesFile) []ruleTest {
-	s.file, s.path = file.Name, nil
-	root := s.document(file.YAML)
+	root := s.root(file)
 	if root == nil {
 		return nil
 	}
 	var tests []ruleTest
-	s.object(root, keys{
+	s.Object(root, yamlfile.Keys{
 		"formats": func(*yaml.Node) {}, // see load.go
 		"tests": func(n *yaml.Node) {
-			s.list(n, maxTests, func(n *yaml.Node) {
-				before := len(s.faults)
-				if t := s.test(n); len(s.faults) == before {
+			s.List(n, maxTests, func(n *yaml.Node) {
+				before := len(s.Faults)
+				if t := s.test(n); len(s.Faults) == before {
 					tests = append(tests, t)
 				}
 			})
@@ -113,11 +113,11 @@ func (s *ruleset) tests(file RulesFile) []ruleTest {
 
 func (s *ruleset) test(n *yaml.Node) ruleTest {
 	t := ruleTest{at: n}
-	s.object(n, keys{
-		"name": func(n *yaml.Node) { t.name = s.text(n) },
+	s.Object(n, yamlfile.Keys{
+		"name": func(n *yaml.Node) { t.name = s.Text(n) },
 		"format": func(n *yaml.Node) {
-			if t.format = s.text(n); t.format != "" && s.formats[t.format] == nil {
-				s.fail(n, "there is no format of that name")
+			if t.format = s.Text(n); t.format != "" && s.formats[t.format] == nil {
+				s.Fail(n, "there is no format of that name")
 			}
 		},
 		"record": func(n *yaml.Node) {
@@ -131,7 +131,7 @@ func (s *ruleset) test(n *yaml.Node) ruleTest {
 		"want":     func(n *yaml.Node) { t.want = s.wanted(n) },
 	})
 	if t.name == "" || t.format == "" || t.record == nil || !t.want.given {
-		s.fail(n, "a test must have name, format, record, and a want that says something")
+		s.Fail(n, "a test must have name, format, record, and a want that says something")
 	}
 	return t
 }
@@ -148,13 +148,13 @@ func (s *ruleset) asked(n *yaml.Node) asked {
 	whose := func(kind string) func(*yaml.Node) {
 		return func(n *yaml.Node) {
 			a.values[kind] = map[string]map[string]string{}
-			s.each(n, func(id string, _, value *yaml.Node) {
+			s.Each(n, func(id string, _, value *yaml.Node) {
 				a.values[kind][id] = map[string]string{}
-				s.each(value, func(dimension string, _, value *yaml.Node) { a.values[kind][id][dimension] = s.text(value) })
+				s.Each(value, func(dimension string, _, value *yaml.Node) { a.values[kind][id][dimension] = s.Text(value) })
 			})
 		}
 	}
-	s.object(n, keys{"user": whose("user"), "device": whose("device")})
+	s.Object(n, yamlfile.Keys{"user": whose("user"), "device": whose("device")})
 	return a
 }
 
@@ -179,12 +179,12 @@ func (s *ruleset) wanted(n *yaml.Node) wanted {
 		return func(n *yaml.Node) {
 			value := n.Value
 			if n.Kind != yaml.ScalarNode {
-				s.fail(n, "must be a text")
+				s.Fail(n, "must be a text")
 			}
 			*into, w.given = &value, true
 		}
 	}
-	s.object(n, keys{
+	s.Object(n, yamlfile.Keys{
 		"handle":   text(&w.handle),
 		"id":       text(&w.id),
 		"time":     text(&w.time),
@@ -193,21 +193,21 @@ func (s *ruleset) wanted(n *yaml.Node) wanted {
 		"subjects": func(n *yaml.Node) { w.subjects, w.given = s.json(n), true },
 		"attributes": func(n *yaml.Node) {
 			w.attributes = map[string]json.RawMessage{}
-			s.each(n, func(name string, at, value *yaml.Node) {
+			s.Each(n, func(name string, at, value *yaml.Node) {
 				w.attributes[name], w.given = s.json(value), true
 			})
 		},
 		"events": func(n *yaml.Node) {
 			w.hasEvents, w.given = true, true
-			s.list(n, maxMembers, func(n *yaml.Node) {
+			s.List(n, maxMembers, func(n *yaml.Node) {
 				var e wantedEvent
-				s.object(n, keys{
-					"type":     func(n *yaml.Node) { e.eventType = s.text(n) },
+				s.Object(n, yamlfile.Keys{
+					"type":     func(n *yaml.Node) { e.eventType = s.Text(n) },
 					"subjects": func(n *yaml.Node) { e.subjects = s.json(n) },
 					"payload":  func(n *yaml.Node) { e.payload = s.json(n) },
 				})
 				if e.eventType == "" {
-					s.fail(n, "must have a type")
+					s.Fail(n, "must have a type")
 				}
 				if named := s.m.named[e.eventType]; named != nil {
 					e.eventType = named.Type

@@ -1,208 +1,48 @@
 package mapping
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/tocsin-ssf/tocsin/set/yamlfile"
 )
 
 // Limits of a rules file.
 const (
-	MaxRulesBytes = 1 << 20
+	MaxRulesBytes = yamlfile.MaxBytes
 	maxYAMLDepth  = 32
 	maxYAMLNodes  = 50_000 // of one value that becomes JSON
-	maxFaults     = 20     // that are told at once
 )
 
 // RulesError is a fault in a rules file.
-type RulesError struct {
-	File   string
-	Line   int    // from 1; 0: the file as a whole
-	Path   string // the keys that lead to it: "formats.acme.record"
-	Reason string // what is wrong
-}
+type RulesError = yamlfile.Error
 
-// Error returns file, line, path and reason.
-func (e *RulesError) Error() string {
-	text := e.File
-	if e.Line > 0 {
-		text += ":" + strconv.Itoa(e.Line)
+// root returns the root of a file, nil if it is empty or has a fault.
+func (s *ruleset) root(file RulesFile) *yaml.Node {
+	s.File, s.Path = file.Name, nil
+	before := len(s.Faults)
+	root := s.Document(file.YAML)
+	if root == nil && len(s.Faults) == before {
+		s.Fail(nil, "is empty")
 	}
-	if e.Path != "" {
-		text += ": " + e.Path
-	}
-	return text + ": " + e.Reason
-}
-
-// loader reads a rules file. It goes on after a fault, to tell several at once.
-type loader struct {
-	file   string
-	path   []string
-	faults []error
-}
-
-// fail notes a fault at a node.
-func (l *loader) fail(n *yaml.Node, format string, args ...any) {
-	if len(l.faults) >= maxFaults {
-		return
-	}
-	path := make([]string, len(l.path))
-	for i, key := range l.path {
-		path[i] = printable(key)
-	}
-	line := 0
-	if n != nil {
-		line = n.Line
-	}
-	l.faults = append(l.faults, &RulesError{l.file, line, strings.Join(path, "."), fmt.Sprintf(format, args...)})
-}
-
-// document returns the root of a file with one YAML document, nil if it is none.
-func (l *loader) document(text []byte) *yaml.Node {
-	if len(text) > MaxRulesBytes {
-		l.fail(nil, "is larger than 1 MiB")
-		return nil
-	}
-	dec := yaml.NewDecoder(bytes.NewReader(text))
-	var doc, more yaml.Node
-	switch err := dec.Decode(&doc); {
-	case errors.Is(err, io.EOF):
-		l.fail(nil, "is empty")
-		return nil
-	case err != nil:
-		l.syntax(err)
-		return nil
-	}
-	if err := dec.Decode(&more); !errors.Is(err, io.EOF) {
-		l.fail(&more, "has more than one document")
-		return nil
-	}
-	return doc.Content[0]
-}
-
-// syntax notes a fault that the YAML parser found: "yaml: line 3: …".
-func (l *loader) syntax(err error) {
-	text := strings.TrimPrefix(err.Error(), "yaml: ")
-	var line int
-	if n, _ := fmt.Sscanf(text, "line %d:", &line); n == 1 {
-		_, text, _ = strings.Cut(text, ": ")
-	}
-	l.fail(&yaml.Node{Line: line}, "is not YAML: %s", text)
-}
-
-// target follows an alias.
-func target(n *yaml.Node) *yaml.Node {
-	for n.Kind == yaml.AliasNode {
-		n = n.Alias
-	}
-	return n
-}
-
-// each calls do for the members of an object, in order, with their keys on the
-// path. A key that stands twice is a fault.
-func (l *loader) each(n *yaml.Node, do func(key string, at, value *yaml.Node)) bool {
-	n = target(n)
-	if n.Kind != yaml.MappingNode {
-		l.fail(n, "must be an object")
-		return false
-	}
-	seen := make(map[string]bool, len(n.Content)/2)
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		at := n.Content[i]
-		key := target(at)
-		if key.Kind != yaml.ScalarNode {
-			l.fail(at, "a key must be a text")
-			continue
-		}
-		l.path = append(l.path, key.Value)
-		if seen[key.Value] {
-			l.fail(at, "stands twice")
-		} else {
-			seen[key.Value] = true
-			do(key.Value, at, target(n.Content[i+1]))
-		}
-		l.path = l.path[:len(l.path)-1]
-	}
-	return true
-}
-
-// keys are what an object may have.
-type keys map[string]func(value *yaml.Node)
-
-// object reads an object whose keys are known; another is a fault.
-func (l *loader) object(n *yaml.Node, known keys) bool {
-	return l.each(n, func(key string, at, value *yaml.Node) {
-		if read := known[key]; read != nil {
-			read(value)
-			return
-		}
-		var names []string
-		for name := range known {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		l.fail(at, "is not known here; known are %s", strings.Join(names, ", "))
-	})
-}
-
-// list calls do for the elements of a list.
-func (l *loader) list(n *yaml.Node, limit int, do func(value *yaml.Node)) {
-	n = target(n)
-	if n.Kind != yaml.SequenceNode {
-		l.fail(n, "must be a list")
-		return
-	}
-	if len(n.Content) > limit {
-		l.fail(n, "has more than %d elements", limit)
-		return
-	}
-	for i, value := range n.Content {
-		l.path = append(l.path, strconv.Itoa(i+1))
-		do(target(value))
-		l.path = l.path[:len(l.path)-1]
-	}
-}
-
-// text reads a text that is not empty; numbers and the like are taken as they
-// are written.
-func (l *loader) text(n *yaml.Node) string {
-	n = target(n)
-	if n.Kind != yaml.ScalarNode || n.Tag == "!!null" || n.Value == "" {
-		l.fail(n, "must be a text")
-		return ""
-	}
-	return n.Value
-}
-
-// truth reads true or false.
-func (l *loader) truth(n *yaml.Node) bool {
-	n = target(n)
-	if n.Kind != yaml.ScalarNode || n.Tag != "!!bool" {
-		l.fail(n, "must be true or false")
-		return false
-	}
-	return n.Value == "true"
+	return root
 }
 
 // words reads a text or a list of texts.
-func (l *loader) words(n *yaml.Node) []string {
-	if n = target(n); n.Kind != yaml.SequenceNode {
-		if text := l.text(n); text != "" {
+func (s *ruleset) words(n *yaml.Node) []string {
+	if n = yamlfile.Target(n); n.Kind != yaml.SequenceNode {
+		if text := s.Text(n); text != "" {
 			return []string{text}
 		}
 		return nil
 	}
 	var words []string
-	l.list(n, maxMembers, func(value *yaml.Node) {
-		if text := l.text(value); text != "" {
+	s.List(n, maxMembers, func(value *yaml.Node) {
+		if text := s.Text(value); text != "" {
 			words = append(words, text)
 		}
 	})
@@ -210,11 +50,11 @@ func (l *loader) words(n *yaml.Node) []string {
 }
 
 // json returns a value as JSON, nil if it cannot be.
-func (l *loader) json(n *yaml.Node) json.RawMessage {
+func (s *ruleset) json(n *yaml.Node) json.RawMessage {
 	budget := maxYAMLNodes
 	b, wrong := appendNode(nil, n, 0, &budget)
 	if wrong != "" {
-		l.fail(n, "%s", wrong)
+		s.Fail(n, "%s", wrong)
 		return nil
 	}
 	return b
@@ -222,7 +62,7 @@ func (l *loader) json(n *yaml.Node) json.RawMessage {
 
 // appendNode appends a value as JSON.
 func appendNode(b []byte, n *yaml.Node, depth int, budget *int) ([]byte, string) {
-	n = target(n)
+	n = yamlfile.Target(n)
 	if *budget--; *budget < 0 || depth > maxYAMLDepth {
 		return nil, "is too large or nested too deeply"
 	}
@@ -245,7 +85,7 @@ func appendNode(b []byte, n *yaml.Node, depth int, budget *int) ([]byte, string)
 		b = append(b, '{')
 		seen := map[string]bool{}
 		for i := 0; i+1 < len(n.Content); i += 2 {
-			key := target(n.Content[i])
+			key := yamlfile.Target(n.Content[i])
 			if key.Kind != yaml.ScalarNode || seen[key.Value] {
 				return nil, "has a key that is no text or stands twice"
 			}

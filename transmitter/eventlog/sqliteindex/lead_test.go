@@ -1,29 +1,24 @@
 package sqliteindex_test
 
 import (
-	"context"
 	"fmt"
 	"net/netip"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
-	"github.com/tocsin-ssf/tocsin/transmitter/eventlog/sqliteindex"
 )
 
-// uneven are events whose attributes stand unlike close: one in 160 is in a
+// uneven is an event of those whose attributes stand unlike close: one in 160 is in a
 // network of four lists, one in 15 has its type, one in 30 the rare one; the newest have a session, and
 // one in five of the others an actor.
-type uneven struct{ synthetic }
-
 const (
 	unevenEvents = 12_000
 	unevenBurst  = 2_000
 )
 
-func (u uneven) record(seq uint64) *eventlog.Record {
+func uneven(seq uint64) *eventlog.Record {
 	at := epoch.Add(time.Duration(seq) * time.Second)
 	a := eventlog.Attributes{Address: netip.AddrFrom4([4]byte{100, 0, byte(seq * 40503 >> 3), byte(seq)})}
 	if seq%160 < 15 {
@@ -44,37 +39,11 @@ func (u uneven) record(seq uint64) *eventlog.Record {
 	}}
 }
 
-func (u uneven) Read(_ context.Context, after uint64, max int) ([]*eventlog.Record, error) {
-	var list []*eventlog.Record
-	for seq := after + 1; seq <= uint64(u.synthetic) && len(list) < max; seq++ {
-		list = append(list, u.record(seq))
-	}
-	return list, nil
-}
-
-func (u uneven) Record(_ context.Context, seq uint64) (*eventlog.Record, error) {
-	return u.record(seq), nil
-}
-
 // The lists that stand least close lead a search, however long all are; and
 // where they are no longer those, others take over. What is found is the same.
 func TestLead(t *testing.T) {
-	log := uneven{unevenEvents}
-	x, err := sqliteindex.Open(t.Context(), sqliteindex.Config{Path: filepath.Join(t.TempDir(), "index.db"), Log: log})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer x.Close()
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- x.Run(ctx) }()
-	if err := x.Wait(t.Context(), unevenEvents); err != nil {
-		t.Fatal(err)
-	}
-	stop()
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
+	log := made{unevenEvents, uneven}
+	x := log.index(t)
 	network := []netip.Prefix{netip.MustParsePrefix("203.0.64.0/18")}
 	wide := []netip.Prefix{netip.MustParsePrefix("100.0.0.0/16")}
 	middle := epoch.Add(unevenEvents / 2 * time.Second)

@@ -1,27 +1,22 @@
 package sqliteindex_test
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
-	"github.com/tocsin-ssf/tocsin/transmitter/eventlog/sqliteindex"
 )
 
-// tied are events of few times and few values, which change along the log: long
+// tied is one of events of few times and few values, which change along the log: long
 // lists whose density changes, with very many events of one time, whose order is
 // not that of the log.
-type tied struct{ synthetic }
-
 const tiedEvents = 9_000
 
-func (u tied) record(seq uint64) *eventlog.Record {
+func tied(seq uint64) *eventlog.Record {
 	rng := rand.New(rand.NewPCG(seq, 7))
 	at := epoch.Add(time.Duration(rng.IntN(6)) * time.Millisecond)
 	one := func(often ...int) string { // in the percentage of its millisecond
@@ -43,37 +38,11 @@ func (u tied) record(seq uint64) *eventlog.Record {
 	}}
 }
 
-func (u tied) Read(_ context.Context, after uint64, max int) ([]*eventlog.Record, error) {
-	var list []*eventlog.Record
-	for seq := after + 1; seq <= uint64(u.synthetic) && len(list) < max; seq++ {
-		list = append(list, u.record(seq))
-	}
-	return list, nil
-}
-
-func (u tied) Record(_ context.Context, seq uint64) (*eventlog.Record, error) {
-	return u.record(seq), nil
-}
-
 // Whichever lists lead, and wherever others take over, each page is the one that
 // a look at all events finds, among events of one time too.
 func TestLeadTied(t *testing.T) {
-	log := tied{tiedEvents}
-	x, err := sqliteindex.Open(t.Context(), sqliteindex.Config{Path: filepath.Join(t.TempDir(), "index.db"), Log: log})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer x.Close()
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- x.Run(ctx) }()
-	if err := x.Wait(t.Context(), tiedEvents); err != nil {
-		t.Fatal(err)
-	}
-	stop()
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
+	log := made{tiedEvents, tied}
+	x := log.index(t)
 	all, err := log.Read(t.Context(), 0, tiedEvents)
 	if err != nil {
 		t.Fatal(err)

@@ -149,11 +149,6 @@ func (s *Server) Process() *os.Process { return s.cmd.Process }
 // ExitCode returns the exit code after Done.
 func (s *Server) ExitCode() int { return s.cmd.ProcessState.ExitCode() }
 
-// Usage returns the CPU time that the process used; after Done.
-func (s *Server) Usage() time.Duration {
-	return s.cmd.ProcessState.UserTime() + s.cmd.ProcessState.SystemTime()
-}
-
 // Command runs another command of the binary and returns its output.
 func (s *Server) Command(ctx context.Context, args ...string) ([]byte, error) {
 	out, err := exec.CommandContext(ctx, s.Binary, args...).Output()

@@ -11,6 +11,8 @@ import (
 	"unicode"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/tocsin-ssf/tocsin/set/yamlfile"
 )
 
 // Decode reads n into the struct that into points to. A key is the field's name in
@@ -41,7 +43,7 @@ type decoder struct {
 }
 
 func (d *decoder) fail(n *yaml.Node, path, format string, args ...any) {
-	if len(d.faults) >= maxFaults {
+	if len(d.faults) >= yamlfile.MaxFaults {
 		return
 	}
 	e := &Error{Path: path, Reason: fmt.Sprintf(format, args...)}

@@ -8,47 +8,28 @@
 package settings
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/tocsin-ssf/tocsin/set/yamlfile"
 )
 
 // Bounds of a file.
 const (
-	MaxBytes       = 1 << 20
+	MaxBytes       = yamlfile.MaxBytes
 	MaxSecretBytes = 64 << 10 // of a file that NAME_file gives
-	maxFaults      = 20       // that are told at once
 	maxDepth       = 64       // of what an alias leads to
 )
 
 // Error is a fault in a file.
-type Error struct {
-	File   string
-	Line   int    // from 1; 0: the file as a whole
-	Path   string // the keys that lead to it: "issuers[0].audience"
-	Reason string // what is wrong
-}
-
-// Error returns file, line, path and reason.
-func (e *Error) Error() string {
-	text := e.File
-	if e.Line > 0 {
-		text += ":" + strconv.Itoa(e.Line)
-	}
-	if e.Path != "" {
-		text += ": " + e.Path
-	}
-	return text + ": " + e.Reason
-}
+type Error = yamlfile.Error
 
 // file is what all parts of a document share.
 type file struct {
@@ -83,22 +64,11 @@ func Read(path string, environ []string) (Node, error) {
 // Parse reads a document of that name. A text of nothing is an empty document.
 func Parse(name string, raw []byte, environ []string) (Node, error) {
 	shared := &file{name: name, text: raw, dir: filepath.Dir(name), env: lookup(environ)}
-	if len(raw) > MaxBytes {
-		return Node{}, &Error{File: name, Reason: fmt.Sprintf("it is longer than %d bytes", MaxBytes)}
+	root, err := yamlfile.Parse(name, raw)
+	if err != nil {
+		return Node{}, err
 	}
-	dec := yaml.NewDecoder(bytes.NewReader(raw))
-	var doc, second yaml.Node
-	if err := dec.Decode(&doc); err != nil && !errors.Is(err, io.EOF) {
-		return Node{}, &Error{File: name, Reason: strings.TrimPrefix(err.Error(), "yaml: ")}
-	}
-	if err := dec.Decode(&second); !errors.Is(err, io.EOF) {
-		return Node{}, &Error{File: name, Line: second.Line, Reason: "there is more than one document in it"}
-	}
-	n := Node{file: shared}
-	if len(doc.Content) > 0 {
-		n.node = doc.Content[0]
-	}
-	return n, nil
+	return Node{file: shared, node: root}, nil
 }
 
 func lookup(environ []string) func(string) (string, bool) {

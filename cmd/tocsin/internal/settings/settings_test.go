@@ -132,7 +132,7 @@ func TestFaults(t *testing.T) {
 		{"prefix", "allow: [10.0.0.0]\n", []string{"allow[0]: netip.ParsePrefix"}},
 		{"a thing", "http: {timeout: 1s}\n", []string{"receive.yaml:1: http: there is no such setting"}},
 		{"two documents", "size: 1\n---\nsize: 2\n", []string{"more than one document"}},
-		{"no YAML", "size: [\n", []string{"receive.yaml: line 1"}},
+		{"no YAML", "size: [\n", []string{"receive.yaml:1: is not YAML"}},
 		{"loop", "any: &a [*a]\n", []string{"any"}},
 	} {
 		err := decode(t, tt.text, new(whole))
