@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"path/filepath"
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/adminapi"
-	"github.com/tocsin-ssf/tocsin/transmitter"
 )
 
 // adminServer serves operators: on the Unix socket, and by token on TCP.
@@ -28,30 +28,39 @@ func (s serveCmd) checkAdmin() error {
 	return usage("--admin-listen %s is not loopback, and with --insecure-loopback there is no certificate to serve it with; leave one of them out", s.AdminListen)
 }
 
-// admin opens the listeners of the admin server; we hold the folder's lock.
-// Off loopback it is served with the certificate of the public server, secure.
-func (s serveCmd) admin(ctx context.Context, t *transmitter.Transmitter, secure *tls.Config, logger *slog.Logger) (*adminServer, error) {
-	a := &adminServer{socket: filepath.Join(s.Data, adminapi.SocketFile)}
-	socket, err := adminapi.Listen(ctx, s.Data)
+// adminConfig says what an admin server is, and where.
+type adminConfig struct {
+	data    string      // folder of the socket; its lock is held
+	listen  string      // address of the TCP listener, "off" for none
+	secure  *tls.Config // what it is served with off loopback; nil: not at all
+	lacking string      // what there is none of then
+
+	onSocket, onTCP http.Handler
+}
+
+// openAdmin opens the listeners of an admin server.
+func openAdmin(ctx context.Context, cfg adminConfig, logger *slog.Logger) (*adminServer, error) {
+	a := &adminServer{socket: filepath.Join(cfg.data, adminapi.SocketFile)}
+	socket, err := adminapi.Listen(ctx, cfg.data)
 	if err != nil {
 		return nil, fmt.Errorf("the admin socket: %w", err)
 	}
-	a.sites = append(a.sites, site{newServer(t.SocketHandler(), logger), socket})
+	a.sites = append(a.sites, site{newServer(cfg.onSocket, logger), socket})
 	a.address = a.socket
-	if s.AdminListen == "off" {
+	if cfg.listen == "off" {
 		return a, nil
 	}
-	tcp, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.AdminListen)
+	tcp, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.listen)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("the admin listener on %s (--admin-listen): %w", s.AdminListen, err), socket.Close())
+		return nil, errors.Join(fmt.Errorf("the admin listener on %s (--admin-listen): %w", cfg.listen, err), socket.Close())
 	}
-	server := newServer(t.AdminHandler(), logger)
+	server := newServer(cfg.onTCP, logger)
 	// By the address that is really listened on: a name may lead anywhere.
 	if !loopback(tcp.Addr().String()) {
-		if secure == nil {
-			return nil, errors.Join(usage("--admin-listen %s is not loopback, and there is no certificate to serve it with", s.AdminListen), tcp.Close(), socket.Close())
+		if cfg.secure == nil {
+			return nil, errors.Join(usage("--admin-listen %s is not loopback, and there is no %s to serve it with", cfg.listen, cfg.lacking), tcp.Close(), socket.Close())
 		}
-		server.TLSConfig = secure.Clone()
+		server.TLSConfig = cfg.secure.Clone()
 	}
 	a.sites = append(a.sites, site{server, tcp})
 	a.address = tcp.Addr().String()

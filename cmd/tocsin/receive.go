@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,12 +9,10 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
 
-	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/adminapi"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/receive"
 )
 
@@ -221,7 +218,14 @@ func (c receiveRunCmd) Run(ctx context.Context, std streamsIO) error {
 		}
 		return daemon.Reload(ctx, next)
 	}
-	admin, err := receiveAdmin(ctx, daemon, cfg, secure, reload, logger)
+	adminTLS := secure
+	if cfg.AdminToken == "" {
+		adminTLS = nil // off loopback nobody would be asked who he is
+	}
+	admin, err := openAdmin(ctx, adminConfig{
+		data: cfg.Data, listen: cfg.AdminListen, secure: adminTLS, lacking: "certificate or no token",
+		onSocket: daemon.SocketHandler(reload), onTCP: daemon.AdminHandler(cfg.AdminToken),
+	}, logger)
 	if err != nil {
 		return err
 	}
@@ -315,33 +319,4 @@ func checkReceiveAdmin(cfg receive.Config) error {
 		return usage("--admin-listen %s is not loopback: name with admin_token_file in the configuration the token that it wants", cfg.AdminListen)
 	}
 	return nil
-}
-
-// receiveAdmin opens the listeners of the admin server; we hold the folder's lock.
-func receiveAdmin(ctx context.Context, d *receive.Daemon, cfg receive.Config, secure *tls.Config, reload func(context.Context) error, logger *slog.Logger) (*adminServer, error) {
-	a := &adminServer{socket: filepath.Join(cfg.Data, adminapi.SocketFile)}
-	socket, err := adminapi.Listen(ctx, cfg.Data)
-	if err != nil {
-		return nil, fmt.Errorf("the admin socket: %w", err)
-	}
-	a.sites = append(a.sites, site{newServer(d.SocketHandler(reload), logger), socket})
-	a.address = a.socket
-	if cfg.AdminListen == "off" {
-		return a, nil
-	}
-	tcp, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.AdminListen)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("the admin listener on %s (--admin-listen): %w", cfg.AdminListen, err), socket.Close())
-	}
-	server := newServer(d.AdminHandler(cfg.AdminToken), logger)
-	// By the address that is really listened on: a name may lead anywhere.
-	if !loopback(tcp.Addr().String()) {
-		if secure == nil || cfg.AdminToken == "" {
-			return nil, errors.Join(usage("--admin-listen %s is not loopback, and there is no certificate or no token to serve it with", cfg.AdminListen), tcp.Close(), socket.Close())
-		}
-		server.TLSConfig = secure.Clone()
-	}
-	a.sites = append(a.sites, site{server, tcp})
-	a.address = tcp.Addr().String()
-	return a, nil
 }

@@ -98,7 +98,10 @@ func (s serveCmd) Run(ctx context.Context, std streamsIO) error {
 	if err != nil {
 		return err
 	}
-	admin, err := s.admin(ctx, n.Transmitter, public.TLSConfig, logger)
+	admin, err := openAdmin(ctx, adminConfig{
+		data: s.Data, listen: s.AdminListen, secure: public.TLSConfig, lacking: "certificate",
+		onSocket: n.Transmitter.SocketHandler(), onTCP: n.Transmitter.AdminHandler(),
+	}, logger)
 	if err != nil {
 		return err
 	}
