@@ -22,6 +22,7 @@ type Memory struct {
 	order   []*memoryStream // in order of creation
 	used    map[string]bool
 	cursors map[string]uint64
+	shared  memoryLeases
 }
 
 var _ streams.Store = (*Memory)(nil)
@@ -46,6 +47,7 @@ type memoryItem struct {
 	streams.Item
 	arrival uint64    // in the control lane
 	until   time.Time // end of the lease; zero: not out
+	worker  bool      // out at the holder of the partition
 }
 
 // defaultMaxDepth is the bound of a queue if Options name none.
@@ -329,6 +331,10 @@ func without(list *[]subject.Identifier, sub subject.Identifier) bool {
 // Match implements [streams.Matcher].
 func (m *Memory) Match(_ context.Context, q streams.Query) ([]streams.Candidate, error) {
 	defer m.lock()()
+	return m.match(q)
+}
+
+func (m *Memory) match(q streams.Query) ([]streams.Candidate, error) {
 	var found []streams.Candidate
 	for _, s := range m.order {
 		if s.Status == streams.Disabled || s.From >= q.Seq || !slices.Contains(s.EventsDelivered, q.Type) ||

@@ -58,6 +58,10 @@ func (s *memoryStream) putControl(in streams.Item) bool {
 // Put implements [streams.Queue].
 func (m *Memory) Put(ctx context.Context, items ...streams.Item) (streams.PutReport, error) {
 	defer m.lock()()
+	return m.put(ctx, items)
+}
+
+func (m *Memory) put(ctx context.Context, items []streams.Item) (streams.PutReport, error) {
 	report := streams.PutReport{Full: make(map[string]int)}
 	if err := ctx.Err(); err != nil {
 		return streams.PutReport{}, err
@@ -139,10 +143,18 @@ func (s *memoryStream) free(max int) []*memoryItem {
 
 // Take implements [streams.Queue].
 func (m *Memory) Take(ctx context.Context, id string, opts streams.TakeOptions) ([]streams.Item, error) {
+	return m.take(ctx, id, opts, nil)
+}
+
+// take takes for the holder of a partition, or, with nil, for a poll.
+func (m *Memory) take(ctx context.Context, id string, opts streams.TakeOptions, by *memoryPartition) ([]streams.Item, error) {
 	for {
 		m.mu.Lock()
 		m.tick()
 		s, err := m.find(id)
+		if by != nil && by.check(id) != nil {
+			err = streams.ErrNotHeld
+		}
 		if err != nil {
 			m.mu.Unlock()
 			return nil, err
@@ -151,7 +163,7 @@ func (m *Memory) Take(ctx context.Context, id string, opts streams.TakeOptions) 
 			defer m.mu.Unlock()
 			var items []streams.Item
 			for _, it := range list {
-				it.until = time.Now().Add(opts.Lease)
+				it.until, it.worker = time.Now().Add(opts.Lease), by != nil
 				items = append(items, it.Item)
 			}
 			return items, nil
@@ -165,6 +177,10 @@ func (m *Memory) Take(ctx context.Context, id string, opts streams.TakeOptions) 
 // Settle implements [streams.Queue].
 func (m *Memory) Settle(_ context.Context, id string, outcomes []streams.Outcome, health *streams.Health) ([]streams.Item, error) {
 	defer m.lock()()
+	return m.settle(id, outcomes, health)
+}
+
+func (m *Memory) settle(id string, outcomes []streams.Outcome, health *streams.Health) ([]streams.Item, error) {
 	s, err := m.find(id)
 	if err != nil {
 		return nil, err
@@ -233,12 +249,17 @@ func (m *Memory) More(_ context.Context, id string) (bool, error) {
 
 // Ready implements [streams.Queue].
 func (m *Memory) Ready(ctx context.Context, max int) ([]string, error) {
+	return m.ready(ctx, max, func(string) bool { return true })
+}
+
+// ready is Ready for some of the streams.
+func (m *Memory) ready(ctx context.Context, max int, of func(stream string) bool) ([]string, error) {
 	for {
 		m.mu.Lock()
 		m.tick()
 		var ids []string
 		for _, s := range m.order {
-			if len(ids) < max && s.cause && s.push() && !s.backingOff && len(s.free(1)) > 0 {
+			if of(s.ID) && len(ids) < max && s.cause && s.push() && !s.backingOff && len(s.free(1)) > 0 {
 				s.cause = false
 				ids = append(ids, s.ID)
 			}
