@@ -69,6 +69,8 @@ var importMap = []folder{
 	{path: "transmitter/audit", ours: []string{"transmitter/eventlog", "transmitter/checkpoint"}},
 	{path: "transmitter/auth", ours: []string{"set/jose", "wellknown", "streams/store/..."}},
 	{path: "transmitter/keys", ours: []string{"set/jose", "streams/store/..."}},
+	{path: "transmitter/keys/keystest", ours: []string{"transmitter/keys", "set/jose"}},
+	{path: "transmitter/keys/rediskeys", ours: []string{"transmitter/keys", "set/jose", "streams/store/..."}, fixed: []string{"go-redis"}},
 	{path: "transmitter/mapping", ours: []string{"set", "set/subject", "set/yamlfile", "set/caep", "set/risc"}},
 	{path: "transmitter/consent", ours: []string{"transmitter/eventlog", "set/subject", "set/risc"}}, // RISC §2.8: who takes part,
 	// What to poll, and how far it came, stands with the credentials; what OneLogin's

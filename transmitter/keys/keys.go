@@ -3,7 +3,8 @@
 //
 // A [Ring] has one current key, which signs, and older ones, which stay
 // published until they are retired, so that what they signed verifies
-// meanwhile. A rotation takes effect in the running process at once.
+// meanwhile. A rotation takes effect in the running process at once, and within
+// a second in others that have the same store ([Shared]).
 package keys
 
 import (
@@ -26,6 +27,11 @@ const (
 
 	// saveEvery keeps the marks of last use durable within a minute.
 	saveEvery = 30 * time.Second
+	// lookEvery is how soon a change by another process is seen.
+	lookEvery = 400 * time.Millisecond
+	// lostMarks is what is added to Overlap where others sign too: one that
+	// crashed may have signed since its last mark, and before it saw the rotation.
+	lostMarks = time.Minute
 
 	typeSET         = "secevent+jwt" // RFC 8417 §2.3
 	typeAccessToken = "at+jwt"       // RFC 9068 §2.1
@@ -42,6 +48,8 @@ var (
 	ErrTooSoon = errors.New("keys: too soon to retire")
 	// ErrFull: the ring has [MaxKeys] keys; retire old ones first.
 	ErrFull = errors.New("keys: too many keys")
+	// ErrChanged: another process rotated meanwhile.
+	ErrChanged = errors.New("keys: another key is the current one by now")
 )
 
 // TooSoonError says when a key may be retired.
@@ -83,14 +91,27 @@ func (r Record) LogValue() slog.Value {
 }
 
 // Store keeps the keys of a ring. Durable on return; safe for concurrent use.
+// The suite of the contract is keystest.
 type Store interface {
 	// Keys returns all keys, oldest first, the current one last.
 	Keys(ctx context.Context) ([]Record, error)
-	// Add adds r as the current key in place of the one before, whose last
-	// use becomes replaced, unless it is later already. All in one step.
-	Add(ctx context.Context, r Record, replaced time.Time) error
-	// Mark sets the last use of keys by kid, never back.
+	// Add adds r as the current key in place of before ("": there is none),
+	// whose last use becomes replaced, unless it is later already. All in one
+	// step. Errors: [ErrChanged] if another key than before is current,
+	// [ErrFull] if there are [MaxKeys].
+	Add(ctx context.Context, r Record, before string, replaced time.Time) error
+	// Mark sets the last use of keys by kid, never back: of the marks of several
+	// processes the latest counts. An unknown kid is ignored.
 	Mark(ctx context.Context, used map[string]time.Time) error
-	// Remove erases the key; an unknown kid is ignored.
-	Remove(ctx context.Context, kid string) error
+	// Remove erases the key, if its last use is not after unused; a zero unused
+	// is for whatever use. An unknown kid is ignored. Errors: [ErrCurrent],
+	// [ErrTooSoon].
+	Remove(ctx context.Context, kid string, unused time.Time) error
+}
+
+// Shared is a [Store] that several processes have at once.
+type Shared interface {
+	Store
+	// Version is another one after each Add and Remove by whomever. It is cheap.
+	Version(ctx context.Context) (uint64, error)
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/set/jose"
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
 	"github.com/tocsin-ssf/tocsin/transmitter/keys"
+	"github.com/tocsin-ssf/tocsin/transmitter/keys/keystest"
 )
 
 // clock is set by a test.
@@ -97,6 +98,12 @@ func sign(t *testing.T, s *jose.Signer) string {
 		t.Fatal(err)
 	}
 	return compact
+}
+
+func TestContract(t *testing.T) {
+	keystest.Run(t, func(t *testing.T, dir string) keys.Store {
+		return keys.NewStore(openAdmin(t, filepath.Join(dir, "admin.db")).DB())
+	})
 }
 
 func TestFirstKey(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,9 +29,12 @@ type Config struct {
 // Ring holds the signing keys. Safe for concurrent use; [Ring.Signer],
 // [Ring.TokenSigner], [Ring.KeySet] and [Ring.Signed] never wait.
 type Ring struct {
-	cfg   Config
-	held  atomic.Pointer[held]
-	turns sync.Mutex // one change at a time
+	cfg    Config
+	shared Shared // nil: no other process has the store
+	held   atomic.Pointer[held]
+
+	turns   sync.Mutex // one change at a time
+	version uint64     // of the store, as far as it was looked at
 }
 
 // held is the ring at one moment. Immutable but for the marks of last use.
@@ -71,48 +75,69 @@ func Open(ctx context.Context, cfg Config) (*Ring, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	r := &Ring{cfg: cfg}
+	r.shared, _ = cfg.Store.(Shared)
 	r.held.Store(&held{})
-	if err := r.load(ctx); err != nil {
+	if err := r.Look(ctx); err != nil {
 		return nil, err
 	}
-	s := r.Signer()
-	if r.cfg.Algorithm == "" {
+	if s := r.Signer(); r.cfg.Algorithm == "" {
 		r.cfg.Algorithm = jose.RS256
 		if s != nil {
 			r.cfg.Algorithm = s.Algorithm()
 		}
 	}
-	if s == nil || s.Algorithm() != r.cfg.Algorithm {
-		if _, err := r.Rotate(ctx); err != nil {
-			return nil, err
-		}
+	// Of several processes that begin at once, one makes the key.
+	wanted := func() bool { s := r.Signer(); return s == nil || s.Algorithm() != r.cfg.Algorithm }
+	if _, err := r.rotate(ctx, wanted); err != nil {
+		return nil, err
 	}
 	return r, nil
 }
 
+// load takes over what the store has. Marks that are not saved yet stay, and so
+// does the key set's pointer if the keys are the same.
 func (r *Ring) load(ctx context.Context) error {
 	records, err := r.cfg.Store.Keys(ctx)
 	if err != nil {
 		return err
 	}
-	var all []*entry
-	var current *jose.PrivateKey
-	for _, record := range records {
-		key, err := jose.ParsePrivateKey(record.Private)
-		if err != nil {
-			return fmt.Errorf("keys: stored key %s: %w", record.ID, err)
+	before := r.held.Load()
+	all := make([]*entry, len(records))
+	var s signers
+	for i, record := range records {
+		e := before.entries[record.ID]
+		if isCurrent := record.Current && before.isCurrent(record.ID); isCurrent {
+			s = before.signers
+		} else if e == nil || record.Current {
+			key, err := jose.ParsePrivateKey(record.Private)
+			if err != nil {
+				return fmt.Errorf("keys: stored key %s: %w", record.ID, err)
+			}
+			if e == nil {
+				e = newEntry(key, record.Created, record.LastUsed)
+			}
+			if record.Current {
+				if s, err = newSigners(key); err != nil {
+					return err
+				}
+			}
 		}
-		e := newEntry(key, record.Created, record.LastUsed)
-		if record.Current {
-			current = key
+		e.raise(record.LastUsed)
+		all[len(records)-1-i] = e
+	}
+	if !slices.Equal(all, before.keys) || s != before.signers {
+		r.held.Store(hold(all, s))
+	}
+	return nil
+}
+
+// raise takes over a mark of the store: another process may have signed later.
+func (e *entry) raise(stored time.Time) {
+	at := stored.Unix()
+	for _, mark := range []*atomic.Int64{&e.saved, &e.used} {
+		for was := mark.Load(); at > was && !mark.CompareAndSwap(was, at); was = mark.Load() {
 		}
-		all = append([]*entry{e}, all...)
 	}
-	if current == nil {
-		r.held.Store(hold(all, signers{}))
-		return nil
-	}
-	return r.take(all, current)
 }
 
 func newEntry(key *jose.PrivateKey, created, used time.Time) *entry {
@@ -122,19 +147,13 @@ func newEntry(key *jose.PrivateKey, created, used time.Time) *entry {
 	return e
 }
 
-// take makes all the keys of the ring, with current as the one that signs. It
-// must be the first of all.
-func (r *Ring) take(all []*entry, current *jose.PrivateKey) error {
-	var s signers
+func newSigners(key *jose.PrivateKey) (s signers, err error) {
 	for typ, signer := range map[string]**jose.Signer{typeSET: &s.sets, typeAccessToken: &s.tokens, typeJWT: &s.jwts} {
-		made, err := jose.NewSigner(current, typ)
-		if err != nil {
-			return err
+		if *signer, err = jose.NewSigner(key, typ); err != nil {
+			return signers{}, err
 		}
-		*signer = made
 	}
-	r.held.Store(hold(all, s))
-	return nil
+	return s, nil
 }
 
 func hold(all []*entry, s signers) *held {
@@ -192,6 +211,8 @@ func (e *entry) describe(h *held) Key {
 	return Key{
 		ID: e.id, Algorithm: e.public.Algorithm(), Created: e.created,
 		LastUsed: time.Unix(e.used.Load(), 0).UTC(),
-		Current:  h.sets != nil && h.sets.KeyID() == e.id,
+		Current:  h.isCurrent(e.id),
 	}
 }
+
+func (h *held) isCurrent(kid string) bool { return h.sets != nil && h.sets.KeyID() == kid }

@@ -2,6 +2,7 @@ package keys
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -10,6 +11,35 @@ import (
 	"github.com/tocsin-ssf/tocsin/set/jose"
 )
 
+// turnsLost is how often a change is begun anew because others were faster.
+const turnsLost = 8
+
+// Look takes over what other processes have changed in a [Shared] store. Run does
+// so by itself, within a second. It is cheap if nothing changed.
+func (r *Ring) Look(ctx context.Context) error {
+	r.turns.Lock()
+	defer r.turns.Unlock()
+	return r.look(ctx)
+}
+
+func (r *Ring) look(ctx context.Context) error {
+	if r.shared == nil {
+		if len(r.held.Load().keys) > 0 {
+			return nil // nobody else changes it
+		}
+		return r.load(ctx)
+	}
+	version, err := r.shared.Version(ctx) // before the keys: what comes between is seen the next time
+	if err != nil || version == r.version && version != 0 {
+		return err
+	}
+	if err := r.load(ctx); err != nil {
+		return err
+	}
+	r.version = version
+	return nil
+}
+
 // Rotate makes a key of the configured algorithm, publishes it and signs with
 // it from its return on. The key before stays published and counts as used
 // until now, so that it cannot be retired too soon even if marks were lost.
@@ -17,8 +47,28 @@ import (
 //
 // Errors: [ErrFull]; any other is a failure of the store: nothing changed.
 func (r *Ring) Rotate(ctx context.Context) (string, error) {
+	return r.rotate(ctx, func() bool { return true })
+}
+
+// rotate rotates if it is wanted, having seen what others have done.
+func (r *Ring) rotate(ctx context.Context, wanted func() bool) (string, error) {
 	r.turns.Lock()
 	defer r.turns.Unlock()
+	for again := 0; ; again++ {
+		if err := r.look(ctx); err != nil {
+			return "", err
+		}
+		if !wanted() {
+			return "", nil
+		}
+		kid, err := r.add(ctx)
+		if !errors.Is(err, ErrChanged) || again == turnsLost {
+			return kid, err
+		}
+	}
+}
+
+func (r *Ring) add(ctx context.Context) (string, error) {
 	before := r.held.Load()
 	if len(before.keys) >= MaxKeys {
 		return "", fmt.Errorf("%w: at most %d", ErrFull, MaxKeys)
@@ -34,21 +84,27 @@ func (r *Ring) Rotate(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("keys: %w", err)
 	}
+	s, err := newSigners(key)
+	if err != nil {
+		return "", err
+	}
 	now := r.cfg.Now().Truncate(time.Second).UTC()
 	e := newEntry(key, now, now)
 	record := Record{
 		Key:     Key{ID: e.id, Algorithm: key.Algorithm(), Created: now, LastUsed: now, Current: true},
 		Private: private,
 	}
-	// Once begun it is done whole: store and memory must not differ.
-	if err := r.cfg.Store.Add(context.WithoutCancel(ctx), record, now); err != nil {
-		return "", err
-	}
-	if err := r.take(append([]*entry{e}, before.keys...), key); err != nil {
-		return "", err
-	}
+	replaced := ""
 	if before.sets != nil {
-		r.Signed(before.sets.KeyID())
+		replaced = before.sets.KeyID()
+	}
+	// Once begun it is done whole: store and memory must not differ.
+	if err := r.cfg.Store.Add(context.WithoutCancel(ctx), record, replaced, now); err != nil {
+		return "", err
+	}
+	r.held.Store(hold(append([]*entry{e}, before.keys...), s))
+	if replaced != "" {
+		r.Signed(replaced)
 	}
 	return e.id, nil
 }
@@ -57,49 +113,94 @@ func (r *Ring) Rotate(ctx context.Context) (string, error) {
 // longer be verified. With force, it may have signed a moment ago (a key that
 // leaked).
 //
+// Of a [Shared] store the latest signature of all processes counts, and a minute
+// is added for marks that one of them may have lost.
+//
 // Errors: [ErrNotFound], [ErrCurrent]; a [*TooSoonError] within [Overlap] of
 // its last signature, without force; any other is a failure of the store:
 // nothing changed.
 func (r *Ring) Retire(ctx context.Context, kid string, force bool) error {
 	r.turns.Lock()
 	defer r.turns.Unlock()
-	before := r.held.Load()
-	e := before.entries[kid]
-	switch {
-	case e == nil:
-		return ErrNotFound
-	case e.describe(before).Current:
-		return ErrCurrent
+	for again := 0; ; again++ {
+		if r.shared != nil { // marks change no version
+			if err := r.load(ctx); err != nil {
+				return err
+			}
+		}
+		unused, err := r.retirable(kid, force)
+		if err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		err = r.cfg.Store.Remove(context.WithoutCancel(ctx), kid, unused)
+		if r.shared != nil && errors.Is(err, ErrTooSoon) && again < turnsLost {
+			continue // it was marked meanwhile: the marks say until when
+		}
+		if err != nil {
+			return err
+		}
+		before := r.held.Load()
+		left := slices.DeleteFunc(slices.Clone(before.keys), func(k *entry) bool { return k.id == kid })
+		r.held.Store(hold(left, before.signers))
+		return nil
 	}
-	// A mark is rounded down to its second.
-	if after := time.Unix(e.used.Load()+1, 0).UTC().Add(Overlap); !force && r.cfg.Now().Before(after) {
-		return &TooSoonError{After: after}
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if err := r.cfg.Store.Remove(context.WithoutCancel(ctx), kid); err != nil {
-		return err
-	}
-	left := slices.DeleteFunc(slices.Clone(before.keys), func(k *entry) bool { return k == e })
-	r.held.Store(hold(left, before.signers))
-	return nil
 }
 
-// Run saves marks of last use, each within a minute of its signature, until ctx
-// ends; then it saves the last ones and returns nil.
+// retirable reports whether a key may be retired now as far as is known here,
+// and how old its last use must be for it; zero with force.
+func (r *Ring) retirable(kid string, force bool) (unused time.Time, err error) {
+	h := r.held.Load()
+	e := h.entries[kid]
+	switch {
+	case e == nil:
+		return unused, ErrNotFound
+	case h.isCurrent(kid):
+		return unused, ErrCurrent
+	case force:
+		return unused, nil
+	}
+	keep := Overlap + time.Second // a mark is rounded down to its second
+	if r.shared != nil {
+		keep += lostMarks
+	}
+	now := r.cfg.Now()
+	if after := time.Unix(e.used.Load(), 0).UTC().Add(keep); now.Before(after) {
+		return unused, &TooSoonError{After: after}
+	}
+	return now.Add(-keep), nil
+}
+
+// Run saves marks of last use, each within a minute of its signature, and takes
+// over what other processes have changed, until ctx ends; then it saves the last
+// marks and returns nil.
 func (r *Ring) Run(ctx context.Context) error {
-	tick := time.NewTicker(saveEvery)
-	defer tick.Stop()
+	save := time.NewTicker(saveEvery)
+	defer save.Stop()
+	var look <-chan time.Time
+	if r.shared != nil {
+		ticker := time.NewTicker(lookEvery)
+		defer ticker.Stop()
+		look = ticker.C
+	}
+	blind := false
 	for {
 		select {
 		case <-ctx.Done():
 			r.log(ctx, r.Close(context.WithoutCancel(ctx)))
 			return nil
-		case <-tick.C:
+		case <-save.C:
 			if err := r.save(ctx); err != nil && ctx.Err() == nil {
 				r.log(ctx, err)
 			}
+		case <-look:
+			err := r.Look(ctx)
+			if err != nil && !blind && ctx.Err() == nil {
+				r.cfg.Logger.ErrorContext(ctx, "cannot see whether others have rotated the signing keys", slog.Any("err", err))
+			}
+			blind = err != nil
 		}
 	}
 }

@@ -24,7 +24,7 @@ type fakeStore struct {
 
 func (s *fakeStore) Keys(context.Context) ([]keys.Record, error) { return s.kept, s.fail }
 
-func (s *fakeStore) Add(_ context.Context, r keys.Record, _ time.Time) error {
+func (s *fakeStore) Add(_ context.Context, r keys.Record, _ string, _ time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.fail == nil {
@@ -42,7 +42,7 @@ func (s *fakeStore) Mark(_ context.Context, used map[string]time.Time) error {
 	return s.fail
 }
 
-func (s *fakeStore) Remove(context.Context, string) error { return s.fail }
+func (s *fakeStore) Remove(context.Context, string, time.Time) error { return s.fail }
 
 func (s *fakeStore) mark(kid string) time.Time {
 	s.mu.Lock()

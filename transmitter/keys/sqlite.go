@@ -2,6 +2,7 @@ package keys
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -45,8 +46,19 @@ func (s sqliteStore) Keys(ctx context.Context) ([]Record, error) {
 	return all, nil
 }
 
-func (s sqliteStore) Add(ctx context.Context, r Record, replaced time.Time) error {
+func (s sqliteStore) Add(ctx context.Context, r Record, before string, replaced time.Time) error {
 	err := s.db.Write(ctx, func(tx *sqlitedb.Tx) error {
+		var n int
+		var current string
+		if err := tx.QueryRow("SELECT count(*), coalesce(max(CASE current WHEN 1 THEN kid END), '') FROM signing_keys").Scan(&n, &current); err != nil {
+			return err
+		}
+		switch {
+		case current != before:
+			return ErrChanged
+		case n >= MaxKeys:
+			return ErrFull
+		}
 		if _, err := tx.Exec(`UPDATE signing_keys SET current = 0, last_used_ms = max(last_used_ms, ?)
 			WHERE current = 1`, replaced.UnixMilli()); err != nil {
 			return err
@@ -78,9 +90,22 @@ func (s sqliteStore) Mark(ctx context.Context, used map[string]time.Time) error 
 	return nil
 }
 
-func (s sqliteStore) Remove(ctx context.Context, kid string) error {
+func (s sqliteStore) Remove(ctx context.Context, kid string, unused time.Time) error {
 	err := s.db.Write(ctx, func(tx *sqlitedb.Tx) error {
-		_, err := tx.Exec("DELETE FROM signing_keys WHERE kid = ?", kid)
+		var used int64
+		var current bool
+		err := tx.QueryRow("SELECT last_used_ms, current FROM signing_keys WHERE kid = ?", kid).Scan(&used, &current)
+		switch {
+		case errors.Is(err, sqlitedb.ErrNoRows):
+			return nil
+		case err != nil:
+			return err
+		case current:
+			return ErrCurrent
+		case !unused.IsZero() && used > unused.UnixMilli():
+			return ErrTooSoon
+		}
+		_, err = tx.Exec("DELETE FROM signing_keys WHERE kid = ?", kid)
 		return err
 	})
 	if err != nil {

@@ -1,0 +1,72 @@
+package rediskeys
+
+import "github.com/redis/go-redis/v9"
+
+// scripts all take the keys keys, used, order and state. Repeated, each comes to the
+// same; each that changes something writes then, too, so that replicas can be waited
+// for. A version comes from the clock as well: it does not come again when a server
+// that takes over has lost the last ones.
+type scripts struct{ read, add, mark, remove *redis.Script }
+
+const changed = `
+local function changed()
+	local t = redis.call('TIME')
+	local last = tonumber(redis.call('HGET', KEYS[4], 'version') or 0)
+	local version = math.max(last + 1, t[1] * 1000000 + t[2])
+	redis.call('HSET', KEYS[4], 'version', string.format('%.0f', version))
+	return version
+end
+`
+
+func newScripts() scripts {
+	return scripts{
+		read: redis.NewScript(`
+local current, all = redis.call('HGET', KEYS[4], 'current'), {}
+for _, kid in ipairs(redis.call('ZRANGE', KEYS[3], 0, -1)) do
+	all[#all + 1] = kid
+	all[#all + 1] = redis.call('HGET', KEYS[1], kid)
+	all[#all + 1] = redis.call('HGET', KEYS[2], kid)
+	all[#all + 1] = kid == current and '1' or '0'
+end
+return all`),
+		// kid, key, last use, kid before, last use of that, most
+		add: redis.NewScript(changed + `
+local kid = ARGV[1]
+if redis.call('HEXISTS', KEYS[1], kid) == 1 then
+	changed()
+	return 'ok'
+end
+local current = redis.call('HGET', KEYS[4], 'current') or ''
+if current ~= ARGV[4] then return 'changed' end
+if redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[6]) then return 'full' end
+if current ~= '' and tonumber(redis.call('HGET', KEYS[2], current)) < tonumber(ARGV[5]) then
+	redis.call('HSET', KEYS[2], current, ARGV[5])
+end
+redis.call('ZADD', KEYS[3], changed(), kid)
+redis.call('HSET', KEYS[1], kid, ARGV[2])
+redis.call('HSET', KEYS[2], kid, ARGV[3])
+redis.call('HSET', KEYS[4], 'current', kid)
+return 'ok'`),
+		// kid, last use, ...
+		mark: redis.NewScript(`
+for i = 1, #ARGV, 2 do
+	local was = tonumber(redis.call('HGET', KEYS[2], ARGV[i]))
+	if was then
+		local at = was < tonumber(ARGV[i + 1]) and ARGV[i + 1] or string.format('%.0f', was)
+		redis.call('HSET', KEYS[2], ARGV[i], at)
+	end
+end
+return 'ok'`),
+		// kid, latest use or ''
+		remove: redis.NewScript(changed + `
+local kid = ARGV[1]
+local used = tonumber(redis.call('HGET', KEYS[2], kid))
+if used and kid == redis.call('HGET', KEYS[4], 'current') then return 'current' end
+if used and ARGV[2] ~= '' and used > tonumber(ARGV[2]) then return 'used' end
+redis.call('HDEL', KEYS[1], kid)
+redis.call('HDEL', KEYS[2], kid)
+redis.call('ZREM', KEYS[3], kid)
+changed()
+return 'ok'`),
+	}
+}
