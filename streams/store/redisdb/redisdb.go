@@ -27,11 +27,12 @@ var ErrReplicas = errors.New("redisdb: not acknowledged by enough replicas")
 
 // Config says where the server is and what it has to promise.
 type Config struct {
-	// URL is that of the server, redis:// or rediss://, with user, password and
-	// database; of a cluster that of one node, further ones as ?addr=host:port.
-	// Required unless Client is given.
+	// URL says where it is: redis:// a server, redis+sentinel:// the master that
+	// Sentinels know, redis+cluster:// a cluster; rediss… by TLS. User, password, database
+	// and parameters: docs/operations/redis.md. Required unless Client is given.
 	URL string
-	// Cluster says that URL is that of a cluster.
+	// Cluster says that a redis:// or rediss:// URL is that of a cluster's node, further
+	// ones as ?addr=host:port.
 	Cluster bool
 	// Client is used in place of URL. It stays the caller's, and should have
 	// ContextTimeoutEnabled.
@@ -109,25 +110,6 @@ func CheckPrefix(prefix string) error {
 		return fmt.Errorf("prefix: want at most %d printable characters without braces", MaxPrefixBytes)
 	}
 	return nil
-}
-
-// Connect returns a client of the URL; it does not connect yet. Errors do not repeat
-// the URL: it has a password.
-func Connect(url string, cluster bool) (redis.UniversalClient, error) {
-	if cluster {
-		o, err := redis.ParseClusterURL(url)
-		if err != nil {
-			return nil, errors.New("url: not the redis:// or rediss:// address of a cluster")
-		}
-		o.ContextTimeoutEnabled = true
-		return redis.NewClusterClient(o), nil
-	}
-	o, err := redis.ParseURL(url)
-	if err != nil {
-		return nil, errors.New("url: not a redis:// or rediss:// address")
-	}
-	o.ContextTimeoutEnabled = true
-	return redis.NewClient(o), nil
 }
 
 // Client returns the client.

@@ -38,6 +38,9 @@ func (db *DB) checkServers(ctx context.Context) error {
 
 func (db *DB) checkServer(ctx context.Context, node redis.UniversalClient) error {
 	raw, err := node.Info(ctx).Result()
+	if errors.Is(err, redis.Nil) { // of a Sentinel
+		return errors.New("redisdb: no Sentinel that can be reached knows a master of that name")
+	}
 	if err != nil {
 		return fmt.Errorf("redisdb: the server cannot be asked for its settings: %w", err)
 	}
