@@ -174,12 +174,16 @@ type Total struct {
 	Unknown int `json:"unknown"`
 }
 
-// Journal keeps what hooks did. Safe for concurrent use by one process.
+// Journal keeps what hooks did. Safe for concurrent use by one process, or by several
+// where the backend says so.
 type Journal interface {
 	// Record keeps entries, all or none, durable on return: they survive a power
 	// cut. Concurrent calls share one commit. Texts that are too long are cut; any
 	// other error is one of an entry (see [Entry.Check]) or of the store, and then
 	// nothing was kept.
+	//
+	// What is done stays so: an entry that failed or was set aside, of a process that is
+	// late to tell, does not take the place of one that is done.
 	//
 	// What is beyond the journal's age or number goes, the oldest first, at a cost
 	// that depends on the entries recorded, not on those kept.

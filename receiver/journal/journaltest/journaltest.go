@@ -40,6 +40,7 @@ func cases() []named {
 	return []named{
 		{"whole", whole},
 		{"one per hook and effect", onePerHook},
+		{"what is done stays so", doneStays},
 		{"all or none", allOrNone},
 		{"long texts are cut", cut},
 		{"states: newer wins", states},

@@ -2,6 +2,7 @@ package journaltest
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -52,6 +53,28 @@ func onePerHook(s *suite) {
 	}
 	if got := s.list(journal.Query{ID: "a", Max: 10}); len(got) != 5 {
 		s.Errorf("got %d entries of the jti, want 5", len(got))
+	}
+}
+
+// doneStays: who is late to say that it failed changes nothing.
+func doneStays(s *suite) {
+	s.record(entry("a", "redis"))
+	before := s.of("a")
+	for _, verdict := range []journal.Verdict{journal.Failed, journal.SetAside} {
+		late := entry("a", "redis")
+		late.Verdict, late.Ended = verdict, 0
+		s.record(late)
+		if got := s.of("a"); !slices.Equal(got, before) {
+			s.Errorf("got %+v after a late %s, want %+v", got, verdict, before)
+		}
+	}
+	again := entry("a", "redis")
+	again.Ended = 2
+	s.record(again)
+	got, err := s.j.Totals(s.Context())
+	s.check(err)
+	if len(got) != 1 || got[0].Verdict != journal.Done || got[0].Entries != 1 || got[0].Ended != 2 {
+		s.Errorf("got totals %+v, want one entry that ended 2", got)
 	}
 }
 

@@ -65,6 +65,9 @@ func (j *Journal) Record(_ context.Context, entries ...journal.Entry) error {
 func (j *Journal) record(e journal.Entry) {
 	k := key{e.Event, e.Hook, e.Effect}
 	if old := j.entries[k]; old != nil {
+		if old.Verdict == journal.Done && !e.Verdict.Settled() {
+			return
+		}
 		j.drop(old)
 	}
 	if e.Verdict == journal.Done && e.Lane != (journal.Digest{}) {

@@ -31,9 +31,12 @@ func (j *Journal) Record(ctx context.Context, entries ...journal.Entry) error {
 
 func (j *Journal) record(tx *sqlitedb.Tx, e *journal.Entry) error {
 	var old int64
-	err := tx.QueryRow("SELECT seq FROM entry WHERE jti = ? AND issuer = ? AND feed = ? AND hook = ? AND effect = ?",
-		e.ID, e.Issuer, e.Feed, e.Hook, e.Effect).Scan(&old)
+	var was string
+	err := tx.QueryRow("SELECT seq, verdict FROM entry WHERE jti = ? AND issuer = ? AND feed = ? AND hook = ? AND effect = ?",
+		e.ID, e.Issuer, e.Feed, e.Hook, e.Effect).Scan(&old, &was)
 	switch {
+	case err == nil && journal.Verdict(was) == journal.Done && !e.Verdict.Settled():
+		return nil
 	case err == nil:
 		err = drop(tx, old)
 	case errors.Is(err, sqlitedb.ErrNoRows):
