@@ -155,7 +155,7 @@ func (t *Transmitter) Run(ctx context.Context) error {
 	t.sweep(ctx) // before anything leaves
 	t.warnOfSources(ctx)
 	var group sync.WaitGroup
-	parts := []func(context.Context) error{t.fanout.Run, t.pusher.Run, t.cfg.Keys.Run, t.pollers.Run, t.keepTime}
+	parts := []func(context.Context) error{t.fanout.Run, t.pusher.Run, t.cfg.Keys.Run, t.cfg.Applications.Run, t.pollers.Run, t.keepTime}
 	if t.cfg.Index != nil {
 		parts = append(parts, t.cfg.Index.Run, t.eraser.Run)
 	}

@@ -151,16 +151,22 @@ func (a *Authenticator) Authenticate(ctx context.Context, authorization []string
 		return nil, err
 	}
 	key := cacheKey(sha256.Sum256([]byte(token)))
-	now, keys, removals := a.cfg.Now(), a.cfg.Keys(), a.cfg.Store.removals.Load()
-	if v := a.verified.get(key); v != nil && v.keys == keys && v.removals == removals && v.goodAt(now) {
+	now, keys := a.cfg.Now(), a.cfg.Keys()
+	v := a.verified.get(key)
+	if v == nil || v.keys != keys || !v.goodAt(now) {
+		if v, err = a.verify(token, keys, now); err != nil {
+			return nil, err
+		}
+	}
+	h, err := a.cfg.Store.backend.Holder(ctx, v.credential, v.stamp)
+	if err == nil && h.Same {
 		return v.principal, nil
 	}
-	v, err := a.verify(ctx, token, keys, now)
-	if err != nil {
+	if err := v.judge(&h, err); err != nil {
 		return nil, err
 	}
-	// Read before the store was: a removal meanwhile makes v stale at once.
-	v.removals = removals
+	v = v.of(&h)
+	v.principal = a.principal(&h, v.scopes)
 	a.verified.put(key, v)
 	return v.principal, nil
 }
@@ -198,67 +204,56 @@ func isToken68(token string) bool {
 	return true
 }
 
-// verify does the whole work for a token that is not in the cache.
-func (a *Authenticator) verify(ctx context.Context, token string, keys *jose.KeySet, now time.Time) (*verified, error) {
+// verify reads a token that is not in the cache: whose it says it is.
+func (a *Authenticator) verify(token string, keys *jose.KeySet, now time.Time) (*verified, error) {
 	if isStatic(token) {
-		r, err := a.cfg.Store.bearer(ctx, digest(token))
-		if errors.Is(err, ErrNotFound) {
-			return nil, invalidToken("the access token is unknown or was revoked")
-		}
-		if err != nil {
-			return nil, err
-		}
-		return &verified{principal: a.principal(r, r.client.Scopes), keys: keys}, nil
+		return &verified{credential: Credential{Static: digest(token)}, keys: keys}, nil
 	}
 	claims, err := a.parse(token, keys)
 	if err != nil {
 		return nil, err
 	}
-	v := &verified{keys: keys, expires: claims.expires()}
+	v := &verified{
+		credential: Credential{Client: claims.ClientID, TokenID: claims.ID}, number: claims.Registration,
+		scopes: claims.scopes(), keys: keys, expires: claims.expires(),
+	}
 	if !v.goodAt(now) {
 		return nil, invalidToken("the access token expired")
 	}
-	r, err := a.holder(ctx, claims)
-	if err != nil {
-		return nil, err
-	}
-	v.principal = a.principal(r, claims.scopes())
 	return v, nil
 }
 
-// holder returns the client that a token was given to and that still has it.
-func (a *Authenticator) holder(ctx context.Context, c claims) (registration, error) {
-	r, err := a.cfg.Store.registration(ctx, c.ClientID)
-	if errors.Is(err, ErrNotFound) || err == nil && r.number != c.Registration {
-		return registration{}, invalidToken("the client of the access token was removed")
+// judge returns why the token is not good any more, if it is not: h, or the error in
+// its place, is what the store has.
+func (v *verified) judge(h *Holder, err error) error {
+	static := v.credential.Static != nil
+	switch {
+	case errors.Is(err, ErrNotFound) && static:
+		return invalidToken("the access token is unknown or was revoked")
+	case errors.Is(err, ErrNotFound), err == nil && !static && h.Number != v.number:
+		return invalidToken("the client of the access token was removed")
+	case err != nil:
+		return err
+	case h.Revoked:
+		return invalidToken("the access token was revoked")
 	}
-	if err != nil {
-		return registration{}, err
-	}
-	gone, err := a.cfg.Store.revoked(ctx, c.ID)
-	if err != nil {
-		return registration{}, err
-	}
-	if gone {
-		return registration{}, invalidToken("the access token was revoked")
-	}
-	return r, nil
+	return nil
 }
 
 // principal builds the principal of a client for a token's scopes.
-func (a *Authenticator) principal(r registration, scopes []Scope) *Principal {
-	p := &Principal{Client: r.client.ID, Application: r.client.Application, Environment: r.client.Environment, Audience: r.audience, Profile: r.profile}
+func (a *Authenticator) principal(h *Holder, scopes []Scope) *Principal {
+	p := &Principal{Client: h.ID, Application: h.Application, Environment: h.Environment, Audience: h.Audience, Profile: h.Profile}
 	for _, s := range scopes {
-		if covers(a.cfg.Rules, r.client.Scopes, s) {
+		if covers(a.cfg.Rules, h.Scopes, s) {
 			p.Scopes = append(p.Scopes, s)
 		}
 	}
 	if a.cfg.Rules.Sufficient(p.Scopes, OpWriteEvents) {
-		source := Source{Name: r.client.ID}
-		if r.client.Source != nil {
-			source = *r.client.Source
+		source := Source{Name: h.ID}
+		if h.Source != nil {
+			source = *h.Source
 		}
-		source.Environment = r.client.Environment
+		source.Environment = h.Environment
 		p.Source = &source
 	}
 	return p

@@ -15,10 +15,23 @@ type cacheKey [sha256.Size]byte
 
 // verified is what is known of a token that was good. Immutable once cached.
 type verified struct {
-	principal *Principal
-	keys      *jose.KeySet // the keys at that time: others may not verify it
-	removals  uint64       // the store's count at that time
-	expires   time.Time    // zero: never
+	credential Credential
+	number     string       // of the registration that it was given to; static tokens: none
+	scopes     []Scope      // the token's; of static ones the client's
+	keys       *jose.KeySet // the keys at that time: others may not verify it
+	expires    time.Time    // zero: never
+	principal  *Principal
+	stamp      uint64 // of the holder that the principal was made of
+}
+
+// of returns v with what a holder has.
+func (v *verified) of(h *Holder) *verified {
+	made := *v
+	made.stamp = h.Stamp
+	if v.credential.Static != nil {
+		made.scopes = h.Scopes
+	}
+	return &made
 }
 
 func (v *verified) goodAt(now time.Time) bool { return v.expires.IsZero() || now.Before(v.expires) }

@@ -82,16 +82,16 @@ type tokenResponse struct {
 }
 
 // granted returns the scopes asked for, or all if none was, if r covers them.
-func (a *Authenticator) granted(r registration, text string) ([]Scope, error) {
+func (a *Authenticator) granted(r Registration, text string) ([]Scope, error) {
 	want, err := ParseScopes(text)
 	if err != nil {
 		return nil, badRequest(codeInvalidScope, "scope is malformed")
 	}
 	if len(want) == 0 {
-		return r.client.Scopes, nil
+		return r.Scopes, nil
 	}
 	for _, s := range want {
-		if !covers(a.cfg.Rules, r.client.Scopes, s) {
+		if !covers(a.cfg.Rules, r.Scopes, s) {
 			return nil, badRequest(codeInvalidScope, "scope goes beyond what the client may have")
 		}
 	}
@@ -116,26 +116,26 @@ func (a *Authenticator) RevokeHandler() http.Handler {
 }
 
 // revoke ends a token of r. Another client's is refused (RFC 7009 §2.1).
-func (a *Authenticator) revoke(ctx context.Context, r registration, token string) error {
+func (a *Authenticator) revoke(ctx context.Context, r Registration, token string) error {
 	foreign := badRequest(codeInvalidGrant, "the token was issued to another client")
 	if isStatic(token) {
-		owner, err := a.cfg.Store.bearer(ctx, digest(token))
+		owner, err := a.cfg.Store.backend.Holder(ctx, Credential{Static: digest(token)}, 0)
 		switch {
 		case errors.Is(err, ErrNotFound):
 			return nil
 		case err != nil:
 			return err
-		case owner.number != r.number:
+		case owner.Number != r.Number:
 			return foreign
 		}
-		return a.cfg.Store.revokeStatic(ctx, digest(token))
+		return a.cfg.Store.revokeStatic(ctx, owner.ID, digest(token))
 	}
 	c, err := a.parse(token, a.cfg.Keys())
 	now := a.cfg.Now()
 	switch {
 	case err != nil, !now.Before(c.expires()):
 		return nil
-	case c.Registration != r.number:
+	case c.Registration != r.Number:
 		return foreign
 	}
 	return a.cfg.Store.Revoke(ctx, c.ID, c.expires(), now)
@@ -228,24 +228,24 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 }
 
 // client authenticates the client of a request at an OAuth endpoint.
-func (a *Authenticator) client(ctx context.Context, form url.Values, header http.Header) (registration, error) {
+func (a *Authenticator) client(ctx context.Context, form url.Values, header http.Header) (Registration, error) {
 	id, secret, err := clientCredentials(form, header)
 	if err != nil {
-		return registration{}, err
+		return Registration{}, err
 	}
-	r, err := a.cfg.Store.registration(ctx, id)
+	h, err := a.cfg.Store.backend.Holder(ctx, Credential{Client: id}, 0)
 	if err != nil && !errors.Is(err, ErrNotFound) {
-		return registration{}, err
+		return Registration{}, err
 	}
-	// An unknown client costs the same comparison: r.secret is empty then.
-	if matches(secret, r.secret) {
-		return r, nil
+	// An unknown client costs the same comparison: h.Secret is empty then.
+	if matches(secret, h.Secret) {
+		return h.Registration, nil
 	}
 	e := badClient()
 	if a.failures.tooMany(id) {
 		e.status, e.description = http.StatusTooManyRequests, "too many failed authentications"
 	}
-	return registration{}, e
+	return Registration{}, e
 }
 
 // clientCredentials returns what the client authenticates with: the

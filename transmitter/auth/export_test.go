@@ -21,7 +21,7 @@ func (a *Authenticator) Cached() int {
 
 // Revocations returns how many are kept.
 func (s *Store) Revocations(ctx context.Context) (n int, err error) {
-	err = s.db.Read(ctx, func(v *sqlitedb.View) error {
+	err = s.DB().Read(ctx, func(v *sqlitedb.View) error {
 		return v.QueryRow("SELECT count(*) FROM revoked_tokens").Scan(&n)
 	})
 	return n, err

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-
-	"github.com/tocsin-ssf/tocsin/streams/store/sqlitedb"
 )
 
 // A source may have several credentials, for example while one replaces the
@@ -14,9 +12,6 @@ import (
 // for the same applications and of the same environment; else an event that
 // one of them sends second would be taken for a repetition, and nobody that it
 // is for would hear of it (contracts.md §1, §2).
-
-// whereFeed finds the clients that a source's name may stand for.
-const whereFeed = " WHERE CASE WHEN source IS NULL THEN id ELSE json_extract(source, '$.name') END = ?"
 
 // writes returns the source that a client is; nil for one that cannot write events.
 func (c *Client) writes() *Source {
@@ -55,31 +50,23 @@ func sameValues(a, b []string) bool {
 
 // feedFits reports whether a client can be added beside the other credentials
 // of its source.
-func feedFits(tx *sqlitedb.Tx, c *Client) error {
+func feedFits(tx *Tx, c *Client) error {
 	source := c.writes()
 	if source == nil {
 		return nil
 	}
-	rows, err := tx.Query(registrationColumns+whereFeed+" ORDER BY created_ms, id", source.Name)
+	others, err := tx.Clients.List(ByFeed, source.Name)
 	if err != nil {
 		return err
 	}
-	var wrong *InvalidError
-	for rows.Next() {
-		var r registration
-		if err := r.scan(rows.Scan); err != nil {
-			return err
-		}
-		if member := c.disagrees(&r.client); member != "" && wrong == nil {
-			wrong = &InvalidError{member, fmt.Sprintf(
+	for i := range others {
+		if member := c.disagrees(&others[i].Client); member != "" {
+			return &InvalidError{member, fmt.Sprintf(
 				"must be as of client %s, which is a credential of the same source %s: events of one could be taken for repetitions of the other's; take another name for the source, or remove that client",
-				r.client.ID, source.Name)}
+				others[i].ID, source.Name)}
 		}
 	}
-	if err := rows.Err(); err != nil || wrong == nil {
-		return err
-	}
-	return wrong
+	return nil
 }
 
 // TornSources returns the names of sources whose credentials disagree about

@@ -52,15 +52,15 @@ type issued struct {
 }
 
 // issue signs an access token for a client.
-func (a *Authenticator) issue(r registration, scopes []Scope) (issued, error) {
+func (a *Authenticator) issue(r Registration, scopes []Scope) (issued, error) {
 	now := a.cfg.Now()
 	audience, err := json.Marshal(a.cfg.Issuer)
 	if err != nil {
 		return issued{}, fmt.Errorf("auth: token: %w", err)
 	}
 	payload, err := json.Marshal(&claims{
-		Issuer: a.cfg.Issuer, Subject: r.client.ID, Audience: audience, ClientID: r.client.ID,
-		Scope: JoinScopes(scopes), ID: newIdentifier(), Registration: r.number,
+		Issuer: a.cfg.Issuer, Subject: r.ID, Audience: audience, ClientID: r.ID,
+		Scope: JoinScopes(scopes), ID: newIdentifier(), Registration: r.Number,
 		IssuedAt: now.Unix(), Expires: now.Add(a.cfg.TokenLifetime).Unix(),
 	})
 	if err != nil {

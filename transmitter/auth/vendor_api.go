@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
-
-	"github.com/tocsin-ssf/tocsin/streams/store/sqlitedb"
 )
 
 // Bounds of a [VendorAPI].
@@ -130,85 +128,67 @@ func isVisible(s string) bool {
 	return true
 }
 
-// encodeAPI returns what is kept of an API: settings and secret, nil for none.
-func encodeAPI(v *VendorSource) (api, secret any, err error) {
+// filled returns the API with what its zero values stand for, or nil for none.
+func (v *VendorSource) filled() *VendorAPI {
 	if v.API == nil {
-		return nil, nil, nil
+		return nil
 	}
-	kept := *v.API
-	if kept.Since.IsZero() {
-		kept.Since = v.Created.Add(-DefaultOverlap)
+	api := *v.API
+	if api.Since.IsZero() {
+		api.Since = v.Created.Add(-DefaultOverlap)
 	}
-	if kept.Overlap == 0 {
-		kept.Overlap = DefaultOverlap
+	if api.Overlap == 0 {
+		api.Overlap = DefaultOverlap
 	}
-	kept.Since = created(kept.Since)
-	text, err := json.Marshal(kept)
-	if err != nil {
-		return nil, nil, fmt.Errorf("auth: source: %w", err)
-	}
-	return string(text), kept.Secret, nil
+	api.Since = created(api.Since)
+	return &api
 }
-
-const calledColumns = `SELECT kind, source, environment, auth, user, header, secret_hash, created_ms, poll,
-	old_hash, old_until_ms, sign_secret IS NOT NULL, registration, poll_secret, place FROM vendor_sources`
 
 // CalledSources returns the sources whose API is called, with their secrets, in
 // order of creation.
 func (s *Store) CalledSources(ctx context.Context) ([]CalledSource, error) {
-	return s.called(ctx, calledColumns+" WHERE poll IS NOT NULL ORDER BY created_ms, name")
+	found, err := list(ctx, s, inVendors, All, "")
+	if err != nil {
+		return nil, err
+	}
+	var called []CalledSource
+	for i := range found {
+		if found[i].API == nil {
+			continue
+		}
+		c, err := found[i].called()
+		if err != nil {
+			return nil, err
+		}
+		called = append(called, c)
+	}
+	return called, nil
 }
 
 // CalledSource returns the source of that name, with its secret. Error:
 // [ErrNotFound], also for one whose API is not called.
 func (s *Store) CalledSource(ctx context.Context, name string) (CalledSource, error) {
-	all, err := s.called(ctx, calledColumns+" WHERE poll IS NOT NULL AND name = ?", name)
+	v, err := get(ctx, s, inVendors, name)
+	if err == nil && v.API == nil {
+		err = ErrNotFound
+	}
 	if err != nil {
 		return CalledSource{}, err
 	}
-	if len(all) == 0 {
-		return CalledSource{}, ErrNotFound
-	}
-	return all[0], nil
+	return v.called()
 }
 
-func (s *Store) called(ctx context.Context, sql string, args ...any) ([]CalledSource, error) {
-	var all []CalledSource
-	err := s.db.Read(ctx, func(view *sqlitedb.View) error {
-		rows, err := view.Query(sql, args...)
-		if err != nil {
-			return err
-		}
-		for rows.Next() {
-			var c CalledSource
-			var secret, place []byte
-			v, _, err := scanVendor(func(dest ...any) error {
-				return rows.Scan(append(dest, &c.Registration, &secret, &place)...)
-			})
-			if err != nil {
-				return err
-			}
-			c.VendorSource = v
-			if c.API == nil {
-				return errAPI
-			}
-			c.API.Secret = string(secret)
-			if place == nil {
-				c.Place.Since = c.API.Since
-			} else if json.Unmarshal(place, &c.Place) != nil {
-				return errors.New("auth: a source's place cannot be read")
-			}
-			all = append(all, c)
-		}
-		return rows.Err()
-	})
-	if err != nil {
-		return nil, err
+// called is what a poller knows of a source, the secret of its API among it.
+func (v *Vendor) called() (CalledSource, error) {
+	c := CalledSource{VendorSource: v.shown(), Registration: v.Registration}
+	c.API.Secret = v.API.Secret
+	if v.Place == nil {
+		c.Place.Since = c.API.Since
+	} else if json.Unmarshal(v.Place, &c.Place) != nil {
+		return CalledSource{}, errors.New("auth: a source's place cannot be read")
 	}
-	return all, nil
+	return c, nil
 }
-
-var errAPI = errors.New("auth: a source's API cannot be read")
 
 // SavePlace keeps how far the source with this name and registration has been
 // polled, durably. Error: [ErrNotFound] if it was removed.
@@ -217,17 +197,12 @@ func (s *Store) SavePlace(ctx context.Context, name, registration string, place 
 	if err != nil {
 		return fmt.Errorf("auth: place: %w", err)
 	}
-	return s.db.Write(ctx, func(tx *sqlitedb.Tx) error {
-		done, err := tx.Exec("UPDATE vendor_sources SET place = ? WHERE name = ? AND registration = ?", string(text), name, registration)
-		if err == nil && done.Changes == 0 {
-			err = ErrNotFound
-		}
-		return err
-	})
+	return s.backend.SavePlace(ctx, name, registration, text)
 }
 
 // VendorsChanged returns a channel that is closed at the next time a vendor's
-// source is added or removed.
+// source is added or removed, or the secret of its API is replaced; by another
+// process within a second, while [Store.Run] runs.
 func (s *Store) VendorsChanged() <-chan struct{} {
 	s.vendors.mu.Lock()
 	defer s.vendors.mu.Unlock()

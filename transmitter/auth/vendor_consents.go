@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-
-	"github.com/tocsin-ssf/tocsin/streams/store/sqlitedb"
 )
 
 // Bounds of the consents of a source.
@@ -44,10 +42,10 @@ func (v *VendorSource) validateConsents() error {
 }
 
 // applicationsThere reports whether what the source names exists.
-func applicationsThere(tx *sqlitedb.Tx, v *VendorSource) error {
+func applicationsThere(tx *Tx, v *VendorSource) error {
 	check := func(member, application string) error {
-		there, err := exists(tx, "SELECT 1 FROM applications WHERE id = ?", application)
-		if err == nil && !there {
+		known, err := there(tx.Applications, application)
+		if err == nil && !known {
 			err = &InvalidError{member, "names an application that does not exist"}
 		}
 		return err

@@ -3,8 +3,6 @@ package auth
 import (
 	"context"
 	"time"
-
-	"github.com/tocsin-ssf/tocsin/streams/store/sqlitedb"
 )
 
 // MaxKeepOld bounds for how long a secret that was replaced is still good.
@@ -17,18 +15,18 @@ const MaxKeepOld = 30 * 24 * time.Hour
 // Errors: [ErrNotFound]; an [*InvalidError] if its vendor sends no secret.
 func (s *Store) RotateVendorSource(ctx context.Context, name string, oldUntil time.Time) (VendorCredential, error) {
 	given := VendorCredential{Secret: newSecret(vendorPrefix)}
-	err := s.db.Write(ctx, func(tx *sqlitedb.Tx) error {
-		var way string
-		err := tx.QueryRow("SELECT auth, user, header FROM vendor_sources WHERE name = ?", name).Scan(&way, &given.User, &given.Header)
+	err := s.backend.Write(ctx, func(tx *Tx) error {
+		v, err := tx.Vendors.Get(name)
 		if err != nil {
-			return notFound(err)
+			return err
 		}
-		if way == VendorOff || way == VendorNone {
-			return &InvalidError{"auth", "is " + way + ": there is no secret to replace"}
+		if v.Auth == VendorOff || v.Auth == VendorNone {
+			return &InvalidError{"auth", "is " + v.Auth + ": there is no secret to replace"}
 		}
-		_, err = tx.Exec(`UPDATE vendor_sources SET old_hash = secret_hash, old_until_ms = ?, secret_hash = ?
-			WHERE name = ?`, oldUntil.UnixMilli(), digest(given.Secret), name)
-		return err
+		given.User, given.Header = v.User, v.Header
+		v.OldSecret, v.OldUntil = v.Secret, oldUntil
+		v.Secret = digest(given.Secret)
+		return tx.Vendors.Put(v)
 	})
 	if err != nil {
 		return VendorCredential{}, err
@@ -45,20 +43,16 @@ func (s *Store) SetVendorSecret(ctx context.Context, name, secret string) error 
 		return err
 	}
 	defer s.vendorsChange()
-	return s.db.Write(ctx, func(tx *sqlitedb.Tx) error {
-		there, err := exists(tx, "SELECT 1 FROM vendor_sources WHERE name = ?", name)
-		if err == nil && !there {
-			err = ErrNotFound
-		}
+	return s.backend.Write(ctx, func(tx *Tx) error {
+		v, err := tx.Vendors.Get(name)
 		if err != nil {
 			return err
 		}
-		// Another registration: the poller with the old secret ends.
-		done, err := tx.Exec("UPDATE vendor_sources SET poll_secret = ?, registration = ? WHERE name = ? AND poll IS NOT NULL",
-			secret, newIdentifier(), name)
-		if err == nil && done.Changes == 0 {
-			err = &InvalidError{"api_secret", "is of no use: the source's API is not called"}
+		if v.API == nil {
+			return &InvalidError{"api_secret", "is of no use: the source's API is not called"}
 		}
-		return err
+		// Another registration: the poller with the old secret ends.
+		v.API.Secret, v.Registration = secret, newIdentifier()
+		return tx.Vendors.Put(v)
 	})
 }

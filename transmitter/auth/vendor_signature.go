@@ -7,8 +7,6 @@ import (
 	"encoding/hex"
 	"net/http"
 	"strings"
-
-	"github.com/tocsin-ssf/tocsin/streams/store/sqlitedb"
 )
 
 // Fingerprint signs what its webhook sends, for customers that have it do so:
@@ -26,14 +24,14 @@ const (
 // signature of its body by the secret that the source has for it. The body is
 // as it was received. Error: [ErrNotFound] for a source that has no such secret.
 func (s *Store) SignedByVendor(ctx context.Context, name string, header http.Header, body []byte) (bool, error) {
-	var secret string
-	err := s.db.Read(ctx, func(view *sqlitedb.View) error {
-		return view.QueryRow("SELECT sign_secret FROM vendor_sources WHERE name = ? AND sign_secret IS NOT NULL", name).Scan(&secret)
-	})
-	if err != nil {
-		return false, notFound(err)
+	v, err := get(ctx, s, inVendors, name)
+	if err == nil && !v.Signed {
+		err = ErrNotFound
 	}
-	return bearsSignature(secret, header.Values(signatureHeader), body), nil
+	if err != nil {
+		return false, err
+	}
+	return bearsSignature(v.SignatureSecret, header.Values(signatureHeader), body), nil
 }
 
 // bearsSignature compares each signature in constant time.
@@ -64,17 +62,16 @@ func (s *Store) SetSignatureSecret(ctx context.Context, name, secret string) err
 	if err := checkSecret("signature_secret", secret); err != nil {
 		return err
 	}
-	return s.db.Write(ctx, func(tx *sqlitedb.Tx) error {
-		v := VendorSource{SignatureSecret: secret}
-		err := tx.QueryRow("SELECT kind, auth FROM vendor_sources WHERE name = ?", name).Scan(&v.Kind, &v.Auth)
+	return s.backend.Write(ctx, func(tx *Tx) error {
+		v, err := tx.Vendors.Get(name)
 		if err != nil {
-			return notFound(err)
+			return err
 		}
+		v.SignatureSecret = secret
 		if err := v.validateSignature(); err != nil {
 			return err
 		}
-		_, err = tx.Exec("UPDATE vendor_sources SET sign_secret = ? WHERE name = ?", secret, name)
-		return err
+		return tx.Vendors.Put(v)
 	})
 }
 

@@ -2,13 +2,9 @@ package auth
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"time"
-
-	"github.com/tocsin-ssf/tocsin/streams/store/sqlitedb"
 )
 
 // vendorPrefix marks the secrets of vendors' sources.
@@ -26,33 +22,18 @@ func (s *Store) AddVendorSource(ctx context.Context, v VendorSource) (VendorCred
 	v.Header = http.CanonicalHeaderKey(v.Header)
 	v.Created = created(v.Created)
 	given := VendorCredential{User: v.User, Header: v.Header}
-	var secret any
+	kept := Vendor{VendorSource: v, Registration: newIdentifier()}
+	kept.API, kept.Signed = v.filled(), v.SignatureSecret != ""
 	if v.Auth == VendorBasic || v.Auth == VendorBearer || v.Auth == VendorHeader {
 		given.Secret = newSecret(vendorPrefix)
-		secret = digest(given.Secret)
-	}
-	var signature any
-	if v.SignatureSecret != "" {
-		signature = v.SignatureSecret
-	}
-	source, err := json.Marshal(v.Source)
-	if err != nil {
-		return VendorCredential{}, fmt.Errorf("auth: source: %w", err)
-	}
-	api, apiSecret, err := encodeAPI(&v)
-	if err != nil {
-		return VendorCredential{}, err
+		kept.Secret = digest(given.Secret)
 	}
 	defer s.vendorsChange()
-	err = s.db.Write(ctx, func(tx *sqlitedb.Tx) error {
+	err := s.backend.Write(ctx, func(tx *Tx) error {
 		if err := vendorFits(tx, &v); err != nil {
 			return err
 		}
-		_, err := tx.Exec(`INSERT INTO vendor_sources
-			(name, registration, kind, source, environment, auth, user, header, secret_hash, created_ms, poll, poll_secret, sign_secret)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			v.Name, newIdentifier(), v.Kind, string(source), v.Environment, v.Auth, v.User, v.Header, secret, v.Created.UnixMilli(), api, apiSecret, signature)
-		return err
+		return tx.Vendors.Put(kept)
 	})
 	if err != nil {
 		return VendorCredential{}, err
@@ -61,90 +42,72 @@ func (s *Store) AddVendorSource(ctx context.Context, v VendorSource) (VendorCred
 }
 
 // vendorFits reports what of the store stands in the way of v.
-func vendorFits(tx *sqlitedb.Tx, v *VendorSource) error {
-	taken, err := exists(tx, "SELECT 1 FROM vendor_sources WHERE name = ?", v.Name)
+func vendorFits(tx *Tx, v *VendorSource) error {
+	taken, err := there(tx.Vendors, v.Name)
 	if err != nil {
 		return err
 	}
-	if !taken {
-		// The key of idempotency is (source, source id): two that share a name
-		// could take each other's events for repetitions.
-		taken, err = exists(tx, `SELECT 1 FROM clients
-			WHERE CASE WHEN source IS NULL THEN id ELSE json_extract(source, '$.name') END = ?`, v.Name)
-		if err != nil {
-			return err
-		}
+	// The key of idempotency is (source, source id): two that share a name
+	// could take each other's events for repetitions.
+	feeds, err := tx.Clients.List(ByFeed, v.Name)
+	if err != nil {
+		return err
 	}
-	if taken {
+	if taken || len(feeds) > 0 {
 		return fmt.Errorf("%w: source %s", ErrExists, v.Name)
 	}
 	if err := applicationsThere(tx, v); err != nil {
 		return err
 	}
-	var n int
-	if err := tx.QueryRow("SELECT count(*) FROM vendor_sources").Scan(&n); err != nil {
-		return err
+	all, err := tx.Vendors.List(All, "")
+	if err == nil && len(all) >= MaxVendorSources {
+		err = &InvalidError{"name", fmt.Sprintf("is one too many: there are %d sources already", len(all))}
 	}
-	if n >= MaxVendorSources {
-		return &InvalidError{"name", fmt.Sprintf("is one too many: there are %d sources already", n)}
-	}
-	return nil
+	return err
 }
 
-const vendorColumns = `SELECT kind, source, environment, auth, user, header, secret_hash, created_ms, poll,
-	old_hash, old_until_ms, sign_secret IS NOT NULL FROM vendor_sources`
+// shown is the source without its secrets.
+func (v *Vendor) shown() VendorSource {
+	shown := v.VendorSource
+	shown.SignatureSecret = ""
+	if v.API != nil {
+		api := *v.API
+		api.Secret = ""
+		shown.API = &api
+	}
+	return shown
+}
 
 // VendorSources returns all vendors' sources in order of creation.
 func (s *Store) VendorSources(ctx context.Context) ([]VendorSource, error) {
-	var all []VendorSource
-	err := s.db.Read(ctx, func(view *sqlitedb.View) error {
-		rows, err := view.Query(vendorColumns + " ORDER BY created_ms, name")
-		if err != nil {
-			return err
-		}
-		for rows.Next() {
-			v, _, err := scanVendor(rows.Scan)
-			if err != nil {
-				return err
-			}
-			all = append(all, v)
-		}
-		return rows.Err()
-	})
-	if err != nil {
+	found, err := list(ctx, s, inVendors, All, "")
+	if err != nil || len(found) == 0 {
 		return nil, err
 	}
-	return all, nil
+	shown := make([]VendorSource, len(found))
+	for i := range found {
+		shown[i] = found[i].shown()
+	}
+	return shown, nil
 }
 
 // RemoveVendorSource removes the source; nothing more is taken in for it. Its
 // events stay. Error: [ErrNotFound].
 func (s *Store) RemoveVendorSource(ctx context.Context, name string) error {
 	defer s.vendorsChange()
-	return s.db.Write(ctx, func(tx *sqlitedb.Tx) error {
-		done, err := tx.Exec("DELETE FROM vendor_sources WHERE name = ?", name)
-		if err == nil && done.Changes == 0 {
-			err = ErrNotFound
-		}
-		return err
-	})
+	return s.backend.Write(ctx, func(tx *Tx) error { return tx.Vendors.Delete(name) })
 }
 
 // AdmitVendor returns the source of that name if the header of a request has
 // its credential. Error: [ErrNotFound] alike for an unknown name, one that takes
 // nothing in, and a credential that is missing, wrong or there twice.
 func (s *Store) AdmitVendor(ctx context.Context, name string, header http.Header) (VendorSource, error) {
-	var v VendorSource
-	var kept vendorSecrets
-	err := s.db.Read(ctx, func(view *sqlitedb.View) (err error) {
-		v, kept, err = scanVendor(view.QueryRow(vendorColumns+" WHERE name = ?", name).Scan)
-		return err
-	})
+	v, err := get(ctx, s, inVendors, name)
 	if err != nil {
-		return VendorSource{}, notFound(err)
+		return VendorSource{}, err
 	}
-	if v.admits(header, kept.current) || time.Now().Before(kept.oldUntil) && v.admits(header, kept.old) {
-		return v, nil
+	if v.admits(header, v.Secret) || time.Now().Before(v.OldUntil) && v.admits(header, v.OldSecret) {
+		return v.shown(), nil
 	}
 	return VendorSource{}, ErrNotFound
 }
@@ -170,32 +133,4 @@ func (v *VendorSource) admits(header http.Header, kept []byte) bool {
 		return len(values) == 1 && matches(values[0], kept)
 	}
 	return false
-}
-
-// vendorSecrets are the digests of a source's secrets; nil: none.
-type vendorSecrets struct {
-	current, old []byte
-	oldUntil     time.Time
-}
-
-func scanVendor(scan func(...any) error) (v VendorSource, kept vendorSecrets, err error) {
-	var source, api []byte
-	var environment string
-	var ms, oldUntil int64
-	if err := scan(&v.Kind, &source, &environment, &v.Auth, &v.User, &v.Header, &kept.current, &ms, &api, &kept.old, &oldUntil, &v.Signed); err != nil {
-		return VendorSource{}, kept, err
-	}
-	v.Created, kept.oldUntil = fromMilli(ms), fromMilli(oldUntil)
-	if err := json.Unmarshal(source, &v.Source); err != nil {
-		return VendorSource{}, kept, errors.New("auth: a source cannot be read")
-	}
-	v.Environment = environment
-	if api == nil {
-		return v, kept, nil
-	}
-	v.API = new(VendorAPI)
-	if err := json.Unmarshal(api, v.API); err != nil {
-		return VendorSource{}, kept, errAPI
-	}
-	return v, kept, nil
 }
