@@ -45,9 +45,10 @@ type Shared interface {
 }
 
 // Partition is a part of a shared store, for the process that holds it: a
-// lease, with a token that rises with each holder. Every call that writes
-// carries the token and returns ErrNotHeld, and writes nothing, once the lease
-// has ended or another holds it. What a former holder had taken and not settled
+// lease, with a token that rises with each holder. Every call that writes, and
+// Stream, by which is seen right before a request whether it may leave, carries
+// the token and returns ErrNotHeld, and writes nothing, once the lease has ended
+// or another holds it. What a former holder had taken and not settled
 // is back in its place when the next one begins.
 //
 // Its methods are those of the Store for the streams of the partition alone;

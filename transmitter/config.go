@@ -36,6 +36,11 @@ type Config struct {
 	Streams      streams.Store
 	Applications *auth.Store
 	Keys         *keys.Ring
+	// Once runs what one process at a time is to do of those that share the
+	// stores (Streams is a streams.Shared then), until ctx ends: it may run it
+	// late, end it, and run it again. nil: there is one process. The work on
+	// streams is divided by Streams itself.
+	Once func(ctx context.Context, run func(ctx context.Context) error) error
 	// Index finds events of the log; nil: there is no search. Run runs it, the
 	// caller closes it. CursorKey seals the cursors of searches, so that they
 	// outlive the process; zero: they do not.

@@ -6,7 +6,10 @@ import (
 )
 
 // Upkeep does once what Run does every 15 seconds.
-func (t *Transmitter) Upkeep(ctx context.Context) { t.upkeep(ctx) }
+func (t *Transmitter) Upkeep(ctx context.Context) {
+	t.sweep(ctx)
+	t.upkeep(ctx)
+}
 
 // Formats is the memory of applications' preferred formats.
 type Formats struct{ formats }

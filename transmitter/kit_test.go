@@ -47,6 +47,7 @@ type setup struct {
 	wrapLog     func(eventlog.Log) eventlog.Log
 	wrapStore   func(streams.Store) streams.Store
 	wrapIndex   func(eventlog.Index) eventlog.Index
+	keep        *transmitter.Config // set to what it was built of; nil: not
 }
 
 // house is a transmitter on embedded stores behind an HTTP server of its own.
@@ -83,6 +84,9 @@ func open(t testing.TB, change ...func(*setup)) *house {
 	h.issuer = s.Issuer
 	h.dir = t.TempDir()
 	h.stores(h.dir, s)
+	if s.keep != nil {
+		*s.keep = s.Config
+	}
 	var err error
 	if h.Transmitter, err = transmitter.New(s.Config); err != nil {
 		t.Fatal(err)

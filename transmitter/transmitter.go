@@ -15,7 +15,6 @@ package transmitter
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -31,7 +30,6 @@ import (
 	"github.com/tocsin-ssf/tocsin/transmitter/consent"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/erase"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/eventapi"
-	"github.com/tocsin-ssf/tocsin/transmitter/internal/fanout"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/ingest"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/outbox"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/push"
@@ -50,7 +48,7 @@ type Transmitter struct {
 	catalog *streams.Catalog
 	outbox  *outbox.Outbox
 	gate    *consent.Gate
-	fanout  *fanout.Fanout
+	work    work
 	replays *replay.Orders
 	pusher  *push.Pusher
 	metrics *metrics
@@ -101,18 +99,18 @@ func New(cfg Config) (*Transmitter, error) {
 		Records: cfg.Log, Key: cfg.Keys.Signer, JWT: cfg.Keys.JWTSigner, Signed: cfg.Keys.Signed, Filter: cfg.FilterPayload,
 	})
 	t.gate = consent.New(cfg.Log, cfg.Now)
-	t.fanout = fanout.New(fanout.Config{
-		Log: cfg.Log, Store: cfg.Streams, Full: t.queueFull, Format: t.subjectFormat,
-		Authorize: cfg.Authorize, Consent: t.gate, Gated: t.metrics.passed, Index: cfg.Index, Crash: cfg.Crash, Now: cfg.Now, Logger: cfg.Logger,
-	})
+	if _, ok := cfg.Streams.(streams.Shared); ok {
+		t.gate.Share(shareEvery)
+	}
 	client := guard.NewClient(t.pushPolicy())
 	t.webhooks = webhook.New(webhook.Config{
 		Store: cfg.Applications, Streams: cfg.Streams, Catalog: t.catalog, Records: cfg.Log, Head: cfg.Log.Head,
 		Issuer: cfg.Issuer, Client: client, Blocked: guard.Blocked, CheckURL: t.checkEndpoint, Now: cfg.Now, Logger: cfg.Logger,
 	})
-	t.replays = replay.New(cfg.Log, t.fanout.PlaceOf, cfg.Now)
+	t.work = t.newWork()
+	t.replays = replay.New(cfg.Log, t.work.placeOf, cfg.Now)
 	t.pusher = push.New(push.Config{
-		Store: cfg.Streams, Outbox: t.outbox, Webhooks: t.webhooks, Client: client, Blocked: guard.Blocked,
+		Outbox: t.outbox, Webhooks: t.webhooks, Client: client, Blocked: guard.Blocked,
 		Pause: t.pause, Window: cfg.PushWindow, Timeout: cfg.PushTimeout, Schedule: cfg.PushSchedule,
 		GiveUp: cfg.PushGiveUp, Refusals: cfg.PushRefusals,
 		Observe: t.metrics.attempt, Crash: cfg.Crash, Now: cfg.Now, Logger: cfg.Logger,
@@ -154,25 +152,14 @@ func (t *Transmitter) Catalog() *streams.Catalog { return t.catalog }
 func (t *Transmitter) Run(ctx context.Context) error {
 	t.sweep(ctx) // before anything leaves
 	t.warnOfSources(ctx)
-	var group sync.WaitGroup
-	parts := []func(context.Context) error{t.fanout.Run, t.pusher.Run, t.cfg.Keys.Run, t.cfg.Applications.Run, t.pollers.Run, t.keepTime}
+	parts := []func(context.Context) error{t.work.run, t.cfg.Keys.Run, t.cfg.Applications.Run, t.keepTime, t.once(t.pollers.Run)}
 	if t.cfg.Index != nil {
-		parts = append(parts, t.cfg.Index.Run, t.eraser.Run)
+		parts = append(parts, t.cfg.Index.Run, t.once(t.eraser.Run))
 	}
 	if t.cfg.Checkpoints != nil {
 		parts = append(parts, t.cfg.Checkpoints.Run)
 	}
-	errs := make(chan error, len(parts))
-	for _, run := range parts {
-		group.Go(func() { errs <- run(ctx) })
-	}
-	group.Wait()
-	close(errs)
-	var all []error
-	for err := range errs {
-		all = append(all, err)
-	}
-	return errors.Join(all...)
+	return all(ctx, parts...)
 }
 
 // Refuse makes the transmitter take no more work: readiness turns 503, new

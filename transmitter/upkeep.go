@@ -13,22 +13,28 @@ const (
 )
 
 // keepTime pauses inactive streams, expires what waited too long and sweeps
-// after removals, until ctx ends.
+// after the removals that this process made, until ctx ends.
 func (t *Transmitter) keepTime(ctx context.Context) error {
-	ticker := time.NewTicker(upkeepEvery)
+	return all(ctx,
+		func(ctx context.Context) error { return every(ctx, upkeepEvery, t.sweep) },
+		t.once(func(ctx context.Context) error { return every(ctx, upkeepEvery, t.upkeep) }))
+}
+
+// every calls do once in each period until ctx ends.
+func every(ctx context.Context, period time.Duration, do func(context.Context)) error {
+	ticker := time.NewTicker(period)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
-			t.upkeep(ctx)
+			do(ctx)
 		}
 	}
 }
 
 func (t *Transmitter) upkeep(ctx context.Context) {
-	t.sweep(ctx)
 	if err := t.webhooks.Mend(ctx); err != nil && ctx.Err() == nil {
 		t.cfg.Logger.ErrorContext(ctx, "could not mend webhooks", "err", err)
 	}

@@ -232,8 +232,11 @@ func (h *memoryPartition) SaveCursor(_ context.Context, follower string, seq uin
 }
 
 func (h *memoryPartition) Stream(ctx context.Context, id string) (streams.Stream, error) {
-	if streams.PartitionOf(id) != h.n {
-		return streams.Stream{}, streams.ErrNotHeld
+	unlock := h.p.lock()
+	err := h.check(id)
+	unlock()
+	if err != nil {
+		return streams.Stream{}, err
 	}
 	return h.p.Stream(ctx, id)
 }

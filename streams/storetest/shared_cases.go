@@ -170,6 +170,8 @@ func fenced(c *crowd) {
 		a.is("Take "+when, err, streams.ErrNotHeld)
 		_, err = part.Settle(a.ctx, "s", []streams.Outcome{{ID: "e1", Verdict: streams.Delivered}}, &streams.Health{Failures: 7})
 		a.is("Settle "+when, err, streams.ErrNotHeld)
+		_, err = part.Stream(a.ctx, "s")
+		a.is("Stream "+when, err, streams.ErrNotHeld)
 		a.is("SaveCursor "+when, part.SaveCursor(a.ctx, "f", 9), streams.ErrNotHeld)
 		a.part("s", part)
 	}

@@ -63,7 +63,7 @@ type Log interface {
 	Get(ctx context.Context, id string) (*eventlog.Record, error)
 }
 
-// Gate is the view of a log. It is the only writer of its entries. Safe for
+// Gate is the view of a log. Gates alone write its entries. Safe for
 // concurrent use.
 type Gate struct {
 	log Log
@@ -73,9 +73,15 @@ type Gate struct {
 	// reading by one that is noted in any case.
 	deciding sync.RWMutex
 
+	// every is how old what is known of settings may be where other processes
+	// note some; 0: there are none.
+	every time.Duration
+
 	mu     sync.RWMutex // held over the noting of settings
 	loaded bool
 	gates  map[string][]setting // by application, in the order of the log
+	upTo   uint64               // all settings up to there are known
+	read   time.Time            // when that was found
 }
 
 // New returns the gate of a log. now is the clock; nil: time.Now.
@@ -85,6 +91,10 @@ func New(log Log, now func() time.Time) *Gate {
 	}
 	return &Gate{log: log, now: now, gates: make(map[string][]setting)}
 }
+
+// Share tells the gate that other processes note settings in the log, too. What
+// they noted counts within every. It is called before the gate is used.
+func (g *Gate) Share(every time.Duration) { g.every = every }
 
 // Identifiers returns all by which the user of an event is known: its subjects,
 // those of what it was mapped to, and those among its attributes; of a complex

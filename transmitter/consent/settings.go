@@ -1,9 +1,11 @@
 package consent
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
@@ -85,7 +87,7 @@ func (g *Gate) Set(ctx context.Context, application string, s Settings, by strin
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if err := g.load(ctx); err != nil {
+	if err := g.catchUp(ctx, g.now()); err != nil {
 		return Settings{}, err
 	}
 	done, err := g.log.Note(ctx, eventlog.Entry{
@@ -111,12 +113,13 @@ func (g *Gate) Settings(ctx context.Context, application string) (Settings, erro
 
 // at returns the settings in force at a place of the log.
 func (g *Gate) at(ctx context.Context, application string, seq uint64) (Settings, error) {
+	now := g.now()
 	g.mu.RLock()
-	loaded, list := g.loaded, g.gates[application]
+	known, list := g.current(now), g.gates[application]
 	g.mu.RUnlock()
-	if !loaded {
+	if !known {
 		g.mu.Lock()
-		err := g.load(ctx)
+		err := g.catchUp(ctx, now)
 		list = g.gates[application]
 		g.mu.Unlock()
 		if err != nil {
@@ -152,19 +155,32 @@ func (g *Gate) first(ctx context.Context, application string) (seq uint64, ever 
 	return 0, false, nil
 }
 
-// load reads all settings. Needs mu.
-func (g *Gate) load(ctx context.Context) error {
-	if g.loaded {
+// current reports whether what is known of settings is new enough. Needs mu.
+func (g *Gate) current(now time.Time) bool {
+	if g.every == 0 || !g.loaded {
+		return g.loaded
+	}
+	age := now.Sub(g.read)
+	return age >= 0 && age < g.every
+}
+
+// catchUp reads all settings, or those that others noted since. Needs mu.
+func (g *Gate) catchUp(ctx context.Context, now time.Time) error {
+	if g.current(now) {
 		return nil
 	}
-	clear(g.gates)
-	if err := g.each(ctx, refGates, eventlog.Span{}, func(rec *eventlog.Record) bool {
+	if !g.loaded {
+		clear(g.gates)
+		g.upTo = 0
+	}
+	if err := g.each(ctx, refGates, eventlog.Span{After: g.upTo}, func(rec *eventlog.Record) bool {
 		g.keep(rec)
+		g.upTo = rec.Seq
 		return true
 	}); err != nil {
 		return err
 	}
-	g.loaded = true
+	g.loaded, g.read = true, now
 	return nil
 }
 
@@ -182,8 +198,8 @@ func (g *Gate) keep(rec *eventlog.Record) {
 // changed.
 func (g *Gate) put(application string, s setting) {
 	list := g.gates[application]
-	if n := len(list); n > 0 && list[n-1].seq >= s.seq {
-		return
+	at, known := slices.BinarySearchFunc(list, s.seq, func(one setting, seq uint64) int { return cmp.Compare(one.seq, seq) })
+	if !known {
+		g.gates[application] = slices.Insert(slices.Clone(list), at, s)
 	}
-	g.gates[application] = append(list[:len(list):len(list)], s)
 }

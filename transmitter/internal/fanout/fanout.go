@@ -58,7 +58,8 @@ type Log interface {
 // Store is what the fan-out asks of the streams.
 type Store interface {
 	streams.Matcher
-	streams.Cursors
+	Cursor(ctx context.Context, follower string) (uint64, error)
+	SaveCursor(ctx context.Context, follower string, seq uint64) error
 	Put(ctx context.Context, items ...streams.Item) (streams.PutReport, error)
 	Settle(ctx context.Context, stream string, outcomes []streams.Outcome, health *streams.Health) ([]streams.Item, error)
 	Stream(ctx context.Context, id string) (streams.Stream, error)
@@ -85,6 +86,9 @@ type Config struct {
 	// Gated is told of each item that the gate holds back, and of each that a
 	// grant releases; nil: nobody is.
 	Gated func(released bool)
+	// Mute: what events tell of consent is noted by another fan-out, of other
+	// streams, on the same log.
+	Mute bool
 	// Index finds the events that a grant may release; nil: the log is read
 	// from where the first of them may stand.
 	Index Index

@@ -61,6 +61,9 @@ func (l *lane) put(ctx context.Context, records []*eventlog.Record) error {
 
 // told notes what an event tells of consent, so that the lane comes to it.
 func (l *lane) told(ctx context.Context, rec *eventlog.Record) error {
+	if l.cfg.Mute {
+		return nil
+	}
 	refused, err := l.consent.Told(ctx, rec)
 	if err != nil {
 		return fmt.Errorf("fanout: %w", err)

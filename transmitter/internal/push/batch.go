@@ -20,7 +20,7 @@ func (w *worker) fillBatch(ctx context.Context, batch Batch) error {
 	if w.inFlight > 0 || w.round.failed || w.round.pause != "" {
 		return nil
 	}
-	depth, err := w.pusher.cfg.Store.Depth(ctx, w.id)
+	depth, err := w.pusher.store.Depth(ctx, w.id)
 	if err != nil {
 		return fmt.Errorf("push: reading the depth: %w", err)
 	}

@@ -194,9 +194,7 @@ func TestBatchErased(t *testing.T) {
 func TestBatchWaitsIdly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		looks := &counted{}
-		w := newWorld(t, accept, func(c *push.Config) {
-			looks.Store = c.Store
-			c.Store = looks
+		w := newWorldOn(t, func(s push.Store) push.Store { looks.Store = s; return looks }, accept, func(c *push.Config) {
 			c.Webhooks = way{batch: push.Batch{Most: 100, Wait: 5 * time.Minute}}
 		})
 		w.update(func(s *streams.Stream) { s.Delivery.Method = streams.MethodWebhook })

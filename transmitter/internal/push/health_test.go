@@ -205,13 +205,13 @@ func (idle) Ready(ctx context.Context, _ int) ([]string, error) { <-ctx.Done(); 
 func TestStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var cfg push.Config
-		w := newWorld(t, func(post) *http.Response {
+		w := newWorldOn(t, func(s push.Store) push.Store { return idle{s} }, func(post) *http.Response {
 			<-time.After(10 * time.Second)
 			return reply(202, "")
-		}, func(c *push.Config) { cfg = *c; c.Store = idle{c.Store} })
+		}, func(c *push.Config) { cfg = *c })
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error, 1)
-		go func() { done <- push.New(cfg).Run(ctx) }()
+		go func() { done <- push.New(cfg).Run(ctx, w.store) }()
 		w.put("s", 32, oneLine)
 		after(5 * time.Second)
 		before, began := len(w.jtis()), time.Now()

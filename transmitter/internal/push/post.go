@@ -32,8 +32,8 @@ type result struct {
 
 // deliver packs items and makes the one request that bears them. What it finds
 // holds for each item that the parcel has, but for those that are gone.
-func (p *Pusher) deliver(ctx context.Context, to target, items []streams.Item) (Finding, Parcel) {
-	cfg := &p.cfg
+func (r *run) deliver(ctx context.Context, to target, items []streams.Item) (Finding, Parcel) {
+	cfg := &r.cfg
 	parcel, err := to.way.Pack(ctx, items)
 	if err != nil {
 		return packFailure(ctx, err), Parcel{}
@@ -41,19 +41,19 @@ func (p *Pusher) deliver(ctx context.Context, to target, items []streams.Item) (
 	if len(parcel.Gone) == len(parcel.Origins) {
 		return parcel.left(0), parcel
 	}
-	if !p.mayLeave(ctx, to.stream, items) {
+	if !r.mayLeave(ctx, to.stream, items) {
 		return Finding{Judgement: BackOff, Code: changed}, Parcel{}
 	}
 	cfg.Crash(CrashBeforePost)
 	start := cfg.Now()
-	f := p.post(ctx, to, parcel)
+	f := r.post(ctx, to, parcel)
 	took := cfg.Now().Sub(start)
 	cfg.Crash(CrashAfterPost)
 	if f.Judgement != Accepted && parcel.Failed != nil {
 		parcel.Failed()
 	}
-	p.observe(ctx, to.stream, items, parcel, f, start, took)
-	if f.Judgement != Accepted && p.moved(ctx, to.stream, items) {
+	r.observe(ctx, to.stream, items, parcel, f, start, took)
+	if f.Judgement != Accepted && r.moved(ctx, to.stream, items) {
 		// The verdict is on an endpoint that the stream has left, or on a form.
 		return Finding{Judgement: BackOff, Code: changed}, Parcel{}
 	}
@@ -103,8 +103,8 @@ func (p *Pusher) log(ctx context.Context, level slog.Level, method string, item 
 
 // moved reports whether the stream is sent elsewhere by now, in another form, or
 // began anew.
-func (p *Pusher) moved(ctx context.Context, taken streams.Stream, items []streams.Item) bool {
-	now, err := p.cfg.Store.Stream(context.WithoutCancel(ctx), taken.ID)
+func (r *run) moved(ctx context.Context, taken streams.Stream, items []streams.Item) bool {
+	now, err := r.store.Stream(context.WithoutCancel(ctx), taken.ID)
 	return err == nil && differs(now, taken, items)
 }
 
@@ -119,8 +119,8 @@ func differs(now, taken streams.Stream, items []streams.Item) bool {
 // mayLeave looks once more, right before the request: of a window that was
 // taken before the stream was paused, disabled, deleted (SSF-8.1.2.1-04,
 // SSF-8.1.1.5-02) or sent elsewhere, the rest stays here.
-func (p *Pusher) mayLeave(ctx context.Context, taken streams.Stream, items []streams.Item) bool {
-	now, err := p.cfg.Store.Stream(context.WithoutCancel(ctx), taken.ID)
+func (r *run) mayLeave(ctx context.Context, taken streams.Stream, items []streams.Item) bool {
+	now, err := r.store.Stream(context.WithoutCancel(ctx), taken.ID)
 	if err != nil || differs(now, taken, items) {
 		return false
 	}

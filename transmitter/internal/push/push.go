@@ -48,9 +48,8 @@ type Attempt struct {
 	SinceAccepted time.Duration
 }
 
-// Config says what push works on. Store, Outbox, Client and Pause are required.
+// Config says what push works with. Outbox, Client and Pause are required.
 type Config struct {
-	Store  Store
 	Outbox Outbox
 	// Webhooks knows the ways of webhooks; nil: what is for them stays.
 	Webhooks Carrier
@@ -92,17 +91,15 @@ const (
 	CrashBeforeSettle = "push.before-settle"
 )
 
-// Pusher delivers. One Run at a time.
+// Pusher delivers. What it bounds it bounds over all its Runs.
 type Pusher struct {
 	cfg   Config
 	extra chan struct{} // slots beyond the first of each stream
-	work  chan func()   // taken by senders that wait for work
 	idle  chan struct{} // held by each sender that may wait
 
 	mu      sync.Mutex
 	workers map[string]*worker
 	keys    map[string]int // by jti: how often the receiver did not know the key; guarded by mu
-	done    sync.WaitGroup
 }
 
 // New returns a pusher that starts nothing.
@@ -111,21 +108,23 @@ func New(cfg Config) *Pusher {
 	return &Pusher{
 		cfg:     cfg,
 		extra:   make(chan struct{}, cfg.InFlight),
-		work:    make(chan func()),
 		idle:    make(chan struct{}, idleSenders),
 		workers: make(map[string]*worker),
 		keys:    make(map[string]int),
 	}
 }
 
-// Run delivers until ctx ends. It then starts no new request, lets those in
-// flight end (each is bounded by Timeout), settles them and returns nil.
-func (p *Pusher) Run(ctx context.Context) error {
-	defer p.done.Wait()
+// Run delivers what is due in a store until ctx ends. It then starts no new
+// request, lets those in flight end (each is bounded by Timeout), settles them
+// and returns nil. Several may run at a time on stores of which none has a
+// stream of another.
+func (p *Pusher) Run(ctx context.Context, store Store) error {
+	r := p.on(store)
+	defer r.done.Wait()
 	pace := pace{most: startsPerCPU * runtime.GOMAXPROCS(0)}
 	pause := retryFirst
 	for {
-		ready, err := p.cfg.Store.Ready(ctx, pace.wait(ctx))
+		ready, err := store.Ready(ctx, pace.wait(ctx))
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -138,16 +137,26 @@ func (p *Pusher) Run(ctx context.Context) error {
 		pause = retryFirst
 		pace.began(len(ready))
 		for _, id := range ready {
-			p.wake(ctx, id)
+			r.wake(ctx, id)
 		}
 	}
 }
 
+// run is a Run of a pusher.
+type run struct {
+	*Pusher
+	store Store
+	work  chan func() // taken by senders that wait for work
+	done  sync.WaitGroup
+}
+
+func (p *Pusher) on(store Store) *run { return &run{Pusher: p, store: store, work: make(chan func())} }
+
 // wake starts the worker of a stream, or tells the running one to look again.
-func (p *Pusher) wake(ctx context.Context, id string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if w, ok := p.workers[id]; ok {
+func (r *run) wake(ctx context.Context, id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if w, ok := r.workers[id]; ok {
 		w.again = true
 		select {
 		case w.wake <- struct{}{}:
@@ -155,19 +164,19 @@ func (p *Pusher) wake(ctx context.Context, id string) {
 		}
 		return
 	}
-	w := newWorker(p, id)
-	p.workers[id] = w
-	p.done.Go(func() { w.run(ctx) })
+	w := newWorker(r, id)
+	r.workers[id] = w
+	r.done.Go(func() { w.run(ctx) })
 }
 
 // leave takes the worker off the list, unless it was woken meanwhile.
-func (p *Pusher) leave(w *worker) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+func (r *run) leave(w *worker) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if w.again {
 		w.again = false
 		return false
 	}
-	delete(p.workers, w.id)
+	delete(r.workers, w.id)
 	return true
 }

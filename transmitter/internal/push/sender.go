@@ -9,23 +9,23 @@ const idleSenders = 64
 // has the stack for it: growing a new one for each SET would cost a fourth of
 // the signature. One that finds nothing more to do waits for work until ctx
 // ends, unless enough others do.
-func (p *Pusher) start(ctx context.Context, f func()) {
+func (r *run) start(ctx context.Context, f func()) {
 	select {
-	case p.work <- f:
+	case r.work <- f:
 		return
 	default:
 	}
-	p.done.Go(func() {
+	r.done.Go(func() {
 		f()
 		select {
-		case p.idle <- struct{}{}:
+		case r.idle <- struct{}{}:
 		default:
 			return
 		}
-		defer func() { <-p.idle }()
+		defer func() { <-r.idle }()
 		for {
 			select {
-			case f := <-p.work:
+			case f := <-r.work:
 				f()
 			case <-ctx.Done():
 				return

@@ -13,7 +13,7 @@ import (
 // that may wait are bounded, take what comes next, and end with the context.
 func TestSenders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := push.New(push.Config{})
+		p := push.New(push.Config{}).Senders()
 		ctx, cancel := context.WithCancel(t.Context())
 		var running atomic.Int64
 		for range 2 {

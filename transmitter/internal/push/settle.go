@@ -51,7 +51,7 @@ func (w *worker) flush(ctx context.Context) error {
 	// A verdict that was received is written down also while the process stops.
 	ctx = context.WithoutCancel(ctx)
 	w.pusher.cfg.Crash(CrashBeforeSettle)
-	if _, err := w.pusher.cfg.Store.Settle(ctx, w.id, w.unsettled, w.unsaved); err != nil {
+	if _, err := w.pusher.store.Settle(ctx, w.id, w.unsettled, w.unsaved); err != nil {
 		return fmt.Errorf("push: settling: %w", err)
 	}
 	w.unsettled, w.unsaved = nil, nil

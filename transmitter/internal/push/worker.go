@@ -13,7 +13,7 @@ import (
 
 // worker delivers for one stream while it has work that is due.
 type worker struct {
-	pusher *Pusher
+	pusher *run
 	id     string
 	again  bool // woken since it last looked; guarded by pusher.mu
 	wake   chan struct{}
@@ -52,8 +52,8 @@ type round struct {
 	pause      string // not empty: pause the stream for this reason
 }
 
-func newWorker(p *Pusher, id string) *worker {
-	return &worker{pusher: p, id: id, wake: make(chan struct{}, 1), results: make(chan result, p.cfg.Window)}
+func newWorker(r *run, id string) *worker {
+	return &worker{pusher: r, id: id, wake: make(chan struct{}, 1), results: make(chan result, r.cfg.Window)}
 }
 
 // run works until the stream has nothing more that is due, then leaves.
@@ -61,7 +61,10 @@ func (w *worker) run(ctx context.Context) {
 	pause := retryFirst
 	for {
 		err := w.work(ctx)
-		if err != nil && ctx.Err() == nil && !errors.Is(err, streams.ErrNotFound) {
+		if errors.Is(err, streams.ErrNotHeld) {
+			// What came back is another's to learn: it delivers all of it again.
+			w.unsettled, w.unsaved = nil, nil
+		} else if err != nil && ctx.Err() == nil && !errors.Is(err, streams.ErrNotFound) {
 			w.pusher.cfg.Logger.ErrorContext(ctx, "push failed on the store, trying again", "stream_id", w.id, "err", err)
 			sleep(ctx, pause)
 			pause = min(2*pause, retryMost)
@@ -129,7 +132,7 @@ func (w *worker) load(ctx context.Context) error {
 	if err := w.reload(ctx); err != nil {
 		return err
 	}
-	health, err := w.pusher.cfg.Store.Health(ctx, w.id)
+	health, err := w.pusher.store.Health(ctx, w.id)
 	if err != nil {
 		return fmt.Errorf("push: reading the health: %w", err)
 	}
@@ -139,7 +142,7 @@ func (w *worker) load(ctx context.Context) error {
 
 // reload reads the stream again: its endpoint may have changed.
 func (w *worker) reload(ctx context.Context) error {
-	stream, err := w.pusher.cfg.Store.Stream(ctx, w.id)
+	stream, err := w.pusher.store.Stream(ctx, w.id)
 	if err != nil {
 		return fmt.Errorf("push: reading the stream: %w", err)
 	}
@@ -197,7 +200,7 @@ func (w *worker) fill(ctx context.Context) error {
 // take takes up to max items, which are in flight then; none if ctx ends.
 func (w *worker) take(ctx context.Context, max int) ([]streams.Item, error) {
 	cfg := &w.pusher.cfg
-	items, err := cfg.Store.Take(ctx, w.id, streams.TakeOptions{
+	items, err := w.pusher.store.Take(ctx, w.id, streams.TakeOptions{
 		Max: max,
 		// Items with one order key may wait for each other in one answer.
 		Lease: cfg.Timeout*time.Duration(max) + time.Minute,

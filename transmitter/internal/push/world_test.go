@@ -87,6 +87,14 @@ func (*world) Keep(streams.Item, outbox.SET) {}
 
 func newWorld(t *testing.T, answer func(post) *http.Response, change func(*push.Config), ids ...string) *world {
 	t.Helper()
+	return newWorldOn(t, func(s push.Store) push.Store { return s }, answer, change, ids...)
+}
+
+// newWorldOn is newWorld with a pusher that sees the store through wrap.
+func newWorldOn(
+	t *testing.T, wrap func(push.Store) push.Store, answer func(post) *http.Response, change func(*push.Config), ids ...string,
+) *world {
+	t.Helper()
 	w := &world{t: t, start: time.Now(), answer: answer, inFlight: map[string]int{}, paused: make(chan string, 8)}
 	store, err := sqlitestore.Open(t.Context(), sqlitestore.Config{Path: filepath.Join(t.TempDir(), "state.db")})
 	if err != nil {
@@ -106,7 +114,7 @@ func newWorld(t *testing.T, answer func(post) *http.Response, change func(*push.
 		}
 	}
 	cfg := push.Config{
-		Store: store, Outbox: w, Client: &http.Client{Transport: w},
+		Outbox: w, Client: &http.Client{Transport: w},
 		Pause: func(ctx context.Context, stream, reason string) error {
 			w.paused <- reason
 			_, err := store.Update(ctx, stream, func(s *streams.Stream) ([]streams.Item, error) {
@@ -122,7 +130,7 @@ func newWorld(t *testing.T, answer func(post) *http.Response, change func(*push.
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- push.New(cfg).Run(ctx) }()
+	go func() { done <- push.New(cfg).Run(ctx, wrap(store)) }()
 	t.Cleanup(func() {
 		stop()
 		if err := <-done; err != nil {
