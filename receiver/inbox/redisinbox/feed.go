@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/tocsin-ssf/tocsin/receiver/inbox"
 )
@@ -24,12 +25,15 @@ const entryDigits = 16
 // feed is what this process knows of a feed.
 type feed struct {
 	name   string
+	digest string // of the name
 	number uint64
 	keys   []string // in the order of lua/head.lua, but the last
 	tag    string
 
 	mu         sync.Mutex
 	wake       chan struct{}
+	heard      time.Time // when another process was last listened to
+	late       bool      // wake is to be closed in a moment
 	queue      []*piece
 	committing bool
 }
@@ -71,8 +75,9 @@ func (b *Inbox) feedsKey() string { return b.db.Prefix() + ":inbox:{feeds}:numbe
 
 func (b *Inbox) newFeed(name string, number uint64) *feed {
 	sum := sha256.Sum256([]byte(name))
-	tag := b.db.Prefix() + ":inbox:{" + base64.RawURLEncoding.EncodeToString(sum[:inbox.DigestSize]) + "}:"
-	f := &feed{name: name, number: number, tag: tag, wake: make(chan struct{})}
+	digest := base64.RawURLEncoding.EncodeToString(sum[:inbox.DigestSize])
+	tag := b.db.Prefix() + ":inbox:{" + digest + "}:"
+	f := &feed{name: name, digest: digest, number: number, tag: tag, wake: make(chan struct{})}
 	for _, key := range []string{
 		"seq", "messages", "waiting", "attempts", "lanes", "ready", "later", "out", "owners",
 		"seen", "states", "dead", "deads", "deadids",
@@ -84,20 +89,6 @@ func (b *Inbox) newFeed(name string, number uint64) *feed {
 
 // callKeys are the keys for one call: those of the feed, and one for its answer.
 func (f *feed) callKeys() []string { return append(slices.Clone(f.keys), f.tag+"answer:"+rand.Text()) }
-
-// woken returns a channel that is closed when something may be due that was not.
-func (f *feed) woken() <-chan struct{} {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.wake
-}
-
-func (f *feed) wakeUp() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	close(f.wake)
-	f.wake = make(chan struct{})
-}
 
 // seq returns the Seq of an entry, or of a number in its form.
 func (f *feed) seq(entry string) (uint64, error) {

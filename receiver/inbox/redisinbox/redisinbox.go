@@ -28,7 +28,8 @@ import (
 // Defaults and bounds.
 const (
 	DefaultLease   = 9 * time.Second
-	DefaultPoll    = 250 * time.Millisecond
+	DefaultPoll    = 250 * time.Millisecond // without Config.Wakes
+	DefaultLook    = time.Second            // with them
 	DefaultTimeout = 5 * time.Second
 	MinLease       = 100 * time.Millisecond
 	MaxFeeds       = 1<<feedBits - 1
@@ -37,6 +38,11 @@ const (
 	// server does nothing else meanwhile.
 	maxBatch      = 256
 	maxBatchBytes = 1 << 20
+	// wakeDelay is how long after one wake-up of other processes the next counts: how
+	// often a process looks that has nothing to do while others have much.
+	wakeDelay = 10 * time.Millisecond
+	// wakeTopic is that of messages that may be taken; each names the feed by its digest.
+	wakeTopic = "inbox"
 	// answerLife is how long a script's answer is kept for a call that is repeated.
 	answerLife = time.Minute
 )
@@ -47,6 +53,11 @@ type Config struct {
 	// Redis is the server; Redis.Replicas is how many replicas have a message before it
 	// is acknowledged, asked once for each batch.
 	Redis redisdb.Config
+	// DB is used in place of Redis, but for Redis.Logger. It stays the caller's.
+	DB *redisdb.DB
+	// Wakes, if set, tell of what other processes bring; they must be of DB, and run
+	// after Open.
+	Wakes *redisdb.Wakes
 	// Remember is how long (iss, jti) is known after arrival, so that a repeat is not
 	// handled again; zero: inbox.MinRemember, which is the least.
 	Remember time.Duration
@@ -56,8 +67,8 @@ type Config struct {
 	// Lease is how long a message is out without its process renewing it, which it does
 	// three times in that time; zero: DefaultLease, at least MinLease.
 	Lease time.Duration
-	// Poll is how often Take looks for what other processes brought; zero: DefaultPoll.
-	// What this process brought it sees at once.
+	// Poll is how often Take looks for what other processes brought; zero: DefaultPoll, or
+	// DefaultLook with Wakes. What this process brought it sees at once.
 	Poll time.Duration
 	// Timeout bounds one exchange with the server; zero: DefaultTimeout.
 	Timeout time.Duration
@@ -92,18 +103,27 @@ func Open(ctx context.Context, cfg Config) (*Inbox, error) {
 	if err := cfg.fill(); err != nil {
 		return nil, fmt.Errorf("redisinbox: %w", err)
 	}
-	db, err := redisdb.Open(ctx, cfg.Redis)
-	if err != nil {
-		return nil, fmt.Errorf("redisinbox: %w", err)
+	db := cfg.DB
+	if db == nil {
+		var err error
+		if db, err = redisdb.Open(ctx, cfg.Redis); err != nil {
+			return nil, fmt.Errorf("redisinbox: %w", err)
+		}
 	}
-	return &Inbox{
+	b := &Inbox{
 		cfg: cfg, db: db, scripts: newScripts(), log: cfg.Redis.Logger,
 		closed: make(chan struct{}), feeds: make(map[string]*feed), out: make(map[uint64]*held),
-	}, nil
+	}
+	cfg.Wakes.On(wakeTopic, b.hear)
+	return b, nil
 }
 
 func (cfg *Config) fill() error {
 	var errs []error
+	poll := DefaultPoll
+	if cfg.Wakes != nil {
+		poll = DefaultLook
+	}
 	for _, d := range []struct {
 		name  string
 		value *time.Duration
@@ -112,7 +132,7 @@ func (cfg *Config) fill() error {
 	}{
 		{"remember", &cfg.Remember, inbox.MinRemember, inbox.MinRemember},
 		{"lease", &cfg.Lease, DefaultLease, MinLease},
-		{"poll", &cfg.Poll, DefaultPoll, time.Millisecond},
+		{"poll", &cfg.Poll, poll, time.Millisecond},
 		{"timeout", &cfg.Timeout, DefaultTimeout, time.Millisecond},
 	} {
 		if *d.value == 0 {
@@ -135,7 +155,7 @@ func (cfg *Config) fill() error {
 }
 
 // Close ends all that wait in Take, returns what is out to its place, and closes the
-// connections. Call it when hooks have ended: outcomes after it are not kept.
+// connections that are the inbox's own. Call it when hooks have ended: outcomes after it are not kept.
 func (b *Inbox) Close() error {
 	b.mu.Lock()
 	if b.ended {
@@ -146,7 +166,11 @@ func (b *Inbox) Close() error {
 	close(b.closed)
 	b.mu.Unlock()
 	b.work.Wait()
-	return errors.Join(b.releaseAll(context.Background()), b.db.Close())
+	err := b.releaseAll(context.Background())
+	if b.cfg.DB == nil {
+		err = errors.Join(err, b.db.Close())
+	}
+	return err
 }
 
 // begin says that a call uses the server, until b.work.Done; false if the inbox is closed.
@@ -197,23 +221,23 @@ func (b *Inbox) Counts(ctx context.Context, name string) (inbox.Counts, error) {
 func (b *Inbox) read(ctx context.Context, f *feed, script *redis.Script, args ...any) (any, error) {
 	ctx, cancel := context.WithTimeout(ctx, b.cfg.Timeout)
 	defer cancel()
-	return b.db.Run(ctx, script, f.callKeys(), b.args(args)...)
+	return b.db.Run(ctx, script, f.callKeys(), b.args(f, args)...)
 }
 
 // write runs a script whose effects are durable on return.
 func (b *Inbox) write(ctx context.Context, f *feed, script *redis.Script, args ...any) (any, error) {
 	ctx, cancel := context.WithTimeout(ctx, b.cfg.Timeout)
 	defer cancel()
-	return b.db.Write(ctx, script, f.callKeys(), b.args(args)...)
+	return b.db.Write(ctx, script, f.callKeys(), b.args(f, args)...)
 }
 
 // args are those of head.lua, and the script's own.
-func (b *Inbox) args(own []any) []any {
+func (b *Inbox) args(f *feed, own []any) []any {
 	now := ""
 	if b.cfg.Now != nil {
 		now = milli(b.cfg.Now().UnixMilli())
 	}
-	return append([]any{now, answerLife.Milliseconds()}, own...)
+	return append([]any{now, answerLife.Milliseconds(), b.db.Channel(wakeTopic), f.digest}, own...)
 }
 
 // until returns the whole milliseconds until a time of this process's clock, which need

@@ -15,7 +15,7 @@
 //
 // Identifiers are digests, ids of sessions are in clear, as they are what is found. Each
 // script keeps to one slot of a cluster and can be repeated. What a call said is as
-// durable as the server makes it.
+// durable as the server makes it; with Config.DB revocations wait for its replicas.
 package redissessions
 
 import (
@@ -49,6 +49,9 @@ type Config struct {
 	Cluster bool
 	// Client is used in place of URL. It stays the caller's.
 	Client redis.UniversalClient
+	// DB is used in place of URL, Client and Prefix, and stays the caller's. Its replicas
+	// are waited for when something is revoked, denied or allowed.
+	DB *redisdb.DB
 	// Prefix begins every key; empty: DefaultPrefix. Nodes that share revocations and
 	// sessions have one prefix. Without braces.
 	Prefix string
@@ -88,6 +91,9 @@ func New(cfg Config) (*Store, error) {
 	}
 	if cfg.Revocations, err = cfg.Revocations.Filled(); err != nil {
 		errs = append(errs, err)
+	}
+	if cfg.DB != nil {
+		cfg.Client, cfg.Prefix = cfg.DB.Client(), cfg.DB.Prefix()
 	}
 	if cfg.Prefix == "" {
 		cfg.Prefix = DefaultPrefix

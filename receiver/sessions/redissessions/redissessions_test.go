@@ -17,6 +17,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/receiver/sessions/redissessions"
 	"github.com/tocsin-ssf/tocsin/receiver/sessions/sessionstest"
 	"github.com/tocsin-ssf/tocsin/set/subject"
+	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
 	"github.com/tocsin-ssf/tocsin/streams/store/redisdb/redistest"
 )
 
@@ -308,4 +309,36 @@ func (l *line) cut() {
 		_ = c.Close()
 	}
 	l.conns = nil
+}
+
+// A revocation is told to have succeeded once replicas have it, also when it is repeated.
+func TestWaitsForReplicas(t *testing.T) {
+	server := redistest.StartDurable(t)
+	replica := server.StartReplica(t)
+	store := func(wait time.Duration) *redissessions.Store {
+		db, err := redisdb.Open(t.Context(), redisdb.Config{URL: "redis://" + server.Addr, Prefix: "other", Replicas: 1, ReplicaWait: wait})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = db.Close() })
+		s, err := redissessions.New(redissessions.Config{DB: db})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	scope, until := scopeOf("jo"), time.Now()
+	if err := store(redisdb.MaxReplicaWait).Revoke(t.Context(), scope, until); err != nil {
+		t.Fatal(err)
+	}
+	c := replica.Client(t)
+	if n, err := c.HLen(t.Context(), "other:{gate}:marks").Result(); err != nil || n == 0 {
+		t.Errorf("got %d marks (%v) at the replica, want those of jo", n, err)
+	}
+	replica.Stop()
+	for range 2 {
+		if err := store(50*time.Millisecond).Revoke(t.Context(), scope, until); !errors.Is(err, redisdb.ErrReplicas) {
+			t.Errorf("got %v without a replica, want %v", err, redisdb.ErrReplicas)
+		}
+	}
 }

@@ -58,6 +58,8 @@ for i = 7, #ARGV, 2 do
 	end
 	marks[#marks + 1] = raw
 end
+local version = redis.call('GET', KEYS[3])
+if version then redis.call('SET', KEYS[3], version) end
 return marks`
 }
 
@@ -93,7 +95,7 @@ func (s *Store) change(ctx context.Context, op sessions.Op, scope receiver.Scope
 	for _, c := range changes {
 		args = append(args, string(c.Clause), c.Clause.Alone())
 	}
-	marks, err := redis.NewScript(changeScript()).Run(ctx, s.client, s.keys(), args...).StringSlice()
+	marks, err := s.write(ctx, redis.NewScript(changeScript()), args)
 	if err != nil {
 		return fmt.Errorf("redissessions: %w", err)
 	}
@@ -108,6 +110,25 @@ func (s *Store) change(ctx context.Context, op sessions.Op, scope receiver.Scope
 		s.state.Apply(changes[i].Clause, mark, version)
 	}
 	return nil
+}
+
+// write changes marks and returns them. Where replicas did not acknowledge in time the
+// server has the change all the same; a repeat changes nothing, and waits for them anew: it
+// writes the version again.
+func (s *Store) write(ctx context.Context, script *redis.Script, args []any) ([]string, error) {
+	if s.cfg.DB == nil {
+		return script.Run(ctx, s.client, s.keys(), args...).StringSlice()
+	}
+	answer, err := s.cfg.DB.Write(ctx, script, s.keys(), args...)
+	if err != nil {
+		return nil, err
+	}
+	list, _ := answer.([]any)
+	marks := make([]string, len(list))
+	for i := range list {
+		marks[i], _ = list[i].(string)
+	}
+	return marks, nil
 }
 
 // keys are those of the revocations, all in one slot.

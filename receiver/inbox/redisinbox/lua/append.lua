@@ -1,13 +1,13 @@
--- ARGV from 3: how long identities are remembered (ms), how many messages may wait or
+-- ARGV from 5: how long identities are remembered (ms), how many messages may wait or
 -- be set aside; then
 -- for each message: identity, lane, received, blob, '1' if it has a state, the state.
 -- Answer: a character each, 0 kept, 1 duplicate, 2 full, 3 unexpected state.
 local before = redis.call('GET', ANSWER)
 if before then return before end
 
-local remember, room = tonumber(ARGV[3]), tonumber(ARGV[4]) - redis.call('ZCARD', WAITING) - redis.call('ZCARD', DEADS)
+local remember, room = tonumber(ARGV[5]), tonumber(ARGV[6]) - redis.call('ZCARD', WAITING) - redis.call('ZCARD', DEADS)
 local codes, kept = {}, 0
-for i = 5, #ARGV, 6 do
+for i = 7, #ARGV, 6 do
 	local identity, state = ARGV[i], ARGV[i + 5]
 	local code = '0'
 	if tonumber(redis.call('ZSCORE', SEEN, identity) or -1) >= now then
@@ -25,6 +25,9 @@ for i = 5, #ARGV, 6 do
 	end
 	codes[#codes + 1] = code
 end
-if kept > 0 then redis.call('PEXPIRE', SEEN, int(remember + 86400000)) end
+if kept > 0 then
+	redis.call('PEXPIRE', SEEN, int(remember + 86400000))
+	tell()
+end
 forget(2 * #codes)
 return answered(table.concat(codes))

@@ -1,6 +1,7 @@
 -- What every script begins with. KEYS are the keys of one feed in the order of
 -- feed.keys, and last that of the answer, which a repeated call gets again.
 -- ARGV[1]: the time in ms, empty for the server's.   ARGV[2]: the answer's life in ms.
+-- ARGV[3], ARGV[4]: the channel of wake-ups, and what says there that it is this feed.
 local SEQ, MESSAGE, WAITING, TRIES, LANES, READY, LATER, OUT, OWNER, SEEN, STATES, DEAD, DEADS, DEADIDS, ANSWER =
 	KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13], KEYS[14], KEYS[15]
 
@@ -16,6 +17,9 @@ local function answered(answer)
 	redis.call('SET', ANSWER, answer, 'PX', ARGV[2])
 	return answer
 end
+
+-- tell wakes the other processes: something may be taken.
+local function tell() redis.call('PUBLISH', ARGV[3], ARGV[4]) end
 
 -- An entry is a message's number, and its lane if it is in order: 0000000000000042:LANE.
 local function number(entry) return string.sub(entry, 1, 16) end
@@ -38,7 +42,7 @@ local function arrive(blob, received, lane)
 	redis.call('ZADD', LANES, 0, lane .. ':' .. seq)
 end
 
--- leave takes a message out of what waits; the next of its lane may follow.
+-- leave takes a message out of what waits; the next of its lane may follow, which it says.
 local function leave(entry)
 	local seq, lane = number(entry), lane(entry)
 	redis.call('HDEL', MESSAGE, seq)
@@ -48,6 +52,7 @@ local function leave(entry)
 	redis.call('ZREM', LANES, lane .. ':' .. seq)
 	local next = first(lane)
 	if next then redis.call('ZADD', READY, 0, string.sub(next, #lane + 2) .. ':' .. lane) end
+	return next
 end
 
 -- held says whether the message is out under this token and its lease goes on.

@@ -1,19 +1,20 @@
--- ARGV from 3, for each message: entry, token, verdict (done, again, aside, released),
+-- ARGV from 5, for each message: entry, token, verdict (done, again, aside, released),
 -- delay (ms), reason, identity.
 -- Answer: a character each, 1 if it counts, 0 if its lease had ended.
 local before = redis.call('GET', ANSWER)
 if before then return before end
 
+local codes, ready = {}, false
 local function wait(entry, delay)
 	if delay > 0 then
 		redis.call('ZADD', LATER, int(now + delay), entry)
 	else
 		redis.call('ZADD', READY, 0, entry)
+		ready = true
 	end
 end
 
-local codes = {}
-for i = 3, #ARGV, 6 do
+for i = 5, #ARGV, 6 do
 	local entry, verdict = ARGV[i], ARGV[i + 2]
 	local seq, code = number(entry), '0'
 	if held(entry, ARGV[i + 1]) then
@@ -33,9 +34,10 @@ for i = 3, #ARGV, 6 do
 				redis.call('ZADD', DEADS, 0, seq)
 				redis.call('ZADD', DEADIDS, 0, ARGV[i + 5] .. ':' .. seq)
 			end
-			leave(entry)
+			if leave(entry) then ready = true end
 		end
 	end
 	codes[#codes + 1] = code
 end
+if ready then tell() end
 return answered(table.concat(codes))

@@ -1,7 +1,7 @@
--- ARGV from 3: token, how many, lease (ms), how many bytes.
+-- ARGV from 5: token, how many, lease (ms), how many bytes.
 -- Answer: ms until something may be due (-1: nothing is), then for each message:
 -- entry, attempts, blob.
-local token, max, lease, room = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local token, max, lease, room = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local sweep = 256
 
 -- What a dead or frozen process had returns to its place.
