@@ -104,6 +104,11 @@ type Query struct {
 	Subjects []subject.Identifier
 	// Owners are the applications the event is addressed to; nil: all.
 	Owners []string
+	// Head is the number of a record that was in the log when this was asked, at
+	// least Seq; 0: it is Seq. What was changed of streams and subjects before
+	// that record was appended is seen. Who asks about many events gives the last
+	// of them, so that a store that keeps a copy looks once whether it is current.
+	Head uint64
 }
 
 // Candidate is a stream that a Query matched.

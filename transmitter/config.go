@@ -38,8 +38,8 @@ type Config struct {
 	Keys         *keys.Ring
 	// Once runs what one process at a time is to do of those that share the
 	// stores (Streams is a streams.Shared then), until ctx ends: it may run it
-	// late, end it, and run it again. nil: there is one process. The work on
-	// streams is divided by Streams itself.
+	// late, end it, and run it again. nil: there is one process. It is called
+	// once; the work on streams is divided by Streams itself.
 	Once func(ctx context.Context, run func(ctx context.Context) error) error
 	// Index finds events of the log; nil: there is no search. Run runs it, the
 	// caller closes it. CursorKey seals the cursors of searches, so that they

@@ -152,10 +152,15 @@ func (t *Transmitter) Catalog() *streams.Catalog { return t.catalog }
 func (t *Transmitter) Run(ctx context.Context) error {
 	t.sweep(ctx) // before anything leaves
 	t.warnOfSources(ctx)
-	parts := []func(context.Context) error{t.work.run, t.cfg.Keys.Run, t.cfg.Applications.Run, t.keepTime, t.once(t.pollers.Run)}
+	chores := []func(context.Context) error{t.pollers.Run, t.keepTime}
+	parts := []func(context.Context) error{t.work.run, t.cfg.Keys.Run, t.cfg.Applications.Run, t.keepSwept}
 	if t.cfg.Index != nil {
-		parts = append(parts, t.cfg.Index.Run, t.once(t.eraser.Run))
+		parts = append(parts, t.cfg.Index.Run)
+		chores = append(chores, t.eraser.Run)
 	}
+	parts = append(parts, func(ctx context.Context) error {
+		return t.once(ctx, func(ctx context.Context) error { return all(ctx, chores...) })
+	})
 	if t.cfg.Checkpoints != nil {
 		parts = append(parts, t.cfg.Checkpoints.Run)
 	}

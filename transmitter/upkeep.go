@@ -12,13 +12,12 @@ const (
 	expireAtOnce = 1000
 )
 
-// keepTime pauses inactive streams, expires what waited too long and sweeps
-// after the removals that this process made, until ctx ends.
-func (t *Transmitter) keepTime(ctx context.Context) error {
-	return all(ctx,
-		func(ctx context.Context) error { return every(ctx, upkeepEvery, t.sweep) },
-		t.once(func(ctx context.Context) error { return every(ctx, upkeepEvery, t.upkeep) }))
-}
+// keepTime pauses inactive streams, expires what waited too long and mends
+// webhooks, until ctx ends.
+func (t *Transmitter) keepTime(ctx context.Context) error { return every(ctx, upkeepEvery, t.upkeep) }
+
+// keepSwept sweeps after the removals that this process made, until ctx ends.
+func (t *Transmitter) keepSwept(ctx context.Context) error { return every(ctx, upkeepEvery, t.sweep) }
 
 // every calls do once in each period until ctx ends.
 func every(ctx context.Context, period time.Duration, do func(context.Context)) error {

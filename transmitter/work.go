@@ -76,13 +76,12 @@ func (w *sharedWork) placeOf(ctx context.Context, stream string) (uint64, error)
 	return w.store.CursorOf(ctx, fanout.Follower, stream)
 }
 
-// once returns a run that is done by one process at a time of those that share
-// the stores.
-func (t *Transmitter) once(run func(context.Context) error) func(context.Context) error {
+// once runs what one process at a time does of those that share the stores.
+func (t *Transmitter) once(ctx context.Context, run func(context.Context) error) error {
 	if t.cfg.Once == nil {
-		return run
+		return run(ctx)
 	}
-	return func(ctx context.Context) error { return t.cfg.Once(ctx, run) }
+	return t.cfg.Once(ctx, run)
 }
 
 // all runs parts side by side and returns their errors when the last has ended.

@@ -115,6 +115,7 @@ type Fanout struct {
 	main lane // of all streams that are not replayed
 
 	come    atomic.Pointer[progress] // for others to ask; nil: it has not begun
+	head    uint64                   // last record that was read
 	place   uint64                   // last record that the main lane put
 	saved   uint64
 	when    time.Time // of the last save
@@ -192,6 +193,7 @@ func (f *Fanout) follow(ctx context.Context, done func()) error {
 		if err != nil {
 			return fmt.Errorf("fanout: reading the log: %w", err)
 		}
+		f.saw(records)
 		f.notice(records)
 		if err := f.main.put(ctx, records); err != nil {
 			return err
@@ -207,6 +209,13 @@ func (f *Fanout) follow(ctx context.Context, done func()) error {
 		if low-f.saved >= saveEvery || f.cfg.Now().Sub(f.when) >= saveAfter {
 			f.save(ctx)
 		}
+	}
+}
+
+// saw notes how far the log was read.
+func (f *Fanout) saw(records []*eventlog.Record) {
+	if n := len(records); n > 0 {
+		f.head = max(f.head, records[n-1].Seq)
 	}
 }
 

@@ -67,7 +67,7 @@ func (l *lane) match(ctx context.Context, items []streams.Item, rec *eventlog.Re
 	}
 	eventType := rec.Mapped[n].Type
 	found, err := l.cfg.Store.Match(ctx, streams.Query{
-		Seq: rec.Seq, Type: eventType, Subjects: subjects, Owners: c.owners(rec),
+		Seq: rec.Seq, Type: eventType, Subjects: subjects, Owners: c.owners(rec), Head: l.head,
 	})
 	if err != nil {
 		return items, fmt.Errorf("fanout: matching: %w", err)

@@ -19,7 +19,7 @@ func (l *lane) hooks(ctx context.Context, items []streams.Item, rec *eventlog.Re
 	now, owners := l.cfg.Now(), webhookOwners(c.applications(rec))
 	pos, ref := c.place(rec, 0)
 	for _, key := range eventKeys(rec) {
-		found, err := l.cfg.Store.Match(ctx, streams.Query{Seq: rec.Seq, Type: key, Owners: owners})
+		found, err := l.cfg.Store.Match(ctx, streams.Query{Seq: rec.Seq, Type: key, Owners: owners, Head: l.head})
 		if err != nil {
 			return items, fmt.Errorf("fanout: matching webhooks: %w", err)
 		}
