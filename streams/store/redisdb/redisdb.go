@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -18,12 +20,10 @@ const (
 	DefaultReplicaWait = time.Second
 	MaxReplicaWait     = 2 * time.Second // the client gives an answer up after 3 s
 	MaxReplicas        = 16
+	DefaultPatience    = 2 * time.Second
+	MaxPatience        = time.Minute
 	MaxPrefixBytes     = 100
 )
-
-// ErrReplicas: fewer replicas than configured acknowledged a write in time. The server
-// itself has it; call again to know more.
-var ErrReplicas = errors.New("redisdb: not acknowledged by enough replicas")
 
 // Config says where the server is and what it has to promise.
 type Config struct {
@@ -41,9 +41,16 @@ type Config struct {
 	Prefix string
 	// Replicas is how many replicas have to acknowledge each write (WAIT); zero: none.
 	Replicas int
+	// Durable waits for the disk as well: the server's own, and those of Replicas of its
+	// replicas (WAITAOF, Redis 7.2). Older servers are asked for Replicas alone, with a
+	// warning. With appendfsync everysec a write takes up to a second then.
+	Durable bool
 	// ReplicaWait is how long they have for it, in whole milliseconds; zero:
-	// DefaultReplicaWait. At most MaxReplicaWait.
+	// DefaultReplicaWait, MaxReplicaWait where Durable. At most MaxReplicaWait.
 	ReplicaWait time.Duration
+	// Patience is how long a call is tried again while the server is away or fails over;
+	// zero: DefaultPatience. At most MaxPatience.
+	Patience time.Duration
 	// Volatile accepts a server that keeps nothing on disk and has no replica to wait
 	// for: what was acknowledged is lost when it restarts.
 	Volatile bool
@@ -56,16 +63,27 @@ type DB struct {
 	cfg    Config
 	client redis.UniversalClient
 	own    bool
+
+	knowsDisk atomic.Bool // every server that was met knows WAITAOF
+
+	mu  sync.Mutex
+	met map[string]string // run id of a server → what was told of it
 }
 
-// Open connects and checks the server. The error names everything that is wrong, but
-// never the URL: it has a password.
+// Open connects and checks the server. Where the client is its own it checks every server
+// that it meets later as well: a new master, or one that was started again. The error
+// names everything that is wrong, but never the URL: it has a password.
 func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if cfg.Prefix == "" {
 		cfg.Prefix = DefaultPrefix
 	}
 	if cfg.ReplicaWait == 0 {
-		cfg.ReplicaWait = DefaultReplicaWait
+		if cfg.ReplicaWait = DefaultReplicaWait; cfg.Durable {
+			cfg.ReplicaWait = MaxReplicaWait
+		}
+	}
+	if cfg.Patience == 0 {
+		cfg.Patience = DefaultPatience
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -73,13 +91,14 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("redisdb: %w", err)
 	}
-	db := &DB{cfg: cfg, client: cfg.Client, own: cfg.Client == nil}
+	db := &DB{cfg: cfg, client: cfg.Client, own: cfg.Client == nil, met: make(map[string]string)}
+	db.knowsDisk.Store(true)
 	if db.own {
-		client, err := Connect(cfg.URL, cfg.Cluster)
+		t, err := parse(cfg.URL, cfg.Cluster)
 		if err != nil {
 			return nil, fmt.Errorf("redisdb: %w", err)
 		}
-		db.client = client
+		db.client = t.client(db.meet)
 	}
 	if err := db.checkServers(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
@@ -95,6 +114,9 @@ func (cfg *Config) check() error {
 	}
 	if cfg.ReplicaWait < time.Millisecond || cfg.ReplicaWait > MaxReplicaWait { // WAIT 0 waits for ever
 		errs = append(errs, fmt.Errorf("replica_wait: got %v, want 1ms to %v", cfg.ReplicaWait, MaxReplicaWait))
+	}
+	if cfg.Patience < 0 || cfg.Patience > MaxPatience {
+		errs = append(errs, fmt.Errorf("patience: got %v, want at most %v", cfg.Patience, MaxPatience))
 	}
 	return errors.Join(errs...)
 }

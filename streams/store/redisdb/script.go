@@ -2,96 +2,55 @@ package redisdb
 
 import (
 	"context"
-	"errors"
-	"fmt"
+	"slices"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// attempts is how often a write is sent where the script is not loaded yet, or its slot
-// has moved meanwhile.
-const attempts = 4
+// MaxCalls is how many calls of a WriteMany are sent in one exchange; what is beyond it
+// follows in further ones.
+const MaxCalls = 256
 
-// Run runs a script on keys (at least one, all of one slot). The client may send it
-// again where an answer is lost: it must come to the same then.
+// Call is a script on keys (at least one, all of one slot). It may be sent again where an
+// answer is lost, or the server fails over: it must come to the same then.
+type Call struct {
+	Script *redis.Script
+	Keys   []string
+	Args   []any
+}
+
+// Answer is what came of a Call: the script's answer, or an error.
+type Answer struct {
+	Value any
+	Err   error
+}
+
+// Run runs a script, and tries again for Config.Patience while the server is away, or
+// fails over. Errors: [ErrAway], [ErrReplicas] where the server itself asks for them
+// (min-replicas-to-write); redis.Nil if the script's answer is nil; what the script says.
 func (db *DB) Run(ctx context.Context, script *redis.Script, keys []string, args ...any) (any, error) {
-	answer, err := script.Run(ctx, db.client, keys, args...).Result()
-	if err != nil {
-		return nil, fmt.Errorf("redisdb: %w", err)
-	}
-	return answer, nil
+	a := db.run(ctx, []Call{{script, keys, args}}, false)[0]
+	return a.Value, a.Err
 }
 
-// Write is Run, and waits for the configured replicas: once for all that the script
-// wrote, and everything before it. The script must write, also when it is repeated, or
-// there is nothing to be acknowledged. Error: [ErrReplicas].
+// Write is Run, and waits for the configured replicas (and the disk, where Durable): once
+// for all that the script wrote, and everything before it. The script must write, also
+// when it is repeated, or there is nothing to be acknowledged. Error: [ErrReplicas].
 func (db *DB) Write(ctx context.Context, script *redis.Script, keys []string, args ...any) (any, error) {
-	if db.cfg.Replicas == 0 {
-		return db.Run(ctx, script, keys, args...)
-	}
-	var err error
-	for range attempts {
-		var answer any
-		if answer, err = db.write(ctx, script, keys, args); err == nil {
-			return answer, nil
-		}
-		switch {
-		case redis.HasErrorPrefix(err, "NOSCRIPT"):
-			err = db.load(ctx, script, keys[0])
-		case redis.HasErrorPrefix(err, "MOVED"), redis.HasErrorPrefix(err, "ASK"), redis.HasErrorPrefix(err, "READONLY"):
-			if cluster, ok := db.client.(*redis.ClusterClient); ok {
-				cluster.ReloadState(ctx)
-			}
-			continue
-		case errors.Is(err, ErrReplicas):
-			return nil, err
-		}
-		if err != nil {
-			break
-		}
-	}
-	return nil, fmt.Errorf("redisdb: %w", err)
+	a := db.run(ctx, []Call{{script, keys, args}}, true)[0]
+	return a.Value, a.Err
 }
 
-// write sends the script and the WAIT on one connection: WAIT is about what its own
-// connection wrote.
-func (db *DB) write(ctx context.Context, script *redis.Script, keys []string, args []any) (any, error) {
-	node, err := db.node(ctx, keys[0])
-	if err != nil {
-		return nil, err
+// WriteMany is Write for several calls, of any slots: one exchange with each server, and
+// one wait for its replicas. answers[i] is that of calls[i]. The calls must not depend on
+// each other: some may be sent again when others are done.
+func (db *DB) WriteMany(ctx context.Context, calls []Call) (answers []Answer) {
+	answers = make([]Answer, 0, len(calls))
+	for chunk := range slices.Chunk(calls, MaxCalls) {
+		answers = append(answers, db.run(ctx, chunk, true)...)
 	}
-	pipe := node.Pipeline()
-	answer := script.EvalSha(ctx, pipe, keys, args...)
-	acknowledged := pipe.Do(ctx, "WAIT", db.cfg.Replicas, db.cfg.ReplicaWait.Milliseconds())
-	_, err = pipe.Exec(ctx)
-	if answer.Err() != nil {
-		return nil, answer.Err()
-	}
-	if err != nil {
-		return nil, err
-	}
-	n, err := acknowledged.Int()
-	if err != nil {
-		return nil, err
-	}
-	if n < db.cfg.Replicas {
-		return nil, fmt.Errorf("%w: %d of %d within %v", ErrReplicas, n, db.cfg.Replicas, db.cfg.ReplicaWait)
-	}
-	return answer.Val(), nil
+	return answers
 }
 
-func (db *DB) load(ctx context.Context, script *redis.Script, key string) error {
-	node, err := db.node(ctx, key)
-	if err != nil {
-		return err
-	}
-	return script.Load(ctx, node).Err()
-}
-
-// node is who has the key: in a cluster its master.
-func (db *DB) node(ctx context.Context, key string) (redis.UniversalClient, error) {
-	if cluster, ok := db.client.(*redis.ClusterClient); ok {
-		return cluster.MasterForKey(ctx, key)
-	}
-	return db.client, nil
-}
+// waits says whether writes are waited for.
+func (db *DB) waits() bool { return db.cfg.Replicas > 0 || db.cfg.Durable && db.knowsDisk.Load() }

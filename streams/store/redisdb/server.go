@@ -36,7 +36,7 @@ func (db *DB) checkServers(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-func (db *DB) checkServer(ctx context.Context, node redis.UniversalClient) error {
+func (db *DB) checkServer(ctx context.Context, node asked) error {
 	raw, err := node.Info(ctx).Result()
 	if errors.Is(err, redis.Nil) { // of a Sentinel
 		return errors.New("redisdb: no Sentinel that can be reached knows a master of that name")
@@ -44,13 +44,62 @@ func (db *DB) checkServer(ctx context.Context, node redis.UniversalClient) error
 	if err != nil {
 		return fmt.Errorf("redisdb: the server cannot be asked for its settings: %w", err)
 	}
-	info := parseInfo(raw)
-	warnings, err := db.judge(info, db.appendfsync(ctx, node))
-	for _, warning := range warnings {
-		db.cfg.Logger.WarnContext(ctx, "the settings of the Redis server are a risk", "risk", warning, "port", info["tcp_port"])
-	}
+	return db.check(ctx, node, parseInfo(raw))
+}
+
+// meet checks a server at each new connection: it may be another one now.
+func (db *DB) meet(ctx context.Context, conn *redis.Conn) error {
+	raw, err := conn.Info(ctx).Result()
 	if err != nil {
+		var told redis.Error
+		if errors.As(err, &told) {
+			return nil // it does not let us ask; calls say more
+		}
+		return err
+	}
+	info := parseInfo(raw)
+	if info["redis_mode"] == "sentinel" {
+		return nil
+	}
+	if _, ok := db.client.(*redis.ClusterClient); ok && info["role"] != "master" {
+		return nil // it is asked for the slots
+	}
+	return db.check(ctx, conn, info)
+}
+
+// asked is a client or a connection.
+type asked interface {
+	Info(ctx context.Context, sections ...string) *redis.StringCmd
+	ConfigGet(ctx context.Context, name string) *redis.MapStringStringCmd
+}
+
+// maxMet bounds the servers that are remembered.
+const maxMet = 256
+
+// check judges a server, and tells once what it has to say of it.
+func (db *DB) check(ctx context.Context, node asked, info map[string]string) error {
+	warnings, err := db.judge(info, db.appendfsync(ctx, node))
+	told := strings.Join(append(warnings, fmt.Sprint(err)), "\n")
+	db.mu.Lock()
+	if len(db.met) >= maxMet {
+		clear(db.met)
+	}
+	before, known := db.met[info["run_id"]]
+	db.met[info["run_id"]] = told
+	db.mu.Unlock()
+	if !known || told != before {
+		for _, warning := range warnings {
+			db.cfg.Logger.WarnContext(ctx, "the settings of the Redis server are a risk", "risk", warning, "port", info["tcp_port"])
+		}
+	}
+	switch {
+	case errors.Is(err, errRole):
 		return fmt.Errorf("redisdb: the server does not do: %w", err)
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	if !knowsDisk(info["redis_version"]) {
+		db.knowsDisk.Store(false)
 	}
 	return nil
 }
@@ -59,11 +108,11 @@ func (db *DB) checkServer(ctx context.Context, node redis.UniversalClient) error
 func (db *DB) judge(info map[string]string, appendfsync string) (warnings []string, err error) {
 	var errs []error
 	version := info["redis_version"]
-	if major, _, _ := strings.Cut(version, "."); !atLeast(major, minVersion) {
+	if !atLeast(version, minVersion, 0) {
 		errs = append(errs, fmt.Errorf("its version is %q, want %d.0 or later", version, minVersion))
 	}
 	if role := info["role"]; role != "master" {
-		errs = append(errs, fmt.Errorf("its role is %q: connect to the master", role))
+		errs = append(errs, fmt.Errorf("its role is %q: %w", role, errRole))
 	}
 	if policy := info["maxmemory_policy"]; policy != "noeviction" {
 		errs = append(errs, fmt.Errorf("maxmemory-policy is %q, want noeviction: it would throw away what was acknowledged", policy))
@@ -71,7 +120,16 @@ func (db *DB) judge(info map[string]string, appendfsync string) (warnings []stri
 	if info["maxmemory"] == "0" {
 		warnings = append(warnings, "maxmemory is not set: the operating system may kill the server when memory runs out")
 	}
+	if _, set := info["min_slaves_good_slaves"]; db.cfg.Replicas > 0 && !set {
+		warnings = append(warnings, "min-replicas-to-write is not set: a master that is cut off from its replicas goes on taking writes, which are lost")
+	}
+	if db.cfg.Durable && !knowsDisk(version) {
+		warnings = append(warnings, "its version is "+version+", which cannot be asked for the disk (7.2 can): a write is on disk when appendfsync says so")
+	}
 	switch {
+	case db.cfg.Durable && info["aof_enabled"] != "1":
+		errs = append(errs, errors.New("appendonly is off, and writes are to be on disk"))
+	case db.cfg.Durable && knowsDisk(version): // whatever appendfsync says
 	case info["aof_enabled"] == "1" && appendfsync == "everysec":
 		warnings = append(warnings, "appendfsync is everysec: about one second of what was acknowledged is lost at a power cut")
 	case info["aof_enabled"] == "1" && appendfsync == "no":
@@ -89,7 +147,7 @@ func (db *DB) judge(info map[string]string, appendfsync string) (warnings []stri
 
 // appendfsync returns the setting, empty where the server does not tell: hosted ones
 // forbid CONFIG.
-func (db *DB) appendfsync(ctx context.Context, node redis.UniversalClient) string {
+func (db *DB) appendfsync(ctx context.Context, node asked) string {
 	settings, err := node.ConfigGet(ctx, "appendfsync").Result()
 	if err != nil {
 		return ""
@@ -97,9 +155,17 @@ func (db *DB) appendfsync(ctx context.Context, node redis.UniversalClient) strin
 	return settings["appendfsync"]
 }
 
-func atLeast(major string, least int) bool {
-	n, err := strconv.Atoi(major)
-	return err == nil && n >= least
+// knowsDisk says whether a version of Redis has WAITAOF.
+func knowsDisk(version string) bool { return atLeast(version, 7, 2) }
+
+func atLeast(version string, major, minor int) bool {
+	parts := strings.SplitN(version, ".", 3)
+	first, err := strconv.Atoi(parts[0])
+	if err != nil || first != major || len(parts) == 1 {
+		return err == nil && first >= major+min(minor, 1)
+	}
+	second, err := strconv.Atoi(parts[1])
+	return err == nil && second >= minor
 }
 
 // parseInfo reads the lines name:value of INFO.

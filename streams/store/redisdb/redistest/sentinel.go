@@ -21,7 +21,7 @@ const (
 	quorum      = 2
 	replicas    = 2
 	downAfter   = 700 * time.Millisecond
-	failoverEnd = 5 * time.Second // before another is begun
+	failoverEnd = 1500 * time.Millisecond // before another is begun
 )
 
 // Sentinel is a master with two replicas, watched by three Sentinels.
