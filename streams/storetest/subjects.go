@@ -204,6 +204,13 @@ func matchCases() []testCase {
 			x.add("s1", subject.Opaque("v"))
 			equal(x, "Match", x.match(1, parts(x, "user", "v")), "")
 		}},
+		{"RemoveOfOneLeavesAnotherWithItsMembers", func(x *fixture) {
+			x.stream("s1", none)
+			x.add("s1", parts(x, "user", "u", "tenant", "t"), parts(x, "user", "v", "tenant", "t"))
+			x.remove("s1", parts(x, "user", "u", "tenant", "t"))
+			equal(x, "what they share", x.match(1, parts(x, "tenant", "t")), "s1:0")
+			equal(x, "what was removed", x.match(1, parts(x, "user", "u", "tenant", "t")), "")
+		}},
 		// U7: exclusion is no wildcard.
 		{"ExclusionsNeedAllTheirMembers", func(x *fixture) {
 			x.stream("all")

@@ -1,0 +1,196 @@
+package redisstore
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/tocsin-ssf/tocsin/streams"
+)
+
+// Bounds of one script: it blocks the server.
+const (
+	maxBatch      = 256
+	maxBatchBytes = 1 << 20
+)
+
+// maxSeq is the highest sequence number and epoch: scripts count in doubles.
+const maxSeq = 1<<53 - 1
+
+var (
+	errRange = errors.New("redisstore: number out of range")
+	// errAnswer: the server says what no script of ours says.
+	errAnswer = errors.New("redisstore: an answer of another form; is the prefix shared with something else?")
+)
+
+// request says how a script is called.
+type request struct {
+	part    int
+	token   uint64 // of who holds the partition; 0: anybody may call
+	once    bool   // a repeat would do harm: it gets the answer again
+	durable bool   // replicas have it on return
+}
+
+// of returns the request for a stream.
+func of(stream string) request { return request{part: streams.PartitionOf(stream)} }
+
+// call runs a script in a partition.
+func (s *Store) call(ctx context.Context, r request, script *redis.Script, own ...any) (any, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+	defer cancel()
+	run := s.db.Run
+	if r.durable {
+		run = s.db.Write
+	}
+	answer, err := run(ctx, script, []string{s.leases[r.part]}, s.args(r, own)...)
+	if err != nil {
+		return nil, failure(ctx, err)
+	}
+	return answer, nil
+}
+
+// args are those of lua/head.lua, and the script's own.
+func (s *Store) args(r request, own []any) []any {
+	args := make([]any, 5, 5+len(own))
+	for i := range args {
+		args[i] = ""
+	}
+	if s.cfg.Now != nil {
+		now := s.cfg.Now().UnixNano()
+		args[0] = strconv.FormatInt(now/1000, 10)
+		args[1] = strconv.FormatInt((now+999_999)/1_000_000, 10)
+	}
+	if r.once {
+		args[2] = rand.Text()
+	}
+	args[4] = s.marks[r.part]
+	if r.token != 0 {
+		token := strconv.FormatUint(r.token, 10)
+		args[3], args[4] = token, "t"+token
+	}
+	return append(args, own...)
+}
+
+// each runs a script in every partition, in one exchange, and calls fn with the answers.
+func (s *Store) each(ctx context.Context, script *redis.Script, own []any, fn func(part int, answer any) error) error {
+	requests := make([]request, streams.Partitions)
+	for n := range requests {
+		requests[n].part = n
+	}
+	return s.pipeline(ctx, script, requests, func(int) []any { return own }, fn)
+}
+
+// pipeline runs a script for each request, in one exchange, and calls fn with the answers.
+func (s *Store) pipeline(ctx context.Context, script *redis.Script, requests []request, own func(i int) []any, fn func(i int, answer any) error) error {
+	inner, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+	defer cancel()
+	pipe := s.db.Client().Pipeline()
+	cmds := make([]*redis.Cmd, len(requests))
+	for i, r := range requests {
+		cmds[i] = script.EvalSha(inner, pipe, []string{s.leases[r.part]}, s.args(r, own(i))...)
+	}
+	_, _ = pipe.Exec(inner) // each has its own error
+	for i, cmd := range cmds {
+		answer, err := cmd.Result()
+		if redis.HasErrorPrefix(err, "NOSCRIPT") {
+			answer, err = s.call(ctx, requests[i], script, own(i)...)
+		} else if err != nil {
+			err = failure(inner, err)
+		}
+		if err != nil {
+			return err
+		}
+		if err := fn(i, answer); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// failure wraps a failure of the server.
+func failure(ctx context.Context, err error) error {
+	switch {
+	case redis.HasErrorPrefix(err, "NOTHELD"):
+		return streams.ErrNotHeld
+	case errors.Is(ctx.Err(), context.Canceled):
+		return ctx.Err()
+	}
+	return fmt.Errorf("redisstore: %w", err)
+}
+
+func textOf(v any) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case int64:
+		return strconv.FormatInt(v, 10)
+	}
+	return ""
+}
+
+func numberOf(v any) int64 {
+	switch v := v.(type) {
+	case int64:
+		return v
+	case string:
+		n, _ := strconv.ParseInt(v, 10, 64)
+		return n
+	}
+	return 0
+}
+
+func listOf(v any) ([]any, error) {
+	list, ok := v.([]any)
+	if !ok {
+		return nil, errAnswer
+	}
+	return list, nil
+}
+
+// streamAnswer returns the list that a script answered about a stream, which says none if
+// there is no such stream.
+func streamAnswer(v any) ([]any, error) {
+	if textOf(v) == "none" {
+		return nil, streams.ErrNotFound
+	}
+	return listOf(v)
+}
+
+// nanos returns nanoseconds since 1970, 0 for the zero time.
+func nanos(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
+}
+
+// instant is the reverse of nanos.
+func instant(n int64) time.Time {
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, n).UTC()
+}
+
+// millis returns d in whole milliseconds, rounded up.
+func millis(d time.Duration) int64 { return int64((d + time.Millisecond - 1) / time.Millisecond) }
+
+func flag(b bool) string {
+	if b {
+		return "1"
+	}
+	return ""
+}
+
+// clock returns the time by which callers reckon.
+func (s *Store) clock() time.Time {
+	if s.cfg.Now != nil {
+		return s.cfg.Now()
+	}
+	return time.Now()
+}

@@ -1,0 +1,120 @@
+package redisstore
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/tocsin-ssf/tocsin/streams"
+)
+
+// depthOf reads items, leased, dead and when the oldest was added.
+func depthOf(list []any) streams.Depth {
+	return streams.Depth{
+		Items: int(numberOf(list[0])), Leased: int(numberOf(list[1])), Dead: int(numberOf(list[2])),
+		Oldest: instant(numberOf(list[3])),
+	}
+}
+
+// Depth implements [streams.Queue].
+func (s *Store) Depth(ctx context.Context, stream string) (streams.Depth, error) {
+	return s.depth(ctx, of(stream), stream)
+}
+
+func (s *Store) depth(ctx context.Context, r request, stream string) (streams.Depth, error) {
+	answer, err := s.call(ctx, r, s.scripts.depth, stream)
+	if err != nil {
+		return streams.Depth{}, err
+	}
+	list, err := streamAnswer(answer)
+	if err != nil {
+		return streams.Depth{}, err
+	}
+	if len(list) != 4 {
+		return streams.Depth{}, errAnswer
+	}
+	return depthOf(list), nil
+}
+
+// Depths implements [streams.Queue]. Counts are kept by partition.
+func (s *Store) Depths(ctx context.Context, max int) (streams.Depth, map[string]streams.Depth, error) {
+	var total streams.Depth
+	all := make(map[string]streams.Depth)
+	var ids []string
+	err := s.each(ctx, s.scripts.depths, []any{max}, func(_ int, answer any) error {
+		list, err := listOf(answer)
+		if err != nil || len(list)%5 != 4 {
+			return errAnswer
+		}
+		d := depthOf(list)
+		total.Items, total.Leased, total.Dead = total.Items+d.Items, total.Leased+d.Leased, total.Dead+d.Dead
+		if !d.Oldest.IsZero() && (total.Oldest.IsZero() || d.Oldest.Before(total.Oldest)) {
+			total.Oldest = d.Oldest
+		}
+		for i := 4; i < len(list); i += 5 {
+			id := textOf(list[i])
+			all[id], ids = depthOf(list[i+1:]), append(ids, id)
+		}
+		return nil
+	})
+	if err != nil {
+		return streams.Depth{}, nil, err
+	}
+	slices.SortFunc(ids, func(a, b string) int { return all[b].Items - all[a].Items })
+	for _, id := range ids[min(max, len(ids)):] {
+		delete(all, id)
+	}
+	return total, all, nil
+}
+
+// Purge implements [streams.Queue].
+func (s *Store) Purge(ctx context.Context, stream string) (int, error) {
+	r := of(stream)
+	r.once, r.durable = true, true
+	answer, err := s.call(ctx, r, s.scripts.purge, stream)
+	if err != nil {
+		return 0, err
+	}
+	if textOf(answer) == "none" {
+		return 0, streams.ErrNotFound
+	}
+	return int(numberOf(answer)), nil
+}
+
+// Expire implements [streams.Queue]. Events of a queue expire in their order: one that was
+// added before an earlier one, by the clock of another process, waits for it.
+func (s *Store) Expire(ctx context.Context, before time.Time, max int) (map[string]int, error) {
+	expired := make(map[string]int)
+	for n := range streams.Partitions {
+		for again := true; again && max > 0; {
+			some, err := s.expire(ctx, n, before, min(max, maxBatch))
+			if err != nil {
+				return expired, err
+			}
+			again = false
+			for id, k := range some {
+				expired[id] += k
+				max -= k
+				again = true
+			}
+		}
+	}
+	return expired, nil
+}
+
+func (s *Store) expire(ctx context.Context, part int, before time.Time, max int) (map[string]int, error) {
+	answer, err := s.call(ctx, request{part: part, once: true}, s.scripts.expire, strconv.FormatInt(nanos(before), 10), max)
+	if err != nil {
+		return nil, err
+	}
+	list, err := listOf(answer)
+	if err != nil || len(list)%2 != 0 {
+		return nil, errAnswer
+	}
+	some := make(map[string]int, len(list)/2)
+	for i := 0; i < len(list); i += 2 {
+		some[textOf(list[i])] += int(numberOf(list[i+1]))
+	}
+	return some, nil
+}

@@ -1,0 +1,328 @@
+-- The queue of a stream. A place says where an item stands: 27 digits, of the lane (0
+-- control, 1 resent, 2 events), of seq (of arrival, in control) and of n (1 in control: a
+-- stream-updated item). Places in the order of text are the order of Take.
+--
+-- Take goes through the events once: the cursor (cu) is the last place that it came to.
+-- What is before it and not out is in one of two places: an item without an order key in
+-- `back`, one with a key in `parked`, by key, and if no earlier item of the key is out,
+-- the first one of the key in `back` too. So `back` is what can be handed out before the
+-- cursor goes on, and what is blocked is never looked at. Control and resent items are
+-- before the cursor always.
+local JTI, TYPE, KEY, EPOCH, SUBJECT, ADDED, REF, POS, PAYLOAD, LANE, RESENT, TRIES = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
+local EVENT, CONTROL = '0', '1' -- LANE
+local UPDATED = 'https://schemas.openid.net/secevent/ssf/event-type/stream-updated'
+
+local era, tok = unpack(call('HMGET', PART, 'era', 'tok'))
+era, tok = era or '0', tonumber(tok or 0)
+
+local function padded(seq, n) return string.format('%016.0f%010.0f', seq, n) end
+local function eventPlace(id)
+	local seq, n = match(id, '^(%d+)-(%d+)$')
+	return '2' .. padded(tonumber(seq), tonumber(n))
+end
+local function idOf(place) return int(tonumber(sub(place, 2, 17))) .. '-' .. int(tonumber(sub(place, 18))) end
+
+-- digest stands for an order key in sets; empty for none.
+local function digest(key)
+	if key == '' then return '' end
+	return sub(redis.sha1hex(key), 1, 24)
+end
+
+-- first returns the first place of a key in a set of KEY:PLACE.
+local function first(set, d)
+	local member = call('ZRANGE', set, '[' .. d .. ':', '[' .. d .. ';', 'BYLEX', 'LIMIT', 0, 1)[1]
+	return member and sub(member, 26)
+end
+
+local function set(q, field, value)
+	if q.S[field] ~= value then
+		q.S[field] = value
+		q.DIRTY[field] = value
+	end
+end
+local function num(q, field) return tonumber(q.S[field] or 0) end
+
+-- unhead takes the first item of a key out of back; head puts it there if it is free.
+local function unhead(q, d)
+	local place = first(q.parked, d)
+	if place then call('ZREM', q.back, place .. d) end
+end
+local function head(q, d)
+	local place = first(q.parked, d)
+	if not place then return end
+	local out = first(q.hold, d)
+	if not out or place < out then call('ZADD', q.back, 0, place .. d) end
+end
+
+-- park lets an item wait for its turn before the cursor.
+local function park(q, place, d)
+	if d == '' then
+		call('ZADD', q.back, 0, place)
+		return
+	end
+	unhead(q, d)
+	call('ZADD', q.parked, 0, d .. ':' .. place)
+	q.PARKED = true
+	head(q, d)
+end
+
+local function isParked(q)
+	if q.PARKED == nil then q.PARKED = call('EXISTS', q.parked) == 1 end
+	return q.PARKED
+end
+
+-- ahead says whether Take has not come to the place yet.
+local function ahead(q, place) return place > (q.S.cu or '2') end
+
+-- giveBack returns an item that is out to its place.
+local function giveBack(q, place)
+	local taken = call('HGET', q.taken, place)
+	call('ZREM', q.out, place)
+	call('HDEL', q.taken, place)
+	q.CAUSE = true
+	local d = taken and match(taken, '^([^:]*):') or ''
+	if d == '' then
+		if not ahead(q, place) then call('ZADD', q.back, 0, place) end
+		return
+	end
+	unhead(q, d)
+	call('ZREM', q.hold, d .. ':' .. place)
+	if not ahead(q, place) then
+		call('ZADD', q.parked, 0, d .. ':' .. place)
+		q.PARKED = true
+	end
+	head(q, d)
+end
+
+-- void says whether who took an item by this mark has been replaced.
+local function void(mark)
+	if sub(mark, 1, 1) == 't' then return tonumber(sub(mark, 2)) < tok end
+	local gen, node = match(mark, '^n(%d+) (.*)$')
+	return gen and tonumber(gen) < tonumber(call('HGET', P .. 'nodes', node) or 0)
+end
+
+-- tick ends the leases that are over.
+local function tick(q)
+	repeat
+		local ended = call('ZRANGE', q.out, '-inf', now, 'BYSCORE', 'LIMIT', 0, 256)
+		for _, place in ipairs(ended) do giveBack(q, place) end
+	until #ended < 256
+	if (q.S.er or '0') ~= era then
+		set(q, 'er', era)
+		q.CAUSE = true
+		local taken = call('HGETALL', q.taken)
+		for i = 1, #taken, 2 do
+			if void(match(taken[i + 1], '^[^:]*:(.*)$')) then giveBack(q, taken[i]) end
+		end
+	end
+end
+
+-- open returns the queue of a stream, nil if there is no such stream.
+local names = {__index = function(q, kind)
+	local key = P .. kind .. ':' .. q.ID
+	rawset(q, kind, key)
+	return key
+end}
+local function open(id)
+	local flat = call('HGETALL', P .. 's:' .. id)
+	if #flat == 0 then return nil end
+	local state = {}
+	for i = 1, #flat, 2 do state[flat[i]] = flat[i + 1] end
+	local q = setmetatable({ID = id, S = state, DIRTY = {}, CAUSE = false}, names)
+	rawset(q, 'PARKED', nil)
+	tick(q)
+	return q
+end
+
+local function entryItem(entry)
+	local f = entry[2]
+	return {f[2], typeName(f[4]), f[6], f[8], f[10], f[12], f[14], entry[1], '', EVENT, ''}
+end
+
+-- load returns the item at a place; nil if there is none.
+local function load(q, place)
+	if sub(place, 1, 1) == '2' then
+		local id = idOf(place)
+		local entry = call('XRANGE', q.q, id, id)[1]
+		return entry and entryItem(entry)
+	end
+	local blob = call('HGET', q.small, place)
+	return blob and cmsgpack.unpack(blob)
+end
+
+local function withTries(q, item)
+	item[TRIES] = call('HGET', q.tries, item[JTI]) or '0'
+	return item
+end
+
+-- keepSmall writes an item of the lanes control and resent.
+local function keepSmall(q, place, item)
+	call('HSET', q.small, place, cmsgpack.pack(item))
+	call('ZADD', q.age, item[ADDED], place)
+	call('HSET', q.ids, item[JTI], place)
+	if item[LANE] == CONTROL then
+		set(q, 'nc', int(num(q, 'nc') + 1))
+	elseif item[REF] == '' then
+		call('ZADD', q.ref, 0, sub(place, 2, 17) .. ':' .. place)
+	else
+		call('ZADD', q.ref, 0, sub(item[REF], 1, 16) .. ':' .. place)
+	end
+end
+
+-- arrive puts an item behind all others of the control lane.
+local function arrive(q, item)
+	local n = num(q, 'ar') + 1
+	set(q, 'ar', int(n))
+	local place = '0' .. padded(n, item[TYPE] == UPDATED and 1 or 0)
+	keepSmall(q, place, item)
+	park(q, place, digest(item[KEY]))
+	q.CAUSE = true
+end
+
+local function known(q, jti) return call('HEXISTS', q.ids, jti) == 1 or call('HEXISTS', q.dead, jti) == 1 end
+
+-- leave takes an item off the queue.
+local function leave(q, place, item)
+	local d = digest(item[KEY])
+	call('ZREM', q.out, place)
+	call('HDEL', q.taken, place)
+	if d == '' then
+		call('ZREM', q.back, place)
+	elseif isParked(q) then
+		unhead(q, d)
+		call('ZREM', q.hold, d .. ':' .. place)
+		call('ZREM', q.parked, d .. ':' .. place)
+		head(q, d)
+	else
+		call('ZREM', q.hold, d .. ':' .. place)
+	end
+	local lane = sub(place, 1, 1)
+	if lane == '2' then
+		call('XDEL', q.q, idOf(place))
+	else
+		call('HDEL', q.small, place)
+		call('ZREM', q.age, place)
+		if lane == '0' then set(q, 'nc', int(num(q, 'nc') - 1)) end
+	end
+	if item[REF] ~= '' then
+		call('ZREM', q.ref, sub(item[REF], 1, 16) .. ':' .. place)
+	elseif lane == '1' then
+		call('ZREM', q.ref, sub(place, 2, 17) .. ':' .. place)
+	end
+	call('HDEL', q.ids, item[JTI])
+	call('HDEL', q.tries, item[JTI])
+	q.CAUSE = true
+end
+
+-- bury makes a dead letter of an item. A letter is the item with its attempts, and code,
+-- text, when (ns) and number.
+local function bury(q, place, item, code, text)
+	withTries(q, item)
+	leave(q, place, item)
+	local n = num(q, 'dn') + 1
+	set(q, 'dn', int(n))
+	call('HSET', q.dead, item[JTI], cmsgpack.pack({item, code, text, int(micros) .. '000'}))
+	call('ZADD', q.deads, int(n), item[JTI])
+end
+
+-- drop erases everything on the queue, or all but stream-updated items.
+local function drop(q, keepUpdated)
+	local kept = {}
+	if keepUpdated then
+		for place, blob in pairs((function()
+			local flat, t = call('HGETALL', q.small), {}
+			for i = 1, #flat, 2 do
+				if sub(flat[i], 1, 1) == '0' and sub(flat[i], -1) == '1' then t[flat[i]] = flat[i + 1] end
+			end
+			return t
+		end)()) do
+			local item = cmsgpack.unpack(blob)
+			kept[#kept + 1] = {place, item, call('ZSCORE', q.out, place), call('HGET', q.taken, place), call('HGET', q.tries, item[JTI])}
+		end
+	end
+	local dropped = call('XLEN', q.q) + call('HLEN', q.small) - #kept
+	call('UNLINK', q.q, q.ids, q.small, q.age, q.out, q.taken, q.hold, q.parked, q.back, q.tries, q.ref)
+	q.PARKED = false
+	set(q, 'nc', '0')
+	for _, k in ipairs(kept) do
+		local place, item, out, taken, tries = unpack(k, 1, 5)
+		keepSmall(q, place, item)
+		if tries then call('HSET', q.tries, item[JTI], tries) end
+		local d = digest(item[KEY])
+		if out then
+			call('ZADD', q.out, out, place)
+			call('HSET', q.taken, place, taken)
+			if d ~= '' then call('ZADD', q.hold, 0, d .. ':' .. place) end
+		else
+			park(q, place, d)
+		end
+	end
+	q.CAUSE = true
+	return dropped
+end
+
+-- oldest returns when (ns) the oldest item was added, '0' if there is none: the first of
+-- the events, or of the others.
+local function oldest(q)
+	local at = '0'
+	local place = call('ZRANGE', q.age, 0, 0)[1]
+	if place then at = load(q, place)[ADDED] end
+	local entry = call('XRANGE', q.q, '-', '+', 'COUNT', 1)[1]
+	if entry then
+		local added = entry[2][12]
+		if at == '0' or tonumber(added) < tonumber(at) then at = added end
+	end
+	return at
+end
+
+local function backsOff(q)
+	local due = num(q, 'du')
+	return due > now and due <= now + 86400000
+end
+
+-- account brings what is counted and looked up for the partition up to date. The stream is
+-- ready if it is pushed to and there was a cause.
+local ACCOUNT = {{'ni', 'items', 'depths'}, {'nl', 'leased'}, {'nd', 'dead', 'deads'}}
+local woken = {}
+local function account(q)
+	local items = call('XLEN', q.q) + call('HLEN', q.small)
+	local counts = {items, call('ZCARD', q.out), call('ZCARD', q.deads)}
+	for i, c in ipairs(ACCOUNT) do
+		local delta = counts[i] - num(q, c[1])
+		if delta ~= 0 then
+			set(q, c[1], int(counts[i]))
+			call('HINCRBY', PART, c[2], int(delta))
+			if c[3] then
+				if counts[i] > 0 then call('ZADD', P .. c[3], counts[i], q.ID) else call('ZREM', P .. c[3], q.ID) end
+			end
+		end
+	end
+	if items > 0 then
+		call('ZADD', P .. 'ages', oldest(q), q.ID)
+	else
+		call('ZREM', P .. 'ages', q.ID)
+	end
+	local due = call('ZRANGE', q.out, 0, 0, 'WITHSCORES')[2]
+	due = due and tonumber(due)
+	if backsOff(q) and (not due or num(q, 'du') < due) then due = num(q, 'du') end
+	if due then call('ZADD', P .. 'due', int(due), q.ID) else call('ZREM', P .. 'due', q.ID) end
+	if q.CAUSE and items > counts[2] then
+		if q.S.pu == '1' then call('ZADD', P .. 'ready', 'NX', int(now), q.ID) end
+		woken[#woken + 1] = q.ID
+	end
+	local dirty = {}
+	for field, value in pairs(q.DIRTY) do
+		dirty[#dirty + 1] = field
+		dirty[#dirty + 1] = value
+	end
+	if #dirty > 0 then call('HSET', q.s, unpack(dirty)) end
+	q.DIRTY = {}
+end
+
+-- wake tells all processes which streams have something to take.
+local function wake()
+	if #woken > 0 then
+		local prefix, number = match(P, '^(.*){p(%d+)}:$')
+		call('PUBLISH', prefix .. 'wake:streams', number .. ' ' .. table.concat(woken, ' '))
+	end
+end

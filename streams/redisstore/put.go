@@ -1,0 +1,94 @@
+package redisstore
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/tocsin-ssf/tocsin/streams"
+)
+
+// Put implements [streams.Queue]. Items are put in parts of up to 256 items or 1 MiB, each
+// in one transaction, in their order: after an error some may have been put, and a Put of
+// the same items does the rest. Events are put by one process at a time, who holds the
+// partition (see [streams.Partition]), or positions would be passed over.
+func (s *Store) Put(ctx context.Context, items ...streams.Item) (streams.PutReport, error) {
+	return s.put(ctx, -1, 0, items)
+}
+
+// put puts items, of all partitions (-1) or of one, whose holder has the token.
+func (s *Store) put(ctx context.Context, part int, token uint64, items []streams.Item) (streams.PutReport, error) {
+	report := streams.PutReport{Full: make(map[string]int)}
+	if err := ctx.Err(); err != nil {
+		return streams.PutReport{}, err
+	}
+	var byPart [streams.Partitions][]*streams.Item
+	for i := range items {
+		n := streams.PartitionOf(items[i].Stream)
+		if part >= 0 && n != part {
+			return streams.PutReport{}, streams.ErrNotHeld
+		}
+		if items[i].Pos.Seq > maxSeq || items[i].Ref.Seq > maxSeq || items[i].Epoch > maxSeq {
+			return streams.PutReport{}, errRange
+		}
+		byPart[n] = append(byPart[n], &items[i])
+	}
+	for n, list := range byPart {
+		for len(list) > 0 {
+			batch := batchOf(list)
+			list = list[len(batch):]
+			if err := s.putBatch(ctx, request{part: n, token: token}, batch, &report); err != nil {
+				return streams.PutReport{}, err
+			}
+		}
+	}
+	return report, nil
+}
+
+// batchOf returns how many of items, at least one, a script takes.
+func batchOf(items []*streams.Item) []*streams.Item {
+	size := 0
+	for i, it := range items {
+		size += len(it.Stream) + len(it.ID) + len(it.Type) + len(it.OrderKey) + len(it.Payload)
+		if i == maxBatch || i > 0 && size > maxBatchBytes {
+			return items[:i]
+		}
+	}
+	return items
+}
+
+func (s *Store) putBatch(ctx context.Context, r request, batch []*streams.Item, report *streams.PutReport) error {
+	args := make([]any, 0, 2+12*len(batch))
+	args = append(args, s.cfg.MaxDepth, MaxControl)
+	var ids []string
+	for _, it := range batch {
+		if len(ids) == 0 || ids[len(ids)-1] != it.Stream {
+			ids = append(ids, it.Stream)
+		}
+		args = append(args, it.Stream, int(it.Lane), it.Epoch, it.Pos.Seq, it.Pos.N, it.ID, it.Type, it.OrderKey,
+			it.Subject, nanos(it.Added), refOf(it), it.Payload)
+	}
+	answer, err := s.call(ctx, r, s.scripts.put, args...)
+	if err != nil {
+		return err
+	}
+	list, err := listOf(answer)
+	if err != nil || len(list)%2 != 1 || len(list) < 3 {
+		return errAnswer
+	}
+	report.Kept += int(numberOf(list[0]))
+	report.Seen += int(numberOf(list[1]))
+	report.Gone += int(numberOf(list[2]))
+	for i := 3; i < len(list); i += 2 {
+		report.Full[textOf(list[i])] += int(numberOf(list[i+1]))
+	}
+	s.waits.ring(r.part, ids...)
+	return nil
+}
+
+// refOf returns the item's Ref as a place (lua/queue.lua), empty if it has none.
+func refOf(it *streams.Item) string {
+	if it.Ref.IsZero() {
+		return ""
+	}
+	return fmt.Sprintf("%0*d%010d", seqDigits, it.Ref.Seq, it.Ref.N)
+}

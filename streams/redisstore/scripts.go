@@ -1,0 +1,45 @@
+package redisstore
+
+import (
+	"embed"
+
+	"github.com/redis/go-redis/v9"
+)
+
+//go:embed lua
+var luaFiles embed.FS
+
+// scripts are the scripts, each with the files that it stands on before it.
+type scripts struct {
+	create, update, remove, touch, stream           *redis.Script
+	reserve, unreserve                              *redis.Script
+	subjects, forget, match                         *redis.Script
+	put, take, extend, settle, ready, depth, depths *redis.Script
+	purge, expire, letters, letter                  *redis.Script
+	cursor, enter, pointing, earliest               *redis.Script
+}
+
+func newScripts() scripts {
+	of := func(names ...string) *redis.Script {
+		text := ""
+		for _, name := range names {
+			part, err := luaFiles.ReadFile("lua/" + name + ".lua")
+			if err != nil {
+				panic(err) // it is embedded
+			}
+			text += string(part) + "\n"
+		}
+		return redis.NewScript(text)
+	}
+	queue := func(names ...string) *redis.Script { return of(append([]string{"head", "queue"}, names...)...) }
+	return scripts{
+		create: queue("registry", "create"), update: queue("control", "registry", "update"),
+		remove: queue("registry", "delete"), touch: queue("registry", "touch"), stream: of("head", "stream"),
+		reserve: of("reserve"), unreserve: of("unreserve"),
+		subjects: queue("subject", "subjects"), forget: queue("subject", "forget"), match: of("head", "match"),
+		put: queue("control", "put"), take: queue("walk", "take"), extend: queue("extend"), settle: queue("settle"),
+		ready: queue("walk", "ready"), depth: queue("depth"), depths: queue("depths"),
+		purge: queue("purge"), expire: queue("expire"), letters: of("head", "letters"), letter: queue("letter"),
+		cursor: of("head", "cursor"), enter: of("head", "enter"), pointing: queue("pointing"), earliest: of("head", "earliest"),
+	}
+}
