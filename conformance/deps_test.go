@@ -68,6 +68,8 @@ var importMap = []folder{
 	{path: "transmitter/checkpoint", ours: []string{"transmitter/eventlog", "streams/store/..."}}, // its table is in admin.db, not in the log's file
 	{path: "transmitter/audit", ours: []string{"transmitter/eventlog", "transmitter/checkpoint"}},
 	{path: "transmitter/auth", ours: []string{"set/jose", "wellknown", "streams/store/..."}},
+	{path: "transmitter/auth/authtest", ours: []string{"transmitter/auth", "set/jose"}},
+	{path: "transmitter/auth/redisauth", ours: []string{"transmitter/auth", "streams/store/..."}, fixed: []string{"go-redis"}},
 	{path: "transmitter/keys", ours: []string{"set/jose", "streams/store/..."}},
 	{path: "transmitter/keys/keystest", ours: []string{"transmitter/keys", "set/jose"}},
 	{path: "transmitter/keys/rediskeys", ours: []string{"transmitter/keys", "set/jose", "streams/store/..."}, fixed: []string{"go-redis"}},

@@ -1,4 +1,4 @@
-package auth_test
+package authtest
 
 import (
 	"errors"
@@ -11,8 +11,8 @@ import (
 
 // Records of consent drive the gates of applications that exist and that the
 // source's events are for, and of none where anybody may write.
-func TestConsentsOfASource(t *testing.T) {
-	s := sourceStore(t)
+func consentsOfASource(t *testing.T, open Open) {
+	s := sourceStore(t, open)
 	want := map[string]string{"Portal": "rp", "Shop ümlaut": "other"}
 	with := func(change func(*auth.VendorSource)) auth.VendorSource {
 		v := vendor("idme", auth.VendorBearer)

@@ -1,9 +1,8 @@
-package auth_test
+package authtest
 
 import (
 	"errors"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -16,8 +15,8 @@ func signed(lines ...string) http.Header { return http.Header{"Fpjs-Event-Signat
 // The example of Fingerprint's own libraries: secret "secret", body "data".
 const fingerprintSigned = "v1=1b2c16b75bd2a870c114153ccda5bcfca63314bc722fa160d690de133ccbb9db"
 
-func TestSignedByVendor(t *testing.T) {
-	s := sourceStore(t)
+func signedByVendor(t *testing.T, open Open) {
+	s := sourceStore(t, open)
 	v := vendor("fp", auth.VendorNone)
 	v.Kind, v.SignatureSecret = auth.KindFingerprint, "secret"
 	if _, err := s.AddVendorSource(t.Context(), v); err != nil {
@@ -59,8 +58,8 @@ func TestSignedByVendor(t *testing.T) {
 }
 
 // Which sources are signed is shown, by which secret is not.
-func TestSignatureSecret(t *testing.T) {
-	s := openStore(t, filepath.Join(t.TempDir(), "admin.db"))
+func signatureSecret(t *testing.T, open Open) {
+	s := open(t, t.TempDir())
 	plain := vendor("plain", auth.VendorBearer)
 	plain.Kind = auth.KindFingerprint
 	v := plain
