@@ -91,6 +91,7 @@ var importMap = []folder{
 	{path: "receiver", ours: []string{"set/...", "streams", "wellknown", "receiver/client", "receiver/inbox"}},
 	{path: "receiver/credential", ours: []string{"set/delivery/guard", "wellknown"}}, // the authorization server is found by its metadata
 	{path: "receiver/keeper", ours: []string{"receiver", "receiver/client", "set/...", "streams", "wellknown"}},
+	{path: "receiver/keeper/rediskeeper", ours: []string{"receiver/keeper", "streams/store/..."}, fixed: []string{"go-redis"}},             // turns and state that processes share
 	{path: "receiver/sessions", ours: []string{"receiver", "set/subject", "streams/store/..."}, fixed: []string{"sqlite", "go-redis"}},     // its SQLite backend is opened as the others are
 	{path: "receiver/sessions/check", ours: []string{"receiver/sessions", "set/jose", "set/subject", "wellknown"}},                         // it verifies the tokens it is shown
 	{path: "receiver/hooks", ours: []string{"receiver", "receiver/sessions", "set/...", "streams/store/..."}, fixed: []string{"go-redis"}}, // payloads are of set/caep and set/risc

@@ -41,6 +41,8 @@ type Poll struct {
 	// unless EndpointLater says that SetPollEndpoint will tell it.
 	Endpoint      string
 	EndpointLater bool
+	// Apart leaves polling to [Receiver.Poll]: Run does not poll.
+	Apart bool
 	// Token returns the access token, without a scheme, for each request; nil: none
 	// is sent.
 	Token func(ctx context.Context) (string, error)

@@ -42,6 +42,7 @@ type Receiver struct {
 	awaited  awaited
 	status   atomic.Pointer[Status]
 	running  atomic.Bool
+	polling  atomic.Bool
 }
 
 // New checks cfg as a whole and returns a receiver that has started nothing; the
@@ -107,11 +108,24 @@ func (r *Receiver) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return r.follow(ctx) })
 	group.Go(func() error { return r.keepAlive(ctx) })
-	if r.cfg.Poll != nil {
-		p := newPoller(r, *r.cfg.Poll)
-		group.Go(func() error { return p.run(ctx) })
+	if r.cfg.Poll != nil && !r.cfg.Poll.Apart {
+		group.Go(func() error { return r.Poll(ctx) })
 	}
 	return group.Wait()
+}
+
+// Poll polls until ctx ends, while Run may be running: for a stream that several
+// processes receive and one at a time polls (see Poll.Apart). It may be called once at a
+// time; errors: that it runs already, or that Config.Poll is not set.
+func (r *Receiver) Poll(ctx context.Context) error {
+	if r.cfg.Poll == nil {
+		return errors.New("receiver: Poll needs Config.Poll")
+	}
+	if !r.polling.CompareAndSwap(false, true) {
+		return errors.New("receiver: Poll is running already")
+	}
+	defer r.polling.Store(false)
+	return newPoller(r, *r.cfg.Poll).run(ctx)
 }
 
 // wait returns after d, or false as soon as ctx ends.

@@ -86,8 +86,12 @@ type Config struct {
 	// Timeout, if it has one, must be longer than CallTimeout and a long poll.
 	HTTP *http.Client
 	// State is the path of a small file in which the stream's id is kept, and what the
-	// transmitter told of its status. Required with a Stream.
+	// transmitter told of its status. Required with a Stream, unless Shared is given.
 	State string
+	// Shared, if set, is what several processes have together that receive from the
+	// transmitter: one at a time keeps the stream, verifies it and polls. The state is
+	// kept there in place of State.
+	Shared Shared
 
 	// Interval is the time between two looks at the stream, less some jitter, and no
 	// more than half of its inactivity_timeout; zero: DefaultInterval.
@@ -208,8 +212,11 @@ func (cfg Config) checkStream() error {
 	if s.Status != "" && !s.Status.Valid() {
 		fail("Config.Stream.Status must be enabled, paused or disabled")
 	}
-	if cfg.State == "" {
+	if cfg.State == "" && cfg.Shared == nil {
 		fail("Config.State is missing")
+	}
+	if cfg.State != "" && cfg.Shared != nil {
+		fail("give Config.State or Config.Shared")
 	}
 	return errors.Join(wrong...)
 }

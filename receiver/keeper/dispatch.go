@@ -19,7 +19,7 @@ const (
 // dispatch hands an event to the Mux if the transmitter may speak of it.
 func (k *Keeper) dispatch(ctx context.Context, d receiver.Delivery) error {
 	if event, ok := d.Token.Event(streams.TypeStreamUpdated); ok && k.state != nil {
-		if err := k.updated(d, event.Payload); err != nil {
+		if err := k.updated(ctx, d, event.Payload); err != nil {
 			return err
 		}
 	}

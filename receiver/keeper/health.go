@@ -38,6 +38,10 @@ type Health struct {
 	// Problems say what is wrong, for people.
 	Problems []string `json:"problems,omitempty"`
 
+	// Elsewhere says that another process keeps the stream, and polls; what is told of
+	// them here is what that one saw.
+	Elsewhere bool `json:"kept_elsewhere,omitempty"`
+
 	Stream *StreamHealth `json:"stream,omitempty"` // nil: static
 	// Verification says how the way from the transmitter to here is known to work.
 	Verification VerificationHealth `json:"verification"`
@@ -116,9 +120,11 @@ type observed struct {
 	stream    StreamHealth
 	minVerify time.Duration
 	asked     time.Time
-	unasked   bool   // verification is not offered
-	unproven  string // why the last verification failed
-	doubt     bool   // what was told is to be told again
+	unasked   bool      // verification is not offered
+	unproven  string    // why the last verification failed
+	answered  time.Time // when another process was told of the last verification
+	critical  []string
+	doubt     bool // what was told is to be told again
 	ignored   map[string]uint64
 }
 
@@ -135,6 +141,7 @@ func (k *Keeper) Health(ctx context.Context) Health {
 func (k *Keeper) fillSeen(h *Health) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	h.Elsewhere = k.cfg.Shared != nil && k.takesTurns() && !k.turn.Load()
 	for reason, n := range k.seen.ignored {
 		if h.Ignored == nil {
 			h.Ignored = make(map[string]uint64)
@@ -149,7 +156,7 @@ func (k *Keeper) fillSeen(h *Health) {
 	stream := k.seen.stream
 	stream.Method, stream.NotDelivered = k.cfg.Stream.Delivery.Method, slices.Clone(stream.NotDelivered)
 	h.Stream = &stream
-	h.Verification = VerificationHealth{Asked: utc(k.seen.asked), Error: k.seen.unproven}
+	h.Verification = VerificationHealth{Asked: utc(k.seen.asked), Answered: utc(k.seen.answered), Error: k.seen.unproven}
 	if k.seen.unasked {
 		h.Verification.Note = "not offered by the transmitter"
 	}
@@ -159,6 +166,9 @@ func (k *Keeper) fillReceived(h *Health) {
 	a := k.receiver.Activity()
 	h.Received, h.Kept, h.Repeats = utc(a.Received), a.Kept, a.Repeats
 	h.Refused, h.RefusedCode, h.Refusals = utc(a.Refused), a.Refusal, a.Refusals
+	if a.Verified.Before(h.Verification.Answered) {
+		a.Verified = h.Verification.Answered
+	}
 	h.Verification.Answered = utc(a.Verified)
 	if a.Verified.After(h.Verification.Asked) {
 		h.Verification.Error = "" // late, but it came
@@ -291,6 +301,24 @@ func (k *Keeper) noteIgnored(reason string) {
 		}
 		o.ignored[reason]++
 	})
+}
+
+func (k *Keeper) noteAnswered() {
+	if k.cfg.Shared != nil {
+		k.observe(func(o *observed) { o.answered = k.now() })
+	}
+}
+
+// asked returns when a verification was last asked for, and answered.
+func (k *Keeper) asked() (asked, answered time.Time) {
+	k.observe(func(o *observed) { asked, answered = o.asked, o.answered })
+	return asked, answered
+}
+
+// noteCritical keeps the transmitter's critical_subject_members.
+func (k *Keeper) noteCritical(names []string) {
+	k.receiver.SetCriticalMembers(names)
+	k.observe(func(o *observed) { o.critical = names })
 }
 
 func (k *Keeper) noteAsked() { k.observe(func(o *observed) { o.asked = k.now() }) }

@@ -25,6 +25,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -47,11 +48,14 @@ type Keeper struct {
 	receiver *receiver.Receiver
 	log      *slog.Logger
 	keys     keyKeeper      // nil: keys are not the keeper's
-	state    *stateFile     // nil: static
+	state    keptState      // nil: static
 	api      *client.Client // nil: static
 
 	recheck   chan struct{} // asks for a look at the stream now
 	verifyNow chan struct{} // asks for a verification: there is a stream, another one, or it is enabled again
+
+	polls bool
+	turn  atomic.Bool // it is this process that keeps the stream
 
 	mu   sync.Mutex
 	seen observed
@@ -97,6 +101,9 @@ func New(cfg Config) (*Keeper, error) {
 	} else if rc.Poll != nil {
 		rc.Poll = cfg.poll(*rc.Poll)
 	}
+	if rc.Poll != nil {
+		k.polls, rc.Poll.Apart = true, cfg.Shared != nil
+	}
 	if k.receiver, err = receiver.New(rc); err != nil {
 		return nil, err
 	}
@@ -106,7 +113,9 @@ func New(cfg Config) (*Keeper, error) {
 // keepStream completes rc for a stream that is kept.
 func (k *Keeper) keepStream(rc *receiver.Config, documents *wellknown.Client) error {
 	var err error
-	if k.state, err = openState(k.cfg.State, rc.Issuer); err != nil {
+	if k.cfg.Shared != nil {
+		k.state = &sharedState{shared: k.cfg.Shared, now: state{Issuer: rc.Issuer}}
+	} else if k.state, err = openState(k.cfg.State, rc.Issuer); err != nil {
 		return err
 	}
 	cc := client.Config{
@@ -206,13 +215,23 @@ func (k *Keeper) Run(ctx context.Context) error {
 	if k.keys != nil {
 		group.Go(func() error { k.fetchKeys(ctx); return nil })
 	}
-	if k.cfg.Stream != nil {
-		group.Go(func() error { k.keep(ctx); return nil })
-		if k.cfg.VerifyInterval > 0 {
-			group.Go(func() error { k.verify(ctx); return nil })
-		}
+	if k.cfg.Shared != nil {
+		k.share(ctx, group)
+	} else {
+		k.work(ctx, group)
 	}
 	return group.Wait()
+}
+
+// work does what one process at a time does, until ctx ends.
+func (k *Keeper) work(ctx context.Context, group *errgroup.Group) {
+	if k.cfg.Stream == nil {
+		return
+	}
+	group.Go(func() error { k.keep(ctx); return nil })
+	if k.cfg.VerifyInterval > 0 {
+		group.Go(func() error { k.verify(ctx); return nil })
+	}
 }
 
 // fetchKeys gets the keys before the first SET comes, so that what is wrong with them is

@@ -189,7 +189,9 @@ func start(t testing.TB, issuer, dir string, change func(cfg *keeper.Config, url
 			t.Errorf("Run: got %v", err)
 		}
 		server.Close()
-		_ = cfg.Receiver.Inbox.(*sqliteinbox.Inbox).Close()
+		if own, ok := cfg.Receiver.Inbox.(*sqliteinbox.Inbox); ok {
+			_ = own.Close()
+		}
 	})
 	t.Cleanup(p.stop)
 	return p

@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,6 +32,8 @@ type state struct {
 	Before *[]string `json:"before,omitempty"`
 	// Resumed is when a pause was last lifted.
 	Resumed time.Time `json:"resumed,omitzero"`
+	// View is what the process saw that kept the stream last; nil where one is alone.
+	View *view `json:"view,omitempty"`
 }
 
 // verdict is a status that the transmitter decided.
@@ -43,7 +46,17 @@ type verdict struct {
 	Lifted bool `json:"lifted,omitempty"`
 }
 
-// stateFile keeps a state, durably before it is in force.
+// keptState keeps a state, durably before it is in force.
+type keptState interface {
+	get() state
+	// read makes what is kept what get returns. After an error the state is as it was.
+	read(ctx context.Context) error
+	// change lets fn change the state and keeps it if it did. fn may be called again,
+	// with a newer state. After an error the state is as it was, or as it was read.
+	change(ctx context.Context, fn func(*state)) error
+}
+
+// stateFile is a state in a file.
 type stateFile struct {
 	path string
 	mu   sync.Mutex
@@ -53,11 +66,10 @@ type stateFile struct {
 // openState reads the file at path, if there is one.
 func openState(path, issuer string) (*stateFile, error) {
 	f := &stateFile{path: path, now: state{Issuer: issuer}}
-	return f, f.read()
+	return f, f.read(context.Background())
 }
 
-// read reads the file, if there is one. After an error the state is as it was.
-func (f *stateFile) read() error {
+func (f *stateFile) read(context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	file, err := os.Open(f.path)
@@ -89,9 +101,7 @@ func (f *stateFile) get() state {
 	return f.now
 }
 
-// change lets fn change the state and keeps it if it did. After an error the state is
-// as it was.
-func (f *stateFile) change(fn func(*state)) error {
+func (f *stateFile) change(_ context.Context, fn func(*state)) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	next := f.now

@@ -36,7 +36,7 @@ func (k *Keeper) keepStatus(ctx context.Context, id string) (settled bool, err e
 	if err != nil {
 		return false, err
 	}
-	v, err := k.verdictOn(found)
+	v, err := k.verdictOn(ctx, found)
 	if err != nil {
 		return false, err
 	}
@@ -69,7 +69,7 @@ type oddity struct {
 
 // verdictOn returns the transmitter's decision for the status found, nil if there is
 // none. A decision for another status has lost its force.
-func (k *Keeper) verdictOn(found client.Status) (*verdict, error) {
+func (k *Keeper) verdictOn(ctx context.Context, found client.Status) (*verdict, error) {
 	v := k.state.get().Verdict
 	if v == nil || v.Status == found.Status {
 		return v, nil
@@ -77,7 +77,7 @@ func (k *Keeper) verdictOn(found client.Status) (*verdict, error) {
 	if k.now().Sub(v.Told) < verdictGrace {
 		return nil, nil // it is told before it is done (SSF §8.1.5)
 	}
-	return nil, k.state.change(func(s *state) { s.Verdict = nil })
+	return nil, k.state.change(ctx, func(s *state) { s.Verdict = nil })
 }
 
 // resume lifts a pause that the transmitter told, where that is wanted and was not done
@@ -87,7 +87,7 @@ func (k *Keeper) resume(ctx context.Context, found client.Status, v verdict) (bo
 	if !k.cfg.Stream.Resume || v.Status != streams.Paused || v.Lifted || k.now().Sub(last) < resumePause {
 		return true, nil
 	}
-	err := k.state.change(func(s *state) {
+	err := k.state.change(ctx, func(s *state) {
 		s.Resumed = k.now()
 		if s.Verdict != nil && s.Verdict.At.Equal(v.At) { // no other was told meanwhile
 			v.Lifted = true
@@ -124,7 +124,7 @@ func (k *Keeper) setStatus(ctx context.Context, found client.Status) (bool, erro
 
 // updated keeps what a stream-updated event tells, durably: a restart does not make the
 // transmitter's decision undone.
-func (k *Keeper) updated(d receiver.Delivery, payload []byte) error {
+func (k *Keeper) updated(ctx context.Context, d receiver.Delivery, payload []byte) error {
 	var told struct {
 		Status streams.Status `json:"status"`
 		Reason string         `json:"reason"`
@@ -133,7 +133,7 @@ func (k *Keeper) updated(d receiver.Delivery, payload []byte) error {
 		return nil // the receiver has said so
 	}
 	defer signal(k.recheck)
-	return k.state.change(func(s *state) {
+	return k.state.change(ctx, func(s *state) {
 		if s.Verdict != nil && s.Verdict.At.After(d.Token.IssuedAt) {
 			return // an older one that was resent
 		}

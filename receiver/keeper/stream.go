@@ -22,7 +22,7 @@ const maxBefore = 100
 // keep looks at the stream again and again and makes it what it shall be.
 func (k *Keeper) keep(ctx context.Context) {
 	failures := k.newBackoff()
-	if err := k.state.read(); err != nil { // a keeper before this one may have written since New
+	if err := k.state.read(ctx); err != nil { // a keeper before this one may have written since New
 		k.noteLook(err)
 	}
 	var pause time.Duration
@@ -32,6 +32,7 @@ func (k *Keeper) keep(ctx context.Context) {
 			return
 		}
 		k.noteLook(err)
+		k.publish(ctx)
 		if err == nil {
 			failures.Reset()
 			pause = jitter(next)
@@ -49,11 +50,16 @@ func (k *Keeper) keep(ctx context.Context) {
 func (k *Keeper) look(ctx context.Context) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*CallTimeout)
 	defer cancel()
+	if k.cfg.Shared != nil {
+		if err := k.state.read(ctx); err != nil { // others may have been told something
+			return 0, err
+		}
+	}
 	metadata, err := k.api.Metadata(ctx)
 	if err != nil {
 		return 0, err
 	}
-	k.receiver.SetCriticalMembers(metadata.CriticalSubjectMembers)
+	k.noteCritical(metadata.CriticalSubjectMembers)
 	stream, err := k.find(ctx)
 	if errors.Is(err, client.ErrNotFound) {
 		stream, err = k.create(ctx)
@@ -152,7 +158,7 @@ func (k *Keeper) announce(ctx context.Context) error {
 	for i, stream := range list {
 		ids[i] = stream.StreamID
 	}
-	return k.state.change(func(s *state) { s.Before = &ids })
+	return k.state.change(ctx, func(s *state) { s.Before = &ids })
 }
 
 // listless reports whether err says that the transmitter has no list of streams, or
@@ -188,7 +194,7 @@ func (k *Keeper) create(ctx context.Context) (streams.Configuration, error) {
 // adopt makes stream the receiver's.
 func (k *Keeper) adopt(ctx context.Context, stream streams.Configuration) error {
 	former := k.state.get().StreamID
-	if err := k.state.change(func(s *state) {
+	if err := k.state.change(ctx, func(s *state) {
 		s.Before = nil
 		if s.StreamID != stream.StreamID {
 			s.StreamID, s.Verdict, s.Resumed = stream.StreamID, nil, time.Time{}

@@ -14,9 +14,7 @@ import (
 // verify asks for a verification as soon as there is a stream, after it has been
 // replaced or enabled, and on a schedule.
 func (k *Keeper) verify(ctx context.Context) {
-	select {
-	case <-k.verifyNow:
-	case <-ctx.Done():
+	if !k.awaitFirst(ctx) {
 		return
 	}
 	failures := k.newBackoff()
@@ -36,6 +34,25 @@ func (k *Keeper) verify(ctx context.Context) {
 	}
 }
 
+// awaitFirst waits for the first reason to verify. Where another process has asked
+// before, the next time is of its schedule.
+func (k *Keeper) awaitFirst(ctx context.Context) bool {
+	asked, answered := k.asked()
+	if asked.IsZero() {
+		select {
+		case <-k.verifyNow:
+			return true
+		case <-ctx.Done():
+			return false
+		}
+	}
+	pause := k.minVerification()
+	if !answered.Before(asked) {
+		pause = max(pause, asked.Add(jitter(k.cfg.VerifyInterval)).Sub(k.now()))
+	}
+	return wait(ctx, pause, k.verifyNow)
+}
+
 // verifyOnce asks once and waits for the answer. A stream that is not enabled, or whose
 // transmitter offers no verification, is not asked.
 func (k *Keeper) verifyOnce(ctx context.Context) error {
@@ -51,6 +68,7 @@ func (k *Keeper) verifyOnce(ctx context.Context) error {
 		err = nil
 	}
 	k.noteVerification(unoffered, err)
+	k.publish(ctx)
 	if err != nil {
 		k.log.WarnContext(ctx, "stream not verified", "stream_id", k.receiver.StreamID(), "err", err)
 	}
@@ -77,8 +95,11 @@ func (k *Keeper) ask(ctx context.Context) error {
 	}
 	timer := time.NewTimer(k.cfg.VerifyTimeout)
 	defer timer.Stop()
+	answered, stop := k.answeredAnywhere(ctx, state, answered)
+	defer stop()
 	select {
 	case <-answered:
+		k.noteAnswered()
 		k.log.DebugContext(ctx, "stream verified", "stream_id", id)
 		return nil
 	case <-timer.C:
