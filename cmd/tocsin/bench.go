@@ -9,8 +9,19 @@ import (
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/bench"
 )
 
-// benchCmd measures the transmitter against the floor of the machine.
+// benchCmd measures, and reckons with what was measured. `tocsin bench` alone measures.
 type benchCmd struct {
+	Measure  benchRunCmd      `cmd:"" name:"run" default:"withargs" help:"Measure the transmitter and the receiver against the floor of this machine (what tocsin bench does by itself)."`
+	Simulate benchSimulateCmd `cmd:"" help:"Say how far several nodes on Redis go: the first bottleneck at each size, and what is done about it."`
+}
+
+// Help shows examples.
+func (benchCmd) Help() string {
+	return "Examples:\n  tocsin bench --quick\n  tocsin bench simulate\nIts flags and workloads: tocsin bench run --help"
+}
+
+// benchRunCmd measures the transmitter against the floor of the machine.
+type benchRunCmd struct {
 	printFlags
 	What  string `arg:"" optional:"" help:"A group of workloads: receive." enum:"receive," default:""`
 	Only  string `help:"Run this workload alone, or several: search-*." placeholder:"NAME"`
@@ -21,7 +32,7 @@ type benchCmd struct {
 }
 
 // Help shows an example and says what is measured.
-func (benchCmd) Help() string {
+func (benchRunCmd) Help() string {
 	return "Examples:\n  tocsin bench --quick\n  tocsin bench --only push-rs256 --json\n  tocsin bench receive\n" +
 		"  tocsin bench --only search-identifier --quick\n\n" +
 		"Without --full the workloads of the main job run. Server, senders and receivers are processes of\n" +
@@ -32,7 +43,7 @@ func (benchCmd) Help() string {
 }
 
 // Run measures and prints.
-func (c benchCmd) Run(ctx context.Context, std streamsIO) error {
+func (c benchRunCmd) Run(ctx context.Context, std streamsIO) error {
 	if c.Role != "" {
 		return bench.Serve(ctx, c.Role, std.in, std.out)
 	}
