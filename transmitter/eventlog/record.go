@@ -131,6 +131,9 @@ func newDraft(kind Kind, canonical []byte) *Draft {
 // Event returns the prepared event; it must not be changed.
 func (d *Draft) Event() *Event { return &d.event }
 
+// Size returns the length in bytes of what is kept of it: salt and canonical bytes.
+func (d *Draft) Size() int { return len(d.salt) + len(d.canonical) }
+
 // Record returns the record at a place. The time is cut to milliseconds.
 func (d *Draft) Record(seq uint64, id string, recorded time.Time) *Record {
 	recorded = time.UnixMilli(recorded.UnixMilli()).UTC()

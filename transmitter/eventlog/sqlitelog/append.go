@@ -53,7 +53,7 @@ func (l *Log) Append(ctx context.Context, events ...eventlog.Event) ([]eventlog.
 		items[i].draft = d
 		if e := d.Event(); e.SourceID != "" {
 			items[i].keyed = true
-			items[i].key, items[i].digest = l.keys.of(e)
+			items[i].key, items[i].digest = l.keys.secret.Of(e)
 		}
 	}
 	return l.appendItems(ctx, items)
@@ -179,7 +179,7 @@ func (l *Log) publish() {
 	}
 	w.head += uint64(len(w.pending))
 	l.tree.publish(w.pending)
-	l.tail.add(w.pending)
+	l.tail.Add(w.pending)
 	clear(w.pending)
 	w.pending, w.added = w.pending[:0], w.added[:0]
 	l.moveKeys()

@@ -2,17 +2,12 @@ package sqlitelog
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
 	"math"
 
 	"github.com/tocsin-ssf/tocsin/streams/store/sqlitedb"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
 )
-
-// refDomain keeps the hashes of entries' keys apart from those of source ids.
-const refDomain = "tocsin ref 1"
 
 // Note implements eventlog.Journal. Errors beside those of the contract:
 // eventlog.ErrEvent if one of the entries cannot be kept; ErrClosed.
@@ -34,24 +29,13 @@ func (l *Log) Note(ctx context.Context, entries ...eventlog.Entry) ([]eventlog.A
 // appendRefs writes the keys of an entry.
 func (l *Log) appendRefs(tx *sqlitedb.Tx, rec *eventlog.Record, refs []string) error {
 	for _, ref := range refs {
-		hash := l.keys.ref(rec.Kind, ref)
+		hash := l.keys.secret.Ref(rec.Kind, ref)
 		if _, err := tx.Exec("INSERT INTO entry_ref(kind, ref, seq) VALUES(?, ?, ?) ON CONFLICT DO NOTHING",
 			int64(rec.Kind), hash[:], int64(rec.Seq)); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// ref returns what stands for an entry's key in the file.
-func (k *keyring) ref(kind eventlog.Kind, ref string) key {
-	b := make([]byte, 0, 128+len(ref))
-	b = append(b, k.secret[:]...)
-	b = append(b, refDomain...)
-	b = binary.BigEndian.AppendUint32(b, uint32(kind))
-	b = append(b, ref...)
-	sum := sha256.Sum256(b)
-	return key(sum[:16])
 }
 
 // The statements of Entries.
@@ -71,7 +55,7 @@ func (l *Log) Entries(ctx context.Context, kind eventlog.Kind, ref string, span 
 	if span.Before > 0 {
 		before = int64(span.Before)
 	}
-	hash := l.keys.ref(kind, ref)
+	hash := l.keys.secret.Ref(kind, ref)
 	var records []*eventlog.Record
 	err := l.db.Read(ctx, func(v *sqlitedb.View) error {
 		rows, err := v.Query(sql, int64(kind), hash[:], int64(span.After), before, min(span.Max, MaxRead))

@@ -27,7 +27,7 @@ func (l *Log) Erase(ctx context.Context, seqs ...uint64) (int, error) {
 				}
 				n += int(r.Changes)
 			}
-			tx.OnCommit(func() { l.tail.erase(chunk) })
+			tx.OnCommit(func() { l.tail.Erase(chunk) })
 			return nil
 		})
 		if err != nil {

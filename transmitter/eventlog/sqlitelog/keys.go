@@ -3,8 +3,6 @@ package sqlitelog
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"slices"
 
@@ -17,7 +15,6 @@ import (
 // random, so writing each at once would cost a page of the write-ahead log
 // per event, which is more than the record itself does.
 const (
-	keySecretSize = 32
 	// moveAt is how many keys are held before they move.
 	moveAt = 8192
 	// moveChunk is how many keys are written, or forgotten, in one
@@ -26,8 +23,8 @@ const (
 )
 
 type (
-	key    [16]byte // stands for (source, source id)
-	digest [16]byte // stands for the content
+	key    = eventlog.Key
+	digest = eventlog.Digest
 )
 
 // entry is what is known of a key.
@@ -40,47 +37,9 @@ type entry struct {
 // keyring holds the keys that have not moved to their table yet. Like writer
 // it belongs to the running write.
 type keyring struct {
-	secret [keySecretSize]byte
+	secret eventlog.Secret
 	recent map[key]entry
 	moving bool
-}
-
-// of returns the key of an event and the digest of what its source said:
-// what the mapping makes of it may change with the rules, and a vendor's
-// record is its whole content. Both are keyed, so that they do not reveal
-// what they stand for once the record is gone.
-func (k *keyring) of(e *eventlog.Event) (key, digest) {
-	b := make([]byte, 0, 512+len(e.Data)+len(e.Original))
-	b = append(b, k.secret[:]...)
-	b = appendSized(b, e.Source)
-	b = appendSized(b, e.SourceID)
-	sum := sha256.Sum256(b)
-	b = appendSized(b[:len(k.secret)], e.Format)
-	if e.Original != nil {
-		b = append(b, e.Original...)
-	} else {
-		b = appendSized(b, e.Type)
-		b = binary.BigEndian.AppendUint64(b, uint64(e.Time.UnixMicro()))
-		for _, id := range e.Subjects {
-			b = appendSized(b, id.Canonical())
-		}
-		b = append(b, e.Data...)
-		// Where the source gave no category the event has that of its type, which
-		// may change with a release. An event that cannot be kept for its
-		// attributes was refused before.
-		said := e.Attributes
-		said.Category = ""
-		attributes, _ := said.Canonical()
-		b = append(b, attributes...)
-	}
-	content := sha256.Sum256(b)
-	return key(sum[:16]), digest(content[:16])
-}
-
-// appendSized writes s behind its length.
-func appendSized(b []byte, s string) []byte {
-	b = binary.BigEndian.AppendUint32(b, uint32(len(s)))
-	return append(b, s...)
 }
 
 // lookUp returns the first event under a key, unless that is longer ago than

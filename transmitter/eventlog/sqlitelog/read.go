@@ -14,7 +14,7 @@ func (l *Log) Read(ctx context.Context, after uint64, max int) ([]*eventlog.Reco
 	if max <= 0 {
 		return nil, ctx.Err()
 	}
-	records, head, held := l.tail.read(after, max)
+	records, head, held := l.tail.Read(after, max)
 	if held {
 		return records, ctx.Err()
 	}
@@ -55,13 +55,13 @@ func (l *Log) scan(rows *sqlitedb.Rows) ([]*eventlog.Record, error) {
 }
 
 // Wait implements eventlog.Log. Error beside ctx's: ErrClosed.
-func (l *Log) Wait(ctx context.Context, after uint64) error { return l.tail.wait(ctx, after) }
+func (l *Log) Wait(ctx context.Context, after uint64) error {
+	return l.tail.Wait(ctx, after, ErrClosed)
+}
 
 // Head implements eventlog.Log.
 func (l *Log) Head(ctx context.Context) (uint64, error) {
-	l.tail.mu.RLock()
-	defer l.tail.mu.RUnlock()
-	return l.tail.head, ctx.Err()
+	return l.tail.Head(), ctx.Err()
 }
 
 // Record implements eventlog.Log.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/tocsin-ssf/tocsin/streams/store/sqlitedb"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
+	"github.com/tocsin-ssf/tocsin/transmitter/eventlog/internal/tail"
 )
 
 // What a Config's zero values stand for, and limits of reads.
@@ -27,8 +28,6 @@ const (
 	// MaxRead bounds the records of one Read, and maxReadBytes, softly, their size.
 	MaxRead      = 4096
 	maxReadBytes = 16 << 20
-	// maxTailBytes bounds the records that stay in memory.
-	maxTailBytes = 64 << 20
 	// gather lets more appends share a sync where they come side by side.
 	gather = time.Millisecond
 )
@@ -65,7 +64,7 @@ type Log struct {
 	db     *sqlitedb.DB
 	ids    *eventlog.IDs
 	keys   keyring
-	tail   *tail
+	tail   *tail.Tail
 	tree   tree
 	now    func() time.Time
 	memory time.Duration
@@ -120,7 +119,7 @@ func (l *Log) load(ctx context.Context, size int, progress func(done, total uint
 		if idKey, err = secret(tx, "id_key", eventlog.IDKeySize); err != nil {
 			return err
 		}
-		if keySecret, err = secret(tx, "key_secret", keySecretSize); err != nil {
+		if keySecret, err = secret(tx, "key_secret", eventlog.SecretSize); err != nil {
 			return err
 		}
 		err = tx.QueryRow("SELECT seq, recorded FROM record ORDER BY seq DESC LIMIT 1").Scan(&head, &millis)
@@ -135,10 +134,10 @@ func (l *Log) load(ctx context.Context, size int, progress func(done, total uint
 	if l.ids, err = eventlog.NewIDs([eventlog.IDKeySize]byte(idKey)); err != nil {
 		return err
 	}
-	l.keys = keyring{secret: [keySecretSize]byte(keySecret), recent: make(map[key]entry)}
+	l.keys = keyring{secret: eventlog.Secret(keySecret), recent: make(map[key]entry)}
 	l.writer = writer{head: uint64(head), millis: millis}
 	l.writer.publish = l.publish
-	l.tail = newTail(size, uint64(head))
+	l.tail = tail.New(size, uint64(head))
 	if err := l.loadTree(ctx, uint64(head), progress); err != nil {
 		return err
 	}
@@ -164,7 +163,7 @@ func secret(tx *sqlitedb.Tx, name string, size int) ([]byte, error) {
 
 // Close waits for what runs, wakes those who wait, and closes the file.
 func (l *Log) Close() error {
-	l.tail.close()
+	l.tail.Close()
 	l.starting.Lock()
 	l.stop()
 	l.starting.Unlock()

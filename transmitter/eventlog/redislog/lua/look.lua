@@ -1,0 +1,2 @@
+-- Answer: 'ok' or 'lost', and what told has.
+return told(lost() and 'lost' or 'ok')
