@@ -189,7 +189,7 @@ func (l *Log) appendArgs(a *attempt) ([]string, []any) {
 		}
 	}
 	last := a.records[len(a.records)-1]
-	args = append(args, l.token, turnLife.Milliseconds(), l.cfg.Channel, last.Seq, last.Leaf[:],
+	args = append(args, l.token, turnLife.Milliseconds(), l.db.Channel(wakeTopic), last.Seq, last.Leaf[:],
 		a.millis, a.millis-l.cfg.KeyMemory.Milliseconds(), ids, values, refs)
 	keys, args = l.segmentArgs(keys, args, a.records)
 	for _, n := range a.nodes {

@@ -11,7 +11,7 @@ import (
 const eraseChunk = 256
 
 // Erase implements eventlog.Eraser. Other processes let go of what they hold in
-// memory within a second, with Wake at once. What the append-only file of the
+// memory within a second, with Config.Wakes at once. What the append-only file of the
 // server still has of it goes with its next rewrite: see Compact.
 func (l *Log) Erase(ctx context.Context, seqs ...uint64) (int, error) {
 	if err := ctx.Err(); err != nil {
@@ -44,7 +44,7 @@ func (l *Log) eraseChunk(ctx context.Context, seqs []uint64) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.Timeout)
 	defer cancel()
 	keys := []string{l.keys.head, l.keys.erased, l.keys.answer(randomText())}
-	args := []any{l.name, answerLife / time.Millisecond, l.cfg.Channel}
+	args := []any{l.name, answerLife / time.Millisecond, l.db.Channel(wakeTopic)}
 	number := make(map[uint64]int)
 	for _, seq := range seqs {
 		if seq == 0 || seq > maxSeq {

@@ -3,6 +3,7 @@ package redislog
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
@@ -128,18 +129,22 @@ func (l *Log) fresh(ctx context.Context) error {
 	return l.look(ctx)
 }
 
-// Wake says that another process has appended or erased: who waits looks at
-// once. It does not wait for that.
-func (l *Log) Wake() {
+// wake hears of an append, whose message is the size of the log, of an erasure,
+// or that something may have been missed: who waits looks at once.
+func (l *Log) wake(message string) {
+	size, err := strconv.ParseUint(message, 10, 64)
 	p := &l.place
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if err == nil && size <= p.edge.Size() {
+		return // known already
+	}
 	p.looked = time.Time{}
 	p.tell()
 }
 
 // Wait implements eventlog.Log. What other processes append is seen within a
-// second, with Wake at once. A server that is away is waited for. Errors beside
+// second, with Config.Wakes at once. A server that is away is waited for. Errors beside
 // ctx's: ErrClosed, ErrLost.
 func (l *Log) Wait(ctx context.Context, after uint64) error {
 	for asked := false; ; asked = true {

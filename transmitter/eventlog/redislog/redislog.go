@@ -52,6 +52,9 @@ const (
 	answerLife = time.Minute
 )
 
+// wakeTopic is what processes hear of each other's appends and erasures under.
+const wakeTopic = "log"
+
 // formatVersion is that of the keys.
 const formatVersion = 1
 
@@ -82,9 +85,9 @@ type Config struct {
 	Tail int
 	// Timeout bounds one exchange with the server; zero is 5 s.
 	Timeout time.Duration
-	// Channel, if set, is told by PUBLISH of every append and erasure; whoever
-	// hears of it calls Wake. Without it others see them within a second.
-	Channel string
+	// Wakes, if set, tells of what other processes append and erase, at once;
+	// without it that is seen within a second. Open it before Wakes.Run.
+	Wakes *redisdb.Wakes
 	// Now replaces the server's clock; for tests. Nil: the server's.
 	Now func() time.Time
 	// Observe, if set, is told of every commit: how many appends shared it
@@ -199,6 +202,7 @@ func (l *Log) load(ctx context.Context) error {
 	}
 	l.place.start(edge, h)
 	l.tail = tail.New(l.cfg.Tail, h.size)
+	l.cfg.Wakes.On(wakeTopic, l.wake)
 	return nil
 }
 

@@ -1,6 +1,6 @@
 -- Compares and appends. KEYS from 5: turn, ids, order, refs; then of each segment that is written
 -- its rows and its bodies; then the nodes' tiles.
--- ARGV from 5: the process's token, how long a turn is kept for it (ms), the channel to tell (or ''),
+-- ARGV from 5: the process's token, how long a turn is kept for it (ms), the channel to tell,
 -- the new size, the last leaf, the time of the new records, the time up to which ids are forgotten;
 -- the keys of sources' ids and what is kept of them, the refs, each as one string;
 -- the number of segments, of each: place of its first row in bytes, its rows, the number of its bodies, those;
@@ -74,5 +74,5 @@ if ended > 0 then redis.call('LTRIM', ORDER, ended, -1) end
 
 redis.call('HSET', KEYS[1], 'size', ARGV[8], 'leaf', ARGV[9], 'millis', millis)
 if turn then redis.call('DEL', TURN) end
-if channel ~= '' then redis.call('PUBLISH', channel, ARGV[8]) end
+redis.call('PUBLISH', channel, ARGV[8])
 return told('ok')

@@ -1,6 +1,6 @@
 -- Erases records. KEYS 1 head, 2 the list of what was erased, 3 the answer, which a repeated call gets again;
 -- then the bodies of segments.
--- ARGV 1 the log's name, 2 the answer's life in ms, 3 the channel to tell (or ''); then of each record the
+-- ARGV 1 the log's name, 2 the answer's life in ms, 3 the channel to tell; then of each record the
 -- number of its segment among KEYS, its place in it, its sequence number.
 -- Answer: how many were erased, -1 for another log.
 local MAXERASED = 1000
@@ -18,6 +18,6 @@ redis.call('SET', KEYS[3], n, 'PX', ARGV[2])
 if n > 0 then
 	redis.call('HINCRBY', KEYS[1], 'erased', n)
 	redis.call('LTRIM', KEYS[2], -MAXERASED, -1)
-	if ARGV[3] ~= '' then redis.call('PUBLISH', ARGV[3], 'erased') end
+	redis.call('PUBLISH', ARGV[3], 'erased')
 end
 return n
