@@ -1,0 +1,90 @@
+package redistest
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
+)
+
+// LimitedPrefix is that of the keys of limited users; prefixes of a test begin with it
+// and a colon.
+const LimitedPrefix = redisdb.DefaultPrefix
+
+// The limited user.
+const (
+	limitedUser     = "limited"
+	limitedPassword = "secret"
+)
+
+// Limit makes a user with the rights of docs/operations/redis.md and no other, and returns
+// the URL by which it reaches the server. The test fails if it tried what it may not do.
+func (s *Server) Limit(t testing.TB) (url string) {
+	t.Helper()
+	limit(t, s.Addr, redisdb.ACL(LimitedPrefix))
+	return limited(s.URL())
+}
+
+// Limit is that of a server, for all nodes.
+func (c *Cluster) Limit(t testing.TB) (url string) {
+	t.Helper()
+	for _, node := range c.Nodes {
+		limit(t, node.Addr, redisdb.ACL(LimitedPrefix))
+	}
+	return limited(c.URL())
+}
+
+// Limit is that of a server, for the master and its replicas; Sentinels have such a user too.
+func (s *Sentinel) Limit(t testing.TB) (url string) {
+	t.Helper()
+	for _, server := range s.Servers {
+		limit(t, server.Addr, redisdb.ACL(LimitedPrefix))
+	}
+	for _, addr := range s.addrs {
+		limit(t, addr, redisdb.SentinelACL())
+	}
+	return limited(s.URL()) + "?sentinel_username=" + limitedUser + "&sentinel_password=" + limitedPassword
+}
+
+func limited(url string) string {
+	return strings.Replace(url, "://", "://"+limitedUser+":"+limitedPassword+"@", 1)
+}
+
+func limit(t testing.TB, addr string, rules []string) {
+	t.Helper()
+	args := []any{"ACL", "SETUSER", limitedUser, "reset", "on", ">" + limitedPassword}
+	for _, rule := range rules {
+		args = append(args, rule)
+	}
+	c := redis.NewClient(&redis.Options{Addr: addr})
+	defer func() { _ = c.Close() }()
+	for _, command := range [][]any{args, {"ACL", "LOG", "RESET"}} {
+		if err := c.Do(t.Context(), command...).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() {
+		for _, denied := range denied(addr) {
+			t.Errorf("got %s, want nothing that the rules do not allow", denied)
+		}
+	})
+}
+
+// denied returns what limited users tried and may not do.
+func denied(addr string) []string {
+	c := redis.NewClient(&redis.Options{Addr: addr})
+	defer func() { _ = c.Close() }()
+	entries, err := c.ACLLog(context.Background(), 10).Result()
+	if err != nil {
+		return nil // it was stopped
+	}
+	var denied []string
+	for _, e := range entries {
+		denied = append(denied, fmt.Sprintf("%s %s by %s (%s)", e.Reason, e.Object, e.Username, e.Context))
+	}
+	return denied
+}
