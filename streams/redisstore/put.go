@@ -36,7 +36,7 @@ func (s *Store) put(ctx context.Context, part int, token uint64, items []streams
 		for len(list) > 0 {
 			batch := batchOf(list)
 			list = list[len(batch):]
-			if err := s.putBatch(ctx, request{part: n, token: token}, batch, &report); err != nil {
+			if err := s.putBatch(ctx, request{part: n, token: token, once: true}, batch, &report); err != nil {
 				return streams.PutReport{}, err
 			}
 		}
@@ -64,8 +64,12 @@ func (s *Store) putBatch(ctx context.Context, r request, batch []*streams.Item, 
 		if len(ids) == 0 || ids[len(ids)-1] != it.Stream {
 			ids = append(ids, it.Stream)
 		}
-		args = append(args, it.Stream, int(it.Lane), it.Epoch, it.Pos.Seq, it.Pos.N, it.ID, it.Type, it.OrderKey,
-			it.Subject, nanos(it.Added), refOf(it), it.Payload)
+		ref := ""
+		if !it.Ref.IsZero() {
+			ref = placeText(it.Ref)
+		}
+		args = append(args, it.Stream, int(it.Lane), it.Epoch, fmt.Sprintf("%d-%d", it.Pos.Seq, it.Pos.N), placeText(it.Pos),
+			it.ID, it.Type, it.OrderKey, it.Subject, nanos(it.Added), ref, it.Payload)
 	}
 	answer, err := s.call(ctx, r, s.scripts.put, args...)
 	if err != nil {
@@ -85,10 +89,5 @@ func (s *Store) putBatch(ctx context.Context, r request, batch []*streams.Item, 
 	return nil
 }
 
-// refOf returns the item's Ref as a place (lua/queue.lua), empty if it has none.
-func refOf(it *streams.Item) string {
-	if it.Ref.IsZero() {
-		return ""
-	}
-	return fmt.Sprintf("%0*d%010d", seqDigits, it.Ref.Seq, it.Ref.N)
-}
+// placeText returns a position as a place without its lane (lua/queue.lua).
+func placeText(p streams.Position) string { return fmt.Sprintf("%0*d%010d", seqDigits, p.Seq, p.N) }

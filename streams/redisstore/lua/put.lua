@@ -1,33 +1,33 @@
 -- ARGV from 6: bound of events, bound of the control lane, then for each item: stream, lane,
--- epoch, seq, n, jti, type, key, subject, added (ns), ref (its place), payload.
--- A repeat does no harm: it finds the items seen.
+-- epoch, id (SEQ-N), place without lane, jti, type, key, subject, added (ns), ref (as a
+-- place without lane, or empty), payload.
 -- Answer: kept, seen, gone, then stream and number of what the bounds kept out.
 local maxDepth, maxControl = tonumber(ARGV[6]), tonumber(ARGV[7])
 local kept, seen, gone = 0, 0, 0
 local queues, order, full = {}, {}, {}
 
--- place raises the highest position of a queue and returns that of the item; nil if it is
--- not behind all that was put.
-local function place(q, seq, n, ref)
-	local high, highRef = q.S.hi or padded(0, 0), q.S.rf or ''
-	local at = padded(seq, n)
-	if ref == '' then
-		if at <= high then return nil end
-	else
-		local highSeq = tonumber(sub(high, 1, 16))
-		if seq < highSeq or seq == highSeq and ref <= highRef then return nil end
-		n = 0
-		if seq == highSeq then n = tonumber(sub(high, 17)) + 1 end
-		at = padded(seq, n)
+-- behind says where an item stands, if it is behind all that was put: its place without
+-- lane and its id; nil if it is not. With a ref it is numbered here.
+local function behind(q, at, id, ref)
+	local high = q.S.hi or padded(0, 0)
+	if ref ~= '' then
+		local seq, last = sub(at, 1, 16), sub(high, 1, 16)
+		if seq < last or seq == last and ref <= (q.S.rf or '') then return nil end
+		local n = 0
+		if seq == last then n = tonumber(sub(high, 17)) + 1 end
+		at = padded(tonumber(seq), n)
+		id = idOf('2' .. at)
+	elseif at <= high then
+		return nil
 	end
 	set(q, 'hi', at)
 	set(q, 'rf', ref)
-	return at, n
+	return at, id
 end
 
 local function putEvent(q, i)
-	local seq, ref, jti = tonumber(ARGV[i + 3]), ARGV[i + 10], ARGV[i + 5]
-	local at, n = place(q, seq, tonumber(ARGV[i + 4]), ref)
+	local ref, jti = ARGV[i + 10], ARGV[i + 5]
+	local at, id = behind(q, ARGV[i + 4], ARGV[i + 3], ref)
 	if not at then
 		seen = seen + 1
 	elseif q.EVENTS >= maxDepth then
@@ -35,7 +35,7 @@ local function putEvent(q, i)
 	elseif call('HSETNX', q.ids, jti, '2' .. at) == 0 then
 		seen = seen + 1 -- the same SET waits already
 	else
-		call('XADD', q.q, int(seq) .. '-' .. int(n), 'j', jti, 't', typeNumber(ARGV[i + 6]), 'k', ARGV[i + 7],
+		call('XADD', q.q, id, 'j', jti, 't', typeNumber(ARGV[i + 6]), 'k', ARGV[i + 7],
 			'e', ARGV[i + 2], 's', ARGV[i + 8], 'a', ARGV[i + 9], 'r', ref)
 		if ref ~= '' then call('ZADD', q.ref, 0, sub(ref, 1, 16) .. ':2' .. at) end
 		q.EVENTS, q.CAUSE = q.EVENTS + 1, true
@@ -43,7 +43,7 @@ local function putEvent(q, i)
 	end
 end
 
-local highest = 0
+local highest = ''
 for i = 8, #ARGV, 12 do
 	local id = ARGV[i]
 	local q = queues[id]
@@ -67,15 +67,15 @@ for i = 8, #ARGV, 12 do
 		gone = gone + 1
 	else
 		putEvent(q, i)
-		highest = math.max(highest, tonumber(ARGV[i + 3]))
+		if ARGV[i + 4] > highest then highest = ARGV[i + 4] end
 	end
 end
 for _, q in ipairs(order) do account(q) end
-if highest > 0 then raise(int(highest)) end
+if highest ~= '' then raise(int(tonumber(sub(highest, 1, 16)))) end
 wake()
 local answer = {kept, seen, gone}
 for id, n in pairs(full) do
 	answer[#answer + 1] = id
 	answer[#answer + 1] = n
 end
-return answer
+return answered(answer)

@@ -117,8 +117,11 @@ local function tick(q)
 	end
 end
 
--- open returns the queue of a stream, nil if there is no such stream.
+-- open returns the queue of a stream, nil if there is no such stream. Its fields in small
+-- letters are its keys; S is the stream's hash, DIRTY what changed in it, CAUSE whether there
+-- may be something to take, PARKED and TRIED whether those keys are there (nil: not known).
 local names = {__index = function(q, kind)
+	if string.upper(kind) == kind then return nil end
 	local key = P .. kind .. ':' .. q.ID
 	rawset(q, kind, key)
 	return key
@@ -129,7 +132,6 @@ local function open(id)
 	local state = {}
 	for i = 1, #flat, 2 do state[flat[i]] = flat[i + 1] end
 	local q = setmetatable({ID = id, S = state, DIRTY = {}, CAUSE = false}, names)
-	rawset(q, 'PARKED', nil)
 	tick(q)
 	return q
 end
@@ -150,9 +152,20 @@ local function load(q, place)
 	return blob and cmsgpack.unpack(blob)
 end
 
+local function isTried(q)
+	if q.TRIED == nil then q.TRIED = call('EXISTS', q.tries) == 1 end
+	return q.TRIED
+end
+
 local function withTries(q, item)
-	item[TRIES] = call('HGET', q.tries, item[JTI]) or '0'
+	item[TRIES] = isTried(q) and call('HGET', q.tries, item[JTI]) or '0'
 	return item
+end
+
+-- refOf returns what ref has of an item, nil if it has nothing.
+local function refOf(place, item)
+	if item[REF] ~= '' then return sub(item[REF], 1, 16) .. ':' .. place end
+	if sub(place, 1, 1) == '1' then return sub(place, 2, 17) .. ':' .. place end
 end
 
 -- keepSmall writes an item of the lanes control and resent.
@@ -162,10 +175,8 @@ local function keepSmall(q, place, item)
 	call('HSET', q.ids, item[JTI], place)
 	if item[LANE] == CONTROL then
 		set(q, 'nc', int(num(q, 'nc') + 1))
-	elseif item[REF] == '' then
-		call('ZADD', q.ref, 0, sub(place, 2, 17) .. ':' .. place)
 	else
-		call('ZADD', q.ref, 0, sub(item[REF], 1, 16) .. ':' .. place)
+		call('ZADD', q.ref, 0, refOf(place, item))
 	end
 end
 
@@ -181,36 +192,46 @@ end
 
 local function known(q, jti) return call('HEXISTS', q.ids, jti) == 1 or call('HEXISTS', q.dead, jti) == 1 end
 
--- leave takes an item off the queue.
-local function leave(q, place, item)
-	local d = digest(item[KEY])
-	call('ZREM', q.out, place)
-	call('HDEL', q.taken, place)
-	if d == '' then
-		call('ZREM', q.back, place)
-	elseif isParked(q) then
-		unhead(q, d)
-		call('ZREM', q.hold, d .. ':' .. place)
-		call('ZREM', q.parked, d .. ':' .. place)
-		head(q, d)
-	else
-		call('ZREM', q.hold, d .. ':' .. place)
+-- leave takes up to 256 items off the queue.
+local function leave(q, places, items)
+	if #places == 0 then return end
+	local keyed, free, streamed, jtis, keys = {}, {}, {}, {}, {}
+	for i, place in ipairs(places) do
+		local item = items[i]
+		local d = digest(item[KEY])
+		if d == '' then
+			free[#free + 1] = place
+		else
+			keyed[#keyed + 1] = d .. ':' .. place
+			keys[d] = true
+		end
+		if sub(place, 1, 1) == '2' then
+			streamed[#streamed + 1] = idOf(place)
+		else
+			call('HDEL', q.small, place)
+			call('ZREM', q.age, place)
+			if item[LANE] == CONTROL then set(q, 'nc', int(num(q, 'nc') - 1)) end
+		end
+		local ref = refOf(place, item)
+		if ref then call('ZREM', q.ref, ref) end
+		jtis[i] = item[JTI]
 	end
-	local lane = sub(place, 1, 1)
-	if lane == '2' then
-		call('XDEL', q.q, idOf(place))
-	else
-		call('HDEL', q.small, place)
-		call('ZREM', q.age, place)
-		if lane == '0' then set(q, 'nc', int(num(q, 'nc') - 1)) end
+	local parked = #keyed > 0 and isParked(q)
+	if parked then
+		for d in pairs(keys) do unhead(q, d) end
+		call('ZREM', q.parked, unpack(keyed))
 	end
-	if item[REF] ~= '' then
-		call('ZREM', q.ref, sub(item[REF], 1, 16) .. ':' .. place)
-	elseif lane == '1' then
-		call('ZREM', q.ref, sub(place, 2, 17) .. ':' .. place)
+	if call('ZREM', q.out, unpack(places)) > 0 then
+		call('HDEL', q.taken, unpack(places))
+		if #keyed > 0 then call('ZREM', q.hold, unpack(keyed)) end
 	end
-	call('HDEL', q.ids, item[JTI])
-	call('HDEL', q.tries, item[JTI])
+	if parked then
+		for d in pairs(keys) do head(q, d) end
+	end
+	if #free > 0 then call('ZREM', q.back, unpack(free)) end
+	if #streamed > 0 then call('XDEL', q.q, unpack(streamed)) end
+	call('HDEL', q.ids, unpack(jtis))
+	if isTried(q) then call('HDEL', q.tries, unpack(jtis)) end
 	q.CAUSE = true
 end
 
@@ -218,7 +239,7 @@ end
 -- text, when (ns) and number.
 local function bury(q, place, item, code, text)
 	withTries(q, item)
-	leave(q, place, item)
+	leave(q, {place}, {item})
 	local n = num(q, 'dn') + 1
 	set(q, 'dn', int(n))
 	call('HSET', q.dead, item[JTI], cmsgpack.pack({item, code, text, int(micros) .. '000'}))
@@ -248,6 +269,7 @@ local function drop(q, keepUpdated)
 		local place, item, out, taken, tries = unpack(k, 1, 5)
 		keepSmall(q, place, item)
 		if tries then call('HSET', q.tries, item[JTI], tries) end
+		q.TRIED = nil
 		local d = digest(item[KEY])
 		if out then
 			call('ZADD', q.out, out, place)

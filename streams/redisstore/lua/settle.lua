@@ -26,19 +26,55 @@ local function hide(q, place, item, ms)
 	end
 end
 
-for i = 10, #ARGV, 5 do
-	local jti, verdict, after = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 4])
-	local place = call('HGET', q.ids, jti)
-	local item = place and load(q, place)
-	if not item then
-		if verdict == '0' and call('HDEL', q.dead, jti) == 1 then call('ZREM', q.deads, jti) end
-	else
-		if verdict == '1' or verdict == '2' then call('HINCRBY', q.tries, jti, 1) end
-		withTries(q, item)
-		items[#items + 1] = item
-		if verdict == '0' then
-			leave(q, place, item)
-		elseif verdict == '1' then
+-- The items, most of them next to each other, are read at once.
+local jtis = {}
+for i = 10, #ARGV, 5 do jtis[#jtis + 1] = ARGV[i] end
+local places = #jtis > 0 and call('HMGET', q.ids, unpack(jtis)) or {}
+local loaded, least, greatest = {}, nil, nil
+for _, place in ipairs(places) do
+	if place and sub(place, 1, 1) == '2' then
+		if not least or place < least then least = place end
+		if not greatest or place > greatest then greatest = place end
+	end
+end
+if least then
+	for _, entry in ipairs(call('XRANGE', q.q, idOf(least), idOf(greatest), 'COUNT', 2 * #jtis)) do
+		loaded[entry[2][2]] = entryItem(entry)
+	end
+end
+local function itemOf(n)
+	if not places[n] then return nil end
+	return loaded[jtis[n]] or load(q, places[n])
+end
+
+-- Delivered ones leave first, all at once; what comes back may have waited for them.
+local leaving, left = {}, {}
+for n, jti in ipairs(jtis) do
+	if ARGV[5 + 5 * n + 1] == '0' then
+		local item = not left[jti] and itemOf(n)
+		if item then
+			left[jti] = true
+			leaving[#leaving + 1] = places[n]
+			items[#items + 1] = withTries(q, item)
+		elseif call('HDEL', q.dead, jti) == 1 then
+			call('ZREM', q.deads, jti)
+		end
+	end
+end
+leave(q, leaving, items)
+for n, jti in ipairs(jtis) do
+	local i = 5 + 5 * n
+	local verdict, after = ARGV[i + 1], tonumber(ARGV[i + 4])
+	local item = verdict ~= '0' and not left[jti] and itemOf(n)
+	if item then
+		local place = places[n]
+		if verdict ~= '3' then
+			call('HINCRBY', q.tries, jti, 1)
+			q.TRIED = true
+		end
+		items[#items + 1] = withTries(q, item)
+		if verdict == '1' then
+			left[jti] = true
 			bury(q, place, item, ARGV[i + 2], ARGV[i + 3])
 		elseif verdict == '2' and after > 0 then
 			hide(q, place, item, after)

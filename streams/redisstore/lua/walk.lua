@@ -73,18 +73,25 @@ end
 
 -- takeOut leases what was picked until a time.
 local function takeOut(q, places, items, ends)
-	local keys = {}
-	for i, place in ipairs(places) do
-		local d = digest(items[i][KEY])
-		call('ZADD', q.out, ends, place)
-		call('HSET', q.taken, place, d .. ':' .. ARGV[5])
-		if d ~= '' then
-			call('ZADD', q.hold, 0, d .. ':' .. place)
-			keys[d] = true
+	for begin = 1, #places, 256 do
+		local out, taken, hold, keys = {}, {}, {}, {}
+		for i = begin, math.min(begin + 255, #places) do
+			local place, d = places[i], digest(items[i][KEY])
+			out[#out + 1], out[#out + 2] = ends, place
+			taken[#taken + 1], taken[#taken + 2] = place, d .. ':' .. ARGV[5]
+			if d ~= '' then
+				hold[#hold + 1], hold[#hold + 2] = 0, d .. ':' .. place
+				keys[d] = true
+			end
 		end
-	end
-	if isParked(q) then
-		for d in pairs(keys) do unhead(q, d) end
+		call('ZADD', q.out, unpack(out))
+		call('HSET', q.taken, unpack(taken))
+		if #hold > 0 then
+			call('ZADD', q.hold, unpack(hold))
+			if isParked(q) then
+				for d in pairs(keys) do unhead(q, d) end
+			end
+		end
 	end
 end
 
