@@ -33,14 +33,14 @@ func (s *Store) DeadLetters(ctx context.Context, stream, after string, max int) 
 	var page []streams.DeadLetter
 	for i, v := range list {
 		letter, err := listOf(v)
-		if err != nil || len(letter) != 5 {
+		if err != nil || len(letter) != 7 {
 			return nil, "", errAnswer
 		}
 		if i == max {
 			break
 		}
-		l := streams.DeadLetter{Code: textOf(letter[1]), Description: textOf(letter[2]), At: instant(numberOf(letter[3]))}
-		if l.Item, err = itemOf(stream, letter[4]); err != nil {
+		l := streams.DeadLetter{Code: textOf(letter[4]), Description: textOf(letter[5]), At: instant(numberOf(letter[6]))}
+		if l.Item, err = itemOf(stream, letter[1:4]); err != nil {
 			return nil, "", err
 		}
 		page = append(page, l)

@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"encoding/binary"
 	"slices"
 	"strconv"
 	"time"
@@ -11,10 +12,11 @@ import (
 
 // depthOf reads items, leased, dead and when the oldest was added.
 func depthOf(list []any) streams.Depth {
-	return streams.Depth{
-		Items: int(numberOf(list[0])), Leased: int(numberOf(list[1])), Dead: int(numberOf(list[2])),
-		Oldest: instant(numberOf(list[3])),
+	d := streams.Depth{Items: int(numberOf(list[0])), Leased: int(numberOf(list[1])), Dead: int(numberOf(list[2]))}
+	if at := textOf(list[3]); len(at) == 8 {
+		d.Oldest = instant(int64(binary.BigEndian.Uint64([]byte(at))))
 	}
+	return d
 }
 
 // Depth implements [streams.Queue].

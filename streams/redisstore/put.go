@@ -57,19 +57,18 @@ func batchOf(items []*streams.Item) []*streams.Item {
 }
 
 func (s *Store) putBatch(ctx context.Context, r request, batch []*streams.Item, report *streams.PutReport) error {
-	args := make([]any, 0, 2+12*len(batch))
+	args := make([]any, 0, 2+6*len(batch))
 	args = append(args, s.cfg.MaxDepth, MaxControl)
 	var ids []string
 	for _, it := range batch {
 		if len(ids) == 0 || ids[len(ids)-1] != it.Stream {
 			ids = append(ids, it.Stream)
 		}
-		ref := ""
-		if !it.Ref.IsZero() {
-			ref = placeText(it.Ref)
+		kept, err := encodeItem(it)
+		if err != nil {
+			return err
 		}
-		args = append(args, it.Stream, int(it.Lane), it.Epoch, fmt.Sprintf("%d-%d", it.Pos.Seq, it.Pos.N), placeText(it.Pos),
-			it.ID, it.Type, it.OrderKey, it.Subject, nanos(it.Added), ref, it.Payload)
+		args = append(args, it.Stream, laneOf(it), it.Epoch, fmt.Sprintf("%d-%d", it.Pos.Seq, it.Pos.N), placeText(it.Pos), kept)
 	}
 	answer, err := s.call(ctx, r, s.scripts.put, args...)
 	if err != nil {
@@ -88,6 +87,3 @@ func (s *Store) putBatch(ctx context.Context, r request, batch []*streams.Item, 
 	s.waits.ring(r.part, ids...)
 	return nil
 }
-
-// placeText returns a position as a place without its lane (lua/queue.lua).
-func placeText(p streams.Position) string { return fmt.Sprintf("%0*d%010d", seqDigits, p.Seq, p.N) }

@@ -113,8 +113,13 @@ func updateArgs(old *version, cfg *streams.Stream, items []streams.Item) ([]any,
 	args := []any{cfg.ID, old.number, rand.Text(), document, flag(cfg.Epoch != old.Epoch), flag(healthy), MaxControl}
 	args = append(args, f.args(active)...)
 	for i := range items {
-		it := &items[i]
-		args = append(args, it.ID, it.Type, it.OrderKey, it.Subject, nanos(it.Added), it.Payload)
+		it := items[i]
+		it.Epoch = cfg.Epoch
+		kept, err := encodeItem(&it)
+		if err != nil {
+			return nil, err
+		}
+		args = append(args, laneOf(&it), kept)
 	}
 	return args, nil
 }

@@ -1,7 +1,7 @@
 -- ARGV from 6: before when (ns), how many. Answer: stream and number of dead letters made,
 -- in turn.
 local before, room = tonumber(ARGV[6]), tonumber(ARGV[7])
-local answer = {}
+local list = {}
 
 -- expire buries what was added before and is not out: the others, then the events, which
 -- were added in their order.
@@ -18,8 +18,8 @@ local function expire(q)
 	while room > 0 do
 		local page = call('XRANGE', q.q, from, '+', 'COUNT', 64)
 		for _, entry in ipairs(page) do
-			local item = entryItem(entry)
-			if tonumber(item[ADDED]) >= before or room == 0 then return n end
+			local item = entry[2][2]
+			if addedOf(item) >= before or room == 0 then return n end
 			local place = eventPlace(entry[1])
 			if not call('ZSCORE', q.out, place) then
 				bury(q, place, item, 'expired', '')
@@ -44,12 +44,12 @@ for _ = 1, 256 do
 		local n = expire(q)
 		account(q)
 		if n > 0 then
-			answer[#answer + 1] = id
-			answer[#answer + 1] = n
+			list[#list + 1] = id
+			list[#list + 1] = n
 		end
 		local age = call('ZSCORE', P .. 'ages', id)
 		if age and tonumber(age) < before then skip = skip + 1 end
 	end
 end
 wake()
-return answered(answer)
+return answered(list)

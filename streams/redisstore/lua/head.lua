@@ -12,7 +12,7 @@ if ARGV[3] ~= '' then
 	if before then return cmsgpack.unpack(before) end
 end
 
-local function int(n) return string.format('%.0f', n) end
+local function int(n) return string.format('%d', n) end
 
 local clock = call('TIME')
 local servertime = clock[1] * 1000 + math.floor(clock[2] / 1000)

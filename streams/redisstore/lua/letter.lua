@@ -9,19 +9,17 @@ call('HDEL', q.dead, ARGV[7])
 call('ZREM', q.deads, ARGV[7])
 if ARGV[8] == 'resend' then
 	-- It gives its order up and says so, and counts as added now, in the stream's epoch.
-	local item = cmsgpack.unpack(blob)[1]
-	local tries = item[TRIES]
-	item[TRIES] = nil
-	item[RESENT], item[KEY], item[ADDED], item[EPOCH] = '1', '', int(micros) .. '000', q.S.ep or '0'
-	if item[LANE] == CONTROL then
-		arrive(q, item)
+	local place, item, tries = unpack(cmsgpack.unpack(blob), 1, 3)
+	item = 'r' .. sub(item, 2, 13) .. nanos() .. sub(item, 22, 33) .. struct.pack('>I8', tonumber(q.S.ep)) .. sub(item, 42)
+	if sub(place, 1, 1) == '0' then
+		arrive(q, item, sub(place, -1) == '1')
 	else
-		local place = '1' .. sub(eventPlace(item[POS]), 2)
+		place = '1' .. sub(place, 2)
 		keepSmall(q, place, item)
 		park(q, place, '')
 		q.CAUSE = true
 	end
-	if tries ~= '0' then call('HSET', q.tries, item[JTI], tries) end
+	if tries ~= '0' then call('HSET', q.tries, ARGV[7], tries) end
 end
 account(q)
 wake()

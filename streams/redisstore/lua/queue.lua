@@ -8,30 +8,35 @@
 -- the first one of the key in `back` too. So `back` is what can be handed out before the
 -- cursor goes on, and what is blocked is never looked at. Control and resent items are
 -- before the cursor always.
-local JTI, TYPE, KEY, EPOCH, SUBJECT, ADDED, REF, POS, PAYLOAD, LANE, RESENT, TRIES = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
-local EVENT, CONTROL = '0', '1' -- LANE
-local UPDATED = 'https://schemas.openid.net/secevent/ssf/event-type/stream-updated'
+--
+-- An item is one string, made in item.go: 'k' if it has an order key ('-': none, 'r': none,
+-- resent), 12 bytes that stand for the key, when it was added (8 bytes, ns), its ref (8 and
+-- 4), its epoch (8), the length of its jti (2), the jti, and what no script looks at.
+local function keyOf(item) return sub(item, 1, 1) == 'k' and sub(item, 2, 13) or '' end
+local function addedOf(item) return (struct.unpack('>I8', item, 14)) end
+local function jtiOf(item) return sub(item, 44, 43 + struct.unpack('>I2', item, 42)) end
+local NOREF = string.rep('\0', 12)
+
+-- nanos is the time now in 8 bytes.
+local function nanos()
+	local low = micros % 4294967296 * 1000
+	return struct.pack('>I4I4', (micros - micros % 4294967296) / 4294967296 * 1000 + math.floor(low / 4294967296), low % 4294967296)
+end
 
 local era, tok = unpack(call('HMGET', PART, 'era', 'tok'))
 era, tok = era or '0', tonumber(tok or 0)
 
-local function padded(seq, n) return string.format('%016.0f%010.0f', seq, n) end
+local function padded(seq, n) return string.format('%016d%010d', seq, n) end
 local function eventPlace(id)
 	local seq, n = match(id, '^(%d+)-(%d+)$')
 	return '2' .. padded(tonumber(seq), tonumber(n))
 end
 local function idOf(place) return int(tonumber(sub(place, 2, 17))) .. '-' .. int(tonumber(sub(place, 18))) end
 
--- digest stands for an order key in sets; empty for none.
-local function digest(key)
-	if key == '' then return '' end
-	return sub(redis.sha1hex(key), 1, 24)
-end
-
--- first returns the first place of a key in a set of KEY:PLACE.
+-- first returns the first place of a key in a set of KEY PLACE.
 local function first(set, d)
-	local member = call('ZRANGE', set, '[' .. d .. ':', '[' .. d .. ';', 'BYLEX', 'LIMIT', 0, 1)[1]
-	return member and sub(member, 26)
+	local member = call('ZRANGE', set, '[' .. d .. '0', '[' .. d .. '3', 'BYLEX', 'LIMIT', 0, 1)[1]
+	return member and sub(member, 13)
 end
 
 local function set(q, field, value)
@@ -61,7 +66,7 @@ local function park(q, place, d)
 		return
 	end
 	unhead(q, d)
-	call('ZADD', q.parked, 0, d .. ':' .. place)
+	call('ZADD', q.parked, 0, d .. place)
 	q.PARKED = true
 	head(q, d)
 end
@@ -74,21 +79,25 @@ end
 -- ahead says whether Take has not come to the place yet.
 local function ahead(q, place) return place > (q.S.cu or '2') end
 
+-- takenBy is what `taken` has of an item: its key and by which mark it was taken.
+local function takenBy(d) return (d == '' and '-' or 'k' .. d) .. ARGV[5] end
+local function markOf(taken) return sub(taken, 1, 1) == 'k' and sub(taken, 14) or sub(taken, 2) end
+
 -- giveBack returns an item that is out to its place.
 local function giveBack(q, place)
 	local taken = call('HGET', q.taken, place)
 	call('ZREM', q.out, place)
 	call('HDEL', q.taken, place)
 	q.CAUSE = true
-	local d = taken and match(taken, '^([^:]*):') or ''
+	local d = taken and sub(taken, 1, 1) == 'k' and sub(taken, 2, 13) or ''
 	if d == '' then
 		if not ahead(q, place) then call('ZADD', q.back, 0, place) end
 		return
 	end
 	unhead(q, d)
-	call('ZREM', q.hold, d .. ':' .. place)
+	call('ZREM', q.hold, d .. place)
 	if not ahead(q, place) then
-		call('ZADD', q.parked, 0, d .. ':' .. place)
+		call('ZADD', q.parked, 0, d .. place)
 		q.PARKED = true
 	end
 	head(q, d)
@@ -112,7 +121,7 @@ local function tick(q)
 		q.CAUSE = true
 		local taken = call('HGETALL', q.taken)
 		for i = 1, #taken, 2 do
-			if void(match(taken[i + 1], '^[^:]*:(.*)$')) then giveBack(q, taken[i]) end
+			if void(markOf(taken[i + 1])) then giveBack(q, taken[i]) end
 		end
 	end
 end
@@ -136,20 +145,14 @@ local function open(id)
 	return q
 end
 
-local function entryItem(entry)
-	local f = entry[2]
-	return {f[2], typeName(f[4]), f[6], f[8], f[10], f[12], f[14], entry[1], '', EVENT, ''}
-end
-
 -- load returns the item at a place; nil if there is none.
 local function load(q, place)
 	if sub(place, 1, 1) == '2' then
 		local id = idOf(place)
 		local entry = call('XRANGE', q.q, id, id)[1]
-		return entry and entryItem(entry)
+		return entry and entry[2][2]
 	end
-	local blob = call('HGET', q.small, place)
-	return blob and cmsgpack.unpack(blob)
+	return call('HGET', q.small, place) or nil
 end
 
 local function isTried(q)
@@ -157,23 +160,24 @@ local function isTried(q)
 	return q.TRIED
 end
 
-local function withTries(q, item)
-	item[TRIES] = isTried(q) and call('HGET', q.tries, item[JTI]) or '0'
-	return item
+-- answer is what callers are told of an item: place, item, attempts.
+local function answer(q, place, item)
+	return {place, item, isTried(q) and call('HGET', q.tries, jtiOf(item)) or '0'}
 end
 
--- refOf returns what ref has of an item, nil if it has nothing.
+-- refOf returns what `ref` has of an item, nil if it has nothing.
 local function refOf(place, item)
-	if item[REF] ~= '' then return sub(item[REF], 1, 16) .. ':' .. place end
+	local ref = sub(item, 22, 33)
+	if ref ~= NOREF then return string.format('%016d:', (struct.unpack('>I8', ref))) .. place end
 	if sub(place, 1, 1) == '1' then return sub(place, 2, 17) .. ':' .. place end
 end
 
 -- keepSmall writes an item of the lanes control and resent.
 local function keepSmall(q, place, item)
-	call('HSET', q.small, place, cmsgpack.pack(item))
-	call('ZADD', q.age, item[ADDED], place)
-	call('HSET', q.ids, item[JTI], place)
-	if item[LANE] == CONTROL then
+	call('HSET', q.small, place, item)
+	call('ZADD', q.age, int(addedOf(item)), place)
+	call('HSET', q.ids, jtiOf(item), place)
+	if sub(place, 1, 1) == '0' then
 		set(q, 'nc', int(num(q, 'nc') + 1))
 	else
 		call('ZADD', q.ref, 0, refOf(place, item))
@@ -181,12 +185,12 @@ local function keepSmall(q, place, item)
 end
 
 -- arrive puts an item behind all others of the control lane.
-local function arrive(q, item)
+local function arrive(q, item, updated)
 	local n = num(q, 'ar') + 1
 	set(q, 'ar', int(n))
-	local place = '0' .. padded(n, item[TYPE] == UPDATED and 1 or 0)
+	local place = '0' .. padded(n, updated and 1 or 0)
 	keepSmall(q, place, item)
-	park(q, place, digest(item[KEY]))
+	park(q, place, keyOf(item))
 	q.CAUSE = true
 end
 
@@ -198,23 +202,23 @@ local function leave(q, places, items)
 	local keyed, free, streamed, jtis, keys = {}, {}, {}, {}, {}
 	for i, place in ipairs(places) do
 		local item = items[i]
-		local d = digest(item[KEY])
+		local d, lane = keyOf(item), sub(place, 1, 1)
 		if d == '' then
 			free[#free + 1] = place
 		else
-			keyed[#keyed + 1] = d .. ':' .. place
+			keyed[#keyed + 1] = d .. place
 			keys[d] = true
 		end
-		if sub(place, 1, 1) == '2' then
+		if lane == '2' then
 			streamed[#streamed + 1] = idOf(place)
 		else
 			call('HDEL', q.small, place)
 			call('ZREM', q.age, place)
-			if item[LANE] == CONTROL then set(q, 'nc', int(num(q, 'nc') - 1)) end
+			if lane == '0' then set(q, 'nc', int(num(q, 'nc') - 1)) end
 		end
 		local ref = refOf(place, item)
 		if ref then call('ZREM', q.ref, ref) end
-		jtis[i] = item[JTI]
+		jtis[i] = jtiOf(item)
 	end
 	local parked = #keyed > 0 and isParked(q)
 	if parked then
@@ -235,46 +239,42 @@ local function leave(q, places, items)
 	q.CAUSE = true
 end
 
--- bury makes a dead letter of an item. A letter is the item with its attempts, and code,
--- text, when (ns) and number.
+-- bury makes a dead letter of an item: its place, itself, its attempts, code, text and when
+-- (ns).
 local function bury(q, place, item, code, text)
-	withTries(q, item)
+	local tries = answer(q, place, item)[3]
 	leave(q, {place}, {item})
-	local n = num(q, 'dn') + 1
+	local n, jti = num(q, 'dn') + 1, jtiOf(item)
 	set(q, 'dn', int(n))
-	call('HSET', q.dead, item[JTI], cmsgpack.pack({item, code, text, int(micros) .. '000'}))
-	call('ZADD', q.deads, int(n), item[JTI])
+	call('HSET', q.dead, jti, cmsgpack.pack({place, item, tries, code, text, int(micros) .. '000'}))
+	call('ZADD', q.deads, int(n), jti)
 end
 
 -- drop erases everything on the queue, or all but stream-updated items.
 local function drop(q, keepUpdated)
 	local kept = {}
 	if keepUpdated then
-		for place, blob in pairs((function()
-			local flat, t = call('HGETALL', q.small), {}
-			for i = 1, #flat, 2 do
-				if sub(flat[i], 1, 1) == '0' and sub(flat[i], -1) == '1' then t[flat[i]] = flat[i + 1] end
+		local small = call('HGETALL', q.small)
+		for i = 1, #small, 2 do
+			local place, item = small[i], small[i + 1]
+			if sub(place, 1, 1) == '0' and sub(place, -1) == '1' then
+				kept[#kept + 1] = {place, item, call('ZSCORE', q.out, place), call('HGET', q.taken, place), answer(q, place, item)[3]}
 			end
-			return t
-		end)()) do
-			local item = cmsgpack.unpack(blob)
-			kept[#kept + 1] = {place, item, call('ZSCORE', q.out, place), call('HGET', q.taken, place), call('HGET', q.tries, item[JTI])}
 		end
 	end
 	local dropped = call('XLEN', q.q) + call('HLEN', q.small) - #kept
 	call('UNLINK', q.q, q.ids, q.small, q.age, q.out, q.taken, q.hold, q.parked, q.back, q.tries, q.ref)
-	q.PARKED = false
+	q.PARKED, q.TRIED = nil, nil
 	set(q, 'nc', '0')
 	for _, k in ipairs(kept) do
 		local place, item, out, taken, tries = unpack(k, 1, 5)
 		keepSmall(q, place, item)
-		if tries then call('HSET', q.tries, item[JTI], tries) end
-		q.TRIED = nil
-		local d = digest(item[KEY])
+		if tries ~= '0' then call('HSET', q.tries, jtiOf(item), tries) end
+		local d = keyOf(item)
 		if out then
 			call('ZADD', q.out, out, place)
 			call('HSET', q.taken, place, taken)
-			if d ~= '' then call('ZADD', q.hold, 0, d .. ':' .. place) end
+			if d ~= '' then call('ZADD', q.hold, 0, d .. place) end
 		else
 			park(q, place, d)
 		end
@@ -283,18 +283,22 @@ local function drop(q, keepUpdated)
 	return dropped
 end
 
--- oldest returns when (ns) the oldest item was added, '0' if there is none: the first of
--- the events, or of the others.
+-- oldest returns the item that was added first, of the events the first of all; nil if there
+-- is none.
 local function oldest(q)
-	local at = '0'
+	local item
 	local place = call('ZRANGE', q.age, 0, 0)[1]
-	if place then at = load(q, place)[ADDED] end
+	if place then item = load(q, place) end
 	local entry = call('XRANGE', q.q, '-', '+', 'COUNT', 1)[1]
 	if entry then
-		local added = entry[2][12]
-		if at == '0' or tonumber(added) < tonumber(at) then at = added end
+		local event = entry[2][2]
+		if not item or addedOf(event) < addedOf(item) then item = event end
 	end
-	return at
+	return item
+end
+local function oldestAt(q)
+	local item = oldest(q)
+	return item and sub(item, 14, 21) or ''
 end
 
 local function backsOff(q)
@@ -319,8 +323,9 @@ local function account(q)
 			end
 		end
 	end
-	if items > 0 then
-		call('ZADD', P .. 'ages', oldest(q), q.ID)
+	local old = items > 0 and oldest(q)
+	if old then
+		call('ZADD', P .. 'ages', int(addedOf(old)), q.ID)
 	else
 		call('ZREM', P .. 'ages', q.ID)
 	end

@@ -7,7 +7,7 @@ if not q then return answered('none') end
 local items = {}
 
 local function hide(q, place, item, ms)
-	local d = digest(item[KEY])
+	local d = keyOf(item)
 	if call('ZSCORE', q.out, place) then giveBack(q, place) end
 	if ahead(q, place) then
 		if place > (q.S.ah or '') then set(q, 'ah', place) end
@@ -15,12 +15,12 @@ local function hide(q, place, item, ms)
 		call('ZREM', q.back, place)
 	else
 		unhead(q, d)
-		call('ZREM', q.parked, d .. ':' .. place)
+		call('ZREM', q.parked, d .. place)
 	end
 	call('ZADD', q.out, int(later + ms), place)
-	call('HSET', q.taken, place, d .. ':' .. ARGV[5])
+	call('HSET', q.taken, place, takenBy(d))
 	if d ~= '' then
-		call('ZADD', q.hold, 0, d .. ':' .. place)
+		call('ZADD', q.hold, 0, d .. place)
 		unhead(q, d)
 		head(q, d)
 	end
@@ -39,29 +39,29 @@ for _, place in ipairs(places) do
 end
 if least then
 	for _, entry in ipairs(call('XRANGE', q.q, idOf(least), idOf(greatest), 'COUNT', 2 * #jtis)) do
-		loaded[entry[2][2]] = entryItem(entry)
+		loaded[eventPlace(entry[1])] = entry[2][2]
 	end
 end
 local function itemOf(n)
 	if not places[n] then return nil end
-	return loaded[jtis[n]] or load(q, places[n])
+	return loaded[places[n]] or load(q, places[n])
 end
 
 -- Delivered ones leave first, all at once; what comes back may have waited for them.
-local leaving, left = {}, {}
+local leaving, left, delivered = {}, {}, {}
 for n, jti in ipairs(jtis) do
 	if ARGV[5 + 5 * n + 1] == '0' then
 		local item = not left[jti] and itemOf(n)
 		if item then
 			left[jti] = true
-			leaving[#leaving + 1] = places[n]
-			items[#items + 1] = withTries(q, item)
+			leaving[#leaving + 1], delivered[#delivered + 1] = places[n], item
+			items[#items + 1] = answer(q, places[n], item)
 		elseif call('HDEL', q.dead, jti) == 1 then
 			call('ZREM', q.deads, jti)
 		end
 	end
 end
-leave(q, leaving, items)
+leave(q, leaving, delivered)
 for n, jti in ipairs(jtis) do
 	local i = 5 + 5 * n
 	local verdict, after = ARGV[i + 1], tonumber(ARGV[i + 4])
@@ -72,7 +72,7 @@ for n, jti in ipairs(jtis) do
 			call('HINCRBY', q.tries, jti, 1)
 			q.TRIED = true
 		end
-		items[#items + 1] = withTries(q, item)
+		items[#items + 1] = answer(q, place, item)
 		if verdict == '1' then
 			left[jti] = true
 			bury(q, place, item, ARGV[i + 2], ARGV[i + 3])

@@ -12,7 +12,7 @@ else
 	places, items, again = walk(q, tonumber(ARGV[7]))
 	takeOut(q, places, items, int(later + tonumber(ARGV[8])))
 	if again then more = '1' end
-	for _, item in ipairs(items) do withTries(q, item) end
+	for i, item in ipairs(items) do items[i] = answer(q, places[i], item) end
 end
 account(q)
 wake()

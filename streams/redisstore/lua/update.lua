@@ -1,6 +1,6 @@
 -- ARGV from 6: stream, the version that was changed, the call, the document, '1' to purge,
 -- '1' to clear the health, bound of the control lane, the facts (registry.lua), then for
--- each item of the control lane: jti, type, key, subject, added, payload.
+-- each item of the control lane: 1 or u, the item (see put.lua).
 -- Answer: none, again (the version is another), full, ok.
 local q = open(ARGV[6])
 if not q then return 'none' end
@@ -14,9 +14,9 @@ if q.S.v ~= ARGV[7] then
 end
 local from, items, bounded = 13, {}, 0
 local behind = from + 9 + tonumber(ARGV[from + 8])
-for i = behind, #ARGV, 6 do
-	items[#items + 1] = {ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[from + 1], ARGV[i + 3], ARGV[i + 4], '', '', ARGV[i + 5], CONTROL, ''}
-	if ARGV[i + 1] ~= UPDATED and not known(q, ARGV[i]) then bounded = bounded + 1 end
+for i = behind, #ARGV, 2 do
+	items[#items + 1] = ARGV[i + 1]
+	if ARGV[i] ~= 'u' and not known(q, jtiOf(ARGV[i + 1])) then bounded = bounded + 1 end
 end
 if bounded > 0 and ARGV[10] ~= '1' and num(q, 'nc') + bounded > tonumber(ARGV[12]) then
 	account(q)
@@ -27,7 +27,7 @@ if ARGV[11] == '1' then
 	call('DEL', q.health)
 	set(q, 'du', '0')
 end
-for _, item in ipairs(items) do putControl(q, item, math.huge) end
+for i, item in ipairs(items) do putControl(q, item, ARGV[behind + 2 * i - 2] == 'u', math.huge) end
 describe(q, from)
 set(q, 'v', int(num(q, 'v') + 1))
 set(q, 'uc', ARGV[8])

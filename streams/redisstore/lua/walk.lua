@@ -25,10 +25,10 @@ local function pickBack(q, max, places, items, limits)
 			call('ZREM', q.back, member)
 			if item then
 				places[#places + 1], items[#items + 1] = place, item
-				bytes = bytes + #item[PAYLOAD]
+				bytes = bytes + #item
 			end
 			if d ~= '' then
-				call('ZREM', q.parked, d .. ':' .. place)
+				call('ZREM', q.parked, d .. place)
 				local next = first(q.parked, d)
 				if next and not blockedAt(q, limits, d, next) then call('ZADD', q.back, 0, next .. d) end
 			end
@@ -49,14 +49,14 @@ local function walk(q, max)
 		local page = call('XRANGE', q.q, from, '+', 'COUNT', want)
 		for _, entry in ipairs(page) do
 			if #places >= max then break end
-			local place, item = eventPlace(entry[1]), nil
+			local place, item = eventPlace(entry[1]), entry[2][2]
 			if place > hidden or not call('ZSCORE', q.out, place) then
-				local d = digest(entry[2][6])
+				local d = keyOf(item)
 				if held and d ~= '' and blockedAt(q, limits, d, place) then
-					call('ZADD', q.parked, 0, d .. ':' .. place)
+					call('ZADD', q.parked, 0, d .. place)
 					q.PARKED = true
 				else
-					places[#places + 1], items[#items + 1] = place, entryItem(entry)
+					places[#places + 1], items[#items + 1] = place, item
 				end
 			end
 			cursor, seen = place, seen + 1
@@ -76,11 +76,11 @@ local function takeOut(q, places, items, ends)
 	for begin = 1, #places, 256 do
 		local out, taken, hold, keys = {}, {}, {}, {}
 		for i = begin, math.min(begin + 255, #places) do
-			local place, d = places[i], digest(items[i][KEY])
+			local place, d = places[i], keyOf(items[i])
 			out[#out + 1], out[#out + 2] = ends, place
-			taken[#taken + 1], taken[#taken + 2] = place, d .. ':' .. ARGV[5]
+			taken[#taken + 1], taken[#taken + 2] = place, takenBy(d)
 			if d ~= '' then
-				hold[#hold + 1], hold[#hold + 2] = 0, d .. ':' .. place
+				hold[#hold + 1], hold[#hold + 2] = 0, d .. place
 				keys[d] = true
 			end
 		end
@@ -104,6 +104,6 @@ local function available(q)
 		return false
 	end
 	-- It was not handed out: back it goes.
-	park(q, places[1], digest(items[1][KEY]))
+	park(q, places[1], keyOf(items[1]))
 	return true
 end
