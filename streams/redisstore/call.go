@@ -117,8 +117,8 @@ func failure(ctx context.Context, err error) error {
 	switch {
 	case redis.HasErrorPrefix(err, "NOTHELD"):
 		return streams.ErrNotHeld
-	case errors.Is(ctx.Err(), context.Canceled):
-		return ctx.Err()
+	case ctx.Err() != nil:
+		return fmt.Errorf("redisstore: %w: %w", ctx.Err(), err)
 	}
 	return fmt.Errorf("redisstore: %w", err)
 }

@@ -114,7 +114,7 @@ func (s *Store) changeSubject(ctx context.Context, stream, what string, id subje
 		return errors.New("redisstore: an empty subject")
 	}
 	r := of(stream)
-	r.durable = true
+	r.once, r.durable = true, true
 	args := append([]any{stream, what, limit, MaxNameSets, MaxNameSetsOfOwner}, subjectArgs(id, kindEntry)...)
 	answer, err := s.call(ctx, r, s.scripts.subjects, append(args, subjectArgs(id, kindExclusion)...)...)
 	if err != nil {

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/tocsin-ssf/tocsin/streams"
 	"github.com/tocsin-ssf/tocsin/streams/redisstore"
 	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
@@ -46,10 +48,53 @@ func TestSuite(t *testing.T) {
 	})
 }
 
+// What the client sends again, because an answer was lost, comes to the same: here it sends
+// every script twice.
+func TestSuiteRepeated(t *testing.T) {
+	server := redistest.Start(t)
+	storetest.Run(t, func(t testing.TB) storetest.Harness {
+		cfg := redisdb.Config{Volatile: true, Prefix: fmt.Sprint("s", prefixes.Add(1))}
+		return &harness{t: t, cfg: cfg, connect: func() redis.UniversalClient {
+			client, err := redisdb.Connect("redis://"+server.Addr+poolSize, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			client.AddHook(twice{})
+			return client
+		}}
+	})
+}
+
+// twice sends scripts twice, as a client does that had no answer.
+type twice struct{}
+
+func (twice) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (twice) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if err := next(ctx, cmd); err != nil || cmd.Name() != "evalsha" {
+			return err
+		}
+		return next(ctx, cmd)
+	}
+}
+
+func (twice) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if err := next(ctx, cmds); err != nil || cmds[0].Name() != "evalsha" {
+			return err
+		}
+		return next(ctx, cmds)
+	}
+}
+
 // harness keeps a store under a prefix. The process that has it open holds all partitions.
 type harness struct {
-	t     testing.TB
-	cfg   redisdb.Config
+	t   testing.TB
+	cfg redisdb.Config
+	// connect, if set, makes the client that is used.
+	connect func() redis.UniversalClient
+
 	db    *redisdb.DB
 	store *redisstore.Store
 	stop  func()
@@ -57,6 +102,9 @@ type harness struct {
 
 func (h *harness) Open(ctx context.Context, opts storetest.Options) (streams.Store, error) {
 	var err error
+	if h.connect != nil {
+		h.cfg.Client = h.connect()
+	}
 	if h.db, err = redisdb.Open(ctx, h.cfg); err != nil {
 		return nil, err
 	}
@@ -95,7 +143,15 @@ func (h *harness) hold() {
 
 func (h *harness) Close() error {
 	h.stop()
-	return errors.Join(h.store.Close(), h.db.Close())
+	return errors.Join(h.store.Close(), h.disconnect())
+}
+
+func (h *harness) disconnect() error {
+	err := h.db.Close()
+	if h.cfg.Client != nil {
+		err = errors.Join(err, h.cfg.Client.Close())
+	}
+	return err
 }
 
 // Kill does not close the store: what it has in memory alone is lost. Its leases end at
@@ -103,5 +159,5 @@ func (h *harness) Close() error {
 func (h *harness) Kill() error {
 	h.stop()
 	h.store.Abandon()
-	return h.db.Close()
+	return h.disconnect()
 }

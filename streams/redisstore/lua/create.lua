@@ -3,6 +3,7 @@
 -- Answer: ok; exists; late: the reservation may be taken for one that was given up.
 local id, owner, used, mine = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 local state = P .. 's:' .. id
+written()
 if call('EXISTS', state) == 1 then
 	return call('HGET', state, 'uc') == mine and 'ok' or 'exists'
 end

@@ -1,5 +1,6 @@
 -- ARGV from 6: stream, then subjects (subject.lua), which are erased. The stream may be
 -- gone. Answer: how many were there.
+written()
 local id, n, i = ARGV[6], 0, 7
 local q = open(id)
 while i <= #ARGV do
@@ -14,4 +15,4 @@ if q then
 elseif call('EXISTS', P .. 'subjects:' .. id) == 0 then
 	call('SREM', P .. 'gone', id)
 end
-return n
+return answered(n)

@@ -9,7 +9,10 @@ local P = sub(KEYS[1], 1, -6) -- PREFIX:{pNN}:
 local ANSWER = P .. 'answer:' .. ARGV[3]
 if ARGV[3] ~= '' then
 	local before = call('GET', ANSWER)
-	if before then return cmsgpack.unpack(before) end
+	if before then
+		call('PEXPIRE', ANSWER, 30000) -- something is written, for replicas to acknowledge
+		return cmsgpack.unpack(before)
+	end
 end
 
 local function int(n) return string.format('%d', n) end
@@ -55,6 +58,9 @@ local function answered(answer)
 	return answer
 end
 
+-- written sees that something is written, for replicas to acknowledge, in a repeat too.
+local function written() call('HSET', PART, 'written', int(now)) end
+
 -- raise raises the highest sequence number that the partition knows of.
 local function raise(seq)
 	if tonumber(seq) > tonumber(call('HGET', PART, 'high') or 0) then call('HSET', PART, 'high', seq) end
@@ -65,22 +71,12 @@ local typeNumbers = {}
 local function typeNumber(uri)
 	local n = typeNumbers[uri]
 	if not n then
-		n = call('HGET', P .. 'types', 't' .. uri)
+		n = call('HGET', P .. 'types', uri)
 		if not n then
 			n = int(call('HINCRBY', PART, 'types', 1))
-			call('HSET', P .. 'types', 't' .. uri, n, 'n' .. n, uri)
+			call('HSET', P .. 'types', uri, n)
 		end
 		typeNumbers[uri] = n
 	end
 	return n
-end
-
-local typeNames = {}
-local function typeName(n)
-	local uri = typeNames[n]
-	if not uri then
-		uri = call('HGET', P .. 'types', 'n' .. n) or ''
-		typeNames[n] = uri
-	end
-	return uri
 end

@@ -12,7 +12,7 @@ if ARGV[6] ~= '' and ARGV[6] ~= known then
 	return answer
 end
 local seq, room, lookup, after = tonumber(ARGV[7]), tonumber(ARGV[9]), tonumber(ARGV[10]), ARGV[11]
-local number = call('HGET', P .. 'types', 't' .. ARGV[8])
+local number = call('HGET', P .. 'types', ARGV[8])
 if not number then return {'ok', '', ''} end
 local i, owners, prefixes = 13, nil, {}
 local byType = string.format('%06.0f', tonumber(number))

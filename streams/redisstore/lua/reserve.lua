@@ -5,7 +5,11 @@
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local before = redis.call('ZSCORE', KEYS[1], ARGV[1])
-if before then return {before} end
+if before then
+	redis.call('ZREM', KEYS[1], ARGV[1]) -- written anew, for replicas to acknowledge
+	redis.call('ZADD', KEYS[1], before, ARGV[1])
+	return {before}
+end
 local limit = tonumber(ARGV[2])
 if limit > 0 and redis.call('ZCARD', KEYS[1]) >= limit then
 	local answer = {'0', string.format('%.0f', now)}

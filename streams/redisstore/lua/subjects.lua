@@ -1,8 +1,9 @@
 -- ARGV from 6: stream, add or remove, limit (0: none), bounds of sets of member names of
 -- all and of an owner; then the subject as an entry and as an exclusion (subject.lua).
--- A repeat does no harm. Answer: none, full, names (too many sets of them), ok.
+-- Answer: none, full, names (too many sets of them), ok.
+written()
 local q = open(ARGV[6])
-if not q then return 'none' end
+if not q then return answered('none') end
 local limit, entry = tonumber(ARGV[8]), 11
 local exclusion = behind(entry)
 
@@ -41,4 +42,4 @@ else
 	remove(entry)
 end
 account(q)
-return answer
+return answered(answer)

@@ -2,6 +2,7 @@
 -- '1' to clear the health, bound of the control lane, the facts (registry.lua), then for
 -- each item of the control lane: 1 or u, the item (see put.lua).
 -- Answer: none, again (the version is another), full, ok.
+written()
 local q = open(ARGV[6])
 if not q then return 'none' end
 if q.S.uc == ARGV[8] then
