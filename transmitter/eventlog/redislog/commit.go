@@ -215,6 +215,10 @@ func (l *Log) segmentArgs(keys []string, args []any, records []*eventlog.Record)
 		keys = append(keys, l.keys.rows(segment), l.keys.bodies(segment))
 		args = append(args, at*rowSize, rows, len(part))
 		for _, r := range part {
+			if r.Erased {
+				args = append(args, "")
+				continue
+			}
 			args = append(args, append(append(make([]byte, 0, len(r.Salt)+len(r.Canonical)), r.Salt[:]...), r.Canonical...))
 		}
 		segments++

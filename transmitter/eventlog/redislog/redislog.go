@@ -127,7 +127,10 @@ var (
 )
 
 // Open opens the log and makes it if there is none. Close it at the end.
-func Open(ctx context.Context, cfg Config) (*Log, error) {
+func Open(ctx context.Context, cfg Config) (*Log, error) { return open(ctx, cfg, nil) }
+
+// open opens the log; id, if set, is the identity that it must have.
+func open(ctx context.Context, cfg Config, id *eventlog.Identity) (*Log, error) {
 	if err := cfg.fill(); err != nil {
 		return nil, err
 	}
@@ -135,7 +138,7 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 		cfg: cfg, db: cfg.DB, scripts: newScripts(), keys: keysOf(cfg.DB.Prefix()), token: randomText(),
 		clock: clock{now: cfg.Now}, filling: make(chan struct{}, 1), closed: make(chan struct{}),
 	}
-	if err := l.load(ctx); err != nil {
+	if err := l.load(ctx, id); err != nil {
 		return nil, fmt.Errorf("redislog: open: %w", err)
 	}
 	return l, nil
@@ -165,11 +168,14 @@ func randomText() string {
 }
 
 // load reads what the log is and where it stands, or makes it.
-func (l *Log) load(ctx context.Context) error {
+func (l *Log) load(ctx context.Context, identity *eventlog.Identity) error {
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.Timeout)
 	defer cancel()
 	var fresh [eventlog.IDKeySize + eventlog.SecretSize]byte
 	rand.Read(fresh[:]) // never fails
+	if identity != nil {
+		copy(fresh[:], append(identity.IDKey[:], identity.Secret[:]...))
+	}
 	empty := eventlog.EmptyTree().Root
 	answer, err := l.db.Write(ctx, l.scripts.open, []string{l.keys.head},
 		formatVersion, randomText(), fresh[:eventlog.IDKeySize], fresh[eventlog.IDKeySize:], empty[:])
@@ -186,6 +192,9 @@ func (l *Log) load(ctx context.Context) error {
 	idKey, secret := textOf(list[2]), textOf(list[3])
 	if len(idKey) != eventlog.IDKeySize || len(secret) != eventlog.SecretSize {
 		return errAnswer
+	}
+	if identity != nil && idKey+secret != string(fresh[:]) {
+		return eventlog.ErrOtherLog
 	}
 	l.name = textOf(list[1])
 	l.secret = eventlog.Secret([]byte(secret))

@@ -28,12 +28,25 @@ var readLua string
 //go:embed lua/erase.lua
 var eraseLua string
 
-type scripts struct{ open, look, append, read, erase *redis.Script }
+//go:embed lua/import.lua
+var importLua string
+
+//go:embed lua/importkeys.lua
+var importKeysLua string
+
+//go:embed lua/importrefs.lua
+var importRefsLua string
+
+type scripts struct {
+	open, look, append, read, erase   *redis.Script
+	importing, importKeys, importRefs *redis.Script
+}
 
 func newScripts() scripts {
 	return scripts{
 		open: redis.NewScript(openLua), look: redis.NewScript(headLua + lookLua), append: redis.NewScript(headLua + appendLua),
 		read: redis.NewScript(readLua), erase: redis.NewScript(eraseLua),
+		importing: redis.NewScript(headLua + importLua), importKeys: redis.NewScript(importKeysLua), importRefs: redis.NewScript(importRefsLua),
 	}
 }
 

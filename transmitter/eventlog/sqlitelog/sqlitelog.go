@@ -80,7 +80,10 @@ var _ eventlog.Log = (*Log)(nil)
 
 // Open opens the log, makes it if it does not exist, and brings its schema up
 // to date. Close it at the end.
-func Open(ctx context.Context, cfg Config) (*Log, error) {
+func Open(ctx context.Context, cfg Config) (*Log, error) { return open(ctx, cfg, nil) }
+
+// open opens the log; id, if set, is the identity that it must have.
+func open(ctx context.Context, cfg Config, id *eventlog.Identity) (*Log, error) {
 	if cfg.KeyMemory < 0 || cfg.Tail < 0 {
 		return nil, errors.New("sqlitelog: Config.KeyMemory and Config.Tail must not be negative")
 	}
@@ -103,7 +106,7 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 		return nil, fmt.Errorf("sqlitelog: %w", err)
 	}
 	l.db = db
-	if err := l.load(ctx, size, cfg.Progress); err != nil {
+	if err := l.load(ctx, id, size, cfg.Progress); err != nil {
 		return nil, errors.Join(fmt.Errorf("sqlitelog: open %s: %w", cfg.Path, err), db.Close())
 	}
 	l.background, l.stop = context.WithCancel(context.WithoutCancel(ctx))
@@ -111,15 +114,21 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 }
 
 // load reads the secrets and where the log stands.
-func (l *Log) load(ctx context.Context, size int, progress func(done, total uint64)) error {
+func (l *Log) load(ctx context.Context, id *eventlog.Identity, size int, progress func(done, total uint64)) error {
 	var idKey, keySecret []byte
 	var head, millis int64
+	fresh := id
+	if fresh == nil {
+		fresh = new(eventlog.Identity)
+		rand.Read(fresh.IDKey[:]) // never fails
+		rand.Read(fresh.Secret[:])
+	}
 	err := l.db.Write(ctx, func(tx *sqlitedb.Tx) error {
 		var err error
-		if idKey, err = secret(tx, "id_key", eventlog.IDKeySize); err != nil {
+		if idKey, err = secret(tx, "id_key", fresh.IDKey[:]); err != nil {
 			return err
 		}
-		if keySecret, err = secret(tx, "key_secret", eventlog.SecretSize); err != nil {
+		if keySecret, err = secret(tx, "key_secret", fresh.Secret[:]); err != nil {
 			return err
 		}
 		err = tx.QueryRow("SELECT seq, recorded FROM record ORDER BY seq DESC LIMIT 1").Scan(&head, &millis)
@@ -130,6 +139,9 @@ func (l *Log) load(ctx context.Context, size int, progress func(done, total uint
 	})
 	if err != nil {
 		return err
+	}
+	if id != nil && *id != (eventlog.Identity{IDKey: [eventlog.IDKeySize]byte(idKey), Secret: eventlog.Secret(keySecret)}) {
+		return eventlog.ErrOtherLog
 	}
 	if l.ids, err = eventlog.NewIDs([eventlog.IDKeySize]byte(idKey)); err != nil {
 		return err
@@ -144,10 +156,8 @@ func (l *Log) load(ctx context.Context, size int, progress func(done, total uint
 	return l.loadRecentKeys(ctx)
 }
 
-// secret returns the named secret of the file, made on first use.
-func secret(tx *sqlitedb.Tx, name string, size int) ([]byte, error) {
-	fresh := make([]byte, size)
-	rand.Read(fresh) // never fails
+// secret returns the named secret of the file, which is fresh on first use.
+func secret(tx *sqlitedb.Tx, name string, fresh []byte) ([]byte, error) {
 	if _, err := tx.Exec("INSERT INTO meta(name, value) VALUES(?, ?) ON CONFLICT DO NOTHING", name, fresh); err != nil {
 		return nil, err
 	}
@@ -155,8 +165,8 @@ func secret(tx *sqlitedb.Tx, name string, size int) ([]byte, error) {
 	if err := tx.QueryRow("SELECT value FROM meta WHERE name = ?", name).Scan(&value); err != nil {
 		return nil, err
 	}
-	if len(value) != size {
-		return nil, fmt.Errorf("%s has %d bytes, want %d", name, len(value), size)
+	if len(value) != len(fresh) {
+		return nil, fmt.Errorf("%s has %d bytes, want %d", name, len(value), len(fresh))
 	}
 	return value, nil
 }
