@@ -66,6 +66,8 @@ var importMap = []folder{
 	{path: "transmitter/eventlog/sqliteindex", ours: []string{"transmitter/eventlog", "set/subject", "streams/store/..."}},
 	{path: "transmitter/eventlog/redislog", ours: []string{"transmitter/eventlog", "set/subject", "streams/store/..."}, fixed: []string{"go-redis"}},
 	{path: "transmitter/checkpoint", ours: []string{"transmitter/eventlog", "streams/store/..."}}, // its table is in admin.db, not in the log's file
+	{path: "transmitter/checkpoint/checkpointtest", ours: []string{"transmitter/checkpoint", "transmitter/eventlog"}},
+	{path: "transmitter/checkpoint/redischeckpoint", ours: []string{"transmitter/checkpoint", "transmitter/eventlog", "streams/store/..."}, fixed: []string{"go-redis"}},
 	{path: "transmitter/audit", ours: []string{"transmitter/eventlog", "transmitter/checkpoint"}},
 	{path: "transmitter/auth", ours: []string{"set/jose", "wellknown", "streams/store/..."}},
 	{path: "transmitter/auth/authtest", ours: []string{"transmitter/auth", "set/jose"}},

@@ -140,7 +140,7 @@ func (h *house) alter(file, script string) {
 // files are a folder's, looked into without being opened for work.
 type files struct {
 	*sqlitelog.File
-	*checkpoint.Store
+	checkpoint.Store
 }
 
 func (f files) Checkpoints(ctx context.Context, from uint64, max int) ([]checkpoint.Checkpoint, error) {

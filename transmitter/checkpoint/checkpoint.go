@@ -6,7 +6,7 @@
 // A [Keeper] signs the log's head. Two heads of which one does not go on from
 // the other are the one unforgivable fault of a log, so each is durable in
 // another file than the log's before its signature leaves, and none is signed
-// that does not go on from the last.
+// that does not go on from the last, whoever signed that.
 package checkpoint
 
 import (
@@ -106,6 +106,17 @@ func NewKey() (k Key) {
 	rand.Read(k.seed[:]) // never fails
 	return k
 }
+
+// ParseKey returns the key of a stored seed.
+func ParseKey(seed []byte) (Key, error) {
+	if len(seed) != ed25519.SeedSize {
+		return Key{}, fmt.Errorf("checkpoint: the log's key has %d bytes, want %d", len(seed), ed25519.SeedSize)
+	}
+	return Key{seed: [ed25519.SeedSize]byte(seed)}, nil
+}
+
+// Seed returns what the key is stored as. It is for storage alone.
+func (k Key) Seed() []byte { return k.seed[:] }
 
 // String shows nothing of the key.
 func (Key) String() string { return "key of a log" }

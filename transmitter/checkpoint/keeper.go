@@ -17,15 +17,18 @@ import (
 // DefaultEvery is what a Config's zero value stands for.
 const DefaultEvery = time.Second
 
+// turns is how often a head is signed anew because others signed meanwhile.
+const turns = 20
+
 // lastTime bounds the signature at the end.
 const lastTime = 5 * time.Second
 
 // Errors of a log that is not the one that was signed.
 var (
 	// ErrOldLog: the log ends before a signed checkpoint.
-	ErrOldLog = errors.New("log.db ends before a checkpoint that was signed")
+	ErrOldLog = errors.New("the log ends before a checkpoint that was signed")
 	// ErrOtherLog: the log has other records than a signed checkpoint.
-	ErrOtherLog = errors.New("log.db is not the log that a checkpoint was signed of")
+	ErrOtherLog = errors.New("the log is not the one that a checkpoint was signed of")
 	// ErrWitness: a cosignature is of no configured witness, or of a
 	// checkpoint that is not ours.
 	ErrWitness = errors.New("checkpoint: no cosignature of a configured witness on a checkpoint of this log")
@@ -42,7 +45,7 @@ type Log interface {
 
 // Config says what to sign. Store and Log are required.
 type Config struct {
-	Store *Store
+	Store Store
 	Log   Log
 	// Origin of the log; "": the one signed under last, and if there was none
 	// nothing is signed.
@@ -152,35 +155,87 @@ func (k *Keeper) Verifier() (string, error) {
 // Sign signs the log's head, unless it was signed before, and returns the
 // checkpoint. It is durable before the signature leaves.
 //
+// Several keepers with one store sign one history: each goes on from the last
+// checkpoint of all. One that is gone from the store, because the server that has it
+// now never did, is put back, so that whoever goes on from an older one is stopped.
+//
 // Errors (by errors.Is): ErrNone if the log has no origin yet; ErrOldLog,
-// ErrOtherLog, ErrFork if the head does not go on from the last one.
+// ErrOtherLog, ErrFork if the head does not go on from the last one; ErrBehind if
+// others sign all the time.
 func (k *Keeper) Sign(ctx context.Context) (Checkpoint, error) {
 	if k.origin == "" {
 		return Checkpoint{}, ErrNone
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	for again := 0; ; again++ {
+		c, err := k.sign(ctx)
+		if !errors.Is(err, ErrBehind) || again == turns {
+			return c, err
+		}
+	}
+}
+
+func (k *Keeper) sign(ctx context.Context) (Checkpoint, error) {
 	tree, err := k.cfg.Log.Tree(ctx)
 	if err != nil {
 		return Checkpoint{}, err
 	}
+	if k.last != nil && k.last.Tree == tree && k.last.Origin == k.origin {
+		return *k.last, nil
+	}
+	after, err := k.catchUp(ctx)
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	// Once more: it must be as long as what others have signed.
+	if tree, err = k.cfg.Log.Tree(ctx); err != nil {
+		return Checkpoint{}, err
+	}
 	if k.last != nil {
-		if k.last.Tree == tree && k.last.Origin == k.origin {
-			return *k.last, nil
-		}
 		if err := k.follows(ctx, *k.last); err != nil {
 			return Checkpoint{}, err
+		}
+		if k.last.Tree == tree && k.last.Origin == k.origin {
+			return *k.last, nil
 		}
 	}
 	c, err := k.key.sign(k.origin, tree, k.cfg.Now())
 	if err != nil {
 		return Checkpoint{}, err
 	}
-	if err := k.cfg.Store.Add(ctx, c); err != nil {
+	if err := k.cfg.Store.Add(ctx, c, after); err != nil {
 		return Checkpoint{}, err
 	}
 	k.last = &c
 	return c, nil
+}
+
+// catchUp takes over what others have signed since, and puts back what the store has
+// lost. It returns the tree of the last checkpoint of the store.
+func (k *Keeper) catchUp(ctx context.Context) (eventlog.Tree, error) {
+	last, err := k.cfg.Store.Last(ctx)
+	if err != nil && !errors.Is(err, ErrNone) {
+		return eventlog.Tree{}, err
+	}
+	switch {
+	case k.last == nil || k.last.Tree == last.Tree:
+	case k.last.Size > last.Size:
+		k.cfg.Logger.ErrorContext(ctx, "a checkpoint that was signed is gone from the store, and is put back", "size", k.last.Size, "stored", last.Size)
+		lost, err := k.key.sign(k.last.Origin, k.last.Tree, k.last.Made) // the same text, without cosignatures
+		if err != nil {
+			return eventlog.Tree{}, err
+		}
+		return lost.Tree, k.cfg.Store.Add(ctx, lost, last.Tree)
+	default: // it has to go on from both
+		if err := k.follows(ctx, *k.last); err != nil {
+			return eventlog.Tree{}, err
+		}
+	}
+	if err == nil {
+		k.last = &last
+	}
+	return last.Tree, nil
 }
 
 // Covering returns a checkpoint of a tree with the record at seq: the last one

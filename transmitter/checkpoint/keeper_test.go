@@ -55,7 +55,7 @@ func (h *house) open() {
 
 func (h *house) close() { _ = errors.Join(h.log.Close(), h.admin.Close()) }
 
-func (h *house) store() *checkpoint.Store { return checkpoint.NewStore(h.admin.DB()) }
+func (h *house) store() checkpoint.Store { return checkpoint.NewStore(h.admin.DB()) }
 
 func (h *house) tryKeeper() (*checkpoint.Keeper, error) {
 	return checkpoint.Open(context.Background(), checkpoint.Config{
@@ -238,7 +238,7 @@ func TestNoTwoHeads(t *testing.T) {
 	}
 	fork := first
 	fork.Root[0] ^= 1
-	if err := h.store().Add(t.Context(), fork); !errors.Is(err, checkpoint.ErrFork) {
+	if err := h.store().Add(t.Context(), fork, first.Tree); !errors.Is(err, checkpoint.ErrFork) {
 		t.Errorf("Add of another tree of the size: got %v, want ErrFork", err)
 	}
 	if got, err := h.store().Last(t.Context()); err != nil || got.Tree != first.Tree {

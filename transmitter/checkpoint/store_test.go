@@ -13,7 +13,50 @@ import (
 
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
 	"github.com/tocsin-ssf/tocsin/transmitter/checkpoint"
+	"github.com/tocsin-ssf/tocsin/transmitter/checkpoint/checkpointtest"
 )
+
+func TestContract(t *testing.T) {
+	checkpointtest.Run(t, func(t *testing.T, dir string) checkpoint.Store {
+		admin, err := auth.Open(t.Context(), filepath.Join(dir, "admin.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = admin.Close() })
+		return checkpoint.NewStore(admin.DB())
+	})
+}
+
+// lossy is a store whose server another one takes the place of.
+type lossy struct{ checkpoint.Store }
+
+// A checkpoint that the server lost is put back, so that who begins on what the server
+// has is stopped, too: nobody signs a second history beside the one that others may hold.
+func TestLostCheckpointIsPutBack(t *testing.T) {
+	h, replica, log, shorter := newHouse(t), newHouse(t), new(checkpointtest.Log), new(checkpointtest.Log)
+	open := func(s checkpoint.Store, log checkpoint.Log) (*checkpoint.Keeper, error) {
+		return checkpoint.Open(t.Context(), checkpoint.Config{Store: s, Log: log, Origin: h.origin})
+	}
+	log.Add(10, 0)
+	shorter.Add(7, 0)
+	s := &lossy{h.store()}
+	k, err := open(s, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := h.sign(k)
+	s.Store = replica.store() // as it was before
+	log.Add(1, 0)
+	if c, err := k.Sign(t.Context()); err != nil || c.Size != 11 {
+		t.Errorf("got %d (%v), want it to go on", c.Size, err)
+	}
+	if got, err := s.At(t.Context(), last.Size); err != nil || string(got.Text) != string(last.Text) {
+		t.Errorf("got %s (%v), want the lost one put back", got.Text, err)
+	}
+	if _, err := open(s, shorter); !errors.Is(err, checkpoint.ErrOldLog) {
+		t.Errorf("one that begins on a log that lost records, too: got %v, want ErrOldLog", err)
+	}
+}
 
 // A head that is signed once more under another origin has no cosignatures of
 // the text with the former one; under the same it keeps them.
