@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/tocsin-ssf/tocsin/streams"
 )
 
@@ -88,7 +90,11 @@ func (s *Store) Purge(ctx context.Context, stream string) (int, error) {
 // added before an earlier one, by the clock of another process, waits for it.
 func (s *Store) Expire(ctx context.Context, before time.Time, max int) (map[string]int, error) {
 	expired := make(map[string]int)
-	for n := range streams.Partitions {
+	parts, err := s.aged(ctx, before)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range parts {
 		for again := true; again && max > 0; {
 			some, err := s.expire(ctx, n, before, min(max, maxBatch))
 			if err != nil {
@@ -103,6 +109,29 @@ func (s *Store) Expire(ctx context.Context, before time.Time, max int) (map[stri
 		}
 	}
 	return expired, nil
+}
+
+// aged returns the partitions that have an item that was added before.
+func (s *Store) aged(ctx context.Context, before time.Time) ([]int, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+	defer cancel()
+	pipe := s.db.Client().Pipeline()
+	var cmds [streams.Partitions]*redis.StringSliceCmd
+	for n := range cmds {
+		cmds[n] = pipe.ZRangeArgs(ctx, redis.ZRangeArgs{
+			Key: s.partKey(n, "ages"), ByScore: true, Start: "-inf", Stop: "(" + strconv.FormatInt(nanos(before), 10), Count: 1,
+		})
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, failure(ctx, err)
+	}
+	var parts []int
+	for n, cmd := range cmds {
+		if len(cmd.Val()) > 0 {
+			parts = append(parts, n)
+		}
+	}
+	return parts, nil
 }
 
 func (s *Store) expire(ctx context.Context, part int, before time.Time, max int) (map[string]int, error) {

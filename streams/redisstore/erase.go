@@ -23,19 +23,22 @@ func (s *Store) Pointing(ctx context.Context, records []uint64, max int) (queued
 	for _, seq := range records {
 		wanted[seq] = true
 	}
-	for n := range streams.Partitions {
-		ids, err := s.members(ctx, n, "depths")
-		if err != nil {
-			return nil, nil, err
-		}
+	filled, err := s.members(ctx, "depths")
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, ids := range filled {
 		for _, id := range ids {
 			if queued, err = s.pointing(ctx, id, records, max, queued); err != nil {
 				return nil, nil, err
 			}
 		}
-		if ids, err = s.members(ctx, n, "deads"); err != nil {
-			return nil, nil, err
-		}
+	}
+	with, err := s.members(ctx, "deads")
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, ids := range with {
 		for _, id := range ids {
 			if dead, err = s.deadPointing(ctx, id, wanted, max, dead); err != nil {
 				return nil, nil, err
@@ -45,15 +48,22 @@ func (s *Store) Pointing(ctx context.Context, records []uint64, max int) (queued
 	return queued, dead, nil
 }
 
-// members returns the streams in a sorted set of a partition.
-func (s *Store) members(ctx context.Context, part int, kind string) ([]string, error) {
+// members returns the streams in a sorted set of each partition.
+func (s *Store) members(ctx context.Context, kind string) (all [streams.Partitions][]string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
-	ids, err := s.db.Client().ZRange(ctx, s.partKey(part, kind), 0, -1).Result()
-	if err != nil {
-		return nil, failure(ctx, err)
+	pipe := s.db.Client().Pipeline()
+	var cmds [streams.Partitions]*redis.StringSliceCmd
+	for n := range cmds {
+		cmds[n] = pipe.ZRange(ctx, s.partKey(n, kind), 0, -1)
 	}
-	return ids, nil
+	if _, err := pipe.Exec(ctx); err != nil {
+		return all, failure(ctx, err)
+	}
+	for n, cmd := range cmds {
+		all[n] = cmd.Val()
+	}
+	return all, nil
 }
 
 // pointing appends the items of a queue that point at the records.
@@ -105,11 +115,11 @@ func (s *Store) deadPointing(ctx context.Context, id string, wanted map[uint64]b
 // Earliest implements [streams.Eraser].
 func (s *Store) Earliest(ctx context.Context) (uint64, error) {
 	var first int64
-	for n := range streams.Partitions {
-		ids, err := s.members(ctx, n, "depths")
-		if err != nil {
-			return 0, err
-		}
+	filled, err := s.members(ctx, "depths")
+	if err != nil {
+		return 0, err
+	}
+	for n, ids := range filled {
 		for len(ids) > 0 {
 			batch := ids[:min(maxBatch, len(ids))]
 			ids = ids[len(batch):]
@@ -230,25 +240,4 @@ func (s *Store) sweep(ctx context.Context, part int) error {
 		}
 	}
 	return err
-}
-
-// Scrub implements [streams.Eraser]. In memory nothing is left of what was erased; what is
-// in the servers' append-only files is there until they are rewritten, which Scrub asks
-// for. A server that does not allow it is named in the log: its operator has to.
-func (s *Store) Scrub(ctx context.Context) error {
-	rewrite := func(ctx context.Context, node redis.UniversalClient) {
-		if err := node.BgRewriteAOF(ctx).Err(); err != nil && !redis.HasErrorPrefix(err, "ERR Background") {
-			s.log.WarnContext(ctx, "what was erased stays in the append-only file until it is rewritten (BGREWRITEAOF)", "err", err)
-		}
-	}
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
-	defer cancel()
-	if cluster, ok := s.db.Client().(*redis.ClusterClient); ok {
-		return cluster.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error {
-			rewrite(ctx, node)
-			return nil
-		})
-	}
-	rewrite(ctx, s.db.Client())
-	return ctx.Err()
 }

@@ -9,3 +9,16 @@ func (s *Store) Abandon() {
 	s.mu.Unlock()
 	s.background.Wait()
 }
+
+// The pieces of Create, to end it in the middle; and how items are kept.
+var (
+	Reserve    = (*Store).reserve
+	EncodeItem = encodeItem
+	DecodeItem = decodeItem
+)
+
+// ReservationLife is how long a place with an owner counts without a stream.
+const ReservationLife = reservationLife
+
+// OwnerKey is the key of an owner's streams.
+func (s *Store) OwnerKey(owner string) string { return s.ownerKey(owner) }

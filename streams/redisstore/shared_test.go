@@ -31,7 +31,7 @@ type site struct {
 }
 
 func newSite(t testing.TB, cfg redisdb.Config) *site {
-	cfg.Prefix = fmt.Sprint("s", prefixes.Add(1))
+	cfg.Prefix = newPrefix()
 	return &site{cfg: cfg, joint: make(map[streams.Shared]func() error)}
 }
 
@@ -42,7 +42,7 @@ func (s *site) Join(ctx context.Context) (streams.Shared, error) {
 	}
 	wakes := redisdb.NewWakes(db, nil)
 	store, err := redisstore.Open(ctx, redisstore.Config{
-		DB: db, Wakes: wakes, Lease: time.Second, Look: 100 * time.Millisecond, Node: fmt.Sprint("node ", prefixes.Add(1)),
+		DB: db, Wakes: wakes, Lease: time.Second, Look: 100 * time.Millisecond, Node: newPrefix(),
 	})
 	if err != nil {
 		return nil, errors.Join(err, db.Close())

@@ -21,12 +21,12 @@ import (
 // of the client's that may be of another bubble.
 const poolSize = "?pool_size=256"
 
-// servers are a server by itself and one that is a cluster, to see that no script and no
-// command reaches into another slot.
+// servers are a server by itself, with a user that may do what is documented and no more,
+// and one that is a cluster, to see that no script and no command reaches into another slot.
 func servers(t *testing.T, test func(t *testing.T, cfg redisdb.Config)) {
 	t.Run("single", func(t *testing.T) {
 		s := redistest.Start(t)
-		test(t, redisdb.Config{URL: "redis://" + s.Addr + poolSize, Volatile: true})
+		test(t, redisdb.Config{URL: s.Limit(t) + poolSize, Volatile: true})
 	})
 	t.Run("cluster", func(t *testing.T) {
 		s := redistest.StartCluster(t)
@@ -34,15 +34,18 @@ func servers(t *testing.T, test func(t *testing.T, cfg redisdb.Config)) {
 	})
 }
 
-// prefixes makes a prefix of keys for each place of storage.
+// prefixes numbers the places of storage.
 var prefixes atomic.Int64
+
+// newPrefix returns a prefix of keys for a place of storage, which limited users may use.
+func newPrefix() string { return fmt.Sprint(redistest.LimitedPrefix, ":s", prefixes.Add(1)) }
 
 func TestSuite(t *testing.T) {
 	servers(t, func(t *testing.T, cfg redisdb.Config) {
 		storetest.Run(t, func(t testing.TB) storetest.Harness {
 			// A cluster client's goroutines, which sleep a little, end with the bubble.
 			t.Cleanup(func() { <-time.After(time.Second) })
-			cfg.Prefix = fmt.Sprint("s", prefixes.Add(1))
+			cfg.Prefix = newPrefix()
 			return &harness{t: t, cfg: cfg}
 		})
 	})
@@ -53,7 +56,7 @@ func TestSuite(t *testing.T) {
 func TestSuiteRepeated(t *testing.T) {
 	server := redistest.Start(t)
 	storetest.Run(t, func(t testing.TB) storetest.Harness {
-		cfg := redisdb.Config{Volatile: true, Prefix: fmt.Sprint("s", prefixes.Add(1))}
+		cfg := redisdb.Config{Volatile: true, Prefix: newPrefix()}
 		return &harness{t: t, cfg: cfg, connect: func() redis.UniversalClient {
 			client, err := redisdb.Connect("redis://"+server.Addr+poolSize, false)
 			if err != nil {
