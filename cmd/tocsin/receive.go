@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/config"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/receive"
 )
 
@@ -52,6 +53,8 @@ type receiveFlags struct {
 	ShutdownTimeout  *time.Duration `help:"Deadline of a graceful end (default: 20s)."`
 	Script           string         `help:"Run the steps of this file, print a report, and end: 0 if all passed." placeholder:"FILE"`
 	LogLevel         string         `help:"debug, info, warn or error (default: info)." enum:",debug,info,warn,error" default:""`
+
+	config.RedisSettings
 
 	Issuer       string         `help:"Issuer URL of one transmitter, in place of a file." placeholder:"URL" group:"One issuer without a file:"`
 	Audience     []string       `help:"The aud that means this receiver." placeholder:"AUD" group:"One issuer without a file:"`
@@ -139,6 +142,7 @@ func (f receiveFlags) over(cfg *receive.Config) {
 			*one.to = one.value
 		}
 	}
+	f.RedisSettings.Over(&cfg.RedisSettings)
 	cfg.InsecureLoopback = cfg.InsecureLoopback || f.InsecureLoopback
 	cfg.DryRun = cfg.DryRun || f.DryRun
 	if f.ShutdownTimeout != nil {
@@ -170,6 +174,7 @@ type receiveRunCmd struct{ receiveFlags }
 func (receiveRunCmd) Help() string {
 	return "Examples:\n  tocsin receive --config receive.yaml\n" +
 		"  TOCSIN_TOKEN=… tocsin receive --issuer https://idp.example --audience https://app.example --delivery poll\n" +
+		"  TOCSIN_REDIS=rediss://… tocsin receive --config receive.yaml   # one of several that share the work\n" +
 		"  tocsin receive --script steps.yaml\n" +
 		"It takes SETs by push and poll, keeps them, and runs hooks behind. SIGHUP makes it read its file again."
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/adminapi"
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/config"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/receive"
 )
 
@@ -22,17 +24,23 @@ type receiveDataFlags struct {
 
 // dir returns the folder.
 func (d receiveDataFlags) dir(std streamsIO) (string, error) {
-	data := d.Data
-	if data == "" {
-		data = receive.DefaultData
-		if std.config != "" {
-			var err error
-			if data, err = receive.DataOf(std.config, std.env); err != nil {
-				return "", err
-			}
+	dir, _, err := d.store(std)
+	return dir, err
+}
+
+// store returns the folder, and the Redis that the file names for what is kept.
+func (d receiveDataFlags) store(std streamsIO) (dir string, redis config.RedisSettings, err error) {
+	dir = receive.DefaultData
+	if std.config != "" {
+		if dir, redis, err = receive.StoreOf(std.config, std.env); err != nil {
+			return "", redis, err
 		}
 	}
-	return filepath.Abs(data)
+	if d.Data != "" {
+		dir = d.Data
+	}
+	dir, err = filepath.Abs(dir)
+	return dir, redis, err
 }
 
 // running calls fn with a client of the receiver that runs on the folder.
@@ -48,14 +56,21 @@ func (d receiveDataFlags) running(ctx context.Context, std streamsIO, fn func(*a
 	return errors.Join(fn(api), api.Close())
 }
 
-// with calls fn with a client of the receiver that runs on the folder, or of the
-// folder itself if none does.
-func (d receiveDataFlags) with(ctx context.Context, std streamsIO, fn func(*adminapi.Client) error) error {
-	dir, err := d.dir(std)
+// receiveStoreFlags are of commands that also work where no receiver runs.
+type receiveStoreFlags struct {
+	receiveDataFlags
+	config.RedisSettings
+}
+
+// with calls fn with a client of the receiver that runs on the folder, or, if none does,
+// of what it keeps: the folder itself, or Redis.
+func (d receiveStoreFlags) with(ctx context.Context, std streamsIO, fn func(*adminapi.Client) error) error {
+	dir, redis, err := d.store(std)
 	if err != nil {
 		return err
 	}
-	if !receive.Exists(dir) {
+	d.RedisSettings.Over(&redis)
+	if !receive.Exists(dir) && !redis.Set() {
 		return fmt.Errorf("there is no receiver's folder %s; name it with --data", dir)
 	}
 	var api *adminapi.Client
@@ -63,7 +78,13 @@ func (d receiveDataFlags) with(ctx context.Context, std streamsIO, fn func(*admi
 		if api = adminapi.Server(ctx, dir); api != nil {
 			return nil
 		}
-		store, err := receive.OpenStore(ctx, dir, nil)
+		open := func() (*receive.Store, error) { return receive.OpenStore(ctx, dir, nil) }
+		if redis.Set() {
+			open = func() (*receive.Store, error) {
+				return receive.OpenRedis(ctx, redis, slog.New(slog.DiscardHandler))
+			}
+		}
+		store, err := open()
 		if err != nil {
 			return err
 		}
@@ -150,7 +171,7 @@ func letters(ctx context.Context, api *adminapi.Client, issuer string) ([]receiv
 }
 
 type receiveLettersCmd struct {
-	receiveDataFlags
+	receiveStoreFlags
 	printFlags
 	Issuer string `help:"Of this issuer alone, by its name in the configuration." placeholder:"NAME"`
 }
@@ -177,7 +198,7 @@ func (c receiveLettersCmd) Run(ctx context.Context, std streamsIO) error {
 
 // chosenLetters are some dead letters, or all.
 type chosenLetters struct {
-	receiveDataFlags
+	receiveStoreFlags
 	printFlags
 	Issuer string   `help:"Of this issuer alone, by its name in the configuration." placeholder:"NAME"`
 	ID     []string `arg:"" optional:"" name:"jti" help:"The jtis."`

@@ -110,7 +110,7 @@ func (c receiveCheckCmd) Run(_ context.Context, std streamsIO) error {
 }
 
 type receiveJournalCmd struct {
-	receiveDataFlags
+	receiveStoreFlags
 	printFlags
 	Issuer  string `help:"Of this issuer alone, by its name in the configuration." placeholder:"NAME"`
 	ID      string `help:"Of the event with this jti." name:"jti" placeholder:"JTI"`

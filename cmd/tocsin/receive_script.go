@@ -21,6 +21,9 @@ func (c receiveRunCmd) script(ctx context.Context, std streamsIO) error {
 	if c.KeyFile != "" || c.Delivery != "" || c.Events != nil {
 		return usage("--key-file, --delivery and --events are for a receiver without a script; its steps say what it asks for")
 	}
+	if c.Redis != "" {
+		return usage("--redis is for a receiver without a script; a script keeps all in a folder of its own")
+	}
 	s, err := script.Read(c.Script, std.env, func(s *script.Script) {
 		c.overIssuer(&s.Issuer)
 		s.InsecureLoopback = s.InsecureLoopback || c.InsecureLoopback

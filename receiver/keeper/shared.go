@@ -193,12 +193,15 @@ func (k *Keeper) publish(ctx context.Context) {
 	if k.cfg.Shared == nil {
 		return
 	}
-	var v view
-	k.observe(func(o *observed) {
-		v = view{o.stream, int64(o.minVerify / time.Second), o.asked, o.answered, o.unasked, o.unproven, slices.Clone(o.critical)}
-		v.Stream.NotDelivered = slices.Clone(o.stream.NotDelivered)
-	})
-	if err := k.state.change(ctx, func(s *state) { s.View = &v }); err != nil && ctx.Err() == nil {
+	// What is seen is asked for within the change: of two at once the later one is to win.
+	seen := func() (v view) {
+		k.observe(func(o *observed) {
+			v = view{o.stream, int64(o.minVerify / time.Second), o.asked, o.answered, o.unasked, o.unproven, slices.Clone(o.critical)}
+			v.Stream.NotDelivered = slices.Clone(o.stream.NotDelivered)
+		})
+		return v
+	}
+	if err := k.state.change(ctx, func(s *state) { v := seen(); s.View = &v }); err != nil && ctx.Err() == nil {
 		k.log.WarnContext(ctx, "other processes cannot be told of the stream", "err", err)
 	}
 }

@@ -74,20 +74,7 @@ type DB struct {
 // that it meets later as well: a new master, or one that was started again. The error
 // names everything that is wrong, but never the URL: it has a password.
 func Open(ctx context.Context, cfg Config) (*DB, error) {
-	if cfg.Prefix == "" {
-		cfg.Prefix = DefaultPrefix
-	}
-	if cfg.ReplicaWait == 0 {
-		if cfg.ReplicaWait = DefaultReplicaWait; cfg.Durable {
-			cfg.ReplicaWait = MaxReplicaWait
-		}
-	}
-	if cfg.Patience == 0 {
-		cfg.Patience = DefaultPatience
-	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
+	cfg.fill()
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("redisdb: %w", err)
 	}
@@ -104,6 +91,35 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
+}
+
+// Check reports what of cfg Open would not take whatever the server is. The error is as
+// that of Open.
+func (cfg Config) Check() error {
+	cfg.fill()
+	err := cfg.check()
+	if cfg.Client == nil {
+		_, urlErr := parse(cfg.URL, cfg.Cluster)
+		err = errors.Join(urlErr, err)
+	}
+	return err
+}
+
+func (cfg *Config) fill() {
+	if cfg.Prefix == "" {
+		cfg.Prefix = DefaultPrefix
+	}
+	if cfg.ReplicaWait == 0 {
+		if cfg.ReplicaWait = DefaultReplicaWait; cfg.Durable {
+			cfg.ReplicaWait = MaxReplicaWait
+		}
+	}
+	if cfg.Patience == 0 {
+		cfg.Patience = DefaultPatience
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
 }
 
 func (cfg *Config) check() error {

@@ -89,6 +89,11 @@ func (c *checker) whole(cfg *Config) {
 	c.failIf(len(cfg.Issuers) > MaxIssuers, "issuers", "there are more than %d", MaxIssuers)
 	c.failIf(len(cfg.Hooks) > MaxHooks, "hooks", "there are more than %d", MaxHooks)
 	c.failIf(len(cfg.Rules) > 0 && cfg.RulesFile != "", "rules_file", "there are rules in this file, too; leave one of them out")
+	c.failIf(cfg.RedisSettings.Alone(), "redis", "it is missing, and redis_prefix, redis_replicas, redis_replica_wait and redis_durable are about it")
+	if cfg.RedisSettings.Set() {
+		err := cfg.DB(nil).Check()
+		c.failIf(err != nil, "redis", "%v", err)
+	}
 	c.failIf(cfg.Workers < 0, "workers", "it must not be negative")
 	c.failIf(cfg.HookTimeout < 0, "hook_timeout", "it must not be negative")
 	c.failIf(cfg.ShutdownTimeout < 0, "shutdown_timeout", "it must not be negative")

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/config"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/settings"
 	"github.com/tocsin-ssf/tocsin/receiver/policy"
 	"github.com/tocsin-ssf/tocsin/set/jose"
@@ -49,6 +50,9 @@ type Config struct {
 	InsecureLoopback bool
 	// Data is the daemon's own folder; empty: DefaultData.
 	Data string
+	// RedisSettings say where all is kept that several processes share; of Data's files
+	// there remain the lock, the socket and the certificates. Empty: all is in Data.
+	config.RedisSettings
 	// AdminListen is the address of health and metrics, "off" for none; empty:
 	// DefaultAdminListen. Off loopback it is https and wants AdminToken, a secret.
 	AdminListen, AdminToken string
@@ -160,21 +164,20 @@ type Client struct {
 	Parameters                    map[string]string // further ones of the request
 }
 
-// DataOf returns the data folder that the configuration file at path names, or the
-// default, for commands that ask for nothing else of it.
-func DataOf(path string, environ []string) (string, error) {
-	var data string
+// StoreOf returns the data folder that the configuration file at path names, or the
+// default, and its Redis, for commands that ask for nothing else of it.
+func StoreOf(path string, environ []string) (data string, redis config.RedisSettings, err error) {
 	doc, err := settings.Read(path, environ)
 	if err == nil {
-		err = doc.At("data").Decode(&data)
+		err = errors.Join(doc.At("data").Decode(&data), doc.Only("redis", "redis_file", "redis_prefix", "redis_replicas", "redis_replica_wait", "redis_durable").Decode(&redis))
 	}
 	if err != nil {
-		return "", &ConfigError{err}
+		return "", redis, &ConfigError{err}
 	}
 	if data == "" {
-		return DefaultData, nil
+		return DefaultData, redis, nil
 	}
-	return within(filepath.Dir(path), data), nil
+	return within(filepath.Dir(path), data), redis, nil
 }
 
 // Read reads the configuration file at path and completes and checks it; its error is
@@ -276,6 +279,10 @@ func secrets(doc settings.Node) error {
 		}
 	}
 	look(doc.Without("rules", "tests"), 0)
+	var redis string
+	if at := doc.At("redis"); at.Present() && !at.FromEnvironment() && at.Decode(&redis) == nil && config.HasPassword(redis) {
+		faults = append(faults, at.Fault("a password does not stand in this file: name with ?password_file= in the URL the file that holds it, or with redis_file one that holds the URL, or an environment variable as ${NAME}"))
+	}
 	return errors.Join(faults...)
 }
 

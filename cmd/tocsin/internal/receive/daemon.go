@@ -67,7 +67,7 @@ func Open(ctx context.Context, cfg Config, opts Options) (_ *Daemon, err error) 
 		opts.Now = time.Now
 	}
 	d := &Daemon{opts: opts, log: opts.Logger, metrics: newMetrics(), next: make(chan change), ended: make(chan struct{}), started: opts.Now()}
-	if d.Store, err = OpenStore(ctx, cfg.Data, d.metrics.committed); err != nil {
+	if d.Store, err = openAll(ctx, cfg, d.log, d.metrics.committed); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -75,7 +75,7 @@ func Open(ctx context.Context, cfg Config, opts Options) (_ *Daemon, err error) 
 			err = errors.Join(err, d.Store.Close())
 		}
 	}()
-	if d.gate, err = openGate(ctx, cfg, d.log, d.metrics.committed, d.metrics.checked); err != nil {
+	if d.gate, err = openGate(ctx, cfg, d.Store, d.log, d.metrics.committed, d.metrics.checked); err != nil {
 		return nil, err
 	}
 	if d.gate != nil {
@@ -174,8 +174,8 @@ func (d *Daemon) Run(ctx context.Context) error {
 		}
 	}
 	follow(d.plan.Load())
-	if d.gate != nil && d.gate.run != nil {
-		stop := d.beside(ctx, "the store of sessions", d.gate.run, ended)
+	for what, run := range d.background() {
+		stop := d.beside(ctx, what, run, ended)
 		defer stop()
 		defer cancel()
 	}
@@ -197,6 +197,19 @@ func (d *Daemon) Run(ctx context.Context) error {
 	}
 	all.Wait()
 	return errors.Join(err, d.plan.Load().actions.close())
+}
+
+// background are the parts that run beside the feeds, by what they are.
+func (d *Daemon) background() map[string]func(context.Context) error {
+	parts := map[string]func(context.Context) error{}
+	if d.gate != nil && d.gate.run != nil {
+		parts["the store of sessions"] = d.gate.run
+	}
+	if d.redis != nil {
+		parts["the wake-ups of other processes"] = d.redis.wakes.Run
+		parts["the turns of several processes"] = d.redis.turns.Run
+	}
+	return parts
 }
 
 // start runs a feed and returns what stops it and waits for its end.

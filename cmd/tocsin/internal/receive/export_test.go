@@ -39,3 +39,9 @@ func NewCheck(cfg Config) (http.Handler, error) {
 	}
 	return p.check, nil
 }
+
+// CheckGate says what is wrong in the sections sessions and gate.
+func CheckGate(cfg Config) error {
+	_, _, err := readGate(cfg)
+	return err
+}

@@ -33,8 +33,16 @@ func (d *Daemon) newFeed(cfg Config, is Issuer) (*feed, error) {
 		Logger: d.log.With("issuer", is.Name), Now: d.opts.Now,
 	}
 	rc.Mux.Default(func(ctx context.Context, delivery receiver.Delivery) error { return d.act(ctx, is.Name, delivery) })
-	k, err := keep(cfg, is, rc, d.opts.Address, d.metrics.requests(is.Name))
+	k, err := keep(cfg, is, rc, d.shared(is), d.opts.Address, d.metrics.requests(is.Name))
 	return &feed{cfg: is, keeper: k, print: print}, err
+}
+
+// shared is what this process has together with others of an issuer; nil: there are none.
+func (d *Daemon) shared(is Issuer) keeper.Shared {
+	if d.redis == nil {
+		return nil
+	}
+	return d.redis.turns.Of(is.Name)
 }
 
 // act hands an event to the hooks and rules that are in force now.

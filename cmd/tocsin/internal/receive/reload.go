@@ -46,6 +46,7 @@ func (d *Daemon) rebuild(cfg Config, old *plan) (*plan, error) {
 	var faults []error
 	for key, same := range map[string]bool{
 		"data":              cfg.Data == old.cfg.Data,
+		"redis":             cfg.RedisSettings == old.cfg.RedisSettings,
 		"listen":            cfg.Listen == old.cfg.Listen,
 		"admin_listen":      cfg.AdminListen == old.cfg.AdminListen,
 		"tls_cert":          cfg.TLSCert == old.cfg.TLSCert && cfg.TLSKey == old.cfg.TLSKey,

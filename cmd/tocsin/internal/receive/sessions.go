@@ -30,9 +30,11 @@ const sessionsFile = "sessions.db"
 
 // sessionSettings are the section sessions.
 type sessionSettings struct {
-	// Store is storeMemory, storeSQLite or storeRedis; empty: storeSQLite.
+	// Store is storeMemory, storeSQLite or storeRedis; empty: storeSQLite, or storeRedis
+	// where all is in Redis.
 	Store string
-	// URL, Cluster and Prefix are those of redissessions.Config.
+	// URL, Cluster and Prefix are those of redissessions.Config; without a URL it is the
+	// Redis where all is.
 	URL, Prefix string
 	Cluster     bool
 	// Lifetime and MaxSessions are those of sessions.IndexConfig, Retention and
@@ -79,10 +81,20 @@ func readGate(cfg Config) (s sessionSettings, g gateSettings, err error) {
 	if err := cfg.Gate.Decode(&g); err != nil {
 		return s, g, err
 	}
+	all := cfg.RedisSettings.Set()
+	if all {
+		setDefault(&s.Store, storeRedis)
+	}
 	setDefault(&s.Store, storeSQLite)
 	switch {
 	case s.Store != storeMemory && s.Store != storeSQLite && s.Store != storeRedis:
 		return s, g, cfg.Sessions.At("store").Fault("want memory, sqlite or redis")
+	case s.Store != storeRedis && all:
+		return s, g, cfg.Sessions.At("store").Fault("with redis they are kept there, for all processes; leave store out")
+	case s.Store == storeRedis && s.URL == "" && all:
+		if s.Prefix != "" || s.Cluster {
+			return s, g, cfg.Sessions.Fault("prefix and cluster are of another Redis than that of redis; name its url, or leave them out")
+		}
 	case s.Store == storeRedis && s.URL == "":
 		return s, g, cfg.Sessions.Fault("url is missing: where Redis is")
 	case s.Store != storeRedis && (s.URL != "" || s.Prefix != "" || s.Cluster):
@@ -98,7 +110,7 @@ func readGate(cfg Config) (s sessionSettings, g gateSettings, err error) {
 }
 
 // openGate opens the store of sessions and builds the gate.
-func openGate(ctx context.Context, cfg Config, logger *slog.Logger, observe func(string, int, time.Duration), answered func(int, time.Duration)) (*gateParts, error) {
+func openGate(ctx context.Context, cfg Config, store *Store, logger *slog.Logger, observe func(string, int, time.Duration), answered func(int, time.Duration)) (*gateParts, error) {
 	if !cfg.gated() {
 		return nil, nil
 	}
@@ -107,7 +119,7 @@ func openGate(ctx context.Context, cfg Config, logger *slog.Logger, observe func
 		return nil, &ConfigError{err}
 	}
 	p := &gateParts{settings: g, close: func() error { return nil }}
-	if err := p.openStore(ctx, cfg, s, logger, observe); err != nil {
+	if err := p.openStore(ctx, cfg, s, store.redis, logger, observe); err != nil {
 		return nil, err
 	}
 	if err := p.build(cfg, answered); err != nil {
@@ -117,7 +129,7 @@ func openGate(ctx context.Context, cfg Config, logger *slog.Logger, observe func
 	return p, nil
 }
 
-func (p *gateParts) openStore(ctx context.Context, cfg Config, s sessionSettings, logger *slog.Logger, observe func(string, int, time.Duration)) error {
+func (p *gateParts) openStore(ctx context.Context, cfg Config, s sessionSettings, shared *redisParts, logger *slog.Logger, observe func(string, int, time.Duration)) error {
 	index := sessions.IndexConfig{MaxSessions: s.MaxSessions, Lifetime: s.Lifetime}
 	revocations := sessions.RevocationsConfig{Retention: s.Retention, MaxMarks: s.MaxMarks}
 	switch s.Store {
@@ -132,9 +144,11 @@ func (p *gateParts) openStore(ctx context.Context, cfg Config, s sessionSettings
 		}
 		p.index, p.revocations = memory, marks
 	case storeRedis:
-		store, err := redissessions.New(redissessions.Config{
-			URL: s.URL, Cluster: s.Cluster, Prefix: s.Prefix, Index: index, Revocations: revocations, Logger: logger,
-		})
+		c := redissessions.Config{URL: s.URL, Cluster: s.Cluster, Prefix: s.Prefix, Index: index, Revocations: revocations, Logger: logger}
+		if s.URL == "" {
+			c.DB = shared.db
+		}
+		store, err := redissessions.New(c)
 		if err != nil {
 			return &ConfigError{cfg.Sessions.Fault("%v", err)}
 		}

@@ -26,8 +26,9 @@ import (
 const stateFolder = "streams"
 
 // keep returns the keeper of an issuer; rc has what it is to be received into. It
-// makes no request. address is where our push endpoints are.
-func keep(cfg Config, is Issuer, rc receiver.Config, address string, count roundTripper) (*keeper.Keeper, error) {
+// makes no request. shared is what several processes have together, if there are several;
+// address is where our push endpoints are.
+func keep(cfg Config, is Issuer, rc receiver.Config, shared keeper.Shared, address string, count roundTripper) (*keeper.Keeper, error) {
 	client, err := httpClient(cfg, is, count)
 	if err != nil {
 		return nil, err
@@ -75,8 +76,11 @@ func keep(cfg Config, is Issuer, rc receiver.Config, address string, count round
 			kc.Receiver.Poll.Token, kc.Receiver.Poll.Refused = source.Token, source.Refused
 		}
 	}
+	kc.Shared = shared
 	if is.Mode == ModeDiscovered {
 		kc.Stream = streamOf(cfg, is, address)
+	}
+	if is.Mode == ModeDiscovered && shared == nil {
 		kc.State = filepath.Join(cfg.Data, stateFolder, is.Name+".json")
 	}
 	return keeper.New(kc)
@@ -144,7 +148,7 @@ func checkIssuer(cfg Config, is Issuer) error {
 func lookAt(cfg Config, is Issuer) (*keeper.Keeper, error) {
 	return keep(cfg, is, receiver.Config{
 		Inbox: nowhere{}, Mux: receiver.NewMux(), Skew: cfg.Skew, Logger: slog.New(slog.DiscardHandler),
-	}, "https://"+cfg.Listen, nil)
+	}, nil, "https://"+cfg.Listen, nil)
 }
 
 // roundTripper may stand between a client and the network.

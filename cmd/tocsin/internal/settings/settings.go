@@ -173,20 +173,25 @@ func (n Node) IsObject() bool {
 
 // Without returns n without some of its keys.
 func (n Node) Without(keys ...string) Node {
+	return n.filter(func(key string) bool { return !slices.Contains(keys, key) })
+}
+
+// Only returns n with some of its keys alone.
+func (n Node) Only(keys ...string) Node {
+	return n.filter(func(key string) bool { return slices.Contains(keys, key) })
+}
+
+func (n Node) filter(keep func(key string) bool) Node {
 	m := resolve(n.node)
 	if m == nil || m.Kind != yaml.MappingNode {
 		return n
 	}
 	rest := *m
 	rest.Content = nil
-next:
 	for i := 0; i+1 < len(m.Content); i += 2 {
-		for _, key := range keys {
-			if m.Content[i].Value == key {
-				continue next
-			}
+		if keep(m.Content[i].Value) {
+			rest.Content = append(rest.Content, m.Content[i], m.Content[i+1])
 		}
-		rest.Content = append(rest.Content, m.Content[i], m.Content[i+1])
 	}
 	n.node = &rest
 	return n
