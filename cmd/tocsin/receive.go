@@ -174,9 +174,10 @@ type receiveRunCmd struct{ receiveFlags }
 func (receiveRunCmd) Help() string {
 	return "Examples:\n  tocsin receive --config receive.yaml\n" +
 		"  TOCSIN_TOKEN=… tocsin receive --issuer https://idp.example --audience https://app.example --delivery poll\n" +
-		"  TOCSIN_REDIS=rediss://… tocsin receive --config receive.yaml   # one of several that share the work\n" +
+		"  TOCSIN_REDIS=rediss://… tocsin receive --config receive.yaml\n" +
 		"  tocsin receive --script steps.yaml\n" +
-		"It takes SETs by push and poll, keeps them, and runs hooks behind. SIGHUP makes it read its file again."
+		"It takes SETs by push and poll, keeps them, and runs hooks behind. SIGHUP makes it read its file again.\n" +
+		"With a Redis several of them share the work."
 }
 
 // Run receives until ctx ends.
