@@ -20,6 +20,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -90,6 +91,8 @@ type Config struct {
 	Wakes *redisdb.Wakes
 	// Now replaces the server's clock; for tests. Nil: the server's.
 	Now func() time.Time
+	// Logger is told at Open of records that were lost; nil: slog.Default.
+	Logger *slog.Logger
 	// Observe, if set, is told of every commit: how many appends shared it
 	// and how long it took.
 	Observe func(batch int, d time.Duration)
@@ -154,6 +157,9 @@ func (cfg *Config) fill() error {
 	if cfg.Tail == 0 {
 		cfg.Tail = DefaultTail
 	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
 	if cfg.Timeout == 0 {
 		cfg.Timeout = DefaultTimeout
 	}
@@ -182,7 +188,7 @@ func (l *Log) load(ctx context.Context, identity *eventlog.Identity) error {
 	if err != nil {
 		return err
 	}
-	list, err := listOf(answer, 8)
+	list, err := listOf(answer, 9)
 	if err != nil {
 		return err
 	}
@@ -201,10 +207,11 @@ func (l *Log) load(ctx context.Context, identity *eventlog.Identity) error {
 	if l.ids, err = eventlog.NewIDs([eventlog.IDKeySize]byte([]byte(idKey))); err != nil {
 		return err
 	}
-	h, err := headOf(list[4:])
+	h, err := headOf(list[4:8])
 	if err != nil {
 		return err
 	}
+	l.warn(ctx, textOf(list[8]))
 	edge, err := l.loadEdge(ctx, h)
 	if err != nil {
 		return err
@@ -213,6 +220,17 @@ func (l *Log) load(ctx context.Context, identity *eventlog.Identity) error {
 	l.tail = tail.New(l.cfg.Tail, h.size)
 	l.cfg.Wakes.On(wakeTopic, l.wake)
 	return nil
+}
+
+// warn tells of records that a process has seen lost, until an operator says that
+// it is known (docs/operations/redis.md).
+func (l *Log) warn(ctx context.Context, lost string) {
+	var had, found uint64
+	var at int64
+	if n, err := fmt.Sscanf(lost, "%d %d %d", &had, &found, &at); err == nil && n == 3 {
+		l.cfg.Logger.ErrorContext(ctx, "the server has lost records of the log: what was there is not what processes had seen",
+			"seen", had, "found", found, "at", time.Unix(at, 0).UTC(), "key", l.keys.head)
+	}
 }
 
 // Close waits for what runs and wakes those who wait. The server's connections

@@ -297,7 +297,7 @@ func TestLost(t *testing.T) {
 			appender, reader := open(t, moving, redislog.Config{}), open(t, moving, redislog.Config{})
 			other := open(t, plain(server), redislog.Config{})
 			add(t, other, event(1))
-			cut(t, lagging)
+			cut(t, lagging, "1")
 			lost := add(t, appender, event(2))
 			if tree, err := reader.Tree(t.Context()); err != nil || tree.Size != 2 {
 				t.Fatalf("got a tree of %d (%v), want 2", tree.Size, err)
@@ -329,10 +329,16 @@ func TestLost(t *testing.T) {
 	}
 }
 
-// cut lets a replica stand still.
-func cut(t *testing.T, replica *redistest.Server) {
+// cut lets a replica stand still that has a log of a size.
+func cut(t *testing.T, replica *redistest.Server, size string) {
 	t.Helper()
-	if err := replica.Client(t).Do(context.Background(), "REPLICAOF", "127.0.0.1", 1).Err(); err != nil {
+	c := replica.Client(t)
+	for end := time.Now().Add(20 * time.Second); c.HGet(t.Context(), "tocsin:{log}:head", "size").Val() != size; {
+		if time.Now().After(end) {
+			t.Fatalf("the replica does not get a log of %s", size)
+		}
+	}
+	if err := c.Do(t.Context(), "REPLICAOF", "127.0.0.1", 1).Err(); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -340,7 +346,7 @@ func cut(t *testing.T, replica *redistest.Server) {
 // promote makes a replica the master.
 func promote(t *testing.T, replica *redistest.Server) {
 	t.Helper()
-	if err := replica.Client(t).Do(context.Background(), "REPLICAOF", "NO", "ONE").Err(); err != nil {
+	if err := replica.Client(t).Do(t.Context(), "REPLICAOF", "NO", "ONE").Err(); err != nil {
 		t.Fatal(err)
 	}
 }

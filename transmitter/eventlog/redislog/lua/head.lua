@@ -7,11 +7,17 @@ local head = redis.call('HMGET', KEYS[1], 'name', 'size', 'leaf', 'millis', 'era
 local size, erased = tonumber(head[2] or 0), tonumber(head[5] or 0)
 local place = known == 0 and 0 or (known - 1) % SEGMENT + 1
 
--- lost says that the log is not the one that the process knows, or has less of it.
+local function held()
+	if head[1] ~= ARGV[1] or size < known then return false end
+	return known == 0 or redis.call('GETRANGE', KEYS[2], place * ROW - 32, place * ROW - 1) == ARGV[3]
+end
+
+-- lost says that the log is not the one that the process knows, or has less of it. That is
+-- noted, for who opens the log.
 local function lost()
-	if head[1] ~= ARGV[1] or size < known then return true end
-	if known == 0 then return false end
-	return redis.call('GETRANGE', KEYS[2], place * ROW - 32, place * ROW - 1) ~= ARGV[3]
+	if held() then return false end
+	redis.call('HSETNX', KEYS[1], 'lost', string.format('%.0f %.0f %s', known, size, redis.call('TIME')[1]))
+	return true
 end
 
 -- told returns what every script does: a code, the time, the head, the rows behind those

@@ -5,4 +5,4 @@ if redis.call('HSETNX', KEYS[1], 'version', ARGV[1]) == 1 then
 		'size', 0, 'leaf', ARGV[5], 'millis', 0, 'erased', 0)
 end
 redis.call('HSET', KEYS[1], 'opened', redis.call('TIME')[1]) -- see redisdb.Write: the log may be of before
-return redis.call('HMGET', KEYS[1], 'version', 'name', 'id_key', 'secret', 'size', 'leaf', 'millis', 'erased')
+return redis.call('HMGET', KEYS[1], 'version', 'name', 'id_key', 'secret', 'size', 'leaf', 'millis', 'erased', 'lost')

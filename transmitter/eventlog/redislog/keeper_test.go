@@ -1,0 +1,82 @@
+package redislog_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
+	"github.com/tocsin-ssf/tocsin/streams/store/redisdb/redistest"
+	"github.com/tocsin-ssf/tocsin/transmitter/auth"
+	"github.com/tocsin-ssf/tocsin/transmitter/checkpoint"
+	"github.com/tocsin-ssf/tocsin/transmitter/eventlog/redislog"
+)
+
+// A running keeper of checkpoints ends with an error when records are lost, and signs
+// nothing of what is left; nor does one that is started then.
+func TestKeeper(t *testing.T) {
+	server := redistest.Start(t)
+	lagging := server.StartReplica(t)
+	way := newLine(t, server.Addr)
+	l := open(t, redisdb.Config{URL: "redis://" + way.addr, Volatile: true}, redislog.Config{})
+	admin, err := auth.Open(t.Context(), filepath.Join(t.TempDir(), "admin.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = admin.Close() })
+	keeper := func(l *redislog.Log) (*checkpoint.Keeper, error) {
+		return checkpoint.Open(t.Context(), checkpoint.Config{
+			Store: checkpoint.NewStore(admin.DB()), Log: l, Origin: "ssf.example/log", Every: time.Millisecond,
+		})
+	}
+	k, err := keeper(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	add(t, l, event(1))
+	cut(t, lagging, "1")
+	add(t, l, event(2))
+	ended := make(chan error, 1)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	go func() { ended <- k.Run(ctx) }()
+	for size := uint64(0); size < 2; {
+		c, err := k.Last(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		size = c.Size
+	}
+	promote(t, lagging)
+	way.to(lagging.Addr)
+	if err := <-ended; !errors.Is(err, redislog.ErrLost) {
+		t.Errorf("got %v from Run, want %v", err, redislog.ErrLost)
+	}
+
+	var told bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&told, nil))
+	anew := open(t, plain(lagging), redislog.Config{Logger: logger})
+	if text := told.String(); !strings.Contains(text, "level=ERROR") || !strings.Contains(text, "seen=2 found=1") {
+		t.Errorf("got %q logged, want that one record was lost", text)
+	}
+	if _, err := keeper(anew); !errors.Is(err, checkpoint.ErrOldLog) {
+		t.Errorf("a shorter log: got %v, want %v", err, checkpoint.ErrOldLog)
+	}
+	add(t, anew, event(3))
+	if _, err := keeper(anew); !errors.Is(err, checkpoint.ErrOtherLog) {
+		t.Errorf("another log: got %v, want %v", err, checkpoint.ErrOtherLog)
+	}
+	if err := lagging.Client(t).HDel(t.Context(), "tocsin:{log}:head", "lost").Err(); err != nil {
+		t.Fatal(err)
+	}
+	told.Reset()
+	open(t, plain(lagging), redislog.Config{Logger: logger})
+	if told.Len() > 0 {
+		t.Errorf("got %q logged when it is known, want nothing", told.String())
+	}
+}
