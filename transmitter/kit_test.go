@@ -129,8 +129,10 @@ func (h *house) stores(dir string, s *setup) {
 	if h.apps, err = auth.Open(ctx, filepath.Join(dir, "admin.db")); err != nil {
 		h.t.Fatal(err)
 	}
-	if h.keys, err = keys.Open(ctx, keys.Config{Store: keys.NewStore(h.apps.DB()), Algorithm: s.algorithm, Now: s.Now}); err != nil {
-		h.t.Fatal(err)
+	if h.keys = s.Keys; h.keys == nil {
+		if h.keys, err = keys.Open(ctx, keys.Config{Store: keys.NewStore(h.apps.DB()), Algorithm: s.algorithm, Now: s.Now}); err != nil {
+			h.t.Fatal(err)
+		}
 	}
 	if h.index, err = sqliteindex.Open(ctx, sqliteindex.Config{Path: filepath.Join(dir, "index.db"), Log: h.log}); err != nil {
 		h.t.Fatal(err)

@@ -147,7 +147,7 @@ func (t *Transmitter) routes() *echo.Echo {
 func (t *Transmitter) documents() map[string]http.Handler {
 	docs := map[string]http.Handler{
 		wellknown.Path(t.cfg.Issuer):                    wellknown.Handler(t.configuration()),
-		t.base + pathJWKS:                               wellknown.JWKSHandler(t.cfg.Keys.KeySet),
+		t.base + pathJWKS:                               t.jwks(),
 		wellknown.AuthorizationServerPath(t.cfg.Issuer): wellknown.AuthorizationServerHandler(t.authorizationServer()),
 	}
 	if t.cfg.FormerMetadata {
@@ -160,6 +160,16 @@ func (t *Transmitter) documents() map[string]http.Handler {
 		docs[wellknown.ProtectedResourcePath(resource)] = wellknown.ProtectedResourceHandler(t.protectedResource(resource))
 	}
 	return docs
+}
+
+// jwks serves the keys with those that another process has made just now: who asks was
+// shown a signature by one of them. If that cannot be known, those that are known serve.
+func (t *Transmitter) jwks() http.Handler {
+	handler := wellknown.JWKSHandler(t.cfg.Keys.KeySet)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = t.cfg.Keys.Look(r.Context()) // Keys.Run logs that it cannot
+		handler.ServeHTTP(w, r)
+	})
 }
 
 // admit lets in a request whose token is sufficient for op. It judges the

@@ -86,7 +86,7 @@ func New(cfg Config) (*Transmitter, error) {
 	var err error
 	t.auth, err = auth.New(auth.Config{
 		Store: cfg.Applications, Issuer: cfg.Issuer,
-		Signer: cfg.Keys.TokenSigner, Keys: cfg.Keys.KeySet, Signed: cfg.Keys.Signed,
+		Signer: cfg.Keys.TokenSigner, Keys: cfg.Keys.KeySet, Refresh: cfg.Keys.Look, Signed: cfg.Keys.Signed,
 		Now: cfg.Now, TokenLifetime: cfg.TokenLifetime, ResourceMetadata: t.resourceMetadata, Logger: cfg.Logger,
 	})
 	if err != nil {

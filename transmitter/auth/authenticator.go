@@ -30,6 +30,9 @@ type Config struct {
 	// Keys returns the keys that access tokens are verified with; required.
 	// It must return the same pointer until the keys change.
 	Keys func() *jose.KeySet
+	// Refresh brings Keys up to date when a token is signed with a key that is not
+	// among them: another process may have rotated just now. Nil: nothing does.
+	Refresh func(ctx context.Context) error
 	// Signed is told the kid of each signature; nil: nobody is told.
 	Signed func(kid string)
 	// Now is the clock; nil is time.Now.
@@ -154,7 +157,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, authorization []string
 	now, keys := a.cfg.Now(), a.cfg.Keys()
 	v := a.verified.get(key)
 	if v == nil || v.keys != keys || !v.goodAt(now) {
-		if v, err = a.verify(token, keys, now); err != nil {
+		if v, err = a.verify(ctx, token, keys, now); err != nil {
 			return nil, err
 		}
 	}
@@ -205,11 +208,11 @@ func isToken68(token string) bool {
 }
 
 // verify reads a token that is not in the cache: whose it says it is.
-func (a *Authenticator) verify(token string, keys *jose.KeySet, now time.Time) (*verified, error) {
+func (a *Authenticator) verify(ctx context.Context, token string, keys *jose.KeySet, now time.Time) (*verified, error) {
 	if isStatic(token) {
 		return &verified{credential: Credential{Static: digest(token)}, keys: keys}, nil
 	}
-	claims, err := a.parse(token, keys)
+	claims, keys, err := a.claims(ctx, token, keys)
 	if err != nil {
 		return nil, err
 	}

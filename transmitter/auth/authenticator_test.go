@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -291,6 +292,50 @@ func TestTokenOutlivesRotation(t *testing.T) {
 	d.keys.Store(jose.NewKeySet(next.Public(), d.key.Public()))
 	if _, err := d.ask(t, token); err != nil {
 		t.Errorf("got %v, want nil", err)
+	}
+}
+
+// A token that another process has signed with a key of just now is good; a look for
+// keys that fails is not the token's fault, and no token makes anybody look twice.
+func TestTokenOfANewKey(t *testing.T) {
+	var looks int
+	var away error
+	next := newKey(t)
+	var d *desk
+	d = newDesk(t, func(c *auth.Config) {
+		c.Refresh = func(context.Context) error {
+			if looks++; away == nil {
+				d.keys.Store(jose.NewKeySet(next.Public(), d.key.Public()))
+			}
+			return away
+		}
+	})
+	c := d.client(t, auth.Client{ID: "c", Scopes: []auth.Scope{"ssf.read"}})
+	before := d.token(t, c, "")
+	d.sign.Store(newSigner(t, next, "at+jwt"))
+	token := d.token(t, c, "")
+	if _, err := d.ask(t, before); err != nil || looks != 0 {
+		t.Errorf("a known key: got %v after %d looks, want it good without one", err, looks)
+	}
+	away = errors.New("away")
+	if _, err := d.ask(t, token); !errors.Is(err, away) {
+		t.Errorf("cannot look: got %v, want that told", err)
+	}
+	away = nil
+	for range 2 {
+		if _, err := d.ask(t, token); err != nil || looks != 2 {
+			t.Errorf("a new key: got %v after %d looks, want it good after the second", err, looks)
+		}
+	}
+	forged := d.forge(t, newKey(t), "at+jwt", claimsOf(t, token), nil)
+	if _, err := d.ask(t, forged); refusal(t, err).Code != auth.CodeInvalidToken || looks != 3 {
+		t.Errorf("a key of nobody: got %v after %d looks, want invalid_token after one more", err, looks)
+	}
+	if res := post(d.RevokeHandler(), "/", url.Values{"token": {token}}, basic("c", c.Secret)); res.StatusCode != http.StatusOK {
+		t.Errorf("revoke: got %d, want 200", res.StatusCode)
+	}
+	if _, err := d.ask(t, token); refusal(t, err).Code != auth.CodeInvalidToken {
+		t.Errorf("revoked: got %v, want invalid_token", err)
 	}
 }
 

@@ -130,7 +130,7 @@ func (a *Authenticator) revoke(ctx context.Context, r Registration, token string
 		}
 		return a.cfg.Store.revokeStatic(ctx, owner.ID, digest(token))
 	}
-	c, err := a.parse(token, a.cfg.Keys())
+	c, _, err := a.claims(ctx, token, a.cfg.Keys())
 	now := a.cfg.Now()
 	switch {
 	case err != nil, !now.Before(c.expires()):

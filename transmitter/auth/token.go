@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -78,6 +79,27 @@ func (a *Authenticator) issue(r Registration, scopes []Scope) (issued, error) {
 	return issued{token: token, scopes: scopes}, nil
 }
 
+// claims is parse with the newest keys, if the token's key is not among keys. It
+// returns those that it was verified with.
+func (a *Authenticator) claims(ctx context.Context, token string, keys *jose.KeySet) (claims, *jose.KeySet, error) {
+	c, err := a.parse(token, keys)
+	if unknown := (unknownKeyError{}); !errors.As(err, &unknown) || a.cfg.Refresh == nil {
+		return c, keys, err
+	}
+	if err := a.cfg.Refresh(ctx); err != nil {
+		return claims{}, keys, err // it may be a good token
+	}
+	keys = a.cfg.Keys()
+	c, err = a.parse(token, keys)
+	return c, keys, err
+}
+
+// unknownKeyError: the token is signed with none of the keys.
+type unknownKeyError struct{ refusal *Error }
+
+func (e unknownKeyError) Error() string { return e.refusal.Error() }
+func (e unknownKeyError) Unwrap() error { return e.refusal }
+
 // parse verifies that token is an access token that we signed for ourselves,
 // whether or not it is still good. Errors: an [*Error].
 func (a *Authenticator) parse(token string, keys *jose.KeySet) (claims, error) {
@@ -88,8 +110,8 @@ func (a *Authenticator) parse(token string, keys *jose.KeySet) (claims, error) {
 	if typ := m.Header.Type; !strings.EqualFold(typ, TokenType) && !strings.EqualFold(typ, "application/"+TokenType) {
 		return claims{}, invalidToken("typ is not " + TokenType)
 	}
-	if !signedBy(m, keys) {
-		return claims{}, invalidToken("the signature is not ours")
+	if err := signedBy(m, keys); err != nil {
+		return claims{}, err
 	}
 	var c claims
 	if err := jsonv2.Unmarshal(m.Payload, &c); err != nil {
@@ -101,13 +123,22 @@ func (a *Authenticator) parse(token string, keys *jose.KeySet) (claims, error) {
 	return c, nil
 }
 
-func signedBy(m *jose.Message, keys *jose.KeySet) bool {
+// signedBy reports whether a key of keys signed m. Errors: an [*Error], in an
+// unknownKeyError if it is none of theirs.
+func signedBy(m *jose.Message, keys *jose.KeySet) error {
+	refused := invalidToken("the signature is not ours")
 	alg, err := jose.ParseAlgorithm(m.Header.Algorithm)
 	if err != nil {
-		return false
+		return refused
 	}
 	key, err := keys.Find(m.Header.KeyID, alg)
-	return err == nil && jose.Verify(m, key) == nil
+	switch {
+	case errors.Is(err, jose.ErrUnknownKey):
+		return unknownKeyError{refused}
+	case err != nil || jose.Verify(m, key) != nil:
+		return refused
+	}
+	return nil
 }
 
 // judge returns why c are not the claims of one of our access tokens, or "".

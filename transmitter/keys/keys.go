@@ -29,6 +29,8 @@ const (
 	saveEvery = 30 * time.Second
 	// lookEvery is how soon a change by another process is seen.
 	lookEvery = 400 * time.Millisecond
+	// lookTime bounds one look that somebody waits for.
+	lookTime = 250 * time.Millisecond
 	// lostMarks is what is added to Overlap where others sign too: one that
 	// crashed may have signed since its last mark, and before it saw the rotation.
 	lostMarks = time.Minute

@@ -33,8 +33,9 @@ type Ring struct {
 	shared Shared // nil: no other process has the store
 	held   atomic.Pointer[held]
 
-	turns   sync.Mutex // one change at a time
-	version uint64     // of the store, as far as it was looked at
+	turns   sync.Mutex    // one change at a time
+	looks   atomic.Uint64 // at the store, begun and ended
+	version uint64        // of the store, as far as it was looked at
 }
 
 // held is the ring at one moment. Immutable but for the marks of last use.
@@ -77,7 +78,7 @@ func Open(ctx context.Context, cfg Config) (*Ring, error) {
 	r := &Ring{cfg: cfg}
 	r.shared, _ = cfg.Store.(Shared)
 	r.held.Store(&held{})
-	if err := r.Look(ctx); err != nil {
+	if err := r.look(ctx); err != nil {
 		return nil, err
 	}
 	if s := r.Signer(); r.cfg.Algorithm == "" {

@@ -14,11 +14,22 @@ import (
 // turnsLost is how often a change is begun anew because others were faster.
 const turnsLost = 8
 
-// Look takes over what other processes have changed in a [Shared] store. Run does
-// so by itself, within a second. It is cheap if nothing changed.
+// Look takes over what other processes have changed in a [Shared] store, so that who
+// was shown a key by one of them finds it here. Run does so by itself, within a second.
+// It costs one small question to the store, which calls at the same time share, and waits
+// for its answer a moment at most; of a store that is not shared it costs nothing.
 func (r *Ring) Look(ctx context.Context) error {
+	if r.shared == nil {
+		return nil
+	}
+	come := r.looks.Load()
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
 	r.turns.Lock()
 	defer r.turns.Unlock()
+	if r.looks.Load() > come+1 {
+		return nil // one that began after this call has ended
+	}
 	return r.look(ctx)
 }
 
@@ -29,6 +40,8 @@ func (r *Ring) look(ctx context.Context) error {
 		}
 		return r.load(ctx)
 	}
+	r.looks.Add(1)
+	defer r.looks.Add(1)
 	version, err := r.shared.Version(ctx) // before the keys: what comes between is seen the next time
 	if err != nil || version == r.version && version != 0 {
 		return err
@@ -196,7 +209,9 @@ func (r *Ring) Run(ctx context.Context) error {
 				r.log(ctx, err)
 			}
 		case <-look:
-			err := r.Look(ctx)
+			r.turns.Lock()
+			err := r.look(ctx)
+			r.turns.Unlock()
 			if err != nil && !blind && ctx.Err() == nil {
 				r.cfg.Logger.ErrorContext(ctx, "cannot see whether others have rotated the signing keys", slog.Any("err", err))
 			}

@@ -343,3 +343,28 @@ func TestRebuildFails(t *testing.T) {
 		}
 	}
 }
+
+// The key of cursors is the file's and stays, or is that of all nodes.
+func TestCursorKey(t *testing.T) {
+	one, other := newRig(t, t.TempDir()), newRig(t, t.TempDir())
+	key := func(r *rig, given [sqliteindex.KeySize]byte) [sqliteindex.KeySize]byte {
+		t.Helper()
+		x, err := sqliteindex.Open(t.Context(), sqliteindex.Config{Path: filepath.Join(r.dir, "other.db"), Log: r.log, CursorKey: given})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer x.Close()
+		return x.CursorKey()
+	}
+	none, shared := [sqliteindex.KeySize]byte{}, [sqliteindex.KeySize]byte{1}
+	first := key(one, none)
+	if first == none || key(one, none) != first || key(other, none) == first {
+		t.Error("got a key that another file has, or that changes, want one of the file")
+	}
+	if key(one, shared) != shared || key(other, shared) != shared {
+		t.Error("got another key than the one given")
+	}
+	if key(one, none) != first {
+		t.Error("got another key of the file afterwards, want the one before")
+	}
+}

@@ -73,6 +73,10 @@ type Config struct {
 	Path string
 	// Log is what is indexed.
 	Log Log
+	// CursorKey is the secret that [Index.CursorKey] returns, of nodes that have one
+	// log and each an index of its own: a search that one began another goes on with.
+	// Zero: a secret of the file.
+	CursorKey [KeySize]byte
 	// Observe, if set, is told of every commit: how many records it had and how
 	// long it took.
 	Observe func(batch int, d time.Duration)
@@ -254,9 +258,12 @@ func (x *Index) Close() error {
 	return x.db.Close()
 }
 
-// CursorKey returns a secret for the signing of cursors, which stays as long
-// as the file, also when it is built anew.
+// CursorKey returns a secret for the signing of cursors: that of the Config, or
+// one which stays as long as the file, also when it is built anew.
 func (x *Index) CursorKey() [KeySize]byte {
+	if x.cfg.CursorKey != [KeySize]byte{} {
+		return x.cfg.CursorKey
+	}
 	x.files.RLock()
 	defer x.files.RUnlock()
 	return x.secrets.cursor

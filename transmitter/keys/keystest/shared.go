@@ -24,6 +24,7 @@ func RunShared(t *testing.T, open Open) {
 	}{
 		{"one key is made by processes that begin at once", oneFirst},
 		{"rotated by one, signed with by the other", rotated},
+		{"seen at once by who looks", seenAtOnce},
 		{"rotated by both at once, none is lost", rotatedByBoth},
 		{"retired by one, out of the other's key set", retired},
 		{"the latest signature of all counts, contracts.md §6", latestCounts},
@@ -132,6 +133,22 @@ func rotated(p *processes) {
 	}
 	if !has(b, kid) || !has(b, before) {
 		p.Error("got a key set that lacks one, want both keys published")
+	}
+}
+
+func seenAtOnce(p *processes) {
+	a, b := p.ring(), p.ring()
+	for range 3 {
+		kid := p.rotate(a)
+		var group sync.WaitGroup
+		for range 8 {
+			group.Go(func() {
+				if err := b.Look(p.Context()); err != nil || !has(b, kid) {
+					p.Errorf("got no key %s (%v), want it", kid, err)
+				}
+			})
+		}
+		group.Wait()
 	}
 }
 
