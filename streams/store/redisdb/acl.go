@@ -8,7 +8,7 @@ func ACL(prefix string) []string {
 		"~" + prefix + ":*", "&" + prefix + ":*",
 		"+@read", "+@write", "+@connection", "-@dangerous", "-@scripting",
 		"-scan", "-randomkey", "-dbsize", // no list of what others have
-		"+eval", "+evalsha", "+publish", "+subscribe", "+unsubscribe", "+time", "+info", "+config|get",
+		"+eval", "+evalsha", "+multi", "+exec", "+publish", "+subscribe", "+unsubscribe", "+time", "+info", "+config|get",
 		"+cluster|slots", "+cluster|shards", "+cluster|nodes",
 	}
 }

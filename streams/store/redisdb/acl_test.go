@@ -2,7 +2,11 @@ package redisdb_test
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -115,4 +119,54 @@ func TestLimitedUserDocumented(t *testing.T) {
 			t.Errorf("got a page without %q, want these rules", rules)
 		}
 	}
+}
+
+// Every command of every script in this module is allowed, whichever store it is of.
+func TestLimitedUserScripts(t *testing.T) {
+	const root = "../../.."
+	used := make(map[string]string) // command → a file that uses it
+	calls := regexp.MustCompile(`redis\.p?call\('([A-Za-z]+)'`)
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || strings.HasSuffix(path, "_test.go") || !strings.HasSuffix(path, ".lua") && !strings.HasSuffix(path, ".go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, m := range calls.FindAllSubmatch(text, -1) {
+			used[strings.ToUpper(string(m[1]))] = path
+		}
+		return err
+	})
+	if err != nil || len(used) < 10 {
+		t.Fatalf("got %d commands, %v, want those of all scripts", len(used), err)
+	}
+	s := redistest.StartDurable(t)
+	s.Limit(t)
+	admin := s.Client(t)
+	for command, path := range used {
+		if err := allowed(t, admin, command); err != nil {
+			t.Errorf("%s: got %v for %s, want it allowed", path, err, command)
+		}
+	}
+	if err := allowed(t, admin, "FLUSHALL"); err == nil {
+		t.Error("got FLUSHALL allowed, want it refused")
+	}
+}
+
+// allowed says whether the limited user may call a command, with as many arguments as it takes.
+func allowed(t *testing.T, admin redis.UniversalClient, command string) (err error) {
+	t.Helper()
+	args := []any{"ACL", "DRYRUN", "limited", command}
+	for range 8 {
+		answer, err := admin.Do(t.Context(), args...).Text()
+		switch {
+		case err == nil && answer == "OK":
+			return nil
+		case err == nil:
+			return errors.New(answer)
+		case !strings.Contains(err.Error(), "wrong number"):
+			return err
+		}
+		args = append(args, "tocsin:a")
+	}
+	return errors.New("it takes no number of arguments")
 }
