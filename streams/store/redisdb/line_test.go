@@ -38,7 +38,7 @@ func TestLine(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			line := s.StartLine(t)
 			db := open(t, redisdb.Config{
-				URL: line.URL() + "?read_timeout=1s", Replicas: 1, ReplicaWait: 2 * time.Second, Patience: 20 * time.Second,
+				URL: line.URL() + "?read_timeout=1s", Replicas: 1, ReplicaWait: 900 * time.Millisecond, Patience: 20 * time.Second,
 			})
 			keys := []string{"{" + tt.name + "}n", "{" + tt.name + "}ids", "{" + tt.name + "}log"}
 			if got, err := db.Write(t.Context(), once(), keys, "first"); err != nil || got != "1" {
@@ -55,14 +55,11 @@ func TestLine(t *testing.T) {
 				done <- err
 			}()
 			if tt.repeats {
-				eventually(t, "the call was sent", func() bool { return counted(t, c, "evalsha") > sent })
+				eventually(t, "the call was sent again", func() bool { return counted(t, c, "evalsha") > sent+1 })
 				line.Mend(t)
 			}
 			if err := <-done; err != nil {
 				t.Errorf("got %v, want the call counted once", err)
-			}
-			if n := counted(t, c, "evalsha") - sent; tt.repeats && n < 2 {
-				t.Errorf("got it sent %d times, want it repeated", n)
 			}
 		})
 	}

@@ -3,6 +3,7 @@
 package redisdb
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -64,6 +65,7 @@ type DB struct {
 	client redis.UniversalClient
 	own    bool
 
+	cluster   bool
 	knowsDisk atomic.Bool // every server that was met knows WAITAOF
 
 	mu  sync.Mutex
@@ -79,12 +81,17 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 		return nil, fmt.Errorf("redisdb: %w", err)
 	}
 	db := &DB{cfg: cfg, client: cfg.Client, own: cfg.Client == nil, met: make(map[string]string)}
+	_, db.cluster = cfg.Client.(*redis.ClusterClient)
 	db.knowsDisk.Store(true)
 	if db.own {
 		t, err := parse(cfg.URL, cfg.Cluster)
+		if err == nil {
+			err = cfg.checkLine(ctx, t)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("redisdb: %w", err)
 		}
+		db.cluster = t.topology == cluster
 		db.client = t.client(db.meet)
 	}
 	if err := db.checkServers(ctx); err != nil {
@@ -135,6 +142,21 @@ func (cfg *Config) check() error {
 		errs = append(errs, fmt.Errorf("patience: got %v, want at most %v", cfg.Patience, MaxPatience))
 	}
 	return errors.Join(errs...)
+}
+
+// checkLine looks at what a URL says of the way to the server.
+func (cfg *Config) checkLine(ctx context.Context, t *target) error {
+	timeout := cmp.Or(t.options.ReadTimeout, answerTimeout)
+	if (cfg.Replicas > 0 || cfg.Durable) && timeout > 0 && timeout <= cfg.ReplicaWait {
+		return fmt.Errorf("url: read_timeout: got %v, want more than replica_wait (%v): answers come after it", timeout, cfg.ReplicaWait)
+	}
+	switch tls := t.options.TLSConfig; {
+	case tls != nil && tls.InsecureSkipVerify:
+		cfg.Logger.WarnContext(ctx, "whoever answers is taken for the Redis server: the URL says skip_verify")
+	case tls == nil && !t.isLocal():
+		cfg.Logger.WarnContext(ctx, "what is sent to the Redis server, the password too, is in clear: the URL says redis, not rediss")
+	}
+	return nil
 }
 
 // CheckPrefix says whether keys may begin with prefix: braces in it would change the slots

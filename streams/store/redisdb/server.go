@@ -61,7 +61,7 @@ func (db *DB) meet(ctx context.Context, conn *redis.Conn) error {
 	if info["redis_mode"] == "sentinel" {
 		return nil
 	}
-	if _, ok := db.client.(*redis.ClusterClient); ok && info["role"] != "master" {
+	if db.cluster && info["role"] != "master" {
 		return nil // it is asked for the slots
 	}
 	return db.check(ctx, conn, info)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -153,6 +154,18 @@ func addresses(hosts, port string, of topology) ([]string, error) {
 		return nil, fmt.Errorf("url: got %d hosts, want at most %d", len(addrs), MaxAddrs)
 	}
 	return addrs, nil
+}
+
+// isLocal says whether nothing leaves this machine.
+func (t *target) isLocal() bool {
+	for _, addr := range t.addrs {
+		host, _, err := net.SplitHostPort(addr)
+		ip, ipErr := netip.ParseAddr(host)
+		if err != nil || host != "localhost" && (ipErr != nil || !ip.IsLoopback()) {
+			return false
+		}
+	}
+	return true
 }
 
 // readOptions has go-redis read what it knows, its parameters among it.

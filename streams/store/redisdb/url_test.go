@@ -1,6 +1,7 @@
 package redisdb_test
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -198,6 +199,42 @@ func TestTLS(t *testing.T) {
 		}
 		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: got %v, want %q", tt.name, err, tt.want)
+		}
+	}
+}
+
+// What a URL says of the way to the server is looked at: a time that is over before
+// replicas may answer is refused, and a way that others can listen to is warned of.
+func TestLineChecked(t *testing.T) {
+	s := redistest.StartTLS(t)
+	gone := "127.0.0.1:1" // where nobody listens
+	for _, tt := range []struct {
+		name, url string
+		replicas  int
+		want      string // of the error
+		warned    string
+	}{
+		{name: "too short", url: "redis://" + gone + "?read_timeout=1s", replicas: 1, want: "read_timeout"},
+		{name: "nothing to wait for", url: "redis://" + gone + "?read_timeout=1s", want: "refused"},
+		{name: "in clear", url: "redis://redis.invalid", want: "redis.invalid", warned: "in clear"},
+		{name: "in clear to some", url: "redis+cluster://127.0.0.1:1,redis.invalid", want: "redisdb", warned: "in clear"},
+		{name: "here", url: "redis+cluster://127.0.0.1:1,localhost:1", want: "redisdb"},
+		{name: "no certificate is checked", url: "rediss://" + s.Addr + "?skip_verify=true&tls_cert=" + s.Cert + "&tls_key=" + s.Key, warned: "skip_verify"},
+	} {
+		var log syncBuffer
+		db, err := redisdb.Open(t.Context(), redisdb.Config{
+			URL: tt.url, Volatile: true, Replicas: tt.replicas, ReplicaWait: 2 * time.Second, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+		})
+		if err == nil {
+			_ = db.Close()
+		}
+		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: got %v, want %q", tt.name, err, tt.want)
+		}
+		for _, word := range []string{"in clear", "skip_verify"} {
+			if strings.Contains(log.String(), word) != (word == tt.warned) {
+				t.Errorf("%s: got %q logged, want warned %q", tt.name, log.String(), tt.warned)
+			}
 		}
 	}
 }

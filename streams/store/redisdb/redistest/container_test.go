@@ -51,3 +51,17 @@ func TestNoRedis(t *testing.T) {
 		}
 	}
 }
+
+// A server that does not start says why.
+func TestStartFails(t *testing.T) {
+	got := &told{TB: t}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		redistest.StartSentinel(got, "--nonsense", "1")
+	}()
+	<-done
+	if !strings.Contains(got.fatal, "nonsense") || !strings.Contains(got.fatal, "ended") {
+		t.Errorf("got %q, want that it ended, and its log", got.fatal)
+	}
+}

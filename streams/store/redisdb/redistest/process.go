@@ -110,6 +110,7 @@ func (p *process) launch() error {
 	if err != nil {
 		return err
 	}
+	cmd.Stderr = cmd.Stdout // settings that are wrong
 	if err := cmd.Start(); err != nil {
 		return err
 	}
