@@ -27,13 +27,14 @@ type benchRunCmd struct {
 	Only  string `help:"Run this workload alone, or several: search-*." placeholder:"NAME"`
 	Quick bool   `help:"The main job's workloads within a minute: shorter rounds, fewer events."`
 	Full  bool   `help:"Every workload, also those that need minutes: many streams, a million events."`
+	Redis string `help:"Measure on this Redis what is also measured on the embedded store; start: a redis-server from the PATH, on disk." placeholder:"URL|start"`
 	Dir   string `help:"Folder for the data folders that are measured, on a real disk; they are removed." default:"." placeholder:"DIR"`
 	Role  string `help:"Role of a process beside the server." hidden:""`
 }
 
 // Help shows an example and says what is measured.
 func (benchRunCmd) Help() string {
-	return "Examples:\n  tocsin bench --quick\n  tocsin bench --only push-rs256 --json\n  tocsin bench receive\n" +
+	return "Examples:\n  tocsin bench --quick\n  tocsin bench --only push-rs256 --json\n  tocsin bench receive\n  tocsin bench --redis start --quick\n" +
 		"  tocsin bench --only search-identifier --quick\n\n" +
 		"Without --full the workloads of the main job run. Server, senders and receivers are processes of\n" +
 		"their own on a durable store: 8 senders, one event per request, distinct subjects. A figure is the\n" +
@@ -61,7 +62,7 @@ func (c benchRunCmd) Run(ctx context.Context, std streamsIO) error {
 		return fmt.Errorf("finding this program: %w", err)
 	}
 	report, err := bench.Run(ctx, bench.Config{
-		Binary: binary, Dir: c.Dir, Only: c.Only, Full: c.Full, Quick: c.Quick, Progress: std.err,
+		Binary: binary, Dir: c.Dir, Only: c.Only, Full: c.Full, Quick: c.Quick, Redis: c.Redis, Progress: std.err,
 	})
 	if errors.Is(err, bench.ErrUnknown) {
 		return usage("%v", err)

@@ -38,6 +38,9 @@ type Config struct {
 	Only string
 	// Full runs every workload.
 	Full bool
+	// Redis is the URL of a Redis, or RedisStart; with it the workloads of Redis run,
+	// and no others unless Only names them.
+	Redis string
 	// Quick shortens the rounds: the main job's workloads end within a minute.
 	Quick bool
 	// Progress hears what is going on, for people; required.
@@ -109,9 +112,16 @@ func workloads() []workload {
 		{"receive-push", "SETs a second that a receiver takes over HTTP ÷ requests a second of a handler that reads the body and answers 202", false, (*bench).receivePush},
 		{"receive-gate", "CPU of a check of an ID token (iss, sub, sid) at the gate with 1,000,000 revoked users ÷ a look-up in a Go map of that size", false, (*bench).receiveGate},
 		{"receive-close", "a SET in hand to the gate closed for its user, p99, one at a time ÷ (RSA check + append with an fsync of its own)", false, (*bench).receiveClose},
+		{"redis-ingest", "events a second that a server on Redis takes in ÷ on the embedded store; no stream wants them", true, (*bench).redisIngest},
+		{"redis-push", "SETs a second that a server on Redis pushes, EdDSA, events coming in meanwhile ÷ on the embedded store", true, (*bench).redisPush},
+		{"redis-poll", "SETs a second that come in and are then polled in hundreds from a server on Redis, EdDSA ÷ on the embedded store", true, (*bench).redisPoll},
+		{"redis-pair", "CPU of two servers on one Redis per SET, both together ÷ of one", true, (*bench).redisPair},
 		{"receive-burst", "growth of a receiver's memory by 100,000 SETs that come at once", false, (*bench).receiveBurst},
 	}
 }
+
+// onRedis says that the workload needs a Redis.
+func (w workload) onRedis() bool { return strings.HasPrefix(w.name, redisOnly) }
 
 // Names returns the names of the workloads.
 func Names() []string {
@@ -140,6 +150,7 @@ type bench struct {
 	dir   string // scratch, removed at the end
 	floor *floor
 	made  int // data folders so far
+	redis *redisServer
 	// filled is the folder of million, nil: there is none.
 	filled *million
 }
@@ -169,6 +180,12 @@ func Run(ctx context.Context, cfg Config) (_ *Report, err error) {
 	}
 	defer func() { err = errors.Join(err, b.floor.close()) }()
 
+	if slices.ContainsFunc(chosen, workload.onRedis) {
+		if err := b.needRedis(ctx); err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, b.redis.close(context.WithoutCancel(ctx))) }()
+	}
 	report := &Report{Results: []Result{}}
 	for _, w := range chosen {
 		start := time.Now()
@@ -188,6 +205,9 @@ func choose(cfg Config) []workload {
 		if cfg.Only != "" {
 			named, err := path.Match(cfg.Only, w.name)
 			return err != nil || !named
+		}
+		if w.onRedis() != (cfg.Redis != "") {
+			return true
 		}
 		return !cfg.Full && !w.main
 	})

@@ -48,6 +48,8 @@ type pollCall struct {
 	Token string `json:"token"`
 	SETs  int    `json:"sets"`
 	Batch int    `json:"batch"`
+	// Patient polls again where there is nothing yet, for waitTime at most.
+	Patient bool `json:"patient,omitempty"`
 }
 
 // sink receives SETs: it counts them and keeps none.
@@ -188,10 +190,17 @@ func sentAt(compact []byte) (time.Time, bool) {
 // request (RFC 8936 §2.4) and the last one with a request of its own.
 func (s *sink) poll(ctx context.Context, c pollCall) error {
 	var ack []string
+	start := time.Now()
 	for got := 0; got < c.SETs; got += len(ack) {
 		var err error
 		if ack, err = s.batch(ctx, c, ack, min(c.Batch, c.SETs-got)); err != nil {
 			return err
+		}
+		if len(ack) == 0 && c.Patient && time.Since(start) < waitTime {
+			if err := pause(ctx, time.Millisecond); err != nil {
+				return err
+			}
+			continue
 		}
 		if len(ack) == 0 {
 			return fmt.Errorf("the stream is empty after %d SETs of %d", got, c.SETs)
