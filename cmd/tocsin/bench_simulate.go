@@ -13,7 +13,7 @@ import (
 type benchSimulateCmd struct {
 	printFlags
 	Parties  []int         `help:"Numbers of relying parties, each with a stream." default:"10,100,1000,10000,100000" placeholder:"N"`
-	Costs    string        `help:"Unit costs of tocsin bench redis --costs FILE; default: those that come with the program." placeholder:"FILE"`
+	Costs    string        `help:"Unit costs of tocsin bench --redis URL --costs FILE; default: those that come with the program." placeholder:"FILE"`
 	Push     float64       `help:"Share of the streams that is pushed to; the others have a long poll open." default:"0.5"`
 	Subjects int           `help:"Subjects of each stream; 0: it takes all." default:"100"`
 	Matches  float64       `help:"Streams that an event goes to, on average." default:"3"`

@@ -66,8 +66,44 @@ func TestBenchAppend(t *testing.T) {
 	}
 }
 
+// The memory of streams and subjects in a Redis of its own, and nothing is left of it.
+func TestBenchRedis(t *testing.T) {
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		if os.Getenv("TOCSIN_CI") != "" || os.Getenv("CI") != "" {
+			t.Fatal(err)
+		}
+		t.Skip("SKIPPED, not tested: redis-server is not installed (Debian package redis-server)")
+	}
+	dir := t.TempDir()
+	out, err := exec.CommandContext(t.Context(), binary(t), "bench", "--redis", "start", "--only", "redis-state", "--quick", "--json", "--dir", dir).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Results []struct {
+			Name          string
+			Value, Target float64
+			Holds         bool
+		}
+	}
+	if err := json.Unmarshal(out, &got); err != nil {
+		t.Fatalf("got %s, want JSON: %v", out, err)
+	}
+	if len(got.Results) != 2 || got.Results[0].Name != "redis-state-stream" || got.Results[0].Value < 100 || got.Results[1].Value < 50 {
+		t.Errorf("got %+v, want the bytes of a stream and of a subject", got.Results)
+	}
+	for _, r := range got.Results {
+		if !r.Holds {
+			t.Errorf("%s: got %v bytes, want at most %v", r.Name, r.Value, r.Target)
+		}
+	}
+	if left, err := os.ReadDir(dir); len(left) != 0 || err != nil {
+		t.Errorf("got %v and %v, want nothing left", left, err)
+	}
+}
+
 func TestBenchUsage(t *testing.T) {
-	for _, args := range [][]string{{"bench", "--only", "nonsense"}, {"bench", "--quick", "--full"}, {"bench", "receive", "--only", "append"}, {"bench", "send"}} {
+	for _, args := range [][]string{{"bench", "--only", "nonsense"}, {"bench", "--quick", "--full"}, {"bench", "receive", "--only", "append"}, {"bench", "send"}, {"bench", "--only", "redis-push"}, {"bench", "--costs", "f"}, {"bench", "simulate", "--parties", "0"}, {"bench", "simulate", "--algorithm", "none"}} {
 		err := exec.CommandContext(t.Context(), binary(t), args...).Run()
 		var exit *exec.ExitError
 		if !errors.As(err, &exit) || exit.ExitCode() != 2 {

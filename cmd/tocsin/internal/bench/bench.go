@@ -21,6 +21,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/simulate"
 )
 
 // Rounds is how often each figure is measured.
@@ -41,6 +43,8 @@ type Config struct {
 	// Redis is the URL of a Redis, or RedisStart; with it the workloads of Redis run,
 	// and no others unless Only names them.
 	Redis string
+	// Costs is the file into which redis-costs writes, which runs then; "": none.
+	Costs string
 	// Quick shortens the rounds: the main job's workloads end within a minute.
 	Quick bool
 	// Progress hears what is going on, for people; required.
@@ -116,9 +120,14 @@ func workloads() []workload {
 		{"redis-push", "SETs a second that a server on Redis pushes, EdDSA, events coming in meanwhile ÷ on the embedded store", true, (*bench).redisPush},
 		{"redis-poll", "SETs a second that come in and are then polled in hundreds from a server on Redis, EdDSA ÷ on the embedded store", true, (*bench).redisPoll},
 		{"redis-pair", "CPU of two servers on one Redis per SET, both together ÷ of one", true, (*bench).redisPair},
+		{"redis-state", "memory of Redis for streams and their subjects", true, (*bench).redisState},
+		{redisCosts, "unit costs, of tocsin bench simulate", false, (*bench).unitCosts},
 		{"receive-burst", "growth of a receiver's memory by 100,000 SETs that come at once", false, (*bench).receiveBurst},
 	}
 }
+
+// redisCosts is the workload that Config.Costs asks for.
+const redisCosts = redisOnly + "costs"
 
 // onRedis says that the workload needs a Redis.
 func (w workload) onRedis() bool { return strings.HasPrefix(w.name, redisOnly) }
@@ -151,6 +160,7 @@ type bench struct {
 	floor *floor
 	made  int // data folders so far
 	redis *redisServer
+	costs *simulate.Costs // nil: they were not measured
 	// filled is the folder of million, nil: there is none.
 	filled *million
 }
@@ -196,6 +206,11 @@ func Run(ctx context.Context, cfg Config) (_ *Report, err error) {
 		report.Results = append(report.Results, results...)
 		b.say("%s took %s", w.name, time.Since(start).Round(100*time.Millisecond))
 	}
+	if b.costs != nil && b.Costs != "" {
+		if err := b.writeCosts(); err != nil {
+			return nil, err
+		}
+	}
 	report.Machine, err = b.machine()
 	return report, err
 }
@@ -209,7 +224,7 @@ func choose(cfg Config) []workload {
 		if w.onRedis() != (cfg.Redis != "") {
 			return true
 		}
-		return !cfg.Full && !w.main
+		return !cfg.Full && !w.main && !(cfg.Costs != "" && w.name == redisCosts)
 	})
 }
 

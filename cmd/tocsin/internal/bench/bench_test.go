@@ -130,11 +130,24 @@ func TestChosen(t *testing.T) {
 		{bench.Config{Only: "history"}, []string{"history"}},
 		{bench.Config{Only: "[", Full: true}, nil},
 		{bench.Config{}, []string{"push-rs256", "push-eddsa", "poll-eddsa", "verify-rs256", "slow-receiver", "idle-latency"}},
-		{bench.Config{Full: true}, bench.Names()},
+		{bench.Config{Full: true}, slices.DeleteFunc(bench.Names(), onRedis)},
+		{bench.Config{Redis: "start"}, []string{"redis-ingest", "redis-push", "redis-poll", "redis-pair", "redis-state"}},
+		{bench.Config{Redis: "start", Full: true}, slices.DeleteFunc(bench.Names(), func(name string) bool { return !onRedis(name) })},
+		{bench.Config{Redis: "start", Only: "redis-push", Costs: "f"}, []string{"redis-push"}},
 	} {
 		if got := bench.Chosen(tt.cfg); !slices.Equal(got, tt.want) {
 			t.Errorf("%+v: got %v, want %v", tt.cfg, got, tt.want)
 		}
+	}
+}
+
+func onRedis(name string) bool { return strings.HasPrefix(name, "redis-") }
+
+// Without a Redis its workloads do not run, also where they are named.
+func TestNoRedis(t *testing.T) {
+	_, err := bench.Run(t.Context(), bench.Config{Only: "redis-push", Dir: t.TempDir(), Progress: io.Discard})
+	if !errors.Is(err, bench.ErrUnknown) || !strings.Contains(err.Error(), "--redis") {
+		t.Errorf("got %v, want ErrUnknown that tells of --redis", err)
 	}
 }
 

@@ -20,6 +20,18 @@ var (
 	SentAt     = sentAt
 )
 
+// Line is what calls of two sizes tell of a call and of an item.
+var Line = line
+
+// Spent is what a Redis did.
+type Spent struct{ CPU, Reads, Scripts, In, Out, Memory float64 }
+
+// ParseSpent reads the answer of INFO.
+func ParseSpent(info string) (Spent, error) {
+	s, err := parseSpent(info)
+	return Spent{s.cpu, s.reads, s.scripts, s.in, s.out, s.memory}, err
+}
+
 // MapRecord maps the record of a vendor that is measured.
 func MapRecord(format string) (mapping.Record, error) {
 	_, one, err := recordOf(format)

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -95,6 +97,18 @@ func (f *floor) signRS256() (float64, error) {
 func (f *floor) oneRS256() error {
 	_, err := rsa.SignPKCS1v15(nil, f.rsaKey, crypto.SHA256, f.digest[:])
 	return err
+}
+
+// signES256 returns the CPU time of one signature, in µs.
+func (f *floor) signES256() (float64, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return 0, err
+	}
+	return f.cpu("es256_sign_us", 6000, f.cores, func() error {
+		_, _, err := ecdsa.Sign(rand.Reader, key, f.digest[:])
+		return err
+	})
 }
 
 // signEdDSA returns the CPU time of one signature, in µs.

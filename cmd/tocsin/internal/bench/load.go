@@ -56,6 +56,7 @@ func (l *load) role() role {
 		"send":    with(func(ctx context.Context, c sendCall) (any, error) { return l.send(ctx, c) }),
 		"mint":    with(func(ctx context.Context, c mintCall) (any, error) { return l.mint(ctx, c) }),
 		"push":    with(func(ctx context.Context, c pushCall) (any, error) { return l.push(ctx, c) }),
+		"tls":     with(func(ctx context.Context, c tlsServer) (any, error) { return l.tls(ctx, c) }),
 		"fetches": with(func(context.Context, any) (any, error) { return l.transmitter.fetches.Load(), nil }),
 	}
 }

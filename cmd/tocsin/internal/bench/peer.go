@@ -21,6 +21,8 @@ const (
 	RoleLog  = "log"  // has a log, without a server
 	// RoleReceiver has a receiver with its inbox.
 	RoleReceiver = "receiver"
+	// RoleRedis has the stores of a Redis, without a server.
+	RoleRedis = "redis"
 )
 
 // callTime bounds one request of a peer, and a peer's start.
@@ -124,6 +126,10 @@ func Serve(ctx context.Context, name string, in io.Reader, out io.Writer) (err e
 		ops = s.role()
 	case RoleReceiver:
 		s := new(receiving)
+		defer func() { err = errors.Join(err, s.close()) }()
+		ops = s.role()
+	case RoleRedis:
+		s := new(sharing)
 		defer func() { err = errors.Join(err, s.close()) }()
 		ops = s.role()
 	case RoleLog:

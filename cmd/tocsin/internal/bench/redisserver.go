@@ -159,6 +159,16 @@ func (a spent) minus(b spent) spent {
 
 func (a spent) plus(b spent) spent { return a.minus(spent{}.minus(b)) }
 
+// version is that of the server.
+func (s *redisServer) version(ctx context.Context) (v string, err error) {
+	err = s.each(ctx, func(ctx context.Context, c redis.UniversalClient) error {
+		raw, err := c.Info(ctx, "server").Result()
+		v = parseInfo(raw)["redis_version"]
+		return err
+	})
+	return v, err
+}
+
 // spent asks what was done so far.
 func (s *redisServer) spent(ctx context.Context) (sum spent, err error) {
 	err = s.each(ctx, func(ctx context.Context, c redis.UniversalClient) error {
@@ -175,12 +185,7 @@ func (s *redisServer) spent(ctx context.Context) (sum spent, err error) {
 
 // parseSpent reads the answer of INFO.
 func parseSpent(raw string) (spent, error) {
-	info := map[string]string{}
-	for lines := bufio.NewScanner(strings.NewReader(raw)); lines.Scan(); {
-		if name, value, ok := strings.Cut(strings.TrimSpace(lines.Text()), ":"); ok {
-			info[name] = value
-		}
-	}
+	info := parseInfo(raw)
 	var errs []error
 	number := func(name, text string) float64 {
 		v, err := strconv.ParseFloat(text, 64)
@@ -202,6 +207,16 @@ func parseSpent(raw string) (spent, error) {
 		}
 	}
 	return out, errors.Join(errs...)
+}
+
+func parseInfo(raw string) map[string]string {
+	info := map[string]string{}
+	for lines := bufio.NewScanner(strings.NewReader(raw)); lines.Scan(); {
+		if name, value, ok := strings.Cut(strings.TrimSpace(lines.Text()), ":"); ok {
+			info[name] = value
+		}
+	}
+	return info
 }
 
 // during returns what the server did while fn ran.

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -40,6 +41,15 @@ type waitAnswer struct {
 	Seconds float64 `json:"seconds"` // from the first to the last
 	P50     float64 `json:"p50"`     // from sending the event, µs
 	P99     float64 `json:"p99"`
+	Bytes   float64 `json:"bytes"` // of a SET, on average
+}
+
+// pollsCall asks for polls of streams that have nothing: a number of each, or one of each
+// that waits and is not waited for.
+type pollsCall struct {
+	URLs  []string `json:"urls"`
+	Token string   `json:"token"`
+	Each  int      `json:"each,omitempty"`
 }
 
 // pollCall asks to poll and acknowledge SETs, batch by batch.
@@ -64,6 +74,7 @@ type sink struct {
 	first, last time.Time
 	times       bool
 	took        []float64
+	bytes       int
 	done        chan struct{} // closed when got reaches want
 }
 
@@ -106,7 +117,9 @@ func (s *sink) role() role {
 			s.expect(c)
 			return nil, err
 		},
-		"wait": func(ctx context.Context, _ json.RawMessage) (any, error) { return s.wait(ctx) },
+		"wait":  func(ctx context.Context, _ json.RawMessage) (any, error) { return s.wait(ctx) },
+		"tls":   func(ctx context.Context, _ json.RawMessage) (any, error) { return s.tls(ctx) },
+		"polls": with(func(ctx context.Context, c pollsCall) (any, error) { return nil, s.polls(ctx, c) }),
 		"poll": func(ctx context.Context, arg json.RawMessage) (any, error) {
 			var c pollCall
 			if err := json.Unmarshal(arg, &c); err != nil {
@@ -131,6 +144,7 @@ func (s *sink) push(w http.ResponseWriter, r *http.Request) {
 		s.first = at
 	}
 	s.last = at
+	s.bytes += len(body)
 	if s.times {
 		if sent, ok := sentAt(body); ok {
 			s.took = append(s.took, micros(at.Sub(sent)))
@@ -144,7 +158,7 @@ func (s *sink) push(w http.ResponseWriter, r *http.Request) {
 func (s *sink) expect(c expectCall) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.want, s.got, s.times, s.took, s.done = c.SETs, 0, c.Times, nil, make(chan struct{})
+	s.want, s.got, s.times, s.took, s.bytes, s.done = c.SETs, 0, c.Times, nil, 0, make(chan struct{})
 }
 
 func (s *sink) wait(ctx context.Context) (waitAnswer, error) {
@@ -164,7 +178,7 @@ func (s *sink) wait(ctx context.Context) (waitAnswer, error) {
 	defer s.mu.Unlock()
 	return waitAnswer{
 		SETs: s.got, Seconds: s.last.Sub(s.first).Seconds(),
-		P50: percentile(s.took, 50), P99: percentile(s.took, 99),
+		P50: percentile(s.took, 50), P99: percentile(s.took, 99), Bytes: float64(s.bytes) / float64(s.got),
 	}, nil
 }
 
@@ -208,6 +222,44 @@ func (s *sink) poll(ctx context.Context, c pollCall) error {
 	}
 	_, err := s.batch(ctx, c, ack, 0)
 	return err
+}
+
+// polls makes polls that bring nothing.
+func (s *sink) polls(ctx context.Context, c pollsCall) error {
+	if c.Each == 0 {
+		for _, url := range c.URLs {
+			go func() { _ = s.waits(ctx, url, c.Token) }() // until the server ends
+		}
+		return nil
+	}
+	for _, url := range c.URLs {
+		for range c.Each {
+			if _, err := s.batch(ctx, pollCall{URL: url, Token: c.Token}, nil, redisBatch); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// waits has a poll open at a stream, and again when it is answered.
+func (s *sink) waits(ctx context.Context, url, token string) error {
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader("{}"))
+		if err != nil {
+			return err
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+		req.Header.Set("Content-Type", "application/json")
+		resp, err := s.client.Do(req)
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(io.Discard, resp.Body)
+		if err = errors.Join(err, resp.Body.Close()); err != nil {
+			return err
+		}
+	}
 }
 
 // batch makes one poll request and returns the jtis of its SETs.

@@ -77,9 +77,13 @@ func (r *Resolver) Validate(app *kong.Application) error {
 	return nil
 }
 
+// onlyGiven is the tag of flags that neither the file nor the environment gives: their
+// namesake of another command is meant there.
+const onlyGiven = "onlygiven"
+
 // Resolve returns the value of a flag that was not given, or nil.
 func (r *Resolver) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
-	if flag.Name == "help" || flag.Name == "version" || flag.Name == "config" || !r.all.Exists(flag.Name) {
+	if flag.Tag.Has(onlyGiven) || flag.Name == "help" || flag.Name == "version" || flag.Name == "config" || !r.all.Exists(flag.Name) {
 		return nil, nil
 	}
 	switch v := r.all.Get(flag.Name).(type) {

@@ -23,6 +23,7 @@ type settings struct {
 		Schedule []time.Duration `placeholder:"D"`
 		Types    []string
 		Wait     time.Duration `default:"1s"`
+		Redis    string        `onlygiven:""`
 	} `cmd:""`
 }
 
@@ -140,5 +141,18 @@ func TestFile(t *testing.T) {
 		if got := config.File(test.args, test.environ); got != test.want {
 			t.Errorf("File(%q, %q): got %q, want %q", test.args, test.environ, got, test.want)
 		}
+	}
+}
+
+// A flag that must be given is not taken from the file or the environment, where its
+// namesake of another command is meant.
+func TestOnlyGiven(t *testing.T) {
+	environ := []string{"TOCSIN_REDIS=redis://production"}
+	got, err := parse(t, "redis: redis://production\n", environ, nil)
+	if err != nil || got.Run.Redis != "" {
+		t.Errorf("got %q, %v, want nothing", got.Run.Redis, err)
+	}
+	if got, err = parse(t, "", environ, []string{"--redis", "start"}); err != nil || got.Run.Redis != "start" {
+		t.Errorf("got %q, %v, want what was given", got.Run.Redis, err)
 	}
 }

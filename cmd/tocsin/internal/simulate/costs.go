@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// Costs are unit costs as they were measured (tocsin bench redis --costs FILE).
+// Costs are unit costs as they were measured (tocsin bench --redis URL --costs FILE).
 // CPU is in µs of one core of the machine that they were measured on.
 type Costs struct {
 	Measured string `json:"measured"` // the day
@@ -31,11 +31,11 @@ type Costs struct {
 type NodeCosts struct {
 	Event     float64            `json:"event"`     // taken in by HTTP, checked, mapped, appended
 	Follow    float64            `json:"follow"`    // read by a node and matched in a partition, for each partition
-	Put       float64            `json:"put"`       // a SET put on a queue
-	Push      float64            `json:"push"`      // a SET taken, POSTed and settled, without its signature
+	Push      float64            `json:"push"`      // a SET put on a queue, taken, POSTed and settled, without its signature
 	Handshake float64            `json:"handshake"` // TLS with a receiver to which no connection is kept
-	PollSET   float64            `json:"poll_set"`  // a SET in the answer of a poll, and acknowledged, without its signature
+	PollSET   float64            `json:"poll_set"`  // a SET put on a queue, given to a poll and acknowledged, without its signature
 	Poll      float64            `json:"poll"`      // a poll, whatever it brings
+	Wait      float64            `json:"wait"`      // a poll that waits, in a second
 	Sign      map[string]float64 `json:"sign"`
 	Idle      float64            `json:"idle"` // of a node in a second in which nothing comes
 }
@@ -55,6 +55,7 @@ type RedisCosts struct {
 	SettleCall float64 `json:"settle_call"`
 	Settle     float64 `json:"settle"`
 	Poll       float64 `json:"poll"` // a poll that brings nothing
+	Wait       float64 `json:"wait"` // a poll that waits, in a second
 	Idle       float64 `json:"idle"` // of a node in a second in which nothing comes
 }
 

@@ -91,13 +91,13 @@ func uses(c *Costs, s Scenario, rate float64) []Use {
 	polls := s.polling()*math.Exp(-perStream*s.LongPoll.Seconds())/s.LongPoll.Seconds() + pollSETs/b.poll
 
 	signing := sets * n.Sign[s.Algorithm]
-	node := rate*(n.Event+parts*n.Follow) + sets*n.Put + pushes*(n.Push+cold*n.Handshake) +
-		pollSETs*n.PollSET + polls*n.Poll + signing + nodes*n.Idle
+	node := rate*(n.Event+parts*n.Follow) + pushes*(n.Push+cold*n.Handshake) +
+		pollSETs*n.PollSET + polls*n.Poll + s.polling()*n.Wait + signing + nodes*n.Idle
 	log := rate*(r.AppendCall/b.append+r.Append+(nodes-1)*(r.ReadCall/b.match+r.Read)) + nodes*r.Idle/2
 	part := rate*(r.MatchCall/b.match+r.Match)*parts + sets*(r.PutCall/b.put+r.Put) +
 		pushes*((r.TakeCall+r.SettleCall)/b.deliver+r.Take+r.Settle) +
 		pollSETs*((r.TakeCall+r.SettleCall)/b.poll+r.Take+r.Settle) +
-		(polls-pollSETs/b.poll)*r.Poll + nodes*r.Idle/2
+		(polls-pollSETs/b.poll)*r.Poll + s.polling()*r.Wait + nodes*r.Idle/2
 
 	p := place(s)
 	look := s.RTT.Seconds() + (r.MatchCall+b.match*r.Match)*micro

@@ -16,7 +16,7 @@ import (
 // plain are costs that are easy to reckon with by hand.
 func plain() *simulate.Costs {
 	return &simulate.Costs{
-		Node:  simulate.NodeCosts{Event: 100, Put: 10, Push: 90, Sign: map[string]float64{"EdDSA": 50, "RS256": 1000, "ES256": 50}},
+		Node:  simulate.NodeCosts{Event: 100, Push: 100, Sign: map[string]float64{"EdDSA": 50, "RS256": 1000, "ES256": 50}},
 		Redis: simulate.RedisCosts{Append: 20, Match: 1, Put: 10, Take: 5, Settle: 5},
 	}
 }
@@ -50,7 +50,7 @@ func TestByHand(t *testing.T) {
 		of     string
 		want   float64
 	}{
-		// 100 taken in, 10 put, 90 pushed, 50 signed; two cores.
+		// 100 taken in, 100 put and pushed, 50 signed; two cores.
 		{"a SET", func(*simulate.Costs, *simulate.Scenario) {}, 1000, "node CPU", 1000 * 250e-6 / 2},
 		{"three SETs of an event", func(_ *simulate.Costs, s *simulate.Scenario) { s.Matches = 3 }, 1000, "node CPU", 1000 * (100 + 3*150) * 1e-6 / 2},
 		{"a tenth of a thousand streams", func(_ *simulate.Costs, s *simulate.Scenario) { s.Share = 0.1 }, 10, "node CPU", 10 * (100 + 100*150) * 1e-6 / 2},
@@ -62,6 +62,9 @@ func TestByHand(t *testing.T) {
 		{"connections that are not kept", func(c *simulate.Costs, s *simulate.Scenario) { c.Node.Handshake = 1000 }, 1, "node CPU", (250 + 1000*math.Exp(-0.09)) * 1e-6 / 2},
 		// 1,000 polls wait 30 s each: 33.3 polls a second; half of what a node has.
 		{"polls that wait", func(c *simulate.Costs, s *simulate.Scenario) { c.Node.Poll, s.Push = 300, 0 }, 1e-9, "node CPU", 1000.0 / 30 * 300e-6 / 2},
+		// Each of 1,000 costs 10 µs a second, on two cores.
+		{"what waits for polls", func(c *simulate.Costs, s *simulate.Scenario) { c.Node.Wait, s.Push = 10, 0 }, 1e-9, "node CPU", 1000 * 10e-6 / 2},
+		{"what waits for polls, in Redis", func(c *simulate.Costs, s *simulate.Scenario) { c.Redis.Wait, s.Push = 10, 0 }, 1e-9, "Redis CPU (server of the log)", 1000 * 10e-6},
 		{"sockets of polls", func(_ *simulate.Costs, s *simulate.Scenario) { s.Push, s.MaxSockets = 0, 1000 }, 1e-9, "connections of a node", 0.5},
 		// A day of 10/s of 1 KiB is 843.75 MiB of 1 GiB; keys half a day of 1 KiB the half.
 		{"what is kept", func(c *simulate.Costs, s *simulate.Scenario) {

@@ -113,7 +113,7 @@ func (w *way) build() {
 		w.match = append(w.match, w.partition(p))
 	}
 	signed := n.Sign[w.s.Algorithm]
-	w.perSET = (n.Put + signed + w.s.Push*n.Push + (1-w.s.Push)*(n.PollSET+n.Poll)) * micro
+	w.perSET = (signed + w.s.Push*n.Push + (1-w.s.Push)*(n.PollSET+n.Poll)) * micro
 }
 
 // partition is the fan-out of one: it matches what was read and puts it.

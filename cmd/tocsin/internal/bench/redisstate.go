@@ -1,0 +1,73 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+)
+
+const (
+	stateStreams  = 100_000
+	stateSubjects = 10 // of each: a million
+	// stateLess is by how much less is made without --full.
+	stateLess = 50
+
+	streamBytes  = 4 << 10 // at most, of a stream in Redis
+	subjectBytes = 512     // at most, of a subject
+)
+
+// redisState measures the memory of streams and of their subjects.
+func (b *bench) redisState(ctx context.Context, w workload) (results []Result, err error) {
+	n := stateStreams
+	if !b.Full {
+		n = b.count(n / stateLess)
+	}
+	p, err := b.peer(ctx, RoleRedis)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if failed := p.close(); err == nil {
+			err = failed
+		}
+	}()
+	if err := p.call("open", openRedisCall{b.redis.url, b.redis.space()}, nil); err != nil {
+		return nil, err
+	}
+	bare, err := b.grow(ctx, p, w, n, 0)
+	if err != nil {
+		return nil, err
+	}
+	with, err := b.grow(ctx, p, w, n, stateSubjects)
+	if err != nil {
+		return nil, err
+	}
+	subject := (with - bare) / stateSubjects
+	return []Result{
+		bounded(w.name+"-stream", fmt.Sprintf("memory of Redis for each of %d streams without subjects", n), bare, streamBytes),
+		bounded(w.name+"-subject", fmt.Sprintf("memory of Redis for each of %d subjects, an e-mail address each, %d of a stream", n*stateSubjects, stateSubjects), subject, subjectBytes),
+	}, nil
+}
+
+// grow makes streams with subjects, and returns the memory of each stream.
+func (b *bench) grow(ctx context.Context, p *peer, w workload, n, subjects int) (float64, error) {
+	bar := b.progress(fmt.Sprintf("%s: making %d streams with %d subjects each", w.name, n, subjects), n)
+	defer bar.end()
+	const steps = 50
+	used, err := b.redis.during(ctx, func() error {
+		for i := range steps {
+			bar.to(n / steps * i)
+			if err := p.call("grow", growCall{n / steps, subjects}, nil); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return used.memory / float64(n/steps*steps), err
+}
+
+// bounded is a figure that is at most target.
+func bounded(name, is string, value, target float64) Result {
+	r := workload{name: name, is: is}.result("B", []Round{{Value: value}})
+	r.Target, r.Holds = target, value <= target
+	return r
+}
