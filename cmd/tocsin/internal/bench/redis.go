@@ -29,8 +29,18 @@ const redisOnly = "redis-"
 
 // serveRedis is a server whose stores are in Redis, under a prefix.
 func (r *rig) serveRedis(ctx context.Context, prefix string, flags ...string) (*server, error) {
-	s := r.bench.redis
-	return r.serve(ctx, append([]string{"--redis", s.url, "--redis-prefix", prefix, "--redis-volatile"}, flags...)...)
+	return r.serve(ctx, r.bench.redis.flags(prefix, flags)...)
+}
+
+// serveBeside is another server with the same stores and clients as the first.
+func (r *rig) serveBeside(ctx context.Context, first *server, prefix string, flags ...string) (*server, error) {
+	s, err := r.bench.launch(ctx, "", r.bench.redis.flags(prefix, flags)...)
+	if err != nil {
+		return nil, err
+	}
+	r.closers = append(r.closers, s.close)
+	s.writer, s.reader = first.writer, first.reader
+	return s, nil
 }
 
 // pair is a server on the embedded store, and one on Redis.
@@ -73,8 +83,10 @@ func (p *pair) compare(ctx context.Context, b *bench, name string, n int, rate f
 		p.base = append(p.base, us/float64(n))
 		used, err := b.redis.during(ctx, func() error {
 			us, err = p.shared.cpu(ctx, func() error {
-				round.Value, err = rate(p.shared, true)
-				return err
+				if round.Value, err = rate(p.shared, true); err != nil {
+					return err
+				}
+				return b.redis.quiet(ctx)
 			})
 			return err
 		})
@@ -228,14 +240,16 @@ func (b *bench) redisPair(ctx context.Context, w workload) (results []Result, er
 // nodes serves streams that share out the subjects of a pool, on n nodes.
 func (r *rig) nodes(ctx context.Context, n int) ([]*server, error) {
 	prefix := r.bench.redis.space()
-	var list []*server
-	for range n {
-		s, err := r.serveRedis(ctx, prefix, "--algorithm", "EdDSA", "--default-subjects", "NONE")
+	flags := []string{"--algorithm", "EdDSA", "--default-subjects", "NONE"}
+	first, err := r.serveRedis(ctx, prefix, flags...)
+	if err != nil {
+		return nil, err
+	}
+	list := []*server{first}
+	for len(list) < n {
+		s, err := r.serveBeside(ctx, first, prefix, flags...)
 		if err != nil {
 			return nil, err
-		}
-		if len(list) > 0 { // one store of clients
-			s.writer, s.reader = list[0].writer, list[0].reader
 		}
 		list = append(list, s)
 	}
@@ -286,7 +300,7 @@ func (r *rig) nodesRound(ctx context.Context, nodes []*server, loads []*peer) (c
 		if err := r.sink.call("wait", nil, new(waitAnswer)); err != nil {
 			return err
 		}
-		return pause(ctx, quietTime)
+		return r.bench.redis.quiet(ctx)
 	})
 	if err != nil {
 		return nil, 0, err

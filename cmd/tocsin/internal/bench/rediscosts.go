@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -14,9 +15,10 @@ import (
 )
 
 const (
-	costStreams  = 64 // of the stores without a server
-	costSubjects = 16 // of each
-	costMany     = 64 // items of a large batch; of a take 32
+	costStreams  = 64    // of the stores without a server
+	costSubjects = 16    // of each
+	costState    = 1_000 // streams whose memory is measured
+	costMany     = 64    // items of a large batch; of a take 32
 	costTake     = 32
 	costCalls    = 1_500 // with one item each
 	costGroups   = 64    // calls with a large batch
@@ -116,11 +118,7 @@ func (b *bench) costsOfStores(ctx context.Context, c *simulate.Costs) (err error
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if failed := p.close(); err == nil {
-			err = failed
-		}
-	}()
+	defer func() { err = errors.Join(err, p.close()) }()
 	if err := p.call("open", openRedisCall{b.redis.url, b.redis.space()}, nil); err != nil {
 		return err
 	}
@@ -164,7 +162,11 @@ func (b *bench) costsOfStores(ctx context.Context, c *simulate.Costs) (err error
 	}
 	c.Memory.Key = max(c.Memory.Key-c.Memory.Event, 0)
 	us, _, _, err := work(workPoll, 1, b.count(costCalls))
+	if err != nil {
+		return err
+	}
 	r.Poll = us
+	c.Memory.Stream, c.Memory.Subject, err = b.stateMemory(ctx, costState)
 	return err
 }
 
@@ -182,30 +184,36 @@ func line(few, usFew, many, usMany float64) (call, item float64) {
 func (b *bench) costsOfEvents(ctx context.Context, c *simulate.Costs) error {
 	return b.withRig(ctx, func(r *rig) error {
 		prefix := b.redis.space()
-		var nodes [2]*server
-		for i := range nodes {
-			s, err := r.serveRedis(ctx, prefix)
-			if err != nil {
-				return err
-			}
-			nodes[i] = s
+		first, err := r.serveRedis(ctx, prefix)
+		if err != nil {
+			return err
+		}
+		other, err := r.serveBeside(ctx, first, prefix)
+		if err != nil {
+			return err
 		}
 		n := b.count(costEvents)
 		if err := pause(ctx, pairTime); err != nil {
 			return err
 		}
-		if err := r.load.call("send", nodes[0].events(n), nil); err != nil { // warms up
+		send := func() error {
+			if err := r.load.call("send", first.events(n), nil); err != nil {
+				return err
+			}
+			return b.redis.quiet(ctx)
+		}
+		if err := send(); err != nil { // warms up
 			return err
 		}
-		both := func(fn func() error) (used spent, first, second float64, err error) {
+		both := func(fn func() error) (used spent, one, two float64, err error) {
 			used, err = b.redis.during(ctx, func() error {
-				second, err = nodes[1].cpu(ctx, func() error {
-					first, err = nodes[0].cpu(ctx, fn)
+				two, err = other.cpu(ctx, func() error {
+					one, err = first.cpu(ctx, fn)
 					return err
 				})
 				return err
 			})
-			return used, first, second, err
+			return used, one, two, err
 		}
 		b.say("redis-costs: nodes without work")
 		idle, one, two, err := both(func() error { return pause(ctx, costIdle) })
@@ -214,14 +222,14 @@ func (b *bench) costsOfEvents(ctx context.Context, c *simulate.Costs) error {
 		}
 		c.Node.Idle, c.Redis.Idle = (one+two)/2/costIdle.Seconds(), idle.cpu/2/costIdle.Seconds()
 		b.say("redis-costs: events")
-		used, one, two, err := both(func() error { return r.load.call("send", nodes[0].events(n), nil) })
+		used, one, two, err := both(send)
 		if err != nil {
 			return err
 		}
 		half := float64(streams.Partitions) / 2
 		c.Node.Follow = two / float64(n) / half
 		c.Node.Event = max(one/float64(n)-half*c.Node.Follow, 1)
-		c.Wire.Event = float64(len(newLoad().event(nil, nodes[0].events(1)))) + headBytes
+		c.Wire.Event = float64(len(newLoad().event(nil, first.events(1)))) + headBytes
 		c.Wire.RedisEvent = (used.in + used.out) / float64(n) / 2
 		return nil
 	})
@@ -249,7 +257,10 @@ func (b *bench) costsOfPushes(ctx context.Context, c *simulate.Costs) error {
 			us, err = s.cpu(ctx, func() error {
 				_, got, err := r.deliver(s.events(n), n*costFanout, false)
 				bytes = got.Bytes
-				return err
+				if err != nil {
+					return err
+				}
+				return b.redis.quiet(ctx)
 			})
 			return err
 		})
@@ -278,6 +289,9 @@ func (b *bench) costsOfPolls(ctx context.Context, c *simulate.Costs) error {
 		}
 		n := b.count(costPolled) / redisBatch * redisBatch
 		b.say("redis-costs: polls")
+		if err := b.redis.quiet(ctx); err != nil {
+			return err
+		}
 		sets, err := s.cpu(ctx, func() error {
 			if err := r.load.call("send", s.events(n), nil); err != nil {
 				return err
@@ -285,6 +299,9 @@ func (b *bench) costsOfPolls(ctx context.Context, c *simulate.Costs) error {
 			return r.sink.call("poll", pollCall{URL: from.Poll, Token: s.reader, SETs: n, Batch: redisBatch, Patient: true}, nil)
 		})
 		if err != nil {
+			return err
+		}
+		if err := b.redis.quiet(ctx); err != nil {
 			return err
 		}
 		empty := b.count(costPolls)

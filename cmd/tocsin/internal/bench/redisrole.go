@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -25,7 +26,7 @@ type openRedisCall struct {
 	Prefix string `json:"prefix"`
 }
 
-// workCall asks for calls of one kind, one after the other, each with as many items.
+// workCall asks for calls of one kind, each with as many items.
 type workCall struct {
 	Kind  string `json:"kind"`
 	Batch int    `json:"batch"`
@@ -46,15 +47,20 @@ type sharing struct {
 	db      *redisdb.DB
 	log     *redislog.Log
 	store   *redisstore.Store
-	parts   [streams.Partitions]streams.Partition // all are held
+	parts   [streams.Partitions]sharePart // all are held
 	events  synthetic
-	made    int // events so far, subjects that were made, and numbers of the log
+	made    atomic.Int64 // events so far, and numbers of the log
 	read    uint64
-	grown   int
-	ids     []string
-	taken   [][]streams.Item        // each by one call
-	next    [streams.Partitions]int // of the partition's streams, the one to take from
+	grown   int // streams so far
 	closers []func() error
+}
+
+// sharePart is a partition.
+type sharePart struct {
+	streams.Partition
+	ids   []string
+	next  int              // of ids, the one to take from
+	taken [][]streams.Item // each by one call
 }
 
 func (s *sharing) role() role {
@@ -101,7 +107,7 @@ func (s *sharing) hold(ctx context.Context) error {
 	for range s.parts {
 		select {
 		case p := <-got:
-			s.parts[p.Number()] = p
+			s.parts[p.Number()].Partition = p
 		case <-deadline.C:
 			return errors.New("the partitions are held by another process")
 		}
@@ -119,18 +125,19 @@ func (s *sharing) close() error {
 
 // grow makes streams and then their subjects.
 func (s *sharing) grow(ctx context.Context, c growCall) error {
-	first := len(s.ids)
+	first := s.grown
+	s.grown += c.Streams
+	name := func(i int) string { return fmt.Sprintf("stream-%022d", first+i) }
 	for i := range c.Streams {
-		s.ids = append(s.ids, fmt.Sprintf("stream-%022d", first+i))
+		part := &s.parts[streams.PartitionOf(name(i))]
+		part.ids = append(part.ids, name(i))
 	}
-	err := spread(ctx, c.Streams, func(ctx context.Context, i int) error {
-		return s.store.Create(ctx, benchStream(s.ids[first+i]), 0)
-	})
+	err := spread(ctx, c.Streams, func(ctx context.Context, i int) error { return s.store.Create(ctx, benchStream(name(i)), 0) })
 	if err != nil || c.Subjects == 0 {
 		return err
 	}
 	return spread(ctx, c.Streams*c.Subjects, func(ctx context.Context, i int) error {
-		return s.store.Add(ctx, s.ids[first+i/c.Subjects], subject.Email(fmt.Sprint("user", first*c.Subjects+i, subjectHost)), 0)
+		return s.store.Add(ctx, name(i/c.Subjects), subject.Email(fmt.Sprint("user", first*c.Subjects+i, subjectHost)), 0)
 	})
 }
 
@@ -189,15 +196,40 @@ const (
 	workPoll   = "poll"
 )
 
-// work makes calls and returns how many items they were for.
-func (s *sharing) work(ctx context.Context, c workCall) (items int, err error) {
-	do, ok := map[string]func(ctx context.Context, call, batch int) (int, error){
-		workAppend: s.append, workPlain: s.appendPlain, workRead: s.readOn, workMatch: s.match,
-		workPut: s.put, workTake: s.take, workSettle: s.settle, workPoll: s.poll,
+// work makes calls and returns how many items they were for. Those of the log come one
+// after the other, as a node makes them, those of partitions side by side.
+func (s *sharing) work(ctx context.Context, c workCall) (int, error) {
+	logs := map[string]func(ctx context.Context, call, batch int) (int, error){
+		workAppend: s.append, workPlain: s.appendPlain, workRead: s.readOn,
+	}
+	if do, ok := logs[c.Kind]; ok {
+		return s.workOnLog(ctx, c, do)
+	}
+	do, ok := map[string]func(ctx context.Context, p *sharePart, batch int) (int, error){
+		workMatch: s.match, workPut: s.put, workTake: s.take, workSettle: s.settle, workPoll: s.poll,
 	}[c.Kind]
 	if !ok {
 		return 0, fmt.Errorf("no such work: %s", c.Kind)
 	}
+	var items atomic.Int64
+	group, ctx := errgroup.WithContext(ctx)
+	for i := range s.parts {
+		group.Go(func() error {
+			for call := i; call < c.Calls; call += len(s.parts) {
+				n, err := do(ctx, &s.parts[i], c.Batch)
+				if err != nil {
+					return fmt.Errorf("%s: %w", c.Kind, err)
+				}
+				items.Add(int64(n))
+			}
+			return nil
+		})
+	}
+	err := group.Wait()
+	return int(items.Load()), err
+}
+
+func (s *sharing) workOnLog(ctx context.Context, c workCall, do func(ctx context.Context, call, batch int) (int, error)) (items int, err error) {
 	if c.Kind == workRead { // what this process appended it knows
 		log, err := redislog.Open(ctx, redislog.Config{DB: s.db})
 		if err != nil {
@@ -207,8 +239,8 @@ func (s *sharing) work(ctx context.Context, c workCall) (items int, err error) {
 		s.log = log
 		defer func() { s.log = own; _ = log.Close() }() // it was only read
 	}
-	for i := range c.Calls {
-		n, err := do(ctx, i, c.Batch)
+	for call := range c.Calls {
+		n, err := do(ctx, call, c.Batch)
 		if err != nil {
 			return 0, fmt.Errorf("%s: %w", c.Kind, err)
 		}
@@ -228,8 +260,7 @@ func (s *sharing) appendPlain(ctx context.Context, _, batch int) (int, error) {
 func (s *sharing) appendAll(ctx context.Context, batch int, keyed bool) (int, error) {
 	list := make([]eventlog.Event, batch)
 	for i := range list {
-		s.made++
-		list[i] = s.events.event("shared-", s.made)
+		list[i] = s.events.event("shared-", int(s.made.Add(1)))
 		if !keyed {
 			list[i].SourceID = ""
 		}
@@ -255,15 +286,14 @@ func (s *sharing) readOn(ctx context.Context, call, batch int) (int, error) {
 	return len(records), err
 }
 
-// match asks a partition for the streams of events that were not asked about before.
-func (s *sharing) match(ctx context.Context, call, batch int) (int, error) {
-	part := s.parts[call%len(s.parts)]
-	head := uint64(s.made + batch)
-	for range batch {
-		s.made++
-		_, err := part.Match(ctx, streams.Query{
-			Seq: uint64(s.made), Head: head, Type: typeWanted,
-			Subjects: []subject.Identifier{subject.Email(fmt.Sprint("nobody", s.made, subjectHost))},
+// match asks for the streams of events that were not asked about before.
+func (s *sharing) match(ctx context.Context, p *sharePart, batch int) (int, error) {
+	head := s.made.Add(int64(batch))
+	for i := range batch {
+		seq := uint64(head) - uint64(batch-1-i)
+		_, err := p.Match(ctx, streams.Query{
+			Seq: seq, Head: uint64(head), Type: typeWanted,
+			Subjects: []subject.Identifier{subject.Email(fmt.Sprint("nobody", seq, subjectHost))},
 		})
 		if err != nil {
 			return 0, err
@@ -272,73 +302,58 @@ func (s *sharing) match(ctx context.Context, call, batch int) (int, error) {
 	return batch, nil
 }
 
-// put puts SETs of the streams of one partition.
-func (s *sharing) put(ctx context.Context, call, batch int) (int, error) {
-	part := call % len(s.parts)
-	ids := s.inPartition(part)
+// put puts SETs of the streams of a partition in turn.
+func (s *sharing) put(ctx context.Context, p *sharePart, batch int) (int, error) {
 	items := make([]streams.Item, batch)
-	for k := range items {
-		s.made++
-		items[k] = streams.Item{
-			Stream: ids[(call/len(s.parts)+k)%len(ids)], Epoch: 1, Pos: streams.Position{Seq: uint64(s.made)},
-			ID: benchJTI(s.made), Type: typeWanted,
-			OrderKey: subject.Email(fmt.Sprint("user", s.made, subjectHost)).Canonical(), Added: time.Now(),
+	for i := range items {
+		seq := int(s.made.Add(1))
+		items[i] = streams.Item{
+			Stream: p.ids[seq%len(p.ids)], Epoch: 1, Pos: streams.Position{Seq: uint64(seq)},
+			ID: benchJTI(seq), Type: typeWanted,
+			OrderKey: subject.Email(fmt.Sprint("user", seq, subjectHost)).Canonical(), Added: time.Now(),
 		}
 	}
-	report, err := s.parts[part].Put(ctx, items...)
+	report, err := p.Put(ctx, items...)
 	if err == nil && report.Kept != batch {
 		err = fmt.Errorf("got %d of %d kept", report.Kept, batch)
 	}
 	return batch, err
 }
 
-// take takes SETs of the partitions in turn.
-func (s *sharing) take(ctx context.Context, call, batch int) (int, error) {
-	part := call % len(s.parts)
-	for ids := s.inPartition(part); s.next[part] < len(ids); s.next[part]++ {
-		items, err := s.parts[part].Take(ctx, ids[s.next[part]], streams.TakeOptions{Max: batch, Lease: time.Minute})
+// take takes SETs of one stream after the other.
+func (s *sharing) take(ctx context.Context, p *sharePart, batch int) (int, error) {
+	for ; p.next < len(p.ids); p.next++ {
+		items, err := p.Take(ctx, p.ids[p.next], streams.TakeOptions{Max: batch, Lease: time.Minute})
 		if err != nil {
 			return 0, err
 		}
 		if len(items) > 0 {
-			s.taken = append(s.taken, items)
+			p.taken = append(p.taken, items)
 			return len(items), nil
 		}
 	}
-	return 0, fmt.Errorf("nothing is left in partition %d", part)
+	return 0, fmt.Errorf("nothing is left in partition %d", p.Number())
 }
 
 // settle settles what one call took.
-func (s *sharing) settle(ctx context.Context, _, _ int) (int, error) {
-	if len(s.taken) == 0 {
-		return 0, errors.New("nothing is taken")
+func (s *sharing) settle(ctx context.Context, p *sharePart, _ int) (int, error) {
+	if len(p.taken) == 0 {
+		return 0, fmt.Errorf("nothing is taken in partition %d", p.Number())
 	}
-	items := s.taken[0]
-	s.taken = s.taken[1:]
+	items := p.taken[0]
+	p.taken = p.taken[1:]
 	outcomes := make([]streams.Outcome, len(items))
 	for i := range outcomes {
 		outcomes[i].ID = items[i].ID
 	}
-	id := items[0].Stream
-	_, err := s.parts[streams.PartitionOf(id)].Settle(ctx, id, outcomes, nil)
+	_, err := p.Settle(ctx, items[0].Stream, outcomes, nil)
 	return len(items), err
 }
 
 // poll takes from a stream that has nothing.
-func (s *sharing) poll(ctx context.Context, call, _ int) (int, error) {
-	_, err := s.store.Take(ctx, s.ids[call%len(s.ids)], streams.TakeOptions{Max: redisBatch, Lease: time.Minute})
+func (s *sharing) poll(ctx context.Context, p *sharePart, _ int) (int, error) {
+	_, err := s.store.Take(ctx, p.ids[0], streams.TakeOptions{Max: redisBatch, Lease: time.Minute})
 	return 1, err
-}
-
-// inPartition returns the streams of a partition.
-func (s *sharing) inPartition(n int) []string {
-	var ids []string
-	for _, id := range s.ids {
-		if streams.PartitionOf(id) == n {
-			ids = append(ids, id)
-		}
-	}
-	return ids
 }
 
 // benchJTI is as long as the jti of a SET.

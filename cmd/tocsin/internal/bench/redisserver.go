@@ -102,6 +102,11 @@ func (s *redisServer) space() string {
 	return fmt.Sprint(s.prefix, "-", s.spaces)
 }
 
+// flags are those of a server whose stores are here, under a prefix, and others.
+func (s *redisServer) flags(prefix string, others []string) []string {
+	return append([]string{"--redis", s.url, "--redis-prefix", prefix, "--redis-volatile"}, others...)
+}
+
 // close ends the server, or removes from it what was written under prefix.
 func (s *redisServer) close(ctx context.Context) error {
 	if s.cmd != nil {
@@ -217,6 +222,25 @@ func parseInfo(raw string) map[string]string {
 		}
 	}
 	return info
+}
+
+const (
+	// quietLook is how long one looks whether a server is quiet, quietScripts how many
+	// scripts it may run meanwhile: nodes look by themselves, too.
+	quietLook    = 400 * time.Millisecond
+	quietScripts = 80
+)
+
+// quiet waits until nodes have done what is behind a load, such as fan-out to nobody.
+func (s *redisServer) quiet(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, waitTime)
+	defer cancel()
+	for {
+		used, err := s.during(ctx, func() error { return pause(ctx, quietLook) })
+		if err != nil || used.scripts <= quietScripts {
+			return err
+		}
+	}
 }
 
 // during returns what the server did while fn ran.

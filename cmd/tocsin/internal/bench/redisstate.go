@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
 
@@ -16,41 +17,39 @@ const (
 )
 
 // redisState measures the memory of streams and of their subjects.
-func (b *bench) redisState(ctx context.Context, w workload) (results []Result, err error) {
+func (b *bench) redisState(ctx context.Context, w workload) ([]Result, error) {
 	n := stateStreams
 	if !b.Full {
 		n = b.count(n / stateLess)
 	}
+	stream, subject, err := b.stateMemory(ctx, n)
+	return []Result{
+		bounded(w.name+"-stream", fmt.Sprintf("memory of Redis for each of %d streams without subjects", n), stream, streamBytes),
+		bounded(w.name+"-subject", fmt.Sprintf("memory of Redis for each of %d subjects, an e-mail address each, %d of a stream", n*stateSubjects, stateSubjects), subject, subjectBytes),
+	}, err
+}
+
+// stateMemory returns the memory of Redis for each of n streams, and for each of their
+// subjects.
+func (b *bench) stateMemory(ctx context.Context, n int) (stream, subject float64, err error) {
 	p, err := b.peer(ctx, RoleRedis)
 	if err != nil {
-		return nil, err
+		return 0, 0, err
 	}
-	defer func() {
-		if failed := p.close(); err == nil {
-			err = failed
-		}
-	}()
+	defer func() { err = errors.Join(err, p.close()) }()
 	if err := p.call("open", openRedisCall{b.redis.url, b.redis.space()}, nil); err != nil {
-		return nil, err
+		return 0, 0, err
 	}
-	bare, err := b.grow(ctx, p, w, n, 0)
-	if err != nil {
-		return nil, err
+	if stream, err = b.grow(ctx, p, n, 0); err != nil {
+		return 0, 0, err
 	}
-	with, err := b.grow(ctx, p, w, n, stateSubjects)
-	if err != nil {
-		return nil, err
-	}
-	subject := (with - bare) / stateSubjects
-	return []Result{
-		bounded(w.name+"-stream", fmt.Sprintf("memory of Redis for each of %d streams without subjects", n), bare, streamBytes),
-		bounded(w.name+"-subject", fmt.Sprintf("memory of Redis for each of %d subjects, an e-mail address each, %d of a stream", n*stateSubjects, stateSubjects), subject, subjectBytes),
-	}, nil
+	with, err := b.grow(ctx, p, n, stateSubjects)
+	return stream, (with - stream) / stateSubjects, err
 }
 
 // grow makes streams with subjects, and returns the memory of each stream.
-func (b *bench) grow(ctx context.Context, p *peer, w workload, n, subjects int) (float64, error) {
-	bar := b.progress(fmt.Sprintf("%s: making %d streams with %d subjects each", w.name, n, subjects), n)
+func (b *bench) grow(ctx context.Context, p *peer, n, subjects int) (float64, error) {
+	bar := b.progress(fmt.Sprintf("making %d streams with %d subjects each", n, subjects), n)
 	defer bar.end()
 	const steps = 50
 	used, err := b.redis.during(ctx, func() error {

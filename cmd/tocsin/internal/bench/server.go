@@ -48,8 +48,23 @@ type stream struct {
 }
 
 // serve starts a server on dir, or on a new folder, with the defaults and
-// further flags.
+// further flags, and a client that writes events and one that has streams.
 func (b *bench) serve(ctx context.Context, dir string, flags ...string) (_ *server, err error) {
+	s, err := b.launch(ctx, dir, flags...)
+	if err != nil {
+		return nil, err
+	}
+	if s.writer, err = s.token(ctx, "source", "events.write"); err == nil {
+		s.reader, err = s.token(ctx, "receiver", "ssf.manage ssf.read")
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
+// launch starts a server.
+func (b *bench) launch(ctx context.Context, dir string, flags ...string) (_ *server, err error) {
 	if dir == "" {
 		dir = b.folder()
 	}
@@ -84,11 +99,7 @@ func (b *bench) serve(ctx context.Context, dir string, flags ...string) (_ *serv
 		return nil, errors.Join(fmt.Errorf("the server's first line is %q, not that it is ready", line), err)
 	}
 	s.issuer = words[2]
-	if s.writer, err = s.token(ctx, "source", "events.write"); err != nil {
-		return nil, err
-	}
-	s.reader, err = s.token(ctx, "receiver", "ssf.manage ssf.read")
-	return s, err
+	return s, nil
 }
 
 // token adds a client and returns its access token.

@@ -12,7 +12,6 @@ import (
 	"os"
 	"runtime"
 	"sync"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -121,11 +120,11 @@ func (l *load) tls(ctx context.Context, c tlsServer) (tlsAnswer, error) {
 		return tlsAnswer{}, err
 	}
 	before := inUse()
-	group, ctx := errgroup.WithContext(ctx)
+	group, inner := errgroup.WithContext(ctx)
 	for range tlsHeld {
-		group.Go(func() error { return postTo(ctx, keeping, c.URL+"/hold") })
+		group.Go(func() error { return postTo(inner, keeping, c.URL+"/hold") })
 	}
-	if err := group.Wait(); err != nil {
+	if err := errors.Join(group.Wait(), pause(ctx, quietTime)); err != nil { // until they are idle
 		return tlsAnswer{}, err
 	}
 	return tlsAnswer{Fresh: max(fresh-kept, 0), Kept: max(inUse()-before, 0) / tlsHeld}, nil
@@ -133,7 +132,6 @@ func (l *load) tls(ctx context.Context, c tlsServer) (tlsAnswer, error) {
 
 // inUse is the memory of this process that is in use, in bytes.
 func inUse() float64 {
-	time.Sleep(quietTime) // connections become idle
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
