@@ -85,8 +85,15 @@ func (c eventVerifyLogCmd) Run(ctx context.Context, std streamsIO) (err error) {
 	return err
 }
 
-// open finds the server of the folder, or opens its files.
+// open finds the server of the folder, or opens its files, or the log in Redis.
 func (c eventVerifyLogCmd) open(ctx context.Context) (log *storedLog, err error) {
+	if shared := c.redisFlags.config(newLogger(io.Discard, "error")); shared != nil {
+		files, err := node.OpenShared(ctx, *shared)
+		if err != nil {
+			return nil, err
+		}
+		return &storedLog{files, files.Key, files.Close}, nil
+	}
 	if !exists(c.Data) {
 		return nil, fmt.Errorf("there is no data folder %s; name it with --data", c.Data)
 	}

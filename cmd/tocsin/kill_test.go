@@ -76,13 +76,15 @@ func TestKillStorm(t *testing.T) {
 
 // storm is the world of one test.
 type storm struct {
-	server *proctest.Server
-	source string // token
+	server *proctest.Server   // that is killed
+	nodes  []*proctest.Server // any of which is asked; nil: server is
+	source string             // token
 	client *http.Client
 	over   chan struct{}
 	mu     sync.Mutex
-	sent   []sent // in order per subject
-	life   int    // how often the server was started
+	sent   []sent        // in order per subject
+	life   int           // how often the server was started
+	pace   time.Duration // between two events of a sender
 
 	receivers []*stormReceiver
 }
@@ -147,6 +149,17 @@ func newStorm(t *testing.T) *storm {
 	return s
 }
 
+// call asks the server, or any node.
+func (s *storm) call(ctx context.Context, client *http.Client, method, path, token string, body any) (int, []byte, error) {
+	at := s.server
+	s.mu.Lock()
+	if len(s.nodes) > 0 {
+		at = s.nodes[rand.IntN(len(s.nodes))]
+	}
+	s.mu.Unlock()
+	return at.Call(ctx, client, method, path, token, body)
+}
+
 func (s *storm) newReceiver(t *testing.T, name string) *stormReceiver {
 	t.Helper()
 	r := &stormReceiver{name: name, seen: map[string]arrival{}, acked: map[string]bool{}}
@@ -162,7 +175,7 @@ func (s *storm) newReceiver(t *testing.T, name string) *stormReceiver {
 		t.Cleanup(sink.Close)
 		how = map[string]any{"method": delivery.MethodPush, "endpoint_url": sink.URL}
 	}
-	status, body, err := s.server.Call(t.Context(), s.client, http.MethodPost, "/ssf/streams", r.token,
+	status, body, err := s.call(t.Context(), s.client, http.MethodPost, "/ssf/streams", r.token,
 		map[string]any{"delivery": how, "events_requested": []string{stormType}})
 	if err != nil || status != http.StatusCreated {
 		t.Fatalf("create stream: got %d %s %v, want 201", status, body, err)
@@ -194,13 +207,14 @@ func (s *storm) send(ctx context.Context, sender int) {
 			"data":    map[string]any{"reason_admin": map[string]string{"en": fmt.Sprint(n)}},
 		}
 		for {
-			status, body, err := s.server.Call(context.WithoutCancel(ctx), s.client, http.MethodPost, "/v1/events", s.source, event)
+			status, body, err := s.call(context.WithoutCancel(ctx), s.client, http.MethodPost, "/v1/events", s.source, event)
 			if err == nil && status == http.StatusAccepted {
 				var answer struct{ ID string }
 				_ = json.Unmarshal(body, &answer)
 				s.mu.Lock()
 				s.sent = append(s.sent, sent{answer.ID, who, n})
 				s.mu.Unlock()
+				pause(s.pace)
 				break
 			}
 			if ctx.Err() != nil { // its fate is not known: it is not counted
@@ -215,7 +229,7 @@ func (s *storm) send(ctx context.Context, sender int) {
 // leaves the stream enabled.
 func (s *storm) pauses(ctx context.Context, r *stormReceiver) {
 	set := func(status string) bool {
-		code, _, err := s.server.Call(context.WithoutCancel(ctx), s.client, http.MethodPost, "/ssf/status", r.token,
+		code, _, err := s.call(context.WithoutCancel(ctx), s.client, http.MethodPost, "/ssf/status", r.token,
 			map[string]string{"stream_id": r.stream, "status": status})
 		return err == nil && code == http.StatusOK
 	}
@@ -289,7 +303,7 @@ func (s *storm) pollLoop(ctx context.Context, r *stormReceiver) {
 		}
 		poller := &http.Client{Timeout: 2 * time.Second}
 		life := s.lifeNow()
-		status, body, err := s.server.Call(ctx, poller, http.MethodPost, r.poll, r.token, ask)
+		status, body, err := s.call(ctx, poller, http.MethodPost, r.poll, r.token, ask)
 		if err != nil || status != http.StatusOK {
 			pause(5 * time.Millisecond)
 			continue // the acks are sent again

@@ -20,6 +20,7 @@ import (
 // dataFlags are of commands that speak to the server of a data folder, or
 // open the folder if none runs on it.
 type dataFlags struct {
+	redisFlags
 	Data string `help:"Data folder; the server that runs on it is asked, else it is opened (default: ${default})." default:"./tocsin-data" placeholder:"DIR"`
 }
 
@@ -33,14 +34,15 @@ const patience = 5 * time.Second
 // with calls fn with a client of the folder's admin API. make says whether a
 // folder that is not there is made.
 func (d dataFlags) with(ctx context.Context, make bool, fn func(*adminapi.Client) error) error {
-	if !make && !node.Exists(d.Data) {
+	shared := d.redisFlags.config(newLogger(io.Discard, "error"))
+	if !make && shared == nil && !node.Exists(d.Data) {
 		return fmt.Errorf("there is no data folder %s; name it with --data", d.Data)
 	}
 	dir, err := filepath.Abs(d.Data)
 	if err != nil {
 		return err
 	}
-	client, err := adminapi.Open(ctx, node.Config{Dir: dir, Offline: true, Transmitter: transmitter.Config{Issuer: offlineIssuer}}, patience)
+	client, err := adminapi.Open(ctx, node.Config{Dir: dir, Redis: shared, Offline: true, Transmitter: transmitter.Config{Issuer: offlineIssuer}}, patience)
 	if err != nil {
 		return err
 	}

@@ -61,6 +61,8 @@ type serveCmd struct {
 	PublicLog bool     `help:"Let anybody read the log's checkpoint and tiles: hashes, and how many records there are."`
 	Witness   []string `help:"Verifier key of a witness whose cosignatures of the log are taken." placeholder:"KEY"`
 
+	redisFlags
+
 	InsecureLoopback bool          `help:"Serve plain http on loopback, and push to loopback. For trials and tests alone."`
 	Conformance      bool          `help:"Settings that conformance suites expect: verification at any rate."`
 	ShutdownTimeout  time.Duration `help:"Deadline of a graceful end." default:"20s"`
@@ -70,7 +72,8 @@ type serveCmd struct {
 // Help shows an example.
 func (serveCmd) Help() string {
 	return "Example:\n  tocsin serve --data ./tocsin-data --listen 127.0.0.1:8443\n" +
-		"It makes its signing key, and a CA of its own for https, where there are none."
+		"It makes its signing key, and a CA of its own for https, where there are none.\n\n" +
+		"Several machines:\n  tocsin serve --redis rediss://redis.example:6379 --issuer https://ssf.example.com --listen :8443"
 }
 
 // Run serves until ctx ends.
@@ -108,13 +111,13 @@ func (s serveCmd) Run(ctx context.Context, std streamsIO) error {
 	fmt.Fprintf(std.out, "tocsin: ready %s %s\n", cfg.Transmitter.Issuer, admin.address)
 	s.welcome(std, cfg.Transmitter.Issuer, hint)
 	sites := append([]site{{public, listener}}, admin.sites...)
-	return errors.Join(s.serve(ctx, n.Transmitter, sites, logger), os.Remove(admin.socket), n.Close())
+	return errors.Join(s.serve(ctx, n, sites, logger), os.Remove(admin.socket), n.Close())
 }
 
 // serve runs all parts until ctx or one of them ends, and then ends them in
 // order: refuse, drain, save.
-func (s serveCmd) serve(ctx context.Context, t *transmitter.Transmitter, sites []site, logger *slog.Logger) error {
-	return runSites(ctx, t, sites, s.ShutdownTimeout, logger)
+func (s serveCmd) serve(ctx context.Context, p part, sites []site, logger *slog.Logger) error {
+	return runSites(ctx, p, sites, s.ShutdownTimeout, logger)
 }
 
 func (s serveCmd) config(addr net.Addr, logger *slog.Logger) (node.Config, error) {
@@ -151,7 +154,7 @@ func (s serveCmd) config(addr net.Addr, logger *slog.Logger) (node.Config, error
 		return node.Config{}, err
 	}
 	return node.Config{
-		Dir: s.Data, Algorithm: jose.Algorithm(s.Algorithm), MaxDepth: s.MaxQueue, Witnesses: s.Witness,
+		Dir: s.Data, Redis: s.redisFlags.config(logger), Algorithm: jose.Algorithm(s.Algorithm), MaxDepth: s.MaxQueue, Witnesses: s.Witness,
 		Transmitter: transmitter.Config{
 			Issuer: s.Issuer, DefaultSubjects: streams.DefaultSubjects(s.DefaultSubjects),
 			MinVerificationInterval: s.MinVerificationInterval, InactivityTimeout: s.InactivityTimeout,

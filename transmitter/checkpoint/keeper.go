@@ -53,6 +53,10 @@ type Config struct {
 	// Witnesses are the verifier keys of witnesses whose cosignatures are
 	// accepted.
 	Witnesses []string
+	// Seen is the path of a file in which the last checkpoint is kept too, for a
+	// store that may lose what it had with the log: what is there must be in the
+	// log. "": in none.
+	Seen string
 	// Every is how often a growing log is signed; 0: 1 s.
 	Every time.Duration
 	// Now is the clock; nil: time.Now.
@@ -68,8 +72,9 @@ type Keeper struct {
 	origin    string
 	witnesses []note.Verifier
 
-	mu   sync.Mutex // held while one is signed
-	last *Checkpoint
+	mu         sync.Mutex // held while one is signed
+	last       *Checkpoint
+	remembered eventlog.Tree // in the file
 }
 
 // Open returns the keeper of a log, after it has made sure that the log still
@@ -108,16 +113,18 @@ func Open(ctx context.Context, cfg Config) (*Keeper, error) {
 		cfg.Logger.WarnContext(ctx, "the log's checkpoints have another origin from now on; whoever verifies them needs the new key", "before", origin, "now", k.origin)
 	}
 	last, err := cfg.Store.Last(ctx)
-	if errors.Is(err, ErrNone) {
-		return k, nil
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrNone) {
 		return nil, err
 	}
-	if err := k.follows(ctx, last); err != nil {
-		return nil, fmt.Errorf("%w; %s", err, whatToDo)
+	if err == nil {
+		if err := k.follows(ctx, last); err != nil {
+			return nil, fmt.Errorf("%w; %s", err, whatToDo)
+		}
+		k.last = &last
 	}
-	k.last = &last
+	if err := k.seen(ctx); err != nil {
+		return nil, err
+	}
 	return k, nil
 }
 
@@ -171,6 +178,7 @@ func (k *Keeper) Sign(ctx context.Context) (Checkpoint, error) {
 	for again := 0; ; again++ {
 		c, err := k.sign(ctx)
 		if !errors.Is(err, ErrBehind) || again == turns {
+			k.remember(ctx)
 			return c, err
 		}
 	}

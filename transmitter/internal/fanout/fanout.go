@@ -15,6 +15,7 @@ package fanout
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -153,6 +154,10 @@ func (f *Fanout) Run(ctx context.Context) error {
 			f.save(context.WithoutCancel(ctx))
 			return nil
 		}
+		if errors.Is(err, streams.ErrNotHeld) { // ctx ends soon
+			pause(ctx, wait)
+			continue
+		}
 		f.log.ErrorContext(ctx, "fan-out failed, trying again", "err", err, "pause", wait)
 		pause(ctx, wait)
 		wait = min(2*wait, retryMost)
@@ -243,7 +248,11 @@ func (f *Fanout) save(ctx context.Context) {
 	if low == f.saved {
 		return
 	}
-	if err := f.cfg.Store.SaveCursor(ctx, Follower, low); err != nil {
+	err := f.cfg.Store.SaveCursor(ctx, Follower, low)
+	if errors.Is(err, streams.ErrNotHeld) { // another goes on from the last place
+		return
+	}
+	if err != nil {
 		f.log.ErrorContext(ctx, "fan-out could not save its place", "err", err)
 		return
 	}

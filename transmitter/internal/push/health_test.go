@@ -227,3 +227,40 @@ func TestStop(t *testing.T) {
 		}
 	})
 }
+
+// A run that ends while a stream is woken leaves nothing behind that keeps the next one
+// from its work.
+func TestRunAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var cfg push.Config
+		w := newWorldOn(t, func(s push.Store) push.Store { return idle{s} }, func(post) *http.Response {
+			<-time.After(10 * time.Second)
+			return reply(202, "")
+		}, func(c *push.Config) { cfg = *c })
+		p := push.New(cfg)
+		run := func() (end func()) {
+			ctx, stop := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			go func() { done <- p.Run(ctx, w.store) }()
+			return func() {
+				stop()
+				if err := <-done; err != nil {
+					t.Errorf("Run: got %v", err)
+				}
+			}
+		}
+		end := run()
+		w.put("s", 1, nil)
+		after(5 * time.Second)
+		w.put("s", 2, nil) // wakes the worker, whose request is under way
+		after(time.Second)
+		end()
+		w.put("s", 3, nil)
+		end = run()
+		after(time.Minute)
+		end()
+		if d := w.depth(); d.Items != 0 {
+			t.Errorf("got %d items left, want none", d.Items)
+		}
+	})
+}

@@ -180,3 +180,10 @@ func (r *run) leave(w *worker) bool {
 	delete(r.workers, w.id)
 	return true
 }
+
+// drop takes the worker off the list, for the next run.
+func (r *run) drop(w *worker) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.workers, w.id)
+}

@@ -74,7 +74,8 @@ func (w *worker) run(ctx context.Context) {
 		if w.pusher.leave(w) {
 			return
 		}
-		if ctx.Err() != nil { // woken, but the process stops
+		if ctx.Err() != nil { // woken, but the run ends
+			w.pusher.drop(w)
 			return
 		}
 	}

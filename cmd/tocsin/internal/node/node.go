@@ -1,8 +1,10 @@
-// Package node opens the embedded stores of one data folder and builds the
-// transmitter on them. Only here is a store chosen.
+// Package node opens the stores and builds the transmitter on them: those of one
+// data folder, or those in a Redis that several nodes share. Only here is a store
+// chosen.
 //
 // One folder belongs to one process at a time (contracts.md §7): Open takes
-// its lock before it touches a file.
+// its lock before it touches a file. With Redis a node has a folder too, for what
+// is its own: the search index, which can be built anew, and its name.
 package node
 
 import (
@@ -13,12 +15,14 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/set/jose"
 	"github.com/tocsin-ssf/tocsin/streams"
 	"github.com/tocsin-ssf/tocsin/streams/sqlitestore"
+	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
 	"github.com/tocsin-ssf/tocsin/streams/store/sqlitedb"
 	"github.com/tocsin-ssf/tocsin/transmitter"
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
@@ -52,6 +56,9 @@ type Config struct {
 	Offline bool
 	// Transmitter is the transmitter's configuration; its stores are filled in.
 	Transmitter transmitter.Config
+	// Redis, if set, is where the state is that several nodes share; nil: it is in
+	// the folder.
+	Redis *redisdb.Config
 }
 
 // Node is an open data folder with the transmitter on it.
@@ -65,6 +72,7 @@ type Node struct {
 	dir     string
 	closers []func() error
 	copies  map[string]func(ctx context.Context, path string) error
+	runs    []func(ctx context.Context) error // beside the transmitter
 }
 
 // Exists reports whether dir is a data folder, or may be one that cannot be
@@ -103,6 +111,21 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 	return n, nil
 }
 
+// stores are what a transmitter is built on.
+type stores struct {
+	log interface {
+		eventlog.Log
+		eventlog.Archive
+	}
+	streams      streams.Store
+	applications *auth.Store
+	keys         keys.Store
+	checkpoints  checkpoint.Store
+}
+
+// observer is told of the commits of a store.
+type observer func(store string) func(batch int, took time.Duration)
+
 func (n *Node) stores(ctx context.Context, cfg *Config) (*transmitter.Transmitter, error) {
 	tc := &cfg.Transmitter
 	if tc.Logger == nil {
@@ -117,6 +140,43 @@ func (n *Node) stores(ctx context.Context, cfg *Config) (*transmitter.Transmitte
 			}
 		}
 	}
+	open := n.embedded
+	if cfg.Redis != nil {
+		open = n.shared
+	}
+	s, err := open(ctx, cfg, observe)
+	if err != nil {
+		return nil, err
+	}
+	n.Applications = s.applications
+	if err := follows(ctx, s.log, s.streams); err != nil {
+		return nil, err
+	}
+	n.Keys, err = keys.Open(ctx, keys.Config{Store: s.keys, Algorithm: cfg.Algorithm, Now: tc.Now, Logger: tc.Logger})
+	if err != nil {
+		return nil, err
+	}
+	n.closers = append(n.closers, func() error { return n.Keys.Close(context.WithoutCancel(ctx)) })
+	if tc.Checkpoints, err = checkpoint.Open(ctx, n.checkpoints(cfg, s)); err != nil {
+		return nil, err
+	}
+	n.Index, err = sqliteindex.Open(ctx, sqliteindex.Config{
+		Path: n.path(indexFile), Log: s.log, Observe: observe("index"), Crash: tc.Crash, Logger: tc.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	n.closers = append(n.closers, n.Index.Close)
+	tc.Log, tc.Streams, tc.Applications, tc.Keys = s.log, s.streams, s.applications, n.Keys
+	tc.Index, tc.CursorKey = n.Index, n.Index.CursorKey()
+	t, err := transmitter.New(*tc)
+	built.Store(t)
+	return t, err
+}
+
+// embedded opens the stores of the folder.
+func (n *Node) embedded(ctx context.Context, cfg *Config, observe observer) (*stores, error) {
+	tc := &cfg.Transmitter
 	log, err := sqlitelog.Open(ctx, sqlitelog.Config{
 		Path: n.path(logFile), Now: tc.Now, Observe: observe("log"), Progress: growing(tc.Logger),
 	})
@@ -132,46 +192,27 @@ func (n *Node) stores(ctx context.Context, cfg *Config) (*transmitter.Transmitte
 		return nil, err
 	}
 	n.opened(stateFile, state.Close, state.Backup)
-	if err := follows(ctx, log, state); err != nil {
-		return nil, err
-	}
 	if err := n.owned(ctx, state); err != nil {
 		return nil, err
 	}
-	n.Applications, err = auth.Open(ctx, n.path(adminFile))
+	applications, err := auth.Open(ctx, n.path(adminFile))
 	if err != nil {
 		return nil, err
 	}
-	n.opened(adminFile, n.Applications.Close, n.Applications.Backup)
-	n.Keys, err = keys.Open(ctx, keys.Config{
-		Store: keys.NewStore(n.Applications.DB()), Algorithm: cfg.Algorithm, Now: tc.Now, Logger: tc.Logger,
-	})
-	if err != nil {
-		return nil, err
-	}
-	n.closers = append(n.closers, func() error { return n.Keys.Close(context.WithoutCancel(ctx)) })
-	if tc.Checkpoints, err = checkpoint.Open(ctx, n.checkpoints(cfg, log)); err != nil {
-		return nil, err
-	}
-	n.Index, err = sqliteindex.Open(ctx, sqliteindex.Config{
-		Path: n.path(indexFile), Log: log, Observe: observe("index"), Crash: tc.Crash, Logger: tc.Logger,
-	})
-	if err != nil {
-		return nil, err
-	}
-	n.closers = append(n.closers, n.Index.Close)
-	tc.Log, tc.Streams, tc.Applications, tc.Keys, tc.Backup = log, state, n.Applications, n.Keys, n.Backup
-	tc.Index, tc.CursorKey = n.Index, n.Index.CursorKey()
-	t, err := transmitter.New(*tc)
-	built.Store(t)
-	return t, err
+	n.opened(adminFile, applications.Close, applications.Backup)
+	tc.Backup = n.Backup
+	db := applications.DB()
+	return &stores{log, state, applications, keys.NewStore(db), checkpoint.NewStore(db)}, nil
 }
 
 // checkpoints says how the log is signed.
-func (n *Node) checkpoints(cfg *Config, log checkpoint.Log) checkpoint.Config {
+func (n *Node) checkpoints(cfg *Config, s *stores) checkpoint.Config {
 	c := checkpoint.Config{
-		Store: checkpoint.NewStore(n.Applications.DB()), Log: log,
+		Store: s.checkpoints, Log: s.log,
 		Witnesses: cfg.Witnesses, Now: cfg.Transmitter.Now, Logger: cfg.Transmitter.Logger,
+	}
+	if cfg.Redis != nil {
+		c.Seen = n.path(seenFile)
 	}
 	if !cfg.Offline {
 		c.Origin = checkpoint.OriginOf(cfg.Transmitter.Issuer)
@@ -230,6 +271,25 @@ func (n *Node) owned(ctx context.Context, state streams.Store) error {
 	}
 	return fmt.Errorf("%w and state.db has streams, which would be nobody's; restore the admin.db that belongs to this state.db", ErrNoAdmin)
 }
+
+// Run runs the transmitter, and what its stores need besides, until ctx ends.
+func (n *Node) Run(ctx context.Context) error {
+	var group sync.WaitGroup
+	errs := make(chan error, 1+len(n.runs))
+	for _, run := range append(n.runs, n.Transmitter.Run) {
+		group.Go(func() { errs <- run(ctx) })
+	}
+	group.Wait()
+	close(errs)
+	var list []error
+	for err := range errs {
+		list = append(list, err)
+	}
+	return errors.Join(list...)
+}
+
+// Refuse is the transmitter's.
+func (n *Node) Refuse() { n.Transmitter.Refuse() }
 
 func (n *Node) path(file string) string { return filepath.Join(n.dir, file) }
 

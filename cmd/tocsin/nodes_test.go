@@ -1,0 +1,236 @@
+package main_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/proctest"
+	"github.com/tocsin-ssf/tocsin/set/delivery"
+	"github.com/tocsin-ssf/tocsin/streams/store/redisdb/redistest"
+)
+
+// frozenTime bounds, on a machine that is busy with other tests, how long the work of a
+// node that is gone waits; contracts.md §9 has 15 s for it.
+const frozenTime = 60 * time.Second
+
+// startNodes starts nodes of one issuer on one Redis.
+func startNodes(t *testing.T, redis string, n int, args ...string) []*proctest.Server {
+	t.Helper()
+	nodes := make([]*proctest.Server, n)
+	for i := range nodes {
+		all := append([]string{"--redis", redis, "--algorithm", "ES256", "--log-level", "error"}, args...)
+		if i > 0 {
+			all = append(all, "--issuer", nodes[0].Issuer)
+		}
+		nodes[i] = proctest.New(t, binary(t), all...)
+		if err := nodes[i].Start(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return nodes
+}
+
+// nodesStorm is the storm on nodes that share a Redis.
+func nodesStorm(t *testing.T, nodes []*proctest.Server, pushes, polls int) *storm {
+	t.Helper()
+	s := &storm{server: nodes[0], nodes: nodes, pace: 20 * time.Millisecond, client: &http.Client{Timeout: 3 * time.Second}, over: make(chan struct{})}
+	var err error
+	if s.source, err = nodes[0].Token(t.Context(), "source", "https://source.example", "events.write"); err != nil {
+		t.Fatal(err)
+	}
+	for i := range pushes {
+		s.receivers = append(s.receivers, s.newReceiver(t, fmt.Sprintf("push-%d", i)))
+	}
+	for i := range polls {
+		s.receivers = append(s.receivers, s.newReceiver(t, fmt.Sprintf("poll-%d", i)))
+	}
+	return s
+}
+
+// ask makes nodes the ones that are asked.
+func (s *storm) ask(nodes []*proctest.Server) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.nodes = nodes
+}
+
+// accepted returns what was answered 202 so far.
+func (s *storm) accepted() []sent {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.sent)
+}
+
+// run runs the load while fn does its work to the nodes, and judges.
+func (s *storm) run(t *testing.T, fn func()) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	var senders, pollers sync.WaitGroup
+	for i := range 3 {
+		senders.Go(func() { s.send(ctx, i) })
+	}
+	for _, r := range s.receivers {
+		if r.poll != "" {
+			pollers.Go(func() { s.pollLoop(t.Context(), r) })
+		}
+	}
+	fn()
+	stop()
+	senders.Wait()
+	s.settle(t)
+	close(s.over)
+	pollers.Wait()
+	s.mu.Lock()
+	t.Logf("%d events", len(s.sent))
+	if len(s.sent) == 0 {
+		t.Error("no event was accepted: it proves nothing")
+	}
+	s.mu.Unlock()
+	for _, r := range s.receivers {
+		if missing := s.missing(r); len(missing) > 0 {
+			t.Errorf("%s: events answered 202 and never delivered: got %d, want 0: %v", r.name, len(missing), missing[:min(5, len(missing))])
+		}
+		s.judgeIdentity(t, r)
+		s.judgeOrder(t, r)
+		for _, again := range r.repeats {
+			if r.poll != "" && again.acked {
+				t.Errorf("%s: %s came back after its acknowledgement was answered", r.name, again.jti)
+			}
+		}
+	}
+}
+
+// contracts.md §9: whichever nodes are killed, one after the other, every accepted event
+// is delivered, in order per subject, no event under two jtis, and what was acknowledged
+// does not come back.
+func TestNodesKilled(t *testing.T) {
+	each, rounds := 5, 3
+	if os.Getenv("TOCSIN_TEST_LONG") == "1" {
+		each, rounds = 25, 30
+	}
+	nodes := startNodes(t, "redis://"+redistest.StartDurable(t).Addr, 3, "--push-schedule", "20ms,50ms,100ms", "--redeliver", "1s")
+	s := nodesStorm(t, nodes, each, each)
+	s.run(t, func() {
+		for i := range rounds {
+			pause(time.Second)
+			node := nodes[i%len(nodes)]
+			node.Kill()
+			pause(500 * time.Millisecond)
+			if err := node.Start(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// A node that is frozen past its leases is replaced; woken, none of what it writes
+// counts, and what it had taken was delivered under the same jtis.
+func TestNodeFrozen(t *testing.T) {
+	nodes := startNodes(t, "redis://"+redistest.StartDurable(t).Addr, 2, "--push-schedule", "20ms,50ms,100ms", "--redeliver", "1s")
+	s := nodesStorm(t, nodes, 8, 2)
+	s.run(t, func() {
+		pause(time.Second)
+		frozen := nodes[0].Process()
+		if err := frozen.Signal(syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		s.ask(nodes[1:])
+		early := s.accepted()
+		for late := 1; late > 0; {
+			late = 0
+			for _, r := range s.receivers {
+				for _, e := range s.missing(r) {
+					if slices.Contains(early, e) {
+						late++
+					}
+				}
+			}
+			pause(100 * time.Millisecond)
+			if took := time.Since(began); took > frozenTime {
+				t.Fatalf("%d deliveries were not taken over within %v", late, took)
+			}
+		}
+		t.Logf("taken over within %v", time.Since(began))
+		if err := frozen.Signal(syscall.SIGCONT); err != nil {
+			t.Fatal(err)
+		}
+		s.ask(nodes)
+		pause(3 * time.Second)
+	})
+}
+
+// A stream that is created on one node gets the next event that another accepts, and a
+// poll that waits on one is woken by an event on another.
+func TestNodesWakeEachOther(t *testing.T) {
+	nodes := startNodes(t, "redis://"+redistest.StartDurable(t).Addr, 2)
+	s := nodesStorm(t, nodes, 0, 1)
+	r := s.receivers[0]
+	type polled struct {
+		status int
+		body   []byte
+		err    error
+		at     time.Time
+	}
+	for range 5 {
+		got := make(chan polled, 1)
+		go func() {
+			status, body, err := nodes[0].Call(t.Context(), http.DefaultClient, http.MethodPost, r.poll, r.token, map[string]any{"maxEvents": 1})
+			got <- polled{status, body, err, time.Now()}
+		}()
+		pause(200 * time.Millisecond) // it waits by then; if not, the test is only easier
+		began := time.Now()
+		status, body, err := nodes[1].Call(t.Context(), http.DefaultClient, http.MethodPost, "/v1/events", s.source, map[string]any{
+			"type": stormType, "subject": map[string]string{"format": "email", "email": "u@example.com"},
+		})
+		if err != nil || status != http.StatusAccepted {
+			t.Fatalf("POST /v1/events: got %d %s %v, want 202", status, body, err)
+		}
+		select {
+		case p := <-got:
+			answer, err := delivery.ParsePollResponse(p.body)
+			if p.err != nil || p.status != http.StatusOK || err != nil || len(answer.Sets) != 1 {
+				t.Fatalf("poll: got %d %s %v, want one SET", p.status, p.body, p.err)
+			}
+			t.Logf("woken %v after the event was sent", p.at.Sub(began))
+			_, _, _ = nodes[1].Call(t.Context(), http.DefaultClient, http.MethodPost, r.poll, r.token,
+				map[string]any{"ack": []string{s.keep(r, answer.Sets[0].SET, 0)}, "maxEvents": 0})
+		case <-time.After(frozenTime):
+			t.Fatal("the poll was not woken")
+		}
+	}
+}
+
+// While Redis is away events are answered 503 with Retry-After; when it is back all goes
+// on by itself.
+func TestNodesOutliveRedis(t *testing.T) {
+	away := 3 * time.Second
+	if os.Getenv("TOCSIN_TEST_LONG") == "1" {
+		away = 30 * time.Second
+	}
+	server := redistest.StartDurable(t)
+	nodes := startNodes(t, "redis://"+server.Addr, 2, "--push-schedule", "20ms,50ms,100ms", "--redeliver", "1s")
+	s := nodesStorm(t, nodes, 2, 2)
+	s.run(t, func() {
+		pause(time.Second)
+		server.Stop()
+		pause(away)
+		for i, node := range nodes {
+			status, body, err := node.Call(t.Context(), &http.Client{Timeout: 20 * time.Second}, http.MethodPost, "/v1/events", s.source, map[string]any{
+				"type": stormType, "subject": map[string]string{"format": "email", "email": "u@example.com"},
+			})
+			if err != nil || status != http.StatusServiceUnavailable {
+				t.Errorf("POST /v1/events to node %d while Redis is away: got %d %s %v, want 503", i, status, body, err)
+			}
+		}
+		server.Restart(t)
+		pause(2 * time.Second)
+	})
+}
