@@ -157,6 +157,9 @@ func (t *Transmitter) Run(ctx context.Context) error {
 	if t.cfg.Index != nil {
 		parts = append(parts, t.cfg.Index.Run)
 		chores = append(chores, t.eraser.Run)
+		if _, ok := t.cfg.Streams.(streams.Shared); ok {
+			parts = append(parts, t.eraser.Follow)
+		}
 	}
 	parts = append(parts, func(ctx context.Context) error {
 		return t.once(ctx, func(ctx context.Context) error { return all(ctx, chores...) })

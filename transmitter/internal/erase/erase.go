@@ -47,6 +47,7 @@ var (
 
 // Index finds the events of a subject: what an erasure asks of eventlog.Index.
 type Index interface {
+	Place() uint64
 	Wait(ctx context.Context, seq uint64) error
 	Of(ctx context.Context, ids []subject.Identifier, after, before uint64, max int) ([]uint64, error)
 	Forget(ctx context.Context, seqs ...uint64) error
@@ -97,6 +98,8 @@ type Eraser struct {
 	// in the log: a hold that was set before is seen, one that is set meanwhile
 	// waits.
 	work sync.Mutex
+	from uint64 // where the index stood when it was opened
+
 	// finished: what retention reported last is known to be done; guarded by work.
 	finished bool
 	// looked is how far retention has looked, whether or not there was
@@ -133,7 +136,7 @@ func New(cfg Config) *Eraser {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	return &Eraser{cfg: cfg, wake: make(chan struct{}, 1), waiting: make(map[uint64]int)}
+	return &Eraser{cfg: cfg, wake: make(chan struct{}, 1), waiting: make(map[uint64]int), from: cfg.Index.Place()}
 }
 
 // Run carries out what was ordered, and what has come of age, until ctx ends.

@@ -36,6 +36,8 @@ type index struct {
 	during    func() // called once while it looks; nil: nothing is
 }
 
+func (x *index) Place() uint64 { return 0 }
+
 func (x *index) Wait(_ context.Context, seq uint64) error { x.waited = max(x.waited, seq); return nil }
 
 func (x *index) Of(ctx context.Context, ids []subject.Identifier, after, before uint64, max int) ([]uint64, error) {
