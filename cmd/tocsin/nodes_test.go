@@ -2,8 +2,11 @@ package main_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"sync"
@@ -205,6 +208,50 @@ func TestNodesWakeEachOther(t *testing.T) {
 		case <-time.After(frozenTime):
 			t.Fatal("the poll was not woken")
 		}
+	}
+}
+
+// What one node accepted another finds, and goes on with a search that it began.
+func TestNodesSearch(t *testing.T) {
+	nodes := startNodes(t, "redis://"+redistest.StartDurable(t).Addr, 2)
+	token, err := nodes[0].Token(t.Context(), "source", "https://source.example", "events.write events.read")
+	if err != nil {
+		t.Fatal(err)
+	}
+	call := func(node int, method, path string, body any) map[string]any {
+		t.Helper()
+		status, raw, err := nodes[node].Call(t.Context(), http.DefaultClient, method, path, token, body)
+		if err != nil || status/100 != 2 {
+			t.Fatalf("%s %s on node %d: got %d %s %v, want 2xx", method, path, node, status, raw, err)
+		}
+		var answer map[string]any
+		if err := json.Unmarshal(raw, &answer); err != nil {
+			t.Fatal(err)
+		}
+		return answer
+	}
+	sent := map[any]bool{}
+	for i := range 6 {
+		sent[call(i%2, http.MethodPost, "/v1/events", map[string]any{
+			"type": stormType, "subject": map[string]string{"format": "email", "email": "u@example.com"},
+		})["id"]] = true
+	}
+	found := map[any]bool{}
+	path := "/v1/events?limit=2"
+	for i := 0; path != ""; i++ {
+		page := call(i%2, http.MethodGet, path, nil)
+		events, _ := page["events"].([]any)
+		for _, event := range events {
+			e, _ := event.(map[string]any)
+			found[e["id"]] = true
+		}
+		path = ""
+		if cursor, ok := page["cursor"].(string); ok {
+			path = "/v1/events?limit=2&cursor=" + url.QueryEscape(cursor)
+		}
+	}
+	if !maps.Equal(found, sent) {
+		t.Errorf("got %d events, want the %d that were sent", len(found), len(sent))
 	}
 }
 
