@@ -79,3 +79,6 @@ func ServeConfig(args []string, addr net.Addr) (node.Config, error) {
 	}
 	return all.Serve.config(addr, slog.New(slog.DiscardHandler))
 }
+
+// NewRedisWords returns what the client of Redis speaks to, by another clock.
+func NewRedisWords(now func() time.Time) *redisWords { return &redisWords{now: now} }

@@ -26,6 +26,7 @@ var version string
 func main() {
 	// A file at its size limit shall be an error of that write, not our end.
 	signal.Ignore(syscall.SIGXFSZ)
+	quietRedis()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	code := run(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr)

@@ -84,7 +84,7 @@ func (r *Holder) Run(ctx context.Context, work func(ctx context.Context, held He
 	h := r.h
 	h.me = rand.Text()
 	var group sync.WaitGroup
-	for ctx.Err() == nil {
+	for away := false; ctx.Err() == nil; {
 		members, err := h.join(ctx, h.cfg.Lease)
 		if err == nil {
 			want := (len(h.cfg.Keys) + members - 1) / members
@@ -93,9 +93,13 @@ func (r *Holder) Run(ctx context.Context, work func(ctx context.Context, held He
 				group.Go(func() { h.work(ctx, g, work) })
 			})
 		}
-		if err != nil && ctx.Err() == nil {
-			h.cfg.Logger.WarnContext(ctx, "leases cannot be looked for", "group", h.cfg.Group, "err", err)
+		if err != nil && !away && ctx.Err() == nil { // once, and not for each lease
+			h.cfg.Logger.WarnContext(ctx, "leases cannot be looked for, nor renewed", "group", h.cfg.Group, "err", err)
 		}
+		if err == nil && away {
+			h.cfg.Logger.InfoContext(ctx, "leases are looked for again", "group", h.cfg.Group)
+		}
+		away = err != nil
 		timer := time.NewTimer(h.cfg.Look)
 		select {
 		case <-ctx.Done():
@@ -247,7 +251,7 @@ func (h *holding) keep(ctx context.Context, g *grip, stop func(), done <-chan st
 			}
 			switch kept, err := h.renewLease(ctx, g.key, g.Token); {
 			case err != nil:
-				h.cfg.Logger.WarnContext(ctx, "a lease could not be renewed", "lease", g.key, "err", err)
+				h.cfg.Logger.DebugContext(ctx, "a lease could not be renewed", "lease", g.key, "err", err)
 			case !kept:
 				return false
 			default:
