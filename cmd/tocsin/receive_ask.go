@@ -123,6 +123,9 @@ func (c receiveHealthCmd) Run(ctx context.Context, std streamsIO) error {
 				if is.Stream != nil {
 					stream = is.Stream.ID
 				}
+				if is.Elsewhere {
+					stream = strings.TrimSpace(stream + " (elsewhere)") // another process keeps it
+				}
 				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\n", is.Name, is.Standing, is.Mode, is.Delivery,
 					orDash(stream), is.Inbox.Waiting, is.Inbox.Failing, is.Inbox.Dead, orDash(strings.Join(is.Problems, "; ")))
 			}

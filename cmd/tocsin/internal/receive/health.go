@@ -7,6 +7,9 @@ import (
 	"github.com/tocsin-ssf/tocsin/receiver/keeper"
 )
 
+// healthTime bounds how long the store is asked how it is: it may be away.
+const healthTime = 5 * time.Second
+
 // Health tells how the daemon is.
 type Health struct {
 	// Ready: SETs are taken; false from the moment the end begins.
@@ -36,6 +39,8 @@ type IssuerHealth struct {
 
 // Health asks all parts how they are; it asks no transmitter.
 func (d *Daemon) Health(ctx context.Context) Health {
+	ctx, cancel := context.WithTimeout(ctx, healthTime)
+	defer cancel()
 	p := d.plan.Load()
 	h := Health{
 		Ready: !d.refuse.Load(), Standing: keeper.OK, DryRun: p.cfg.DryRun, Issuers: []IssuerHealth{},

@@ -1,6 +1,7 @@
 package receive_test
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +10,8 @@ import (
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/config"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/receive"
+	"github.com/tocsin-ssf/tocsin/receiver/keeper"
+	"github.com/tocsin-ssf/tocsin/streams/store/redisdb/redistest"
 )
 
 // What is said of Redis is checked before anybody is asked, and no password of it stands
@@ -78,5 +81,43 @@ func TestRedisSessions(t *testing.T) {
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%s: got %v, want %q", text, err, want)
 		}
+	}
+}
+
+// A Redis that hangs does not make the daemon's word of itself wait for each issuer.
+func TestHealthOfHungRedis(t *testing.T) {
+	server := redistest.StartDurable(t)
+	path := filepath.Join(t.TempDir(), "receive.yaml")
+	text := "redis: redis://" + server.Addr + "\nlisten: 127.0.0.1:1\ninsecure_loopback: true\ndata: data\n"
+	text += "issuers:\n"
+	for _, name := range []string{"a", "b", "c", "d"} {
+		text += "- {name: " + name + ", issuer: https://" + name + ".example, jwks_url: https://" + name + ".example/keys, audience: https://shop.example}\n"
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := receive.Read(path, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	daemon, err := receive.Open(t.Context(), cfg, receive.Options{Address: "http://127.0.0.1:1", Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h := daemon.Health(t.Context()); h.Issuers[3].Inbox.Error != "" {
+		t.Errorf("got %q of the inbox, want no error", h.Issuers[3].Inbox.Error)
+	}
+	server.Pause(t)
+	began := time.Now()
+	h := daemon.Health(t.Context())
+	if took := time.Since(began); took > 12*time.Second {
+		t.Errorf("got the health after %v, want it within 5 s", took)
+	}
+	if h.Standing != keeper.Failing || h.Issuers[3].Inbox.Error == "" {
+		t.Errorf("got %+v, want it said that the inbox cannot be asked", h)
+	}
+	server.Resume(t)
+	if err := daemon.Close(); err != nil {
+		t.Errorf("Close: got %v", err)
 	}
 }
