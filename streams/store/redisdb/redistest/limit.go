@@ -3,6 +3,8 @@ package redistest
 import (
 	"context"
 	"fmt"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,6 +16,18 @@ import (
 // LimitedPrefix is that of the keys of limited users; prefixes of a test begin with it
 // and a colon.
 const LimitedPrefix = redisdb.DefaultPrefix
+
+// Limited is a variable that has the servers of Start refuse, to everybody, what is not
+// among the commands of docs/operations/redis.md, or used by tests themselves: any suite
+// can be run so.
+const Limited = "TOCSIN_TEST_REDIS_LIMITED"
+
+// ofTests are the commands that tests use and stores do not.
+func ofTests() []string {
+	return []string{
+		"+acl", "+keys", "+dbsize", "+scan", "+flushdb", "+flushall", "+config", "+script", "+replicaof", "+psync", "+replconf",
+	}
+}
 
 // The limited user.
 const (
@@ -54,9 +68,23 @@ func limited(url string) string {
 	return strings.Replace(url, "://", "://"+limitedUser+":"+limitedPassword+"@", 1)
 }
 
+// limitAll is Limit for whoever connects, where Limited is set; keys may be any.
+func limitAll(t testing.TB, s *Server) *Server {
+	t.Helper()
+	if os.Getenv(Limited) != "" {
+		rules := append(slices.Clone(redisdb.ACL(LimitedPrefix)[2:]), ofTests()...)
+		setUser(t, s.Addr, []any{"ACL", "SETUSER", "default", "-@all"}, rules)
+	}
+	return s
+}
+
 func limit(t testing.TB, addr string, rules []string) {
 	t.Helper()
-	args := []any{"ACL", "SETUSER", limitedUser, "reset", "on", ">" + limitedPassword}
+	setUser(t, addr, []any{"ACL", "SETUSER", limitedUser, "reset", "on", ">" + limitedPassword}, rules)
+}
+
+func setUser(t testing.TB, addr string, args []any, rules []string) {
+	t.Helper()
 	for _, rule := range rules {
 		args = append(args, rule)
 	}

@@ -101,7 +101,7 @@ func Start(t testing.TB) *Server {
 		}
 		return s
 	}
-	return start(t)
+	return limitAll(t, start(t))
 }
 
 // StartDurable starts a server of the test's own that writes all to disk before it answers.
