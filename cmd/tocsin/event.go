@@ -22,6 +22,7 @@ type eventCmd struct {
 	Map      eventMapCmd      `cmd:"" help:"Show what becomes of a vendor's record, and why; test rules."`
 	Erase    eventEraseCmd    `cmd:"" help:"Erase what is known of a subject, everywhere."`
 	Hold     eventHoldCmd     `cmd:"" help:"Set, lift and list legal holds, which stop erasure."`
+	Archive  eventArchiveCmd  `cmd:"" help:"Export old events of a log in Redis to files, which verify-log still verifies."`
 
 	proofCmds
 }

@@ -18,18 +18,21 @@ import (
 	"github.com/tocsin-ssf/tocsin/transmitter/audit"
 	"github.com/tocsin-ssf/tocsin/transmitter/checkpoint"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
+	"github.com/tocsin-ssf/tocsin/transmitter/eventlog/segments"
 )
 
 type eventVerifyLogCmd struct {
 	dataFlags
 	keyFlag
 	printFlags
-	Since []string `help:"Checkpoint that was seen before (tocsin event witness); may be given again." placeholder:"FILE"`
+	Archive string   `help:"Folder of files that older events were exported to (tocsin event archive)." placeholder:"DIR"`
+	Since   []string `help:"Checkpoint that was seen before (tocsin event witness); may be given again." placeholder:"FILE"`
 }
 
 // Help shows an example.
 func (eventVerifyLogCmd) Help() string {
 	return "Example:\n  tocsin event verify-log --data ./tocsin-data --key log.key --since /mnt/auditor/checkpoint\n" +
+		"  tocsin event verify-log --redis rediss://redis.internal --archive /srv/tocsin-archive --key log.key\n" +
 		"It reads the store, also of a folder that serve refuses, and fails if something was found. Without --since a log that was\n" +
 		"replaced as a whole, with its checkpoints, looks sound; without --key the folder's own key is taken, and whoever can change\n" +
 		"the folder can change that too."
@@ -60,6 +63,14 @@ func (c eventVerifyLogCmd) Run(ctx context.Context, std streamsIO) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, log.close()) }()
+	if c.Archive != "" {
+		over, err := segments.Over(log.Log, c.Archive)
+		if err != nil {
+			return fmt.Errorf("--archive: %w", err)
+		}
+		defer func() { _ = over.Close() }() // it was only read
+		log.Log = overlaid{over, log.Log}
+	}
 	if opts.Key == "" {
 		if opts.Key, err = log.key(ctx); err == nil {
 			fmt.Fprintln(std.err, "The key is the folder's own; give the one you have kept with --key.")
@@ -83,6 +94,17 @@ func (c eventVerifyLogCmd) Run(ctx context.Context, std streamsIO) (err error) {
 		err = fmt.Errorf("%d things are wrong with the log", report.Found)
 	}
 	return err
+}
+
+// overlaid is a log with files over it, and its checkpoints.
+type overlaid struct {
+	*segments.Overlay
+	log audit.Log
+}
+
+// Checkpoints implements audit.Log.
+func (o overlaid) Checkpoints(ctx context.Context, from uint64, max int) ([]checkpoint.Checkpoint, error) {
+	return o.log.Checkpoints(ctx, from, max)
 }
 
 // open finds the server of the folder, or opens its files, or the log in Redis.

@@ -18,15 +18,15 @@ const (
 
 // keys are the names of the log's keys. All have one hash tag.
 type keys struct {
-	prefix                                        string
-	head, ids, order, refs, turn, erased, archive string
+	prefix                               string
+	head, ids, order, refs, turn, erased string
 }
 
 func keysOf(prefix string) keys {
 	p := prefix + ":{log}:"
 	return keys{
 		prefix: p, head: p + "head", ids: p + "ids", order: p + "order", refs: p + "refs",
-		turn: p + "turn", erased: p + "erased", archive: p + "archive",
+		turn: p + "turn", erased: p + "erased",
 	}
 }
 

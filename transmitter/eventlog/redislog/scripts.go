@@ -28,6 +28,9 @@ var readLua string
 //go:embed lua/erase.lua
 var eraseLua string
 
+//go:embed lua/trim.lua
+var trimLua string
+
 //go:embed lua/import.lua
 var importLua string
 
@@ -38,14 +41,14 @@ var importKeysLua string
 var importRefsLua string
 
 type scripts struct {
-	open, look, append, read, erase   *redis.Script
-	importing, importKeys, importRefs *redis.Script
+	open, look, append, read, erase, trim *redis.Script
+	importing, importKeys, importRefs     *redis.Script
 }
 
 func newScripts() scripts {
 	return scripts{
 		open: redis.NewScript(openLua), look: redis.NewScript(headLua + lookLua), append: redis.NewScript(headLua + appendLua),
-		read: redis.NewScript(readLua), erase: redis.NewScript(eraseLua),
+		read: redis.NewScript(readLua), erase: redis.NewScript(eraseLua), trim: redis.NewScript(trimLua),
 		importing: redis.NewScript(headLua + importLua), importKeys: redis.NewScript(importKeysLua), importRefs: redis.NewScript(importRefsLua),
 	}
 }
