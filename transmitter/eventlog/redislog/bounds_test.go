@@ -183,3 +183,28 @@ func TestDamaged(t *testing.T) {
 	}
 	open(t, plain(server), redislog.Config{})
 }
+
+// Times of recording are the server's, from the first record on.
+func TestRecorded(t *testing.T) {
+	server := redistest.Start(t)
+	for n := range 3 {
+		l := open(t, plain(server), redislog.Config{})
+		before, err := server.Client(t).Time(t.Context()).Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := add(t, l, event(n))
+		after, err := server.Client(t).Time(t.Context()).Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := l.Record(t.Context(), a.Seq)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// What this process knows of the server's time is behind it by as long as an answer takes.
+		if r.Recorded.Before(before.Add(-5*time.Second)) || r.Recorded.After(after.Add(time.Millisecond)) {
+			t.Errorf("got %v recorded between %v and %v", r.Recorded, before, after)
+		}
+	}
+}

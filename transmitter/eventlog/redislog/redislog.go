@@ -218,6 +218,9 @@ func (l *Log) load(ctx context.Context, identity *eventlog.Identity) error {
 	}
 	l.place.start(edge, h)
 	l.tail = tail.New(l.cfg.Tail, h.size)
+	if _, err := l.ask(ctx); err != nil { // what time it is there
+		return err
+	}
 	l.cfg.Wakes.On(wakeTopic, l.wake)
 	return nil
 }
@@ -249,7 +252,7 @@ func (l *Log) Close() error {
 }
 
 // begin says that a call uses the server, until l.work.Done; an error if the
-// log is closed or lost.
+// log is closed.
 func (l *Log) begin() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
