@@ -80,3 +80,17 @@ func BenchmarkContention(b *testing.B) {
 		})
 	}
 }
+
+// A process that died when it was its turn holds the others up for a moment alone.
+func TestTurnOfTheDead(t *testing.T) {
+	server := redistest.Start(t)
+	l := open(t, plain(server), redislog.Config{})
+	add(t, l, event(1))
+	began := time.Now()
+	if err := server.Client(t).Set(t.Context(), "tocsin:{log}:turn", "the dead", 100*time.Millisecond).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if a := add(t, l, event(2)); a.Seq != 2 || time.Since(began) < 50*time.Millisecond {
+		t.Errorf("got %+v after %v, want it appended when the turn has passed", a, time.Since(began))
+	}
+}
