@@ -165,6 +165,7 @@ func TestDamagedFiles(t *testing.T) {
 		{"of another log", func(w *world, f segments.File) {
 			other := newWorld(w.T)
 			other.dir = w.dir
+			w.must(os.Remove(f.Path))
 			other.export(f.Range[0], f.Range[1])
 		}, "changed"},
 	} {
