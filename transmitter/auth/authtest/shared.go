@@ -28,6 +28,7 @@ func RunShared(t *testing.T, open Open) {
 		{"nobody else's tokens are looked at anew", othersUntouched},
 		{"one of two that want the same", oneOfTwo},
 		{"no change is lost", noneLost},
+		{"many at once", manyAtOnce},
 		{"place of a source of both", placeOfBoth},
 		{"told of sources that the other changed", vendorsChanged},
 	} {
@@ -218,6 +219,32 @@ func noneLost(p *pair) {
 	all, err := p.b.Applications(ctx)
 	if err != nil || len(all) != 1+2*rounds {
 		p.b.Errorf("got %d applications (%v), want %d", len(all), err, 1+2*rounds)
+	}
+}
+
+// manyAtOnce has all get their turn, though each change waits for none in between.
+func manyAtOnce(p *pair) {
+	ctx := p.a.Context()
+	const each, callers = 10, 4
+	errs := p.together(func(one *process) error {
+		var group sync.WaitGroup
+		failed := make([]error, callers)
+		for i := range callers {
+			group.Go(func() {
+				for j := range each {
+					_, err := one.AddApplication(ctx, auth.Application{Audience: []string{fmt.Sprintf("%d.%d of %p", i, j, one)}})
+					failed[i] = errors.Join(failed[i], err)
+				}
+			})
+		}
+		group.Wait()
+		return errors.Join(failed...)
+	})
+	if err := errors.Join(errs[:]...); err != nil {
+		p.a.Error(err)
+	}
+	if all, err := p.a.Applications(ctx); err != nil || len(all) != 2*each*callers {
+		p.a.Errorf("got %d applications (%v), want %d", len(all), err, 2*each*callers)
 	}
 }
 

@@ -282,3 +282,30 @@ func TestNothingLeft(t *testing.T) {
 		}
 	}
 }
+
+// A server that is away is no refusal: who asks is to ask again.
+func TestServerAway(t *testing.T) {
+	server := redistest.Start(t)
+	client := server.Client(t)
+	b := redisauth.New(openDB(t, redisdb.Config{Client: client, Volatile: true}))
+	s := auth.NewStore(b)
+	if _, err := s.AddApplication(t.Context(), auth.Application{ID: "rp", Audience: []string{"https://rp.example"}}); err != nil {
+		t.Fatal(err)
+	}
+	server.Stop()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	_, holder := b.Holder(ctx, auth.Credential{Client: "c"}, 0)
+	_, app := s.Application(ctx, "rp")
+	_, vendor := s.AdmitVendor(ctx, "hr", nil)
+	for what, err := range map[string]error{
+		"holder": holder, "application": app, "vendor": vendor, "revoke": s.Revoke(ctx, "jti", time.Now(), time.Now()),
+		"change": s.RemoveApplication(ctx, "rp"), "removed": second(s.Removed(ctx, "rp")),
+	} {
+		if err == nil || errors.Is(err, auth.ErrNotFound) || errors.Is(err, auth.ErrExists) {
+			t.Errorf("%s: got %v, want a failure of the store", what, err)
+		}
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
