@@ -105,7 +105,8 @@ func New(cfg Config) (*Transmitter, error) {
 	client := guard.NewClient(t.pushPolicy())
 	t.webhooks = webhook.New(webhook.Config{
 		Store: cfg.Applications, Streams: cfg.Streams, Catalog: t.catalog, Records: cfg.Log, Head: cfg.Log.Head,
-		Issuer: cfg.Issuer, Client: client, Blocked: guard.Blocked, CheckURL: t.checkEndpoint, Now: cfg.Now, Logger: cfg.Logger,
+		Issuer: cfg.Issuer, Client: client, Blocked: guard.Blocked, CheckURL: t.checkEndpoint, Shared: cfg.Once != nil,
+		Now: cfg.Now, Logger: cfg.Logger,
 	})
 	t.work = t.newWork()
 	t.replays = replay.New(cfg.Log, t.work.placeOf, cfg.Now)

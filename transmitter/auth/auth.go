@@ -24,6 +24,8 @@ var (
 	ErrNotFound = errors.New("auth: not found")
 	// ErrExists: the id or an audience value is taken.
 	ErrExists = errors.New("auth: already exists")
+	// ErrChanged: somebody else changed it meanwhile.
+	ErrChanged = errors.New("auth: changed meanwhile")
 	// ErrRemoved: the id is that of an application that was removed.
 	ErrRemoved = errors.New("an application of this id was removed, and its id is not used again")
 )

@@ -48,10 +48,14 @@ func (s *Store) AddWebhook(ctx context.Context, w Webhook) error {
 	})
 }
 
-// ChangeWebhook replaces revision and settings. Error: [ErrNotFound].
-func (s *Store) ChangeWebhook(ctx context.Context, id, revision string, settings []byte) error {
+// ChangeWebhook replaces revision and settings of one that still is of revision from.
+// Errors: [ErrNotFound], [ErrChanged].
+func (s *Store) ChangeWebhook(ctx context.Context, id, from, revision string, settings []byte) error {
 	return s.backend.Write(ctx, func(tx *Tx) error {
 		w, err := tx.Webhooks.Get(id)
+		if err == nil && w.Revision != from {
+			err = ErrChanged
+		}
 		if err != nil {
 			return err
 		}

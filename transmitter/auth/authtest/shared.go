@@ -77,7 +77,7 @@ func seenAtOnce(p *pair) {
 	a.check(a.RemoveVendorSource(ctx, "hr"))
 	admitted("removed by the other", next, false)
 	a.check(a.AddWebhook(ctx, auth.Webhook{ID: "w", Application: "rp", Revision: "1", Settings: []byte("{}")}))
-	b.check(b.ChangeWebhook(ctx, "w", "2", []byte("{}")))
+	b.check(b.ChangeWebhook(ctx, "w", "1", "2", []byte("{}")))
 	if w, err := a.Webhook(ctx, "w"); err != nil || w.Revision != "2" {
 		a.Errorf("got %+v (%v), want the other's revision", w, err)
 	}

@@ -30,12 +30,15 @@ func webhooks(t *testing.T, open Open) {
 	if err := s.AddWebhook(ctx, of("x", "nobody", 0)); !errors.Is(err, auth.ErrNotFound) {
 		t.Errorf("of nobody: got %v, want ErrNotFound", err)
 	}
-	if err := s.ChangeWebhook(ctx, "c", "r2", []byte("{}")); err != nil {
+	if err := s.ChangeWebhook(ctx, "c", "r1", "r2", []byte("{}")); err != nil {
 		t.Fatal(err)
 	}
 	want[2].Revision, want[2].Settings = "r2", []byte("{}")
-	if err := s.ChangeWebhook(ctx, "x", "r2", []byte("{}")); !errors.Is(err, auth.ErrNotFound) {
+	if err := s.ChangeWebhook(ctx, "x", "r1", "r2", []byte("{}")); !errors.Is(err, auth.ErrNotFound) {
 		t.Errorf("change of none: got %v, want ErrNotFound", err)
+	}
+	if err := s.ChangeWebhook(ctx, "c", "r1", "r3", []byte("{}")); !errors.Is(err, auth.ErrChanged) {
+		t.Errorf("change of an older revision: got %v, want ErrChanged", err)
 	}
 	s = open(t, dir)
 	all, err := s.Webhooks(ctx, "")

@@ -65,8 +65,11 @@ type Config struct {
 	Blocked func(error) bool
 	// CheckURL judges an address by its text.
 	CheckURL func(url string) error
-	Now      func() time.Time
-	Logger   *slog.Logger
+	// Shared: other processes have the stores, too, and may be in the middle of
+	// making a webhook.
+	Shared bool
+	Now    func() time.Time
+	Logger *slog.Logger
 }
 
 // Caller is on whose behalf a webhook is looked at or changed.
@@ -287,41 +290,68 @@ func (s *Service) Delete(ctx context.Context, who Caller, id string) error {
 	return s.cfg.Store.RemoveWebhook(ctx, row.ID)
 }
 
-// change lets alter change the settings, in the row and then in the stream.
+// turns is how often a change is begun anew because another process was faster.
+const turns = 16
+
+// change lets alter change the settings, in the row and then in the stream. Where
+// another process changes them meanwhile, alter is asked again.
 func (s *Service) change(ctx context.Context, who Caller, id string, alter func(Settings) (Settings, error)) (auth.Webhook, Settings, error) {
 	s.changing.Lock()
 	defer s.changing.Unlock()
-	row, old, err := s.find(ctx, who, id)
-	if err != nil {
-		return row, old, err
+	for again := 0; ; again++ {
+		row, old, err := s.find(ctx, who, id)
+		if err != nil {
+			return row, old, err
+		}
+		settings, err := alter(old.clone())
+		if err != nil {
+			return row, old, err
+		}
+		from := row.Revision
+		if err := encode(&row, settings); err != nil {
+			return row, old, err
+		}
+		err = s.cfg.Store.ChangeWebhook(ctx, row.ID, from, row.Revision, row.Settings)
+		if errors.Is(err, auth.ErrChanged) && again < turns {
+			continue
+		}
+		if err != nil {
+			return row, old, err
+		}
+		// The row counts from here on: an end in between is mended by Reconcile.
+		if err = s.follow(context.WithoutCancel(ctx), row.ID); err != nil {
+			s.behind.Store(true)
+		}
+		return row, settings, err
 	}
-	settings, err := alter(old.clone())
-	if err != nil {
-		return row, old, err
-	}
-	if err := encode(&row, settings); err != nil {
-		return row, old, err
-	}
-	if err := s.cfg.Store.ChangeWebhook(ctx, row.ID, row.Revision, row.Settings); err != nil {
-		return row, old, err
-	}
-	// The row counts from here on: an end in between is mended by Reconcile.
-	err = s.follow(context.WithoutCancel(ctx), row, settings)
-	if err != nil {
-		s.behind.Store(true)
-	}
-	return row, settings, err
 }
 
-// follow makes the stream what its row says. As the delivery changes with
-// every revision, what backs off is tried again at once, and what is under way
-// with the old settings counts for nothing if it fails.
-func (s *Service) follow(ctx context.Context, row auth.Webhook, settings Settings) error {
-	_, err := s.cfg.Streams.Update(ctx, row.ID, func(st *streams.Stream) ([]streams.Item, error) {
-		shape(st, row, settings)
-		return nil, nil
-	})
-	return err
+// follow makes the stream what its row says at the end, whoever changed that last. As
+// the delivery changes with every revision, what backs off is tried again at once, and
+// what is under way with the old settings counts for nothing if it fails.
+func (s *Service) follow(ctx context.Context, id string) error {
+	row, err := s.cfg.Store.Webhook(ctx, id)
+	for range turns {
+		if err != nil {
+			return err
+		}
+		settings, err := decode(row)
+		if err != nil {
+			return err
+		}
+		_, err = s.cfg.Streams.Update(ctx, id, func(st *streams.Stream) ([]streams.Item, error) {
+			shape(st, row, settings)
+			return nil, nil
+		})
+		if err != nil {
+			return err
+		}
+		revision := row.Revision
+		if row, err = s.cfg.Store.Webhook(ctx, id); err == nil && row.Revision == revision {
+			return nil
+		}
+	}
+	return auth.ErrChanged
 }
 
 // setStatus sets the status that the owner asks for, or imposes an operator's:

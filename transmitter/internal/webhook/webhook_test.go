@@ -80,7 +80,7 @@ func TestReconcile(t *testing.T) {
 		t.Fatal(err)
 	}
 	changed := strings.Replace(string(row.Settings), "/old", "/new", 1)
-	if err := b.apps.ChangeWebhook(ctx, row.ID, "another", []byte(changed)); err != nil {
+	if err := b.apps.ChangeWebhook(ctx, row.ID, row.Revision, "another", []byte(changed)); err != nil {
 		t.Fatal(err)
 	}
 	well := b.create(shop(), `{"url":"https://r.example"}`)
