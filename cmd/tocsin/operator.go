@@ -35,7 +35,7 @@ const patience = 5 * time.Second
 // folder that is not there is made.
 func (d dataFlags) with(ctx context.Context, make bool, fn func(*adminapi.Client) error) error {
 	shared := d.redisFlags.config(newLogger(io.Discard, "error"))
-	if !make && shared == nil && !node.Exists(d.Data) {
+	if !make && shared == nil && !node.Known(d.Data) {
 		return fmt.Errorf("there is no data folder %s; name it with --data", d.Data)
 	}
 	dir, err := filepath.Abs(d.Data)

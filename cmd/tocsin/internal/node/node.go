@@ -82,6 +82,12 @@ func Exists(dir string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
+// Known reports whether dir is a data folder, or that of a node that shares a Redis.
+func Known(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, nameFile))
+	return err == nil || Exists(dir)
+}
+
 // Open locks the folder, opens its stores and builds the transmitter.
 // Errors (by errors.Is): sqlitedb.ErrLocked if another process has the folder,
 // ErrOldLog if its log was put back from an older copy than its streams,
@@ -161,7 +167,7 @@ func (n *Node) stores(ctx context.Context, cfg *Config) (*transmitter.Transmitte
 		return nil, err
 	}
 	n.Index, err = sqliteindex.Open(ctx, sqliteindex.Config{
-		Path: n.path(indexFile), Log: s.log, Observe: observe("index"), Crash: tc.Crash, Logger: tc.Logger,
+		Path: n.path(indexFile), Log: s.log, CursorKey: tc.CursorKey, Observe: observe("index"), Crash: tc.Crash, Logger: tc.Logger,
 	})
 	if err != nil {
 		return nil, err
@@ -181,6 +187,9 @@ func (n *Node) stores(ctx context.Context, cfg *Config) (*transmitter.Transmitte
 
 // embedded opens the stores of the folder.
 func (n *Node) embedded(ctx context.Context, cfg *Config, observe observer) (*stores, error) {
+	if _, err := os.Stat(n.path(nameFile)); err == nil {
+		return nil, errors.New("it is the folder of a node that shares a Redis; say which with --redis, or give another folder with --data")
+	}
 	tc := &cfg.Transmitter
 	log, err := sqlitelog.Open(ctx, sqlitelog.Config{
 		Path: n.path(logFile), Now: tc.Now, Observe: observe("log"), Progress: growing(tc.Logger),

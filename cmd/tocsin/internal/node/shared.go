@@ -60,8 +60,15 @@ func (n *Node) shared(ctx context.Context, cfg *Config, observe observer) (*stor
 		return nil, err
 	}
 	n.closers = append(n.closers, state.Close)
-	applications := auth.NewStore(redisauth.New(db))
+	admin := redisauth.New(db)
+	applications := auth.NewStore(admin)
 	n.closers = append(n.closers, applications.Close)
+	// A search that one node began another goes on with.
+	cursors, err := admin.Secret(ctx, "search cursors", len(tc.CursorKey))
+	if err != nil {
+		return nil, err
+	}
+	copy(tc.CursorKey[:], cursors)
 	if tc.Once, err = once(db, wakes, tc.Logger); err != nil {
 		return nil, err
 	}
