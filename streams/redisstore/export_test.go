@@ -1,5 +1,7 @@
 package redisstore
 
+import "time"
+
 // Abandon ends what the store runs, as a kill of its process does: nothing is saved.
 func (s *Store) Abandon() {
 	s.activity.stop()
@@ -22,3 +24,12 @@ const ReservationLife = reservationLife
 
 // OwnerKey is the key of an owner's streams.
 func (s *Store) OwnerKey(owner string) string { return s.ownerKey(owner) }
+
+// LoadPages sets how many subjects are loaded at a time.
+func (s *Store) LoadPages(n int) { s.loadPage = n }
+
+// Indexed returns how much is in memory of the partitions that are held.
+func (s *Store) Indexed() int { return int(s.indexed.Load()) }
+
+// LookEvery sets how old what is known in memory may be.
+func (s *Store) LookEvery(d time.Duration) { s.mirrorAge = d }

@@ -6,6 +6,9 @@ import (
 	"github.com/tocsin-ssf/tocsin/streams"
 )
 
+// statusDisabled is the status of a disabled stream as scripts have it.
+const statusDisabled = "d"
+
 // facts are what scripts need to know of a stream (lua/registry.lua).
 type facts struct {
 	status, by  string
@@ -27,7 +30,7 @@ func factsOf(s *streams.Stream) (facts, error) {
 	case streams.Paused:
 		f.status = "p"
 	case streams.Disabled:
-		f.status = "d"
+		f.status = statusDisabled
 	default:
 		f.status = "e"
 	}

@@ -12,14 +12,18 @@ func (s *Store) Hold(ctx context.Context, work func(ctx context.Context, p strea
 	return s.holder.Run(ctx, func(ctx context.Context, held redisdb.Held) {
 		s.waits.hold(held.Index, held.Token)
 		defer s.waits.letGo(held.Index, held.Token)
-		work(ctx, &partition{s, request{part: held.Index, token: held.Token}})
+		r := request{part: held.Index, token: held.Token}
+		p := &partition{s: s, r: r, mirror: newMirror(s, r)}
+		defer p.mirror.end()
+		work(ctx, p)
 	})
 }
 
 // partition is a [streams.Partition]: the store's calls with the token.
 type partition struct {
-	s *Store
-	r request
+	s      *Store
+	r      request
+	mirror *mirror
 }
 
 var _ streams.Partition = (*partition)(nil)
@@ -37,7 +41,7 @@ func (p *partition) Number() int { return p.r.part }
 
 // Match implements [streams.Matcher] for the partition.
 func (p *partition) Match(ctx context.Context, q streams.Query) ([]streams.Candidate, error) {
-	return p.s.match(ctx, p.r, &q)
+	return p.mirror.match(ctx, &q)
 }
 
 // Cursor implements [streams.Partition].

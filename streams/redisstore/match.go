@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -87,14 +88,22 @@ type lookUp struct {
 // matchKeys returns the keys to look up, and the number of the sets of names that they
 // were made for: empty if that makes no difference.
 func (s *Store) matchKeys(part int, q *streams.Query) (number string, keys []lookUp) {
-	for i, id := range q.Subjects {
+	var sets [][]string
+	if slices.ContainsFunc(q.Subjects, subject.Identifier.IsComplex) {
+		number, sets = s.nameSets[part].get()
+	}
+	return number, lookUps(q.Subjects, sets)
+}
+
+// lookUps returns the keys under which entries that match the subjects are found, where
+// complex entries have these sets of member names.
+func lookUps(subjects []subject.Identifier, sets [][]string) (keys []lookUp) {
+	for i, id := range subjects {
 		switch {
 		case id.IsZero():
 		case !id.IsComplex():
 			keys = append(keys, lookUp{i, keysOf(id, kindEntry)[0]})
 		default:
-			var sets [][]string
-			number, sets = s.nameSets[part].get()
 			for _, names := range sets {
 				if projection := id.Project(names...); projection != "" {
 					keys = append(keys, lookUp{i, key(domainComplex, joinNames(names), projection)})
@@ -102,7 +111,7 @@ func (s *Store) matchKeys(part int, q *streams.Query) (number string, keys []loo
 			}
 		}
 	}
-	return number, keys
+	return keys
 }
 
 // excludingKeys returns the keys of all exclusions that would silence an event about one of

@@ -8,7 +8,8 @@
 // the owner's. docs/operations/redis.md lists every key with its type, growth and end.
 //
 // Redis is the only place where anything is decided: a process keeps activity for some
-// seconds, and the sets of member names that complex subjects have, checked at each use.
+// seconds; the sets of member names that complex subjects have, checked at each use; and
+// of the partitions that it holds what events are matched by (mirror.go).
 // The clock is the server's. The client may repeat a call whose answer was lost: scripts
 // come to the same then, or keep their answer for half a minute.
 package redisstore
@@ -20,6 +21,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/streams"
@@ -56,6 +58,10 @@ type Config struct {
 	Node string
 	// MaxDepth bounds the events on one queue; zero: DefaultMaxDepth.
 	MaxDepth int
+	// MaxIndex bounds what is kept in memory of the partitions that are held: streams, and
+	// subjects, a complex one once for each subset of its members. What is beyond it is
+	// asked of the server, for each event. Zero: DefaultMaxIndex.
+	MaxIndex int
 	// Lease is how long a partition is held without being renewed, which is done three
 	// times in it; zero: redisdb.DefaultLease.
 	Lease time.Duration
@@ -76,16 +82,19 @@ type Config struct {
 
 // Store is an open store. Safe for concurrent use, also by several processes.
 type Store struct {
-	cfg      Config
-	db       *redisdb.DB
-	log      *slog.Logger
-	scripts  scripts
-	leases   [streams.Partitions]string // keys
-	marks    [streams.Partitions]string // of what is taken without a token
-	holder   *redisdb.Holder
-	waits    waits
-	activity activity
-	nameSets [streams.Partitions]nameSets
+	cfg       Config
+	db        *redisdb.DB
+	log       *slog.Logger
+	scripts   scripts
+	leases    [streams.Partitions]string // keys
+	marks     [streams.Partitions]string // of what is taken without a token
+	holder    *redisdb.Holder
+	waits     waits
+	activity  activity
+	nameSets  [streams.Partitions]nameSets
+	indexed   atomic.Int64 // what mirrors have in memory, of Config.MaxIndex
+	loadPage  int
+	mirrorAge time.Duration
 
 	closing    chan struct{}
 	mu         sync.Mutex // guards closed
@@ -100,7 +109,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := cfg.fill(); err != nil {
 		return nil, fmt.Errorf("redisstore: %w", err)
 	}
-	s := &Store{cfg: cfg, db: cfg.DB, log: cfg.Logger, scripts: newScripts(), closing: make(chan struct{})}
+	s := &Store{cfg: cfg, db: cfg.DB, log: cfg.Logger, scripts: newScripts(), closing: make(chan struct{}), loadPage: loadPage, mirrorAge: mirrorAge}
 	for n := range s.leases {
 		s.leases[n] = fmt.Sprintf("%s:{p%02d}:lease", s.db.Prefix(), n)
 	}
@@ -135,6 +144,9 @@ func (cfg *Config) fill() error {
 	if cfg.MaxDepth < 0 {
 		errs = append(errs, errors.New("Config.MaxDepth must not be negative"))
 	}
+	if cfg.MaxIndex < 0 {
+		errs = append(errs, errors.New("Config.MaxIndex must not be negative"))
+	}
 	if cfg.Lease < 0 || cfg.Look < 0 || cfg.Poll < 0 || cfg.Timeout < 0 || cfg.Timeout > DefaultTimeout {
 		errs = append(errs, fmt.Errorf("Config: times must not be negative, Timeout at most %v", DefaultTimeout))
 	}
@@ -143,6 +155,9 @@ func (cfg *Config) fill() error {
 	}
 	if cfg.MaxDepth == 0 {
 		cfg.MaxDepth = DefaultMaxDepth
+	}
+	if cfg.MaxIndex == 0 {
+		cfg.MaxIndex = DefaultMaxIndex
 	}
 	if cfg.Poll == 0 {
 		cfg.Poll = DefaultPoll

@@ -389,7 +389,7 @@ func TestKeys(t *testing.T) {
 	part := fmt.Sprintf("tocsin:{p%02d}:", streams.PartitionOf("stream-1"))
 	for _, key := range keys(t, c) {
 		kind, ours := strings.CutPrefix(key, part)
-		if strings.HasPrefix(kind, "answer:") || strings.Contains("part types used cursors nodes", kind) {
+		if strings.HasPrefix(kind, "answer:") || strings.Contains("part types used cursors nodes changes", kind) {
 			continue
 		}
 		if ours || strings.Contains(key, "{owner-") {

@@ -13,7 +13,7 @@ var luaFiles embed.FS
 type scripts struct {
 	create, update, remove, touch, stream           *redis.Script
 	reserve, unreserve                              *redis.Script
-	subjects, forget, match                         *redis.Script
+	subjects, forget, match, look                   *redis.Script
 	put, take, extend, settle, ready, depth, depths *redis.Script
 	purge, expire, letters, letter                  *redis.Script
 	cursor, enter, pointing, earliest               *redis.Script
@@ -33,11 +33,12 @@ func newScripts() scripts {
 	}
 	queue := func(names ...string) *redis.Script { return of(append([]string{"head", "queue"}, names...)...) }
 	return scripts{
-		create: queue("registry", "create"), update: queue("control", "registry", "update"),
-		remove: queue("registry", "delete"), touch: queue("registry", "touch"), stream: of("head", "stream"),
+		create: queue("changes", "registry", "create"), update: queue("control", "changes", "registry", "update"),
+		remove: queue("changes", "registry", "delete"), touch: queue("changes", "registry", "touch"), stream: of("head", "stream"),
 		reserve: of("reserve"), unreserve: of("unreserve"),
-		subjects: queue("subject", "subjects"), forget: queue("subject", "forget"), match: of("head", "match"),
-		put: queue("control", "put"), take: queue("walk", "take"), extend: queue("extend"), settle: queue("settle"),
+		subjects: queue("changes", "subject", "subjects"), forget: queue("changes", "subject", "forget"), match: of("head", "match"),
+		look: of("head", "changes", "look"),
+		put:  queue("control", "put"), take: queue("walk", "take"), extend: queue("extend"), settle: queue("settle"),
 		ready: queue("walk", "ready"), depth: queue("depth"), depths: queue("depths"),
 		purge: queue("purge"), expire: queue("expire"), letters: of("head", "letters"), letter: queue("letter"),
 		cursor: of("head", "cursor"), enter: of("head", "enter"), pointing: queue("pointing"), earliest: of("head", "earliest"),

@@ -11,6 +11,7 @@ account(q)
 call('DEL', q.s)
 for _, set in ipairs({'idle', 'ready', 'due'}) do call('ZREM', P .. set, id) end
 call('SREM', P .. 'streams', id)
+tell('s', id)
 call('SADD', P .. 'used', ARGV[7])
 local owner = q.S.ow
 if call('HINCRBY', P .. 'owners', owner, -1) <= 0 then call('HDEL', P .. 'owners', owner) end

@@ -6,7 +6,10 @@ local q = open(id)
 while i <= #ARGV do
 	if erase(id, i) then
 		n = n + 1
-		if q then counted(q, ARGV[i], -1) end
+		if q then -- else it was told that the stream is gone
+			counted(q, ARGV[i], -1)
+			tellSubject('-', id, i)
+		end
 	end
 	i = behind(i)
 end

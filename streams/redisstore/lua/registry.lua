@@ -32,6 +32,8 @@ local function describe(q, i)
 	for k = 1, tonumber(ARGV[i + 8]) do types[k] = typeNumber(ARGV[i + 8 + k]) end
 	set(q, 'ty', ',' .. table.concat(types, ',') .. ',')
 	indexed(q, function(member) call('ZADD', P .. 'all', 0, member) end)
+	local d = q.DIRTY
+	if d.st or d.ep or d.fr or d.al or d.ty then tell('s', q.ID) end
 	watch(q)
 	raise(q.S.fr)
 	return i + 9 + #types

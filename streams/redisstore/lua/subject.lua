@@ -27,6 +27,13 @@ local function countNames(names, by, owner)
 	if not old or n <= 0 then call('HINCRBY', PART, 'names', 1) end
 end
 
+-- tellSubject tells that a subject of a stream is there (+) or gone (-).
+local function tellSubject(what, id, i)
+	local keys = {}
+	for k = 1, tonumber(ARGV[i + 4]) do keys[k] = ARGV[i + 4 + k] end
+	tell(what .. ARGV[i], id, ARGV[i + 3], table.concat(keys))
+end
+
 local function counted(q, kind, by)
 	local field = kind == 'e' and 'en' or 'ex'
 	set(q, field, int(num(q, field) + by))

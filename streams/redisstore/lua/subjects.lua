@@ -23,12 +23,16 @@ local function enter(i)
 	call('SADD', q.subjects, member)
 	members(q.ID, i, function(member) call('ZADD', P .. 'match', 0, member) end)
 	counted(q, ARGV[i], 1)
+	tellSubject('+', q.ID, i)
 	return 'ok'
 end
 
 local function remove(i)
 	local was = erase(q.ID, i)
-	if was then counted(q, ARGV[i], -1) end
+	if was then
+		counted(q, ARGV[i], -1)
+		tellSubject('-', q.ID, i)
+	end
 	return was
 end
 

@@ -1,0 +1,149 @@
+package redisstore
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Changes (lua/changes.lua).
+const (
+	changeStream  = "s"
+	changeAdd     = '+'
+	changeRemove  = '-'
+	memberKind    = 16 // where a member of match has its kind, and from where on its stream
+	memberStream  = 17
+	changeMembers = 4
+	factsMembers  = 7
+	sightMembers  = 11
+)
+
+// sight is what lua/look.lua answers.
+type sight struct {
+	place   string
+	more    bool // only place and changes count
+	changes []change
+
+	facts        []mirrorFacts
+	typesNumber  string
+	types        []any // each with its number
+	namesNumber  string
+	names        []any
+	stage, after string
+	members      []any
+	size         int64
+}
+
+// change is an entry of the feed.
+type change struct{ what, stream, tail, keys string }
+
+// mirrorFacts are those of a stream; gone: there is none of this id.
+type mirrorFacts struct {
+	id, status, owner string
+	gone, all         bool
+	epoch, from       uint64
+	types             []uint32 // their numbers, in order
+}
+
+// sightOf reads an answer. Error: errGap.
+func sightOf(answer any) (*sight, error) {
+	list, err := listOf(answer)
+	if err != nil || len(list) == 0 {
+		return nil, errAnswer
+	}
+	if textOf(list[0]) == "gap" {
+		return nil, errGap
+	}
+	if len(list) < changeMembers {
+		return nil, errAnswer
+	}
+	s := &sight{place: textOf(list[1]), more: textOf(list[2]) == "1"}
+	if s.changes, err = changesOf(list[3]); err != nil || s.more {
+		return s, err
+	}
+	if len(list) != sightMembers {
+		return nil, errAnswer
+	}
+	if s.facts, err = allFactsOf(list[4]); err != nil {
+		return nil, err
+	}
+	types, err := listOf(list[5])
+	if err != nil || len(types)%2 != 1 {
+		return nil, errAnswer
+	}
+	s.typesNumber, s.types = textOf(types[0]), types[1:]
+	names, err := listOf(list[6])
+	if err != nil || len(names) == 0 {
+		return nil, errAnswer
+	}
+	s.namesNumber, s.names = textOf(names[0]), names[1:]
+	s.stage, s.after, s.size = textOf(list[7]), textOf(list[8]), numberOf(list[10])
+	s.members, err = listOf(list[9])
+	return s, err
+}
+
+func changesOf(v any) ([]change, error) {
+	list, err := listOf(v)
+	if err != nil {
+		return nil, err
+	}
+	changes := make([]change, len(list))
+	for i := range list {
+		c, err := listOf(list[i])
+		if err != nil || len(c) != changeMembers {
+			return nil, errAnswer
+		}
+		changes[i] = change{textOf(c[0]), textOf(c[1]), textOf(c[2]), textOf(c[3])}
+	}
+	return changes, nil
+}
+
+func allFactsOf(v any) ([]mirrorFacts, error) {
+	list, err := listOf(v)
+	if err != nil {
+		return nil, err
+	}
+	facts := make([]mirrorFacts, len(list))
+	for i := range list {
+		if facts[i], err = mirrorFactsOf(list[i]); err != nil {
+			return nil, err
+		}
+	}
+	return facts, nil
+}
+
+func mirrorFactsOf(v any) (f mirrorFacts, err error) {
+	list, err := listOf(v)
+	if err != nil || len(list) != 1 && len(list) != factsMembers {
+		return f, errAnswer
+	}
+	f.id, f.gone = textOf(list[0]), len(list) == 1
+	if f.gone {
+		return f, nil
+	}
+	f.status, f.owner, f.all = textOf(list[1]), textOf(list[2]), textOf(list[5]) == "1"
+	if f.epoch, err = strconv.ParseUint(textOf(list[3]), 10, 64); err != nil {
+		return f, errAnswer
+	}
+	if f.from, err = strconv.ParseUint(textOf(list[4]), 10, 64); err != nil {
+		return f, errAnswer
+	}
+	f.types, err = typesOf(textOf(list[6]))
+	return f, err
+}
+
+// typesOf reads numbers of types, with a comma before and behind each.
+func typesOf(numbers string) (list []uint32, err error) {
+	for text := range strings.SplitSeq(numbers, ",") {
+		if text == "" {
+			continue
+		}
+		n, err := strconv.ParseUint(text, 10, 32)
+		if err != nil {
+			return nil, errAnswer
+		}
+		list = append(list, uint32(n))
+	}
+	slices.Sort(list)
+	return slices.Compact(list), nil
+}
