@@ -175,11 +175,6 @@ func (n *Node) stores(ctx context.Context, cfg *Config) (*transmitter.Transmitte
 	n.closers = append(n.closers, n.Index.Close)
 	tc.Log, tc.Streams, tc.Applications, tc.Keys = s.log, s.streams, s.applications, n.Keys
 	tc.Index, tc.CursorKey = n.Index, n.Index.CursorKey()
-	if cfg.Redis != nil {
-		if tc.CursorKey, err = cursorKey(ctx, s.checkpoints); err != nil {
-			return nil, err
-		}
-	}
 	t, err := transmitter.New(*tc)
 	built.Store(t)
 	return t, err

@@ -2,9 +2,7 @@ package node
 
 import (
 	"context"
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,10 +14,8 @@ import (
 	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
 	"github.com/tocsin-ssf/tocsin/transmitter/auth/redisauth"
-	"github.com/tocsin-ssf/tocsin/transmitter/checkpoint"
 	"github.com/tocsin-ssf/tocsin/transmitter/checkpoint/redischeckpoint"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog/redislog"
-	"github.com/tocsin-ssf/tocsin/transmitter/eventlog/sqliteindex"
 	"github.com/tocsin-ssf/tocsin/transmitter/keys/rediskeys"
 )
 
@@ -89,18 +85,6 @@ func once(db *redisdb.DB, wakes *redisdb.Wakes, logger *slog.Logger) (func(conte
 			}
 		})
 	}, nil
-}
-
-// cursorKey returns the key of cursors of searches, which is the same on all nodes, so
-// that each goes on with a search that another began: it is made of the log's key.
-func cursorKey(ctx context.Context, s checkpoint.Store) (key [sqliteindex.KeySize]byte, err error) {
-	log, _, err := s.Key(ctx)
-	if err != nil {
-		return key, err
-	}
-	mac := hmac.New(sha256.New, log.Seed())
-	mac.Write([]byte("tocsin: cursors of searches")) // never fails
-	return [sqliteindex.KeySize]byte(mac.Sum(nil)), nil
 }
 
 // name returns the node's name, made at its first start.
