@@ -336,6 +336,29 @@ func TestServerAway(t *testing.T) {
 	}
 }
 
+// What a receiver or an operator was answered, replicas have; what they do not have is no
+// success. A repeat of what is there already is acknowledged, too.
+func TestReplicas(t *testing.T) {
+	server := redistest.StartDurable(t)
+	db, err := redisdb.Open(t.Context(), redisdb.Config{URL: server.URL(), Replicas: 1})
+	must(t, err)
+	s, err := redisstore.Open(t.Context(), redisstore.Config{DB: db})
+	must(t, err)
+	defer func() { must(t, errors.Join(s.Close(), db.Close())) }()
+	jo := subject.Opaque("jo")
+	if err := s.Create(t.Context(), streamOf("s"), 0); !errors.Is(err, redisdb.ErrReplicas) {
+		t.Fatalf("Create: got %v without a replica, want %v", err, redisdb.ErrReplicas)
+	}
+	server.StartReplica(t)
+	must(t, s.Create(t.Context(), streamOf("s"), 0))
+	for range 2 {
+		must(t, s.Add(t.Context(), "s", jo, 0))
+	}
+	_, err = s.Update(t.Context(), "s", func(s *streams.Stream) ([]streams.Item, error) { s.Status = streams.Paused; return nil, nil })
+	must(t, err)
+	must(t, s.Delete(t.Context(), "s"))
+}
+
 // Every key is in the table of the documentation, and a deleted stream leaves only what it
 // says.
 func TestKeys(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 // Create implements [streams.Registry]. A place is reserved with the owner, then the
 // stream is created in its partition. A process that ends between the two leaves a
 // reservation that is found and dropped after reservationLife; until then the place counts.
+// After redisdb.ErrReplicas the stream may be there: the server itself has it.
 func (s *Store) Create(ctx context.Context, in streams.Stream, limit int) error {
 	cfg := in.Clone()
 	document, err := encodeStream(&cfg)

@@ -335,7 +335,8 @@ local function account(q)
 	if due then call('ZADD', P .. 'due', int(due), q.ID) else call('ZREM', P .. 'due', q.ID) end
 	if q.CAUSE and items > counts[2] then
 		if q.S.pu == '1' then call('ZADD', P .. 'ready', 'NX', int(now), q.ID) end
-		woken[#woken + 1] = q.ID
+		-- A sender is where the partition is held: there it is known already.
+		if q.S.pu ~= '1' or ARGV[4] == '' then woken[#woken + 1] = q.ID end
 	end
 	local dirty = {}
 	for field, value in pairs(q.DIRTY) do
