@@ -49,7 +49,12 @@ func (b *bench) unitCosts(ctx context.Context, w workload) ([]Result, error) {
 		}
 	}
 	b.costs = c
-	return costResults(w, c)
+	results, err := costResults(w, c)
+	if err != nil {
+		return nil, err
+	}
+	found, err := b.predict(ctx, w, c)
+	return append(results, found...), err
 }
 
 // costResults are the costs as figures.
@@ -141,7 +146,7 @@ func (b *bench) costsOfStores(ctx context.Context, c *simulate.Costs) (err error
 		{workPlain, new(float64), new(float64), costMany, &c.Memory.Event},
 		{workAppend, &r.AppendCall, &r.Append, costMany, &c.Memory.Key},
 		{workRead, &r.ReadCall, &r.Read, costMany, nil},
-		{workMatch, &r.MatchCall, &r.Match, costMany, nil},
+		{workMatch, &r.MatchCall, new(float64), costMany, nil},
 		{workPut, &r.PutCall, &r.Put, costMany, &c.Memory.SET},
 		{workTake, &r.TakeCall, &r.Take, costTake, nil},
 		{workSettle, &r.SettleCall, &r.Settle, costTake, nil},
@@ -161,7 +166,12 @@ func (b *bench) costsOfStores(ctx context.Context, c *simulate.Costs) (err error
 		}
 	}
 	c.Memory.Key = max(c.Memory.Key-c.Memory.Event, 0)
-	us, _, _, err := work(workPoll, 1, b.count(costCalls))
+	us, _, _, err := work(workAsk, 1, b.count(costCalls)/streams.Partitions)
+	if err != nil {
+		return err
+	}
+	r.Match = us / streams.Partitions
+	us, _, _, err = work(workPoll, 1, b.count(costCalls))
 	if err != nil {
 		return err
 	}
@@ -235,6 +245,19 @@ func (b *bench) costsOfEvents(ctx context.Context, c *simulate.Costs) error {
 	})
 }
 
+// unwanted returns the CPU of a node, in µs, for an event that no stream of it wants.
+func (b *bench) unwanted(ctx context.Context, r *rig, s *server, n int) (float64, error) {
+	c := s.events(n)
+	c.Type = typeOther
+	us, err := s.cpu(ctx, func() error {
+		if err := r.load.call("send", c, nil); err != nil {
+			return err
+		}
+		return b.redis.quiet(ctx)
+	})
+	return us / float64(n), err
+}
+
 // costsOfPushes measures a node that pushes each event to several streams.
 func (b *bench) costsOfPushes(ctx context.Context, c *simulate.Costs) error {
 	return b.withRig(ctx, func(r *rig) error {
@@ -252,6 +275,10 @@ func (b *bench) costsOfPushes(ctx context.Context, c *simulate.Costs) error {
 			return err
 		}
 		b.say("redis-costs: pushes")
+		alone, err := b.unwanted(ctx, r, s, n)
+		if err != nil {
+			return err
+		}
 		var us, bytes float64
 		used, err := b.redis.during(ctx, func() error {
 			us, err = s.cpu(ctx, func() error {
@@ -267,7 +294,6 @@ func (b *bench) costsOfPushes(ctx context.Context, c *simulate.Costs) error {
 		if err != nil {
 			return err
 		}
-		alone := c.Node.Event + streams.Partitions*c.Node.Follow
 		c.Node.Push = max((us/float64(n)-alone)/costFanout-c.Node.Sign["EdDSA"], 1)
 		c.Wire.SET = bytes + headBytes
 		c.Wire.RedisSET = max(((used.in+used.out)/float64(n)-c.Wire.RedisEvent)/costFanout, 0)
@@ -289,7 +315,8 @@ func (b *bench) costsOfPolls(ctx context.Context, c *simulate.Costs) error {
 		}
 		n := b.count(costPolled) / redisBatch * redisBatch
 		b.say("redis-costs: polls")
-		if err := b.redis.quiet(ctx); err != nil {
+		alone, err := b.unwanted(ctx, r, s, n)
+		if err != nil {
 			return err
 		}
 		sets, err := s.cpu(ctx, func() error {
@@ -312,7 +339,6 @@ func (b *bench) costsOfPolls(ctx context.Context, c *simulate.Costs) error {
 			return err
 		}
 		c.Node.Poll = polls / float64(empty)
-		alone := c.Node.Event + streams.Partitions*c.Node.Follow
 		c.Node.PollSET = max(sets/float64(n)-alone-c.Node.Poll/redisBatch-c.Node.Sign["EdDSA"], 1)
 		return b.costsOfWaits(ctx, r, s, c)
 	})

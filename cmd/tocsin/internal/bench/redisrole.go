@@ -189,7 +189,8 @@ const (
 	workAppend = "append"
 	workPlain  = "append-plain" // without sources' ids
 	workRead   = "read"
-	workMatch  = "match"
+	workMatch  = "match"        // by the index in memory
+	workAsk    = "match-server" // by the server, in all partitions
 	workPut    = "put"
 	workTake   = "take"
 	workSettle = "settle"
@@ -206,7 +207,7 @@ func (s *sharing) work(ctx context.Context, c workCall) (int, error) {
 		return s.workOnLog(ctx, c, do)
 	}
 	do, ok := map[string]func(ctx context.Context, p *sharePart, batch int) (int, error){
-		workMatch: s.match, workPut: s.put, workTake: s.take, workSettle: s.settle, workPoll: s.poll,
+		workMatch: s.match, workAsk: s.matchAll, workPut: s.put, workTake: s.take, workSettle: s.settle, workPoll: s.poll,
 	}[c.Kind]
 	if !ok {
 		return 0, fmt.Errorf("no such work: %s", c.Kind)
@@ -288,10 +289,19 @@ func (s *sharing) readOn(ctx context.Context, call, batch int) (int, error) {
 
 // match asks for the streams of events that were not asked about before.
 func (s *sharing) match(ctx context.Context, p *sharePart, batch int) (int, error) {
+	return s.ask(ctx, p, batch)
+}
+
+// matchAll asks for those of all partitions.
+func (s *sharing) matchAll(ctx context.Context, _ *sharePart, batch int) (int, error) {
+	return s.ask(ctx, s.store, batch)
+}
+
+func (s *sharing) ask(ctx context.Context, m streams.Matcher, batch int) (int, error) {
 	head := s.made.Add(int64(batch))
 	for i := range batch {
 		seq := uint64(head) - uint64(batch-1-i)
-		_, err := p.Match(ctx, streams.Query{
+		_, err := m.Match(ctx, streams.Query{
 			Seq: seq, Head: uint64(head), Type: typeWanted,
 			Subjects: []subject.Identifier{subject.Email(fmt.Sprint("nobody", seq, subjectHost))},
 		})

@@ -55,15 +55,7 @@ func reachRedis(ctx context.Context, where, dir string) (_ *redisServer, err err
 	if s.client, err = redisdb.Connect(s.url, false); err != nil {
 		return nil, err
 	}
-	deadline := time.Now().Add(redisReady)
-	for {
-		if err = s.client.Ping(ctx).Err(); err == nil || s.cmd == nil || time.Now().After(deadline) {
-			return s, err
-		}
-		if err := pause(ctx, 20*time.Millisecond); err != nil {
-			return nil, err
-		}
-	}
+	return s, s.client.Ping(ctx).Err()
 }
 
 // start starts a server as docs/operations/redis.md recommends it: on disk, one fsync
@@ -93,7 +85,18 @@ func (s *redisServer) start(ctx context.Context, dir string) error {
 		return fmt.Errorf("starting redis-server: %w", err)
 	}
 	s.url = "redis://127.0.0.1:" + port
-	return nil
+	for deadline := time.Now().Add(redisReady); ; {
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", "127.0.0.1:"+port)
+		if err == nil {
+			return conn.Close()
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("redis-server does not answer: %w", err)
+		}
+		if err := pause(ctx, 20*time.Millisecond); err != nil {
+			return err
+		}
+	}
 }
 
 // space returns a prefix that nothing has been written under yet.

@@ -46,8 +46,8 @@ type RedisCosts struct {
 	Append     float64 `json:"append"` // an event
 	ReadCall   float64 `json:"read_call"`
 	Read       float64 `json:"read"`       // an event, by each node that did not append it
-	MatchCall  float64 `json:"match_call"` // what a partition costs for each batch of events
-	Match      float64 `json:"match"`      // and for each event
+	MatchCall  float64 `json:"match_call"` // what a partition costs for each batch of events, where its node has the index of its subjects in memory
+	Match      float64 `json:"match"`      // and for each event, where it has not
 	PutCall    float64 `json:"put_call"`
 	Put        float64 `json:"put"` // a SET
 	TakeCall   float64 `json:"take_call"`

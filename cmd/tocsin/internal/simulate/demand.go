@@ -4,8 +4,8 @@ import "math"
 
 // Resources, as a report names them.
 const (
-	nodeCPU     = "node CPU"
-	logCPU      = "Redis CPU (server of the log)"
+	NodeCPU     = "node CPU"
+	RedisCPU    = "Redis CPU (server of the log)"
 	partCPU     = "Redis CPU (busiest other server)"
 	fanoutTurn  = "fan-out of a partition"
 	logMemory   = "Redis memory (server of the log)"
@@ -90,17 +90,21 @@ func uses(c *Costs, s Scenario, rate float64) []Use {
 	kept := s.pushed() * (1 - cold)
 	polls := s.polling()*math.Exp(-perStream*s.LongPoll.Seconds())/s.LongPoll.Seconds() + pollSETs/b.poll
 
+	beyond := s.beyond()
 	signing := sets * n.Sign[s.Algorithm]
 	node := rate*(n.Event+parts*n.Follow) + pushes*(n.Push+cold*n.Handshake) +
 		pollSETs*n.PollSET + polls*n.Poll + s.polling()*n.Wait + signing + nodes*n.Idle
 	log := rate*(r.AppendCall/b.append+r.Append+(nodes-1)*(r.ReadCall/b.match+r.Read)) + nodes*r.Idle/2
-	part := rate*(r.MatchCall/b.match+r.Match)*parts + sets*(r.PutCall/b.put+r.Put) +
+	part := rate*(r.MatchCall/b.match+beyond*r.Match)*parts + sets*(r.PutCall/b.put+r.Put) +
 		pushes*((r.TakeCall+r.SettleCall)/b.deliver+r.Take+r.Settle) +
 		pollSETs*((r.TakeCall+r.SettleCall)/b.poll+r.Take+r.Settle) +
 		(polls-pollSETs/b.poll)*r.Poll + s.polling()*r.Wait + nodes*r.Idle/2
 
 	p := place(s)
-	look := s.RTT.Seconds() + (r.MatchCall+b.match*r.Match)*micro
+	look := s.RTT.Seconds() + r.MatchCall*micro
+	if beyond > 0 { // of such a partition, event by event
+		look += b.match * (s.RTT.Seconds() + r.Match*micro)
+	}
 	put := s.RTT.Seconds() + (r.PutCall+b.put*r.Put)*micro
 	puts := b.match * s.matches() / parts / b.put
 	turn := (look + math.Max(puts, math.Min(1, b.match*s.matches()/parts))*put) / b.match
@@ -113,8 +117,8 @@ func uses(c *Costs, s Scenario, rate float64) []Use {
 	wire := s.NodeGbit * 1e9 / 8
 	redisBytes := rate*c.Wire.RedisEvent*nodes + sets*c.Wire.RedisSET
 	out := []Use{
-		{nodeCPU, node * micro / (nodes * float64(s.Cores)), busyCPU, ""},
-		{logCPU, (log + part*p.together) * micro, busyCPU, ""},
+		{NodeCPU, node * micro / (nodes * float64(s.Cores)), busyCPU, ""},
+		{RedisCPU, (log + part*p.together) * micro, busyCPU, ""},
 		{partCPU, part * p.most * micro, busyCPU, ""},
 		{fanoutTurn, rate * turn, busyCPU, ""},
 		{logMemory, (logBytes + partBytes*p.together) / redisRoom, busyMemory, ""},

@@ -45,7 +45,7 @@ const (
 // the same scenario if nothing can be done within one transmitter.
 func remedy(c *Costs, s Scenario, about Use) (Scenario, string) {
 	switch about.Resource {
-	case nodeCPU:
+	case NodeCPU:
 		if cheap := cheaper(c, s.Algorithm); about.Of == ofSigning && cheap != "" {
 			old := s.Algorithm
 			s.Algorithm = cheap
@@ -69,7 +69,7 @@ func remedy(c *Costs, s Scenario, about Use) (Scenario, string) {
 		}
 		s.RTT = max(s.RTT/2, nearest)
 		return s, fmt.Sprintf("Redis nearer to the nodes: a round trip of %v", s.RTT)
-	case logCPU:
+	case RedisCPU:
 		if s.LogAlone {
 			return s, "nothing more within one log: a faster core, or several issuers that share the sources"
 		}

@@ -128,6 +128,16 @@ func (s Scenario) matches() float64 {
 func (s Scenario) pushed() float64  { return s.Push * float64(s.Parties) }
 func (s Scenario) polling() float64 { return (1 - s.Push) * float64(s.Parties) }
 
+// maxIndex is how many streams and subjects a node has in memory to match events with
+// (redisstore.Config.MaxIndex); beyond that the server matches, event by event.
+const maxIndex = 2_000_000
+
+// beyond is the share of the partitions that the server matches.
+func (s Scenario) beyond() float64 {
+	all := float64(s.Parties) * float64(1+s.Subjects)
+	return math.Max(0, 1-maxIndex*float64(s.Nodes)/all)
+}
+
 // partitions is how many of them have streams at all.
 func (s Scenario) partitions() int { return streams.Partitions }
 

@@ -17,7 +17,7 @@ import (
 func plain() *simulate.Costs {
 	return &simulate.Costs{
 		Node:  simulate.NodeCosts{Event: 100, Push: 100, Sign: map[string]float64{"EdDSA": 50, "RS256": 1000, "ES256": 50}},
-		Redis: simulate.RedisCosts{Append: 20, Match: 1, Put: 10, Take: 5, Settle: 5},
+		Redis: simulate.RedisCosts{Append: 20, MatchCall: 1, Put: 10, Take: 5, Settle: 5},
 	}
 }
 
@@ -54,10 +54,15 @@ func TestByHand(t *testing.T) {
 		{"a SET", func(*simulate.Costs, *simulate.Scenario) {}, 1000, "node CPU", 1000 * 250e-6 / 2},
 		{"three SETs of an event", func(_ *simulate.Costs, s *simulate.Scenario) { s.Matches = 3 }, 1000, "node CPU", 1000 * (100 + 3*150) * 1e-6 / 2},
 		{"a tenth of a thousand streams", func(_ *simulate.Costs, s *simulate.Scenario) { s.Share = 0.1 }, 10, "node CPU", 10 * (100 + 100*150) * 1e-6 / 2},
-		// 20 appended, 1 matched in each of 16 partitions, 10 put, 10 taken and settled.
-		{"all on one server", func(*simulate.Costs, *simulate.Scenario) {}, 1000, "Redis CPU (server of the log)", 1000 * (20 + 16 + 20) * 1e-6},
+		// 20 appended, 1 in each of 16 partitions for a batch, of one at this rate, 10 put, 10 taken and settled.
+		{"all on one server", func(*simulate.Costs, *simulate.Scenario) {}, 500, "Redis CPU (server of the log)", 500 * (20 + 16 + 20) * 1e-6},
 		{"the log's own server", func(_ *simulate.Costs, s *simulate.Scenario) { s.Masters, s.LogAlone = 3, true }, 1000, "Redis CPU (server of the log)", 1000 * 20e-6},
-		{"half of the partitions", func(_ *simulate.Costs, s *simulate.Scenario) { s.Masters, s.LogAlone = 3, true }, 1000, "Redis CPU (busiest other server)", 1000 * 36e-6 / 2},
+		{"half of the partitions", func(_ *simulate.Costs, s *simulate.Scenario) { s.Masters, s.LogAlone = 3, true }, 500, "Redis CPU (busiest other server)", 500 * 36e-6 / 2},
+		// 40,000 streams and 3,960,000 subjects, of which two nodes have all in memory, and one half.
+		{"subjects in memory", func(c *simulate.Costs, s *simulate.Scenario) { c.Redis.Match, s.Parties, s.Subjects = 50, 40_000, 99 }, 1, "Redis CPU (server of the log)", (20 + 16 + 20) * 1e-6},
+		{"subjects beyond the index", func(c *simulate.Costs, s *simulate.Scenario) {
+			c.Redis.Match, s.Parties, s.Subjects, s.Nodes = 50, 40_000, 99, 1
+		}, 1, "Redis CPU (server of the log)", (20 + 16 + 8*50 + 20) * 1e-6},
 		// 1 event/s of 1,000 streams: 1 SET in 1,000 s of each, so exp(-0.09) of the connections are closed.
 		{"connections that are not kept", func(c *simulate.Costs, s *simulate.Scenario) { c.Node.Handshake = 1000 }, 1, "node CPU", (250 + 1000*math.Exp(-0.09)) * 1e-6 / 2},
 		// 1,000 polls wait 30 s each: 33.3 polls a second; half of what a node has.

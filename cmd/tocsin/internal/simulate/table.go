@@ -30,7 +30,7 @@ func (r *Report) Table(out io.Writer) error {
 			share[u.Resource] = u.Share
 		}
 		fmt.Fprintf(w, "%d\t%.0f\t%.0f\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", row.Scenario.Parties, row.At, row.At*row.Scenario.matches(),
-			ms(row.P50), ms(row.P99), percent(share[nodeCPU]), percent(row.Signing), percent(share[logCPU]), percent(share[partCPU]), percent(share[fanoutTurn]),
+			ms(row.P50), ms(row.P99), percent(share[NodeCPU]), percent(row.Signing), percent(share[RedisCPU]), percent(share[partCPU]), percent(share[fanoutTurn]),
 			percent(share[logMemory]), percent(share[partMemory]), percent(share[sockets]),
 			percent(max(share[nodeNetwork], share[redisWire])), row.First)
 	}

@@ -120,12 +120,17 @@ func (w *way) build() {
 func (w *way) partition(p int) *batcher[*event] {
 	r, trip := w.c.Redis, w.s.RTT.Seconds()
 	node, server := w.nodes[p%w.s.Nodes], w.serverOf(p)
+	indexed := float64(p) >= w.s.beyond()*float64(w.s.partitions())
 	several := false
 	work := func(list []*event, done func()) {
 		several = len(list) >= gatherAbove
 		k := float64(len(list))
 		node.serve(k*w.c.Node.Follow*micro, func() {
-			w.ask(server, trip, r.MatchCall+k*r.Match, func() {
+			look, way := r.MatchCall, trip
+			if !indexed { // one event after the other; the way is counted as one
+				look, way = look+k*r.Match, (k+1)*trip
+			}
+			w.ask(server, way, look, func() {
 				sets := 0.0
 				for _, e := range list {
 					sets += float64(len(e.to[p]))
