@@ -16,6 +16,8 @@ type scripts struct {
 	subjects, forget, match, look                   *redis.Script
 	put, take, extend, settle, ready, depth, depths *redis.Script
 	purge, expire, letters, letter                  *redis.Script
+	importStream, importSubjects, importItems       *redis.Script
+	importLetters, importUsed                       *redis.Script
 	cursor, enter, pointing, earliest               *redis.Script
 }
 
@@ -41,6 +43,8 @@ func newScripts() scripts {
 		put:  queue("control", "put"), take: queue("walk", "take"), extend: queue("extend"), settle: queue("settle"),
 		ready: queue("walk", "ready"), depth: queue("depth"), depths: queue("depths"),
 		purge: queue("purge"), expire: queue("expire"), letters: of("head", "letters"), letter: queue("letter"),
+		importStream: queue("registry", "importstream"), importSubjects: queue("subject", "importsubjects"), importItems: queue("importitems"),
+		importLetters: queue("importletters"), importUsed: of("head", "importused"),
 		cursor: of("head", "cursor"), enter: of("head", "enter"), pointing: queue("pointing"), earliest: of("head", "earliest"),
 	}
 }
