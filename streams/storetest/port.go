@@ -187,7 +187,11 @@ func portSubjects(m *move) {
 	alike := func() {
 		m.to.Helper()
 		for _, ids := range [][]subject.Identifier{
-			{email(0)}, {email(1)}, {email(9)}, {email(8), email(3)}, {pair},
+			{email(0)},
+			{email(1)},
+			{email(9)},
+			{email(8), email(3)},
+			{pair},
 			{parts(m.from, "user", "u1", "session", "s")},
 		} {
 			m.alike(fmt.Sprint("match of ", len(ids)), func(x *fixture) any { return x.match(100, ids...) })
