@@ -15,7 +15,7 @@ type sqliteStore struct{ db *sqlitedb.DB }
 
 // NewStore returns the store in db, an admin.db as opened by transmitter/auth,
 // whose schema has the tables. It does not close db.
-func NewStore(db *sqlitedb.DB) Store { return sqliteStore{db} }
+func NewStore(db *sqlitedb.DB) Exporter { return sqliteStore{db} }
 
 func (s sqliteStore) Key(ctx context.Context) (k Key, origin string, err error) {
 	err = s.db.Write(ctx, func(tx *sqlitedb.Tx) error {
@@ -217,4 +217,27 @@ func scan(row interface{ Scan(dest ...any) error }) (Checkpoint, error) {
 	c.Root, c.Made, c.Text = eventlog.Hash(root), time.UnixMilli(made).UTC(), []byte(text)
 	c.Origin = firstLine(text)
 	return c, nil
+}
+
+// Cosignatures implements Exporter.
+func (s sqliteStore) Cosignatures(ctx context.Context, size uint64) ([]Cosignature, error) {
+	var all []Cosignature
+	err := s.db.Read(ctx, func(v *sqlitedb.View) error {
+		rows, err := v.Query("SELECT witness, key_hash, line FROM cosignatures WHERE size = ? ORDER BY witness, key_hash", int64(size))
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			c := Cosignature{Size: size}
+			if err := rows.Scan(&c.Witness, &c.KeyHash, &c.Line); err != nil {
+				return err
+			}
+			all = append(all, c)
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return nil, fmt.Errorf("checkpoint: cosignatures: %w", err)
+	}
+	return all, nil
 }

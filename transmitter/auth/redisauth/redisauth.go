@@ -52,7 +52,7 @@ type Backend struct {
 	turn    chan struct{} // one change of this process at a time
 }
 
-var _ auth.Backend = (*Backend)(nil)
+var _ auth.Importer = (*Backend)(nil)
 
 // New returns the backend in db, which it does not close.
 func New(db *redisdb.DB) *Backend {
@@ -71,6 +71,20 @@ func (b *Backend) Read(ctx context.Context, fn func(*auth.Tx) error) error {
 // began; else it runs it again. Errors: also [ErrBusy], and redisdb.ErrReplicas: the
 // change was made, but not acknowledged.
 func (b *Backend) Write(ctx context.Context, fn func(*auth.Tx) error) error {
+	return b.write(ctx, func(t *tx) error { return fn(t.tables()) })
+}
+
+// ImportRemovals notes applications that were removed elsewhere.
+func (b *Backend) ImportRemovals(ctx context.Context, list []auth.Removal) error {
+	return b.write(ctx, func(t *tx) error {
+		for _, r := range list {
+			t.change("set", keyRemoved, r.Application, r.At.UnixMilli())
+		}
+		return nil
+	})
+}
+
+func (b *Backend) write(ctx context.Context, fn func(*tx) error) error {
 	select {
 	case b.turn <- struct{}{}:
 	case <-ctx.Done():
@@ -92,13 +106,13 @@ func (b *Backend) Write(ctx context.Context, fn func(*auth.Tx) error) error {
 }
 
 // attempt reports whether the change was made, or there was none to make.
-func (b *Backend) attempt(ctx context.Context, fn func(*auth.Tx) error) (done bool, err error) {
+func (b *Backend) attempt(ctx context.Context, fn func(*tx) error) (done bool, err error) {
 	version, err := b.state(ctx, "version") // before anything else is read
 	if err != nil {
 		return false, err
 	}
 	t := &tx{ctx: ctx, b: b}
-	if err := fn(t.tables()); err != nil {
+	if err := fn(t); err != nil {
 		return false, err
 	}
 	if len(t.changes) == 0 {

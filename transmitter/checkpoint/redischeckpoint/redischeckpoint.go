@@ -35,7 +35,7 @@ type Store struct {
 	scripts scripts
 }
 
-var _ checkpoint.Store = (*Store)(nil)
+var _ checkpoint.Importer = (*Store)(nil)
 
 // New returns the store in db, which it does not close.
 func New(db *redisdb.DB) *Store {
@@ -213,4 +213,16 @@ func decode(size, text string) (checkpoint.Checkpoint, error) {
 	c.Size, c.Root, c.Made, c.Text = n, eventlog.Hash(root), time.UnixMilli(made).UTC(), []byte(note)
 	c.Origin, _, _ = strings.Cut(note, "\n")
 	return c, nil
+}
+
+// ImportKey makes k the key.
+func (s *Store) ImportKey(ctx context.Context, k checkpoint.Key) error {
+	answer, err := s.db.Write(ctx, s.scripts.key, s.keys, k.Seed())
+	if err != nil {
+		return fmt.Errorf("checkpoint: key: %w", err)
+	}
+	if parts, _ := answer.([]any); len(parts) != 2 || parts[0] != string(k.Seed()) {
+		return checkpoint.ErrOtherKey
+	}
+	return nil
 }
