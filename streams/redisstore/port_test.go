@@ -2,7 +2,6 @@ package redisstore_test
 
 import (
 	"context"
-	"fmt"
 	"path/filepath"
 	"testing"
 	"time"
@@ -21,7 +20,7 @@ func TestPort(t *testing.T) {
 			func(t testing.TB) storetest.Harness {
 				// A cluster client's goroutines, which sleep a little, end with the bubble.
 				t.Cleanup(func() { <-time.After(time.Second) })
-				cfg.Prefix = fmt.Sprint("s", prefixes.Add(1))
+				cfg.Prefix = newPrefix()
 				return &harness{t: t, cfg: cfg}
 			})
 	})
