@@ -26,6 +26,8 @@ type Interest struct {
 // and begin at from ("": the start); next is where the following begins, "" at the end.
 type Exporter interface {
 	DeadLetters
+	// StreamCount returns how many streams there are.
+	StreamCount(ctx context.Context) (int, error)
 	// KeptStreams returns the streams in order of creation.
 	KeptStreams(ctx context.Context, from string, max int) (page []Kept, next string, err error)
 	// Interests returns the subjects of a stream, in no order.

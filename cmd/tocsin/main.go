@@ -62,6 +62,7 @@ type cli struct {
 	Key         keyCmd         `cmd:"" help:"List, rotate and retire signing keys."`
 	Bench       benchCmd       `cmd:"" help:"Measure the transmitter against the floor of this machine."`
 	Backup      backupCmd      `cmd:"" help:"Copy a data folder, also while a server runs on it."`
+	Migrate     migrateCmd     `cmd:"" help:"Move a data folder to Redis."`
 }
 
 // streamsIO are the standard streams of a command.

@@ -9,7 +9,12 @@ import (
 
 // redisFlags say which Redis has the state that several processes share.
 type redisFlags struct {
-	Redis            string        `help:"Redis that several processes share, in place of the data folder's own files; with a password better given as TOCSIN_REDIS." placeholder:"URL" group:"Redis:"`
+	Redis string `help:"Redis that several processes share, in place of the data folder's own files; with a password better given as TOCSIN_REDIS." placeholder:"URL" group:"Redis:"`
+	redisSettings
+}
+
+// redisSettings say what is asked of a Redis.
+type redisSettings struct {
 	RedisPrefix      string        `help:"What begins every key (default: ${default})." default:"tocsin" placeholder:"TEXT" group:"Redis:"`
 	RedisReplicas    int           `help:"Replicas that must have what is acknowledged (default: none)." default:"0" group:"Redis:"`
 	RedisReplicaWait time.Duration `help:"How long they have for it." default:"1s" group:"Redis:"`

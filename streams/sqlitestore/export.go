@@ -22,6 +22,9 @@ const (
 	sqlUsedIDs   = `SELECT id FROM ids WHERE id > ? AND NOT EXISTS (SELECT 1 FROM streams WHERE streams.id = ids.id) ORDER BY id LIMIT ?`
 )
 
+// StreamCount implements [streams.Exporter].
+func (s *Store) StreamCount(context.Context) (int, error) { return len(s.index.snapshot()), nil }
+
 // KeptStreams implements [streams.Exporter].
 func (s *Store) KeptStreams(ctx context.Context, from string, max int) (page []streams.Kept, next string, err error) {
 	after, err := placeNumber(from)

@@ -52,14 +52,19 @@ func (m *move) take(page int) {
 	if !ok || !importer {
 		m.to.Fatal("got a store that exports or imports nothing, want one that does")
 	}
+	count, err := from.StreamCount(ctx)
+	m.to.must(err)
+	kept := 0
 	paged(m.to, func(place string) (string, error) {
 		list, next, err := from.KeptStreams(ctx, place, page)
+		kept += len(list)
 		for _, k := range list {
 			m.to.must(to.ImportStream(ctx, k))
 			m.takeStream(ctx, from, to, k.Stream.ID, page)
 		}
 		return next, err
 	})
+	equal(m.to, "streams", kept, count)
 	paged(m.to, func(place string) (string, error) {
 		ids, next, err := from.UsedIDs(ctx, place, page)
 		m.to.must(to.ImportUsedIDs(ctx, ids))

@@ -59,6 +59,9 @@ type Config struct {
 	// Redis, if set, is where the state is that several nodes share; nil: it is in
 	// the folder.
 	Redis *redisdb.Config
+	// TakeBack goes on with a folder that was moved to Redis, or is being moved there,
+	// as it was.
+	TakeBack bool
 }
 
 // Node is an open data folder with the transmitter on it.
@@ -93,6 +96,7 @@ func Known(dir string) bool {
 // ErrOldLog if its log was put back from an older copy than its streams,
 // checkpoint.ErrOldLog and checkpoint.ErrOtherLog if it is not the log that was
 // signed last,
+// ErrMoved if it goes on in Redis,
 // ErrNoAdmin if its streams were put back without their applications.
 func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
@@ -109,6 +113,11 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 		return nil, err
 	}
 	n.closers = append(n.closers, lock.Unlock)
+	if cfg.Redis == nil {
+		if err := n.stays(cfg.TakeBack); err != nil {
+			return nil, fmt.Errorf("opening the data folder %s: %w", cfg.Dir, err)
+		}
+	}
 	t, err := n.stores(ctx, &cfg)
 	if err != nil {
 		return nil, fmt.Errorf("opening the data folder %s: %w", cfg.Dir, err)

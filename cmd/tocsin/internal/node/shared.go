@@ -30,19 +30,20 @@ const chores = "chores"
 
 // shared opens the stores in Redis.
 func (n *Node) shared(ctx context.Context, cfg *Config, observe observer) (*stores, error) {
-	if _, err := os.Stat(n.path(logFile)); err == nil {
-		return nil, errors.New("it has stores of its own, which would not be used; give another folder with --data, or bring them to Redis: tocsin migrate --help")
-	}
 	tc := &cfg.Transmitter
-	name, err := n.name()
-	if err != nil {
-		return nil, err
-	}
 	db, err := redisdb.Open(ctx, *cfg.Redis)
 	if err != nil {
 		return nil, err
 	}
 	n.closers = append(n.closers, db.Close)
+	mark := newMoveMark(db)
+	if err := n.arrived(ctx, mark); err != nil {
+		return nil, err
+	}
+	name, err := n.name()
+	if err != nil {
+		return nil, err
+	}
 	wakes := redisdb.NewWakes(db, tc.Logger)
 	log, err := redislog.Open(ctx, redislog.Config{DB: db, Wakes: wakes, Now: tc.Now, Observe: observe("log")})
 	if err != nil {
@@ -66,6 +67,9 @@ func (n *Node) shared(ctx context.Context, cfg *Config, observe observer) (*stor
 	}
 	copy(tc.CursorKey[:], cursors)
 	if tc.Once, err = once(db, wakes, tc.Logger); err != nil {
+		return nil, err
+	}
+	if err := mark.usable(ctx); err != nil { // a move may have begun meanwhile
 		return nil, err
 	}
 	n.runs = append(n.runs, wakes.Run)
