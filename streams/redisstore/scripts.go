@@ -43,7 +43,7 @@ func newScripts() scripts {
 		put:  queue("control", "put"), take: queue("walk", "take"), extend: queue("extend"), settle: queue("settle"),
 		ready: queue("walk", "ready"), depth: queue("depth"), depths: queue("depths"),
 		purge: queue("purge"), expire: queue("expire"), letters: of("head", "letters"), letter: queue("letter"),
-		importStream: queue("registry", "importstream"), importSubjects: queue("subject", "importsubjects"), importItems: queue("importitems"),
+		importStream: queue("changes", "registry", "importstream"), importSubjects: queue("changes", "subject", "importsubjects"), importItems: queue("importitems"),
 		importLetters: queue("importletters"), importUsed: of("head", "importused"),
 		cursor: of("head", "cursor"), enter: of("head", "enter"), pointing: queue("pointing"), earliest: of("head", "earliest"),
 	}
