@@ -1,6 +1,10 @@
 package redisstore
 
-import "time"
+import (
+	"time"
+
+	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
+)
 
 // Abandon ends what the store runs, as a kill of its process does: nothing is saved.
 func (s *Store) Abandon() {
@@ -33,3 +37,6 @@ func (s *Store) Indexed() int { return int(s.indexed.Load()) }
 
 // LookEvery sets how old what is known in memory may be.
 func (s *Store) LookEvery(d time.Duration) { s.mirrorAge = d }
+
+// DB returns the server.
+func (s *Store) DB() *redisdb.DB { return s.db }

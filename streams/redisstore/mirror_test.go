@@ -57,6 +57,65 @@ func TestMatchAsksOnceForABatch(t *testing.T) {
 	})
 }
 
+// What docs/operations/redis.md says of exchanges: an event alone costs one in each
+// partition to match and one to put; its SET three. Events of a batch share them.
+func TestExchangesOfEvents(t *testing.T) {
+	s := join(t, fresh(serverOf(t)), redisstore.Config{})
+	s.LookEvery(time.Hour)
+	must(t, s.Create(t.Context(), some("s", "app", streams.SubjectsAll, typeA), 0))
+	parts, _ := s.hold(t)
+	part := parts[streams.PartitionOf("s")]
+	head := uint64(0)
+	events := func(n uint64) int64 {
+		return s.count.during(func() {
+			var items []streams.Item
+			head += n
+			for seq := head - n + 1; seq <= head; seq++ {
+				for range matchAll(t, parts, streams.Query{Seq: seq, Head: head, Type: typeA, Subjects: []subject.Identifier{mail("u")}}) {
+					items = append(items, eventOf("s", seq, int(seq)))
+				}
+			}
+			report, err := part.Put(t.Context(), items...)
+			must(t, err)
+			if report.Kept != int(n) {
+				t.Fatalf("Put: got %+v, want %d kept", report, n)
+			}
+		})
+	}
+	deliver := func(n int) int64 {
+		return s.count.during(func() {
+			items, err := part.Take(t.Context(), "s", streams.TakeOptions{Max: n, Lease: time.Minute})
+			must(t, err)
+			var outcomes []streams.Outcome
+			for _, it := range items {
+				_, err = part.Stream(t.Context(), "s") // right before its request
+				must(t, err)
+				outcomes = append(outcomes, streams.Outcome{ID: it.ID})
+			}
+			_, err = part.Settle(t.Context(), "s", outcomes, nil)
+			must(t, err)
+			if len(items) != n {
+				t.Fatalf("Take: got %d items, want %d", len(items), n)
+			}
+		})
+	}
+	events(1) // scripts are sent
+	deliver(1)
+	for _, c := range []struct {
+		what      string
+		got, want int64
+	}{
+		{"an event", events(1), streams.Partitions + 1},
+		{"its SET", deliver(1), 3},
+		{"256 events", events(256), streams.Partitions + 1},
+		{"32 SETs of a window", deliver(32), 34},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s: got %d exchanges, want %d", c.what, c.got, c.want)
+		}
+	}
+}
+
 // What one process changed before a record was appended is seen by who matches a batch
 // that ends with it (streams.Query.Head).
 func TestMatchSeesWhatCameBefore(t *testing.T) {
@@ -241,6 +300,35 @@ func TestMatchWhileItLoads(t *testing.T) {
 	}
 	if got := a.Indexed(); got != subjects+1 {
 		t.Errorf("got %d in memory, want %d", got, subjects+1)
+	}
+}
+
+// Two complex subjects of a stream share keys: the removal of one leaves the other.
+func TestMatchOfSubjectsThatShareKeys(t *testing.T) {
+	a := join(t, fresh(serverOf(t)), redisstore.Config{})
+	must(t, a.Create(t.Context(), some("s", "app", streams.SubjectsNone, typeA), 0))
+	part, head := mustPart(t, a, "s"), uint64(0)
+	pair := func(tenant string) subject.Identifier {
+		id, err := subject.Complex(map[string]subject.Identifier{"user": mail("u"), "tenant": subject.Opaque(tenant)})
+		must(t, err)
+		return id
+	}
+	user, err := subject.Complex(map[string]subject.Identifier{"user": mail("u")})
+	must(t, err)
+	found := func() int {
+		head++
+		list, err := part.Match(t.Context(), streams.Query{Seq: head, Type: typeA, Subjects: []subject.Identifier{user}})
+		must(t, err)
+		return len(list)
+	}
+	found()
+	must(t, a.Add(t.Context(), "s", pair("1"), 0))
+	must(t, a.Add(t.Context(), "s", pair("2"), 0))
+	for i, want := range []int{1, 0} {
+		must(t, a.Remove(t.Context(), "s", pair(fmt.Sprint(i+1)), 0))
+		if n := found(); n != want {
+			t.Errorf("when %d of 2 are removed: got %d streams, want %d", i+1, n, want)
+		}
 	}
 }
 
