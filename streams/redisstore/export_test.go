@@ -1,8 +1,10 @@
 package redisstore
 
 import (
+	"runtime"
 	"time"
 
+	"github.com/tocsin-ssf/tocsin/streams"
 	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
 )
 
@@ -40,3 +42,15 @@ func (s *Store) LookEvery(d time.Duration) { s.mirrorAge = d }
 
 // DB returns the server.
 func (s *Store) DB() *redisdb.DB { return s.db }
+
+// UntilAsked returns when n have asked for the next look at a stream.
+func UntilAsked(p streams.Partition, stream string, n int) {
+	g := &p.(*partition).glances
+	for asked := 0; asked < n; runtime.Gosched() {
+		g.mu.Lock()
+		if next := g.last[stream]; next != nil && !next.begun {
+			asked = next.asked
+		}
+		g.mu.Unlock()
+	}
+}

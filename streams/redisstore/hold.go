@@ -21,9 +21,10 @@ func (s *Store) Hold(ctx context.Context, work func(ctx context.Context, p strea
 
 // partition is a [streams.Partition]: the store's calls with the token.
 type partition struct {
-	s      *Store
-	r      request
-	mirror *mirror
+	s       *Store
+	r       request
+	mirror  *mirror
+	glances glances
 }
 
 var _ streams.Partition = (*partition)(nil)
@@ -63,8 +64,10 @@ func (p *partition) Stream(ctx context.Context, id string) (streams.Stream, erro
 	if err := p.has(id); err != nil {
 		return streams.Stream{}, err
 	}
-	v, err := p.s.version(ctx, p.r, id)
-	return v.Stream, err
+	return p.glances.at(ctx, id, func(ctx context.Context) (streams.Stream, error) {
+		v, err := p.s.version(ctx, p.r, id)
+		return v.Stream, err
+	})
 }
 
 // Put implements [streams.Partition].
