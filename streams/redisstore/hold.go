@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"errors"
 
 	"github.com/tocsin-ssf/tocsin/streams"
 	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
@@ -10,9 +11,14 @@ import (
 // Hold implements [streams.Shared]. One at a time.
 func (s *Store) Hold(ctx context.Context, work func(ctx context.Context, p streams.Partition)) error {
 	return s.holder.Run(ctx, func(ctx context.Context, held redisdb.Held) {
+		r := request{part: held.Index, token: held.Token}
+		// What a former holder had taken returns; if it cannot be asked for now, with the
+		// first call that work makes.
+		if _, err := s.call(ctx, r, s.scripts.begin); errors.Is(err, streams.ErrNotHeld) {
+			return
+		}
 		s.waits.hold(held.Index, held.Token)
 		defer s.waits.letGo(held.Index, held.Token)
-		r := request{part: held.Index, token: held.Token}
 		p := &partition{s: s, r: r, mirror: newMirror(s, r)}
 		defer p.mirror.end()
 		work(ctx, p)

@@ -18,7 +18,7 @@ type scripts struct {
 	purge, expire, letters, letter                  *redis.Script
 	importStream, importSubjects, importItems       *redis.Script
 	importLetters, importUsed                       *redis.Script
-	cursor, enter, pointing, earliest               *redis.Script
+	cursor, enter, begin, pointing, earliest        *redis.Script
 }
 
 func newScripts() scripts {
@@ -45,6 +45,6 @@ func newScripts() scripts {
 		purge: queue("purge"), expire: queue("expire"), letters: of("head", "letters"), letter: queue("letter"),
 		importStream: queue("changes", "registry", "importstream"), importSubjects: queue("changes", "subject", "importsubjects"), importItems: queue("importitems"),
 		importLetters: queue("importletters"), importUsed: of("head", "importused"),
-		cursor: of("head", "cursor"), enter: of("head", "enter"), pointing: queue("pointing"), earliest: of("head", "earliest"),
+		cursor: of("head", "cursor"), enter: of("head", "enter"), begin: of("head", "begin"), pointing: queue("pointing"), earliest: of("head", "earliest"),
 	}
 }

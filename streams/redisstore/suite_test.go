@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -91,12 +92,83 @@ func (twice) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPi
 	}
 }
 
+// What a store promises the holder of a partition does, too.
+func TestSuiteHolder(t *testing.T) {
+	server := redistest.Start(t)
+	storetest.Run(t, func(t testing.TB) storetest.Harness {
+		cfg := redisdb.Config{URL: server.URL() + poolSize, Volatile: true, Prefix: newPrefix()}
+		return &harness{t: t, cfg: cfg, holder: true}
+	})
+}
+
+// holder is a store that does as a holder of all partitions what one can.
+type holder struct {
+	*redisstore.Store
+	parts *[streams.Partitions]streams.Partition
+	head  *atomic.Uint64
+}
+
+func (h holder) of(stream string) streams.Partition { return h.parts[streams.PartitionOf(stream)] }
+
+func (h holder) Match(ctx context.Context, q streams.Query) ([]streams.Candidate, error) {
+	q.Head = h.head.Add(1) // each is asked as if of a later record
+	var all []streams.Candidate
+	for _, p := range h.parts {
+		found, err := p.Match(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
+	}
+	return all, nil
+}
+
+func (h holder) Put(ctx context.Context, items ...streams.Item) (streams.PutReport, error) {
+	var byPart [streams.Partitions][]streams.Item
+	for _, it := range items {
+		n := streams.PartitionOf(it.Stream)
+		byPart[n] = append(byPart[n], it)
+	}
+	all := streams.PutReport{Full: make(map[string]int)}
+	for n, list := range byPart {
+		r, err := h.parts[n].Put(ctx, list...)
+		if err != nil {
+			return streams.PutReport{}, err
+		}
+		all.Kept, all.Seen, all.Gone = all.Kept+r.Kept, all.Seen+r.Seen, all.Gone+r.Gone
+		maps.Copy(all.Full, r.Full)
+	}
+	return all, nil
+}
+
+func (h holder) Take(ctx context.Context, stream string, opts streams.TakeOptions) ([]streams.Item, error) {
+	return h.of(stream).Take(ctx, stream, opts)
+}
+
+func (h holder) Settle(ctx context.Context, stream string, outcomes []streams.Outcome, health *streams.Health) ([]streams.Item, error) {
+	return h.of(stream).Settle(ctx, stream, outcomes, health)
+}
+
+func (h holder) Stream(ctx context.Context, id string) (streams.Stream, error) {
+	return h.of(id).Stream(ctx, id)
+}
+
+func (h holder) Health(ctx context.Context, stream string) (streams.Health, error) {
+	return h.of(stream).Health(ctx, stream)
+}
+
+func (h holder) Depth(ctx context.Context, stream string) (streams.Depth, error) {
+	return h.of(stream).Depth(ctx, stream)
+}
+
 // harness keeps a store under a prefix. The process that has it open holds all partitions.
 type harness struct {
 	t   testing.TB
 	cfg redisdb.Config
 	// connect, if set, makes the client that is used.
 	connect func() redis.UniversalClient
+	// holder says that the store is used by its partitions.
+	holder bool
 
 	db    *redisdb.DB
 	store *redisstore.Store
@@ -117,18 +189,21 @@ func (h *harness) Open(ctx context.Context, opts storetest.Options) (streams.Sto
 	if err != nil {
 		return nil, err
 	}
-	h.hold()
+	parts := h.hold()
+	if h.holder {
+		return holder{h.store, parts, new(atomic.Uint64)}, nil
+	}
 	return h.store, nil
 }
 
 // hold holds all partitions until h.stop.
-func (h *harness) hold() {
+func (h *harness) hold() *[streams.Partitions]streams.Partition {
 	ctx, cancel := context.WithCancel(context.Background())
-	begun, ended := make(chan int, streams.Partitions), make(chan struct{})
+	begun, ended := make(chan streams.Partition, streams.Partitions), make(chan struct{})
 	go func() {
 		defer close(ended)
 		err := h.store.Hold(ctx, func(ctx context.Context, p streams.Partition) {
-			begun <- p.Number()
+			begun <- p
 			<-ctx.Done()
 		})
 		if err != nil {
@@ -139,9 +214,12 @@ func (h *harness) hold() {
 		cancel()
 		<-ended
 	}
-	for range streams.Partitions {
-		<-begun
+	var parts [streams.Partitions]streams.Partition
+	for range parts {
+		p := <-begun
+		parts[p.Number()] = p
 	}
+	return &parts
 }
 
 func (h *harness) Close() error {

@@ -1,0 +1,2 @@
+-- That its token is carried lets a holder begin (head.lua). Answer: 'ok'.
+return 'ok'
