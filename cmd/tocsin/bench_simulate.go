@@ -27,8 +27,8 @@ type benchSimulateCmd struct {
 	Replicas int           `help:"Replicas that each write waits for." default:"1"`
 	RTT      time.Duration `help:"Round trip between a node and Redis." name:"rtt" default:"500us"`
 	Receiver time.Duration `help:"What a relying party takes to answer, with its network." default:"40ms"`
-	Keep     time.Duration `help:"How long events stay in Redis." default:"24h"`
-	Keys     time.Duration `help:"How long sources' ids of events are known again." default:"24h"`
+	Keep     time.Duration `help:"How long events stay in Redis (serve --retention)." default:"24h"`
+	Keys     time.Duration `help:"How long sources' ids of events are known again (serve: 30 days)." default:"720h"`
 	Away     float64       `help:"Share of the streams whose receivers are away." default:"0.01"`
 	Outage   time.Duration `help:"How long their SETs have waited." default:"1h"`
 	RedisGiB float64       `help:"Memory of a Redis server, GiB." name:"redis-gib" default:"32"`

@@ -24,8 +24,6 @@ const (
 	costGroups   = 64    // calls with a large batch
 
 	costEvents = 3_000 // of a server that no stream wants
-	costFanout = 16    // streams that each event goes to
-	costWide   = 250   // events that go to them
 	costPolled = 2_000 // SETs that are polled
 	costPolls  = 1_000 // polls that bring nothing
 	costWaits  = 500   // polls that wait
@@ -258,20 +256,17 @@ func (b *bench) unwanted(ctx context.Context, r *rig, s *server, n int) (float64
 	return us / float64(n), err
 }
 
-// costsOfPushes measures a node that pushes each event to several streams.
+// costsOfPushes measures a node that pushes each event to one of several streams.
 func (b *bench) costsOfPushes(ctx context.Context, c *simulate.Costs) error {
 	return b.withRig(ctx, func(r *rig) error {
-		s, err := r.serveRedis(ctx, b.redis.space(), "--algorithm", "EdDSA")
+		nodes, err := r.nodes(ctx, 1)
 		if err != nil {
 			return err
 		}
-		for i := range costFanout {
-			if _, err := s.stream(ctx, r.endpoint(pathPrompt, i), typeWanted); err != nil {
-				return err
-			}
-		}
-		n := b.count(costWide)
-		if _, _, err := r.deliver(s.events(n/4), n/4*costFanout, false); err != nil { // warms up
+		s, n := nodes[0], b.count(pairEvents)
+		sent := s.events(n)
+		sent.Pool = pairSubjects
+		if _, _, err := r.deliver(sent, n, false); err != nil { // warms up
 			return err
 		}
 		b.say("redis-costs: pushes")
@@ -282,7 +277,7 @@ func (b *bench) costsOfPushes(ctx context.Context, c *simulate.Costs) error {
 		var us, bytes float64
 		used, err := b.redis.during(ctx, func() error {
 			us, err = s.cpu(ctx, func() error {
-				_, got, err := r.deliver(s.events(n), n*costFanout, false)
+				_, got, err := r.deliver(sent, n, false)
 				bytes = got.Bytes
 				if err != nil {
 					return err
@@ -294,9 +289,9 @@ func (b *bench) costsOfPushes(ctx context.Context, c *simulate.Costs) error {
 		if err != nil {
 			return err
 		}
-		c.Node.Push = max((us/float64(n)-alone)/costFanout-c.Node.Sign["EdDSA"], 1)
+		c.Node.Push = max(us/float64(n)-alone-c.Node.Sign["EdDSA"], 1)
 		c.Wire.SET = bytes + headBytes
-		c.Wire.RedisSET = max(((used.in+used.out)/float64(n)-c.Wire.RedisEvent)/costFanout, 0)
+		c.Wire.RedisSET = max((used.in+used.out)/float64(n)-c.Wire.RedisEvent, 0)
 		return nil
 	})
 }

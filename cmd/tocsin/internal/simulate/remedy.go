@@ -39,6 +39,7 @@ const (
 	firstMasters = 3
 	nearest      = 100 * time.Microsecond
 	shortest     = time.Hour
+	largest      = 512 // GiB
 )
 
 // remedy returns the scenario in which something was done about a resource, and what;
@@ -58,11 +59,15 @@ func remedy(c *Costs, s Scenario, about Use) (Scenario, string) {
 		if about.Of == ofStreams {
 			return moreMasters(s)
 		}
-		if s.Keep <= shortest && s.Keys <= shortest {
-			return s, "nothing more within one log: more memory, or several issuers that share the sources"
+		if s.Keep > shortest && s.Keep.Seconds()*c.Memory.Event > s.Keys.Seconds()*c.Memory.Key {
+			s.Keep = max(s.Keep/4, shortest)
+			return s, fmt.Sprintf("serve --retention %v", s.Keep)
 		}
-		s.Keep, s.Keys = max(s.Keep/4, shortest), max(s.Keys/4, shortest)
-		return s, fmt.Sprintf("events kept for %v, sources' ids known for %v: older events go to files", s.Keep, s.Keys)
+		if s.RedisGiB >= largest {
+			return s, "nothing more within one log: several issuers that share the sources"
+		}
+		s.RedisGiB = min(s.RedisGiB*2, largest)
+		return s, fmt.Sprintf("%g GiB of memory for the log's server", s.RedisGiB)
 	case fanoutTurn:
 		if s.RTT <= nearest {
 			return s, "nothing more: partitions are 16; several issuers that share the sources"

@@ -66,7 +66,7 @@ func Default() Scenario {
 		Parties: 1000, Push: 0.5, Subjects: 100, Matches: 3,
 		Nodes: 3, Cores: 4, Algorithm: "RS256", Masters: 1, Replicas: 1,
 		RTT: 500 * time.Microsecond, Receiver: 40 * time.Millisecond,
-		Keep: 24 * time.Hour, Keys: 24 * time.Hour, Away: 0.01, Outage: time.Hour,
+		Keep: 24 * time.Hour, Keys: 720 * time.Hour, Away: 0.01, Outage: time.Hour,
 		RedisGiB: 32, NodeGiB: 16, NodeGbit: 1, MaxSockets: 50_000,
 		LongPoll: 30 * time.Second, IdleConn: 90 * time.Second,
 	}

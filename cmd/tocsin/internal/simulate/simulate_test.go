@@ -131,7 +131,8 @@ func TestFirst(t *testing.T) {
 			s.Cores, s.Masters, s.LogAlone, c.Redis.Put = 100, 2, true, 100
 		}},
 		{"fan-out of a partition", "a round trip of 50ms", func(_ *simulate.Costs, s *simulate.Scenario) { s.RTT, s.Cores = 100*time.Millisecond, 100 }},
-		{"Redis memory (server of the log)", "events kept for 6h0m0s", func(c *simulate.Costs, _ *simulate.Scenario) { c.Memory.Event = 1e6 }},
+		{"Redis memory (server of the log)", "serve --retention 6h0m0s", func(c *simulate.Costs, _ *simulate.Scenario) { c.Memory.Event = 1e6 }},
+		{"Redis memory (server of the log)", "64 GiB", func(c *simulate.Costs, _ *simulate.Scenario) { c.Memory.Key = 1e5 }},
 		{"Redis memory (server of the log)", "a cluster of 3 masters", func(c *simulate.Costs, _ *simulate.Scenario) { c.Memory.SET = 1e6 }},
 		{"Redis memory (fullest other server)", "a cluster of 4 masters", func(c *simulate.Costs, s *simulate.Scenario) {
 			c.Memory.SET, s.Masters, s.LogAlone = 1e6, 2, true
