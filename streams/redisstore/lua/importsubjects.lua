@@ -9,6 +9,7 @@ while i <= #ARGV do
 		if ARGV[i + 2] ~= '' then countNames(ARGV[i + 2], 1, q.S.ow) end
 		members(q.ID, i, function(m) call('ZADD', P .. 'match', 0, m) end)
 		counted(q, ARGV[i], 1)
+		tellSubject('+', q.ID, i)
 	end
 	i = behind(i)
 end
