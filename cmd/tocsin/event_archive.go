@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/config"
 	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
 	"github.com/tocsin-ssf/tocsin/streams/store/sqlitedb"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
@@ -20,7 +21,7 @@ import (
 const minArchiveAge = 8 * 24 * time.Hour
 
 type eventArchiveCmd struct {
-	redisFlags
+	config.RedisSettings
 	printFlags
 	Before string `help:"Export what was recorded before: a time (RFC 3339), or how long ago (720h); at least 192h." required:"" placeholder:"TIME"`
 	Out    string `help:"Folder of the files, always the same; it is made if it is not there." required:"" placeholder:"DIR"`
@@ -50,7 +51,7 @@ func (c eventArchiveCmd) Run(ctx context.Context, std streamsIO) (err error) {
 	if err != nil {
 		return err
 	}
-	server := c.config(newLogger(io.Discard, "error"))
+	server := c.Shared(newLogger(io.Discard, "error"))
 	if server == nil {
 		return errors.New("--redis: which Redis has the log? The log of a data folder is not bound by memory")
 	}

@@ -109,7 +109,7 @@ func (o overlaid) Checkpoints(ctx context.Context, from uint64, max int) ([]chec
 
 // open finds the server of the folder, or opens its files, or the log in Redis.
 func (c eventVerifyLogCmd) open(ctx context.Context) (log *storedLog, err error) {
-	if shared := c.redisFlags.config(newLogger(io.Discard, "error")); shared != nil {
+	if shared := c.RedisSettings.Shared(newLogger(io.Discard, "error")); shared != nil {
 		files, err := node.OpenShared(ctx, *shared)
 		if err != nil {
 			return nil, err

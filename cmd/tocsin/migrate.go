@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/config"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/node"
 )
 
@@ -15,7 +16,7 @@ type migrateCmd struct {
 	printFlags
 	From string `help:"Data folder; no server may run on it." required:"" placeholder:"DIR"`
 	To   string `help:"Redis that it is moved to; with a password better given as TOCSIN_TO." required:"" placeholder:"URL"`
-	redisSettings
+	config.RedisDemands
 }
 
 // Help shows an example.
@@ -28,10 +29,10 @@ func (migrateCmd) Help() string {
 
 // Run moves the folder.
 func (c migrateCmd) Run(ctx context.Context, std streamsIO) error {
-	flags := redisFlags{Redis: c.To, redisSettings: c.redisSettings}
+	to := config.RedisSettings{Redis: c.To, RedisDemands: c.RedisDemands}
 	told := &lines{out: std.err}
 	moved, err := node.Migrate(ctx, node.MoveConfig{
-		Dir: c.From, Redis: *flags.config(newLogger(std.err, "warn")), Progress: told.to, Crash: crash,
+		Dir: c.From, Redis: to.DB(newLogger(std.err, "warn")), Progress: told.to, Crash: crash,
 	})
 	told.end()
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/adminapi"
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/config"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/node"
 	"github.com/tocsin-ssf/tocsin/set/jose"
 	"github.com/tocsin-ssf/tocsin/transmitter"
@@ -20,7 +21,7 @@ import (
 // dataFlags are of commands that speak to the server of a data folder, or
 // open the folder if none runs on it.
 type dataFlags struct {
-	redisFlags
+	config.RedisSettings
 	Data string `help:"Data folder; the server that runs on it is asked, else it is opened (default: ${default})." default:"./tocsin-data" placeholder:"DIR"`
 }
 
@@ -34,7 +35,7 @@ const patience = 5 * time.Second
 // with calls fn with a client of the folder's admin API. make says whether a
 // folder that is not there is made.
 func (d dataFlags) with(ctx context.Context, make bool, fn func(*adminapi.Client) error) error {
-	shared := d.redisFlags.config(newLogger(io.Discard, "error"))
+	shared := d.RedisSettings.Shared(newLogger(io.Discard, "error"))
 	if !make && shared == nil && !node.Known(d.Data) {
 		return fmt.Errorf("there is no data folder %s; name it with --data", d.Data)
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/config"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/node"
 	"github.com/tocsin-ssf/tocsin/set/delivery/guard"
 	"github.com/tocsin-ssf/tocsin/set/jose"
@@ -61,7 +62,7 @@ type serveCmd struct {
 	PublicLog bool     `help:"Let anybody read the log's checkpoint and tiles: hashes, and how many records there are."`
 	Witness   []string `help:"Verifier key of a witness whose cosignatures of the log are taken." placeholder:"KEY"`
 
-	redisFlags
+	config.RedisSettings
 	TakeBack bool `help:"Go on with a data folder that was moved to Redis (tocsin migrate), or is being moved there, as it was: what happened in Redis since is not in it." group:"Redis:"`
 
 	InsecureLoopback bool          `help:"Serve plain http on loopback, and push to loopback. For trials and tests alone."`
@@ -155,7 +156,7 @@ func (s serveCmd) config(addr net.Addr, logger *slog.Logger) (node.Config, error
 		return node.Config{}, err
 	}
 	return node.Config{
-		Dir: s.Data, Redis: s.redisFlags.config(logger), TakeBack: s.TakeBack, Algorithm: jose.Algorithm(s.Algorithm), MaxDepth: s.MaxQueue, Witnesses: s.Witness,
+		Dir: s.Data, Redis: s.RedisSettings.Shared(logger), TakeBack: s.TakeBack, Algorithm: jose.Algorithm(s.Algorithm), MaxDepth: s.MaxQueue, Witnesses: s.Witness,
 		Transmitter: transmitter.Config{
 			Issuer: s.Issuer, DefaultSubjects: streams.DefaultSubjects(s.DefaultSubjects),
 			MinVerificationInterval: s.MinVerificationInterval, InactivityTimeout: s.InactivityTimeout,

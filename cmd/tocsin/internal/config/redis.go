@@ -13,11 +13,17 @@ import (
 // has them: flags, keys of files and twins in the environment.
 type RedisSettings struct {
 	// Redis is the URL; it may have a password.
-	Redis            string        `help:"Keep all in Redis, which several processes share: redis://, redis+sentinel:// or redis+cluster://, rediss… by TLS. With a password better given as TOCSIN_REDIS." placeholder:"URL" group:"Redis:"`
+	Redis string `help:"Keep all in Redis, which several processes share: redis://, redis+sentinel:// or redis+cluster://, rediss… by TLS. With a password better given as TOCSIN_REDIS." placeholder:"URL" group:"Redis:"`
+	RedisDemands
+}
+
+// RedisDemands are what is asked of a Redis, wherever it is.
+type RedisDemands struct {
 	RedisPrefix      string        `help:"What begins each of its keys (default: tocsin)." placeholder:"TEXT" group:"Redis:"`
 	RedisReplicas    int           `help:"How many replicas must have a write before it is acknowledged (default: none)." placeholder:"N" group:"Redis:"`
 	RedisReplicaWait time.Duration `help:"How long they have for it (default: 1s)." placeholder:"TIME" group:"Redis:"`
 	RedisDurable     bool          `help:"Wait for the disks, too (Redis 7.2)." group:"Redis:"`
+	RedisVolatile    bool          `help:"Take a Redis that keeps nothing on disk: what was acknowledged is lost when it restarts." group:"Redis:"`
 }
 
 // Set reports whether there is a Redis.
@@ -40,13 +46,24 @@ func (r RedisSettings) Over(to *RedisSettings) {
 		to.RedisReplicaWait = r.RedisReplicaWait
 	}
 	to.RedisDurable = to.RedisDurable || r.RedisDurable
+	to.RedisVolatile = to.RedisVolatile || r.RedisVolatile
 }
 
 // DB returns how the server is opened.
 func (r RedisSettings) DB(logger *slog.Logger) redisdb.Config {
 	return redisdb.Config{
-		URL: r.Redis, Prefix: r.RedisPrefix, Replicas: r.RedisReplicas, ReplicaWait: r.RedisReplicaWait, Durable: r.RedisDurable, Logger: logger,
+		URL: r.Redis, Prefix: r.RedisPrefix, Replicas: r.RedisReplicas, ReplicaWait: r.RedisReplicaWait,
+		Durable: r.RedisDurable, Volatile: r.RedisVolatile, Logger: logger,
 	}
+}
+
+// Shared is DB; nil if there is none.
+func (r RedisSettings) Shared(logger *slog.Logger) *redisdb.Config {
+	if !r.Set() {
+		return nil
+	}
+	db := r.DB(logger)
+	return &db
 }
 
 // HasPassword reports whether a URL of Redis has a password in it, as far as can be told.

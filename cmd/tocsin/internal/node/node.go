@@ -191,7 +191,7 @@ func (n *Node) stores(ctx context.Context, cfg *Config) (*transmitter.Transmitte
 
 // embedded opens the stores of the folder.
 func (n *Node) embedded(ctx context.Context, cfg *Config, observe observer) (*stores, error) {
-	if _, err := os.Stat(n.path(nameFile)); err == nil {
+	if _, err := os.Stat(n.path(nameFile)); err == nil && !Exists(n.dir) {
 		return nil, errors.New("it is the folder of a node that shares a Redis; say which with --redis, or give another folder with --data")
 	}
 	tc := &cfg.Transmitter

@@ -50,7 +50,7 @@ func TestRedisSettings(t *testing.T) {
 		}
 	}
 	cfg, err := read("redis_file: url\nredis_prefix: a\nredis_replicas: 2\nredis_replica_wait: 500ms")
-	want := config.RedisSettings{Redis: "rediss://u:hunter2@redis.example/3", RedisPrefix: "a", RedisReplicas: 2, RedisReplicaWait: 500 * time.Millisecond}
+	want := config.RedisSettings{Redis: "rediss://u:hunter2@redis.example/3", RedisDemands: config.RedisDemands{RedisPrefix: "a", RedisReplicas: 2, RedisReplicaWait: 500 * time.Millisecond}}
 	if err != nil || cfg.RedisSettings != want {
 		t.Errorf("got %+v %v, want what the file says", cfg.RedisSettings, err)
 	}
