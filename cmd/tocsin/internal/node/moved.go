@@ -83,8 +83,10 @@ func (n *Node) stays(back bool) error {
 		return err
 	}
 	if back {
-		if err := os.Remove(n.path(moveFile)); err != nil {
-			return err
+		for _, file := range []string{nameFile, seenFile, moveFile} { // a node may have had the folder
+			if err := os.Remove(n.path(file)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
 		}
 		return syncFolder(n.dir)
 	}
