@@ -7,7 +7,9 @@ local list = {}
 -- were added in their order.
 local function expire(q)
 	local n = 0
-	for _, place in ipairs(call('ZRANGE', q.age, '-inf', '(' .. ARGV[6], 'BYSCORE')) do
+	local old = call('ZRANGE', q.age, '-inf', '(' .. ARGV[6], 'BYSCORE')
+	table.sort(old) -- in their order on the queue
+	for _, place in ipairs(old) do
 		if room == 0 then break end
 		if not call('ZSCORE', q.out, place) then
 			bury(q, place, load(q, place), 'expired', '')

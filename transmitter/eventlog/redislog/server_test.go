@@ -217,7 +217,7 @@ func TestReplicas(t *testing.T) {
 func TestRepeatAtLaggingReplica(t *testing.T) {
 	server := redistest.Start(t)
 	way := newLine(t, server.Addr)
-	(&redistest.Server{Addr: way.addr}).StartReplica(t)
+	server.StartReplicaBy(t, way.addr)
 	cfg := redisdb.Config{URL: "redis://" + server.Addr, Replicas: 1, ReplicaWait: 200 * time.Millisecond}
 	l, other := open(t, cfg, redislog.Config{}), open(t, cfg, redislog.Config{})
 	way.frozen.Lock()

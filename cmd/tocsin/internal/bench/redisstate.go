@@ -13,7 +13,7 @@ const (
 	stateLess = 50
 
 	streamBytes  = 4 << 10 // at most, of a stream in Redis
-	subjectBytes = 512     // at most, of a subject
+	subjectBytes = 640     // at most, of a subject; with few, what a partition has besides counts too
 )
 
 // redisState measures the memory of streams and of their subjects.

@@ -259,11 +259,12 @@ var ErrOldLog = errors.New("log.db is older than state.db")
 // would have numbers that the queues have seen, and would never leave
 // (contracts.md §7).
 func follows(ctx context.Context, log eventlog.Log, state streams.Store) error {
-	head, err := log.Head(ctx)
+	// First what was seen: other nodes go on meanwhile.
+	highest, err := state.Highest(ctx)
 	if err != nil {
 		return err
 	}
-	highest, err := state.Highest(ctx)
+	head, err := log.Head(ctx)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/tocsin-ssf/tocsin/streams/redisstore"
 	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
@@ -24,6 +25,11 @@ const (
 	nameFile = "node"       // its name among the nodes
 	seenFile = "checkpoint" // the last one that it saw
 )
+
+// poll is how often who waits looks without being woken. Wake-ups are heard, and when
+// they may have been missed all who wait look; each look of each poll that waits costs
+// Redis something.
+const poll = 10 * time.Second
 
 // chores is the name of the lease of what one node at a time does.
 const chores = "chores"
@@ -51,7 +57,7 @@ func (n *Node) shared(ctx context.Context, cfg *Config, observe observer) (*stor
 	}
 	n.closers = append(n.closers, log.Close)
 	state, err := redisstore.Open(ctx, redisstore.Config{
-		DB: db, Wakes: wakes, Node: name, MaxDepth: cfg.MaxDepth, Now: tc.Now, Logger: tc.Logger,
+		DB: db, Wakes: wakes, Node: name, MaxDepth: cfg.MaxDepth, Poll: poll, Now: tc.Now, Logger: tc.Logger,
 	})
 	if err != nil {
 		return nil, err

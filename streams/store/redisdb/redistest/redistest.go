@@ -113,8 +113,14 @@ func StartDurable(t testing.TB) *Server {
 // StartReplica starts a server that has what s has, and waits until it follows.
 func (s *Server) StartReplica(t testing.TB) *Server {
 	t.Helper()
+	return s.StartReplicaBy(t, s.Addr)
+}
+
+// StartReplicaBy is StartReplica for one that reaches s at another address: a line.
+func (s *Server) StartReplicaBy(t testing.TB, addr string) *Server {
+	t.Helper()
 	s.ours(t, "followed")
-	host, port, err := net.SplitHostPort(s.Addr)
+	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		t.Fatal(err)
 	}
