@@ -38,7 +38,7 @@ func TestLine(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			line := s.StartLine(t)
 			db := open(t, redisdb.Config{
-				URL: line.URL() + "?read_timeout=1s", Replicas: 1, ReplicaWait: 900 * time.Millisecond, Patience: 20 * time.Second,
+				URL: line.URL() + "?read_timeout=3s", Replicas: 1, ReplicaWait: redisdb.MaxReplicaWait, Patience: 20 * time.Second,
 			})
 			keys := []string{"{" + tt.name + "}n", "{" + tt.name + "}ids", "{" + tt.name + "}log"}
 			if got, err := db.Write(t.Context(), once(), keys, "first"); err != nil || got != "1" {

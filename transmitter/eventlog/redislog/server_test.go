@@ -218,7 +218,7 @@ func TestRepeatAtLaggingReplica(t *testing.T) {
 	server := redistest.Start(t)
 	way := newLine(t, server.Addr)
 	server.StartReplicaBy(t, way.addr)
-	cfg := redisdb.Config{URL: "redis://" + server.Addr, Replicas: 1, ReplicaWait: 200 * time.Millisecond}
+	cfg := redisdb.Config{URL: "redis://" + server.Addr, Replicas: 1, ReplicaWait: redisdb.MaxReplicaWait}
 	l, other := open(t, cfg, redislog.Config{}), open(t, cfg, redislog.Config{})
 	way.frozen.Lock()
 	for n, l := range []*redislog.Log{l, other} {

