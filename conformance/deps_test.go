@@ -54,8 +54,9 @@ var importMap = []folder{
 	{path: "streams/storetest", ours: []string{"streams", "set/subject", "set/delivery"}}, // its cases use both methods
 	{path: "streams/store/sqlitedb", fixed: []string{"sqlite"}},
 	{path: "streams/store/redisdb", fixed: []string{"go-redis"}},
-	{path: "streams/sqlitestore", ours: []string{"streams", "set/subject", "set/delivery", "streams/store/..."}, fixed: []string{"sqlite"}}, // it wakes takers by method
-	{path: "streams/redisstore", ours: []string{"streams", "set/subject", "set/delivery", "streams/store/..."}, fixed: []string{"go-redis"}},
+	{path: "streams/internal/form", ours: []string{"streams", "set/subject"}},                                                                                        // what is kept is the same in every store
+	{path: "streams/sqlitestore", ours: []string{"streams", "streams/internal/form", "set/subject", "set/delivery", "streams/store/..."}, fixed: []string{"sqlite"}}, // it wakes takers by method
+	{path: "streams/redisstore", ours: []string{"streams", "streams/internal/form", "set/subject", "set/delivery", "streams/store/..."}, fixed: []string{"go-redis"}},
 
 	{path: "wellknown", ours: []string{"set", "set/jose", "set/delivery", "set/delivery/guard"}, fixed: []string{"jwx"}},
 

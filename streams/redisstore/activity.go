@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/streams/internal/form"
 )
 
 // activityDelay is how long a mark of activity may stay in memory alone.
@@ -94,7 +95,7 @@ func (a *activity) stop() {
 
 // Touch implements [streams.Registry]. The mark is saved within activityDelay.
 func (s *Store) Touch(_ context.Context, id string, at time.Time) {
-	s.activity.note(id, nanos(at), s.activityDue)
+	s.activity.note(id, form.Nanos(at), s.activityDue)
 }
 
 // activityDue saves the marks when the timer says so.

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/streams/internal/form"
 )
 
 // DeadLetters implements [streams.DeadLetters]. A page has at most 256.
@@ -39,7 +40,7 @@ func (s *Store) DeadLetters(ctx context.Context, stream, after string, max int) 
 		if i == max {
 			break
 		}
-		l := streams.DeadLetter{Code: textOf(letter[4]), Description: textOf(letter[5]), At: instant(numberOf(letter[6]))}
+		l := streams.DeadLetter{Code: textOf(letter[4]), Description: textOf(letter[5]), At: form.Instant(numberOf(letter[6]))}
 		if l.Item, err = itemOf(stream, letter[1:4]); err != nil {
 			return nil, "", err
 		}

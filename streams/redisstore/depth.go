@@ -10,13 +10,14 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/streams/internal/form"
 )
 
 // depthOf reads items, leased, dead and when the oldest was added.
 func depthOf(list []any) streams.Depth {
 	d := streams.Depth{Items: int(numberOf(list[0])), Leased: int(numberOf(list[1])), Dead: int(numberOf(list[2]))}
 	if at := textOf(list[3]); len(at) == 8 {
-		d.Oldest = instant(int64(binary.BigEndian.Uint64([]byte(at))))
+		d.Oldest = form.Instant(int64(binary.BigEndian.Uint64([]byte(at))))
 	}
 	return d
 }
@@ -119,7 +120,7 @@ func (s *Store) aged(ctx context.Context, before time.Time) ([]int, error) {
 	var cmds [streams.Partitions]*redis.StringSliceCmd
 	for n := range cmds {
 		cmds[n] = pipe.ZRangeArgs(ctx, redis.ZRangeArgs{
-			Key: s.partKey(n, "ages"), ByScore: true, Start: "-inf", Stop: "(" + strconv.FormatInt(nanos(before), 10), Count: 1,
+			Key: s.partKey(n, "ages"), ByScore: true, Start: "-inf", Stop: "(" + strconv.FormatInt(form.Nanos(before), 10), Count: 1,
 		})
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
@@ -135,7 +136,7 @@ func (s *Store) aged(ctx context.Context, before time.Time) ([]int, error) {
 }
 
 func (s *Store) expire(ctx context.Context, part int, before time.Time, max int) (map[string]int, error) {
-	answer, err := s.call(ctx, request{part: part, once: true}, s.scripts.expire, strconv.FormatInt(nanos(before), 10), max)
+	answer, err := s.call(ctx, request{part: part, once: true}, s.scripts.expire, strconv.FormatInt(form.Nanos(before), 10), max)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/streams/internal/form"
 )
 
 var _ streams.Importer = (*Store)(nil)
@@ -20,7 +21,7 @@ func (s *Store) ImportStream(ctx context.Context, k streams.Kept) error {
 	if k.High.Seq > maxSeq || k.HighRef.Seq > maxSeq {
 		return errRange
 	}
-	document, err := encodeStream(&k.Stream)
+	document, err := form.EncodeStream(&k.Stream)
 	if err != nil {
 		return fmt.Errorf("redisstore: import: %w", err)
 	}
@@ -45,7 +46,7 @@ func (s *Store) ImportStream(ctx context.Context, k streams.Kept) error {
 	if _, err := s.reserve(ctx, owner, id, 0); err != nil {
 		return err
 	}
-	args := append([]any{id, owner, digestOf(id), document, placeText(k.High), ref, k.High.Seq, health, due}, facts.args(nanos(k.Stream.Active))...)
+	args := append([]any{id, owner, digestOf(id), document, placeText(k.High), ref, k.High.Seq, health, due}, facts.args(form.Nanos(k.Stream.Active))...)
 	answer, err := s.importing(ctx, s.scripts.importStream, streams.PartitionOf(id), args)
 	if err == nil && answer == "exists" {
 		err = streams.ErrExists
@@ -135,7 +136,7 @@ func (s *Store) ImportItems(ctx context.Context, stream string, items []streams.
 func (s *Store) ImportDeadLetters(ctx context.Context, stream string, letters []streams.DeadLetter) error {
 	return importAll(ctx, s, s.scripts.importLetters, streams.PartitionOf(stream), []any{stream}, letters, func(l *streams.DeadLetter) ([]any, error) {
 		kept, err := keptItem(&l.Item)
-		return []any{l.ID, letterPlace(&l.Item), kept, fmt.Sprint(l.Attempts), l.Code, l.Description, fmt.Sprint(nanos(l.At))}, err
+		return []any{l.ID, letterPlace(&l.Item), kept, fmt.Sprint(l.Attempts), l.Code, l.Description, fmt.Sprint(form.Nanos(l.At))}, err
 	})
 }
 

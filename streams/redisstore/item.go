@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/streams/internal/form"
 )
 
 // An item is kept as one string. Scripts read its head, at fixed places (lua/queue.lua):
@@ -61,7 +62,7 @@ func encodeItem(it *streams.Item) ([]byte, error) {
 		sum := sha256.Sum256([]byte(it.OrderKey))
 		copy(b[headKey:headAdded], sum[:])
 	}
-	binary.BigEndian.PutUint64(b[headAdded:], uint64(nanos(it.Added)))
+	binary.BigEndian.PutUint64(b[headAdded:], uint64(form.Nanos(it.Added)))
 	if !it.Ref.IsZero() {
 		binary.BigEndian.PutUint64(b[headRef:], it.Ref.Seq)
 		binary.BigEndian.PutUint32(b[headRef+8:], it.Ref.N)
@@ -156,7 +157,7 @@ func decodeItem(stream, place, kept string, attempts int64) (streams.Item, error
 			Seq: binary.BigEndian.Uint64(b[headRef:]), N: binary.BigEndian.Uint32(b[headRef+8:]),
 		},
 		Type: r.typ(), OrderKey: r.text(), Subject: int(r.number()),
-		Added: instant(int64(binary.BigEndian.Uint64(b[headAdded:]))), Attempts: int(attempts), Resent: b[0] == flagResent,
+		Added: form.Instant(int64(binary.BigEndian.Uint64(b[headAdded:]))), Attempts: int(attempts), Resent: b[0] == flagResent,
 	}
 	payload := r.text()
 	if it.Resent {

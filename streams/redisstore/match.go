@@ -8,6 +8,7 @@ import (
 
 	"github.com/tocsin-ssf/tocsin/set/subject"
 	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/streams/internal/form"
 )
 
 // matchPage bounds the candidates that one script looks at.
@@ -125,7 +126,7 @@ func excludingKeys(subjects []subject.Identifier) []any {
 		case !id.IsComplex():
 			keys = append(keys, key(domainExclusion, id.Canonical()))
 		default:
-			eachSubset(id.MemberNames(), func(some []string) { keys = append(keys, key(domainExclusion, id.Project(some...))) })
+			form.EachSubset(id.MemberNames(), func(some []string) { keys = append(keys, key(domainExclusion, id.Project(some...))) })
 		}
 	}
 	return keys

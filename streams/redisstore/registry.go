@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/streams/internal/form"
 )
 
 // Create implements [streams.Registry]. A place is reserved with the owner, then the
@@ -18,7 +19,7 @@ import (
 // After redisdb.ErrReplicas the stream may be there: the server itself has it.
 func (s *Store) Create(ctx context.Context, in streams.Stream, limit int) error {
 	cfg := in.Clone()
-	document, err := encodeStream(&cfg)
+	document, err := form.EncodeStream(&cfg)
 	if err != nil {
 		return fmt.Errorf("redisstore: create: %w", err)
 	}
@@ -34,7 +35,7 @@ func (s *Store) Create(ctx context.Context, in streams.Stream, limit int) error 
 	r.durable = true
 	args := append([]any{
 		cfg.ID, cfg.Owner, digestOf(cfg.ID), rand.Text(), at, (reservationLife - reservationMargin).Milliseconds(), document,
-	}, facts.args(nanos(cfg.Active))...)
+	}, facts.args(form.Nanos(cfg.Active))...)
 	answer, err := s.call(ctx, r, s.scripts.create, args...)
 	if err != nil {
 		return err // it may have been created: the reservation tells, in time
@@ -86,10 +87,10 @@ func (s *Store) versionOf(id string, answer any) (version, error) {
 		return version{}, errAnswer
 	}
 	v := version{number: textOf(list[0]), health: []byte(textOf(list[3]))}
-	if v.Stream, err = decodeStream([]byte(textOf(list[2]))); err != nil {
+	if v.Stream, err = form.DecodeStream([]byte(textOf(list[2]))); err != nil {
 		return v, fmt.Errorf("redisstore: stream: %w", err)
 	}
-	v.Active = instant(max(numberOf(list[1]), s.activity.of(id)))
+	v.Active = form.Instant(max(numberOf(list[1]), s.activity.of(id)))
 	return v, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/streams/internal/form"
 )
 
 // updateTries bounds how often an Update begins anew because others were quicker, and
@@ -97,7 +98,7 @@ func checkUpdate(old, cfg *streams.Stream, items []streams.Item) error {
 
 // updateArgs are the arguments of lua/update.lua.
 func updateArgs(old *version, cfg *streams.Stream, items []streams.Item) ([]any, error) {
-	document, err := encodeStream(cfg)
+	document, err := form.EncodeStream(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("redisstore: update: %w", err)
 	}
@@ -108,7 +109,7 @@ func updateArgs(old *version, cfg *streams.Stream, items []streams.Item) ([]any,
 	healthy := cfg.Status == streams.Enabled && old.Status != streams.Enabled || cfg.Delivery != old.Delivery
 	active := int64(-1)
 	if !cfg.Active.Equal(old.Active) {
-		active = nanos(cfg.Active)
+		active = form.Nanos(cfg.Active)
 	}
 	args := []any{cfg.ID, old.number, rand.Text(), document, flag(cfg.Epoch != old.Epoch), flag(healthy), MaxControl}
 	args = append(args, f.args(active)...)

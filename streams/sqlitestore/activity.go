@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/streams/internal/form"
 )
 
 // activityDelay is how long a mark of activity may stay in memory alone.
@@ -69,7 +70,7 @@ func (s *Store) Touch(_ context.Context, id string, at time.Time) {
 	if err != nil {
 		return
 	}
-	n := nanos(at)
+	n := form.Nanos(at)
 	for {
 		old := st.active.Load()
 		if n <= old {

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/streams/internal/form"
 	"github.com/tocsin-ssf/tocsin/streams/store/sqlitedb"
 )
 
@@ -72,7 +73,7 @@ func (s *Store) DeadLetters(ctx context.Context, id, after string, max int) ([]s
 	}
 	out := make([]streams.DeadLetter, len(page))
 	for i, l := range page {
-		out[i] = streams.DeadLetter{Item: l.e.item, Code: l.code, Description: l.text, At: instant(l.at)}
+		out[i] = streams.DeadLetter{Item: l.e.item, Code: l.code, Description: l.text, At: form.Instant(l.at)}
 	}
 	return out, next, nil
 }
@@ -131,7 +132,7 @@ func (s *Store) Resend(ctx context.Context, id, jti string) error {
 func (s *Store) revive(t *tx, st *stream, e *entry) error {
 	e.item.Resent, e.item.OrderKey = true, ""
 	e.item.Epoch = st.facts.Load().epoch
-	e.item.Added = instant(nanos(s.now()))
+	e.item.Added = form.Instant(form.Nanos(s.now()))
 	if e.lane == laneControl {
 		var last int64
 		if err := t.QueryRow(sqlArrivals, st.queue).Scan(&last); err != nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/streams/internal/form"
 )
 
 const sqlOldest = `SELECT coalesce(min(added), 0) FROM (
@@ -45,7 +46,7 @@ func (s *Store) depth(ctx context.Context, st *stream) (streams.Depth, error) {
 		}
 	}
 	st.oldest.Store(oldest)
-	d.Oldest = instant(oldest)
+	d.Oldest = form.Instant(oldest)
 	return d, nil
 }
 
@@ -58,7 +59,7 @@ func (st *stream) firstAdded() (oldest int64, known bool) {
 	for i := range st.win.lanes {
 		switch l := &st.win.lanes[i]; {
 		case l.head != nil:
-			if n := nanos(l.head.item.Added); oldest == 0 || n < oldest {
+			if n := form.Nanos(l.head.item.Added); oldest == 0 || n < oldest {
 				oldest = n
 			}
 		case !l.complete:
@@ -112,7 +113,7 @@ func (s *Store) oldestOf(ctx context.Context, st *stream) (time.Time, error) {
 		return time.Time{}, nil
 	}
 	if _, known := st.firstAdded(); !known && st.oldest.Load() != 0 {
-		return instant(st.oldest.Load()), nil
+		return form.Instant(st.oldest.Load()), nil
 	}
 	d, err := s.depth(ctx, st)
 	return d.Oldest, err

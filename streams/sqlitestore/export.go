@@ -11,6 +11,7 @@ import (
 
 	"github.com/tocsin-ssf/tocsin/set/subject"
 	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/streams/internal/form"
 )
 
 var _ streams.Exporter = (*Store)(nil)
@@ -47,10 +48,10 @@ func (s *Store) KeptStreams(ctx context.Context, from string, max int) (page []s
 			if err := rows.Scan(&last, &active, &config, &k.High.Seq, &k.High.N, &k.HighRef.Seq, &k.HighRef.N, &health); err != nil {
 				return err
 			}
-			if k.Stream, err = decodeStream(config); err != nil {
+			if k.Stream, err = form.DecodeStream(config); err != nil {
 				return err
 			}
-			k.Stream.Active = instant(active)
+			k.Stream.Active = form.Instant(active)
 			if health != nil {
 				if err := json.Unmarshal(health, &k.Health); err != nil {
 					return fmt.Errorf("health of stream %s: %w", k.Stream.ID, err)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/tocsin-ssf/tocsin/set/subject"
 	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/streams/internal/form"
 )
 
 const (
@@ -194,6 +195,6 @@ func excludingForms(id subject.Identifier) []string {
 		return []string{id.Canonical()}
 	}
 	var forms []string
-	eachSubset(id.MemberNames(), func(some []string) { forms = append(forms, id.Project(some...)) })
+	form.EachSubset(id.MemberNames(), func(some []string) { forms = append(forms, id.Project(some...)) })
 	return forms
 }

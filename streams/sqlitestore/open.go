@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/streams/internal/form"
 )
 
 // load reads what is always in memory: of every stream what decides about its
@@ -53,7 +54,7 @@ func (s *Store) loadStreams(v *view) (map[int64]*stream, error) {
 			&st.highRef.Seq, &st.highRef.N, &entries, &exclusions); err != nil {
 			return nil, err
 		}
-		cfg, err := decodeStream(config)
+		cfg, err := form.DecodeStream(config)
 		if err != nil {
 			return nil, fmt.Errorf("stream %s: %w", st.id, err)
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/streams/internal/form"
 	"github.com/tocsin-ssf/tocsin/streams/store/sqlitedb"
 )
 
@@ -204,7 +205,7 @@ func sweepSome(t *tx) (more bool, sets []nameSet, err error) {
 // Expire implements [streams.Queue].
 func (s *Store) Expire(ctx context.Context, before time.Time, max int) (map[string]int, error) {
 	expired := make(map[string]int)
-	limit := nanos(before)
+	limit := form.Nanos(before)
 	for _, st := range s.index.snapshot() {
 		if max <= 0 {
 			break
@@ -250,7 +251,7 @@ func (s *Store) expireStream(ctx context.Context, st *stream, limit int64, max i
 				oldest = first
 			}
 		}
-		now := nanos(s.now())
+		now := form.Nanos(s.now())
 		for _, e := range dead {
 			at := []any{st.queue, e.lane, int64(e.at.Seq), int64(e.at.N)}
 			if _, err := bury(t, st.num, 0, "expired", "", now, at); err != nil {
@@ -281,10 +282,10 @@ func (s *Store) overdue(t *tx, st *stream, lane int, limit int64, max int) (foun
 		}
 		for _, e := range page {
 			after = e.at
-			stays := nanos(e.item.Added) >= limit
+			stays := form.Nanos(e.item.Added) >= limit
 			if stays || len(found) >= max || st.isOut(e.item.ID) {
 				if first == 0 {
-					first = nanos(e.item.Added)
+					first = form.Nanos(e.item.Added)
 				}
 				if stays || len(found) >= max {
 					return found, first, nil

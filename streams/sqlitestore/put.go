@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/streams/internal/form"
 	"github.com/tocsin-ssf/tocsin/streams/store/sqlitedb"
 )
 
@@ -170,7 +171,7 @@ func (p *portion) admit(it *streams.Item) (streams.Position, bool) {
 // fresh sets what the store sets in an item.
 func fresh(it *streams.Item) {
 	it.Attempts, it.Resent = 0, false
-	it.Added = instant(nanos(it.Added))
+	it.Added = form.Instant(form.Nanos(it.Added))
 }
 
 // write writes the portion.
@@ -290,7 +291,7 @@ func (s *Store) keepControl(st *stream, kept []*entry) {
 
 // aged notes that an item added at the time came. Needs mu and the item counted.
 func (st *stream) aged(added time.Time) {
-	n := nanos(added)
+	n := form.Nanos(added)
 	if old := st.oldest.Load(); old == 0 && st.items.Load() > 1 || old != 0 && old <= n {
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/streams/internal/form"
 )
 
 const (
@@ -20,7 +21,7 @@ const (
 // Create implements [streams.Registry].
 func (s *Store) Create(ctx context.Context, in streams.Stream, limit int) error {
 	cfg := in.Clone()
-	config, err := encodeStream(&cfg)
+	config, err := form.EncodeStream(&cfg)
 	if err != nil {
 		return fmt.Errorf("sqlitestore: create: %w", err)
 	}
@@ -30,7 +31,7 @@ func (s *Store) Create(ctx context.Context, in streams.Stream, limit int) error 
 	defer s.index.release(cfg.Owner)
 	st := &stream{num: s.lastStream.Add(1), id: cfg.ID, owner: cfg.Owner, queue: s.lastQueue.Add(1)}
 	st.facts.Store(factsOf(&cfg))
-	st.active.Store(nanos(cfg.Active))
+	st.active.Store(form.Nanos(cfg.Active))
 	err = s.db.WriteFull(ctx, func(t *tx) error {
 		r, err := t.Exec(sqlUseID, cfg.ID)
 		if err != nil {
@@ -96,7 +97,7 @@ func (s *Store) read(ctx context.Context, st *stream) (streams.Stream, error) {
 		}
 	}
 	out := cfg.Clone()
-	out.Active = instant(st.active.Load())
+	out.Active = form.Instant(st.active.Load())
 	return out, nil
 }
 
@@ -115,7 +116,7 @@ func (s *Store) readLocked(ctx context.Context, st *stream) (*streams.Stream, er
 	if err != nil {
 		return nil, failure("read stream", err)
 	}
-	cfg, err := decodeStream(config)
+	cfg, err := form.DecodeStream(config)
 	if err != nil {
 		return nil, failure("read stream", err)
 	}
@@ -157,19 +158,19 @@ func (s *Store) Update(ctx context.Context, id string, change func(*streams.Stre
 		return streams.Stream{}, failure("update", err)
 	}
 	out := cfg.Clone()
-	out.Active = instant(st.active.Load())
+	out.Active = form.Instant(st.active.Load())
 	return out, nil
 }
 
 // commitUpdate writes cfg and items and makes them count. Needs st.put.
 func (s *Store) commitUpdate(ctx context.Context, st *stream, old, cfg *streams.Stream, items []streams.Item) error {
-	config, err := encodeStream(cfg)
+	config, err := form.EncodeStream(cfg)
 	if err != nil {
 		return err
 	}
 	active := st.active.Load()
 	if !cfg.Active.Equal(old.Active) {
-		active = nanos(cfg.Active)
+		active = form.Nanos(cfg.Active)
 	}
 	purge := cfg.Epoch != old.Epoch
 	queue := st.queue

@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/streams/internal/form"
 	"github.com/tocsin-ssf/tocsin/streams/store/sqlitedb"
 )
 
@@ -56,7 +57,7 @@ func scanItem(rows interface{ Scan(...any) error }, stream string, rest ...any) 
 		return nil, fmt.Errorf("sqlitestore: damaged item in lane %d", e.lane)
 	}
 	e.at.N, e.item.Ref.N = uint32(n), uint32(refN)
-	e.item.Added = instant(added)
+	e.item.Added = form.Instant(added)
 	e.item.Lane = streams.Lane(control)
 	e.item.Resent = resent != 0
 	if e.item.Lane == streams.LaneEvents {
@@ -95,7 +96,7 @@ func itemByID(q querier, queue int64, stream, jti string) (*entry, error) {
 func insertItem(t *tx, queue int64, e *entry) error {
 	it := &e.item
 	_, err := t.Exec(sqlInsertItem, queue, e.lane, int64(e.at.Seq), int64(e.at.N), hashOf(it.ID), it.ID, int64(it.Epoch),
-		it.Type, it.OrderKey, it.Subject, blob(it.Payload), nanos(it.Added), it.Attempts, int64(it.Lane), flag(it.Resent), int64(it.Ref.Seq), int64(it.Ref.N))
+		it.Type, it.OrderKey, it.Subject, blob(it.Payload), form.Nanos(it.Added), it.Attempts, int64(it.Lane), flag(it.Resent), int64(it.Ref.Seq), int64(it.Ref.N))
 	return err
 }
 

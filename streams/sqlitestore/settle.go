@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 
 	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/streams/internal/form"
 )
 
 const (
@@ -206,7 +207,7 @@ func (s *Store) writeVerdicts(t *tx, st *stream, set *settlement) error {
 		case streams.Delivered:
 			v.changes, err = change(t, sqlDeleteItem, at...)
 		case streams.Refused:
-			v.changes, err = bury(t, st.num, 1, v.Code, v.Description, nanos(s.now()), at)
+			v.changes, err = bury(t, st.num, 1, v.Code, v.Description, form.Nanos(s.now()), at)
 		case streams.Failed:
 			v.changes, err = change(t, sqlAttempt, at...)
 		case streams.Released:

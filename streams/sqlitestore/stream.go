@@ -97,19 +97,3 @@ func (st *stream) window() *window {
 	}
 	return st.win
 }
-
-// nanos is t for the disk: nanoseconds since 1970, 0 for the zero time.
-func nanos(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixNano()
-}
-
-// instant is the reverse of nanos.
-func instant(n int64) time.Time {
-	if n == 0 {
-		return time.Time{}
-	}
-	return time.Unix(0, n).UTC()
-}

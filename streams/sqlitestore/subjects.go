@@ -11,6 +11,7 @@ import (
 
 	"github.com/tocsin-ssf/tocsin/set/subject"
 	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/streams/internal/form"
 	"github.com/tocsin-ssf/tocsin/streams/store/sqlitedb"
 )
 
@@ -161,26 +162,10 @@ func keysOf(id subject.Identifier, kind int) [][]byte {
 	names := id.MemberNames()
 	set := joinNames(names)
 	var keys [][]byte
-	eachSubset(names, func(some []string) {
+	form.EachSubset(names, func(some []string) {
 		keys = append(keys, key(domainComplex, set, id.Project(some...)))
 	})
 	return keys
-}
-
-// eachSubset calls fn with every subset of names that is not empty. The
-// slice is reused.
-func eachSubset(names []string, fn func([]string)) {
-	names = names[:min(len(names), subject.MaxMembers)]
-	some := make([]string, 0, len(names))
-	for mask := 1; mask < 1<<len(names); mask++ {
-		some = some[:0]
-		for i, n := range names {
-			if mask&(1<<i) != 0 {
-				some = append(some, n)
-			}
-		}
-		fn(some)
-	}
 }
 
 // subjectChange is what a call of Add or Remove did.

@@ -1,13 +1,17 @@
-package redisstore
+// Package form is the form in which stores keep streams and times, and the sets of names
+// by which they find complex subjects. It is the same in every store, so that a stream
+// that moves from one to another is the same there.
+package form
 
 import (
 	"encoding/json"
 	"time"
 
+	"github.com/tocsin-ssf/tocsin/set/subject"
 	"github.com/tocsin-ssf/tocsin/streams"
 )
 
-// stored is a stream as its document has it. Members are only ever added.
+// stored is a stream as it is kept. Members are only ever added.
 type stored struct {
 	ID                      string   `json:"id"`
 	Owner                   string   `json:"owner"`
@@ -34,8 +38,8 @@ type stored struct {
 	VerificationRequested   int64    `json:"verification_requested_ns,omitempty"`
 }
 
-// encodeStream writes all of s but Active, which is a field of its own.
-func encodeStream(s *streams.Stream) ([]byte, error) {
+// EncodeStream writes all of s but Active, which stores keep beside it.
+func EncodeStream(s *streams.Stream) ([]byte, error) {
 	d := stored{
 		ID: s.ID, Owner: s.Owner, Issuer: s.Issuer, Audience: s.Audience,
 		EventsSupported: s.EventsSupported, EventsRequested: s.EventsRequested, EventsDelivered: s.EventsDelivered,
@@ -48,14 +52,15 @@ func encodeStream(s *streams.Stream) ([]byte, error) {
 		DefaultSubjects:         string(s.DefaultSubjects),
 		Status:                  string(s.Status), Reason: s.Reason, StatusBy: string(s.StatusBy),
 		Epoch: s.Epoch, From: s.From,
-		Created: nanos(s.Created), VerificationRequested: nanos(s.VerificationRequested),
+		Created: Nanos(s.Created), VerificationRequested: Nanos(s.VerificationRequested),
 	}
 	return json.Marshal(d)
 }
 
-func decodeStream(config []byte) (streams.Stream, error) {
+// DecodeStream is the reverse of EncodeStream.
+func DecodeStream(document []byte) (streams.Stream, error) {
 	var d stored
-	if err := json.Unmarshal(config, &d); err != nil {
+	if err := json.Unmarshal(document, &d); err != nil {
 		return streams.Stream{}, err
 	}
 	return streams.Stream{
@@ -71,6 +76,38 @@ func decodeStream(config []byte) (streams.Stream, error) {
 		DefaultSubjects:         streams.DefaultSubjects(d.DefaultSubjects),
 		Status:                  streams.Status(d.Status), Reason: d.Reason, StatusBy: streams.Party(d.StatusBy),
 		Epoch: d.Epoch, From: d.From,
-		Created: instant(d.Created), VerificationRequested: instant(d.VerificationRequested),
+		Created: Instant(d.Created), VerificationRequested: Instant(d.VerificationRequested),
 	}, nil
+}
+
+// Nanos returns nanoseconds since 1970, 0 for the zero time.
+func Nanos(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
+}
+
+// Instant is the reverse of Nanos.
+func Instant(n int64) time.Time {
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, n).UTC()
+}
+
+// EachSubset calls fn with every subset of names that is not empty, of the first
+// subject.MaxMembers. The slice is reused.
+func EachSubset(names []string, fn func([]string)) {
+	names = names[:min(len(names), subject.MaxMembers)]
+	some := make([]string, 0, len(names))
+	for mask := 1; mask < 1<<len(names); mask++ {
+		some = some[:0]
+		for i, n := range names {
+			if mask&(1<<i) != 0 {
+				some = append(some, n)
+			}
+		}
+		fn(some)
+	}
 }
