@@ -3,6 +3,7 @@ package redisjournal_test
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -279,6 +280,29 @@ func (repeat) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 
 func (repeat) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return next
+}
+
+// A record that is sent again is acknowledged when the replicas have what was written the
+// first time: WAIT is about what its own connection wrote.
+func TestRepeatedBeforeReplicas(t *testing.T) {
+	server := redistest.Start(t)
+	replica := server.StartReplica(t)
+	c, way := server.Client(t), &redistest.Repeat{By: server.Client(t)}
+	c.AddHook(way)
+	j := open(t, redisdb.Config{Client: c, Replicas: 1, ReplicaWait: time.Second}, redisjournal.Config{})
+	defer func() { _ = j.Close() }()
+	record := func(id string) error {
+		return j.Record(t.Context(), journal.Entry{Event: journal.Event{Issuer: "https://a.example", ID: id}, Effect: "end", Verdict: journal.Done})
+	}
+	if err := record("a"); err != nil {
+		t.Fatal(err)
+	}
+	lost := way.Lost()
+	replica.Pause(t)
+	if err := record("b"); !errors.Is(err, redisdb.ErrReplicas) || way.Lost() == lost {
+		t.Errorf("got %v after %d lost answers, want %v after one", err, way.Lost()-lost, redisdb.ErrReplicas)
+	}
+	replica.Resume(t)
 }
 
 func TestTooMany(t *testing.T) {

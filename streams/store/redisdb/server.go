@@ -2,6 +2,7 @@ package redisdb
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -58,7 +59,7 @@ func (db *DB) meet(ctx context.Context, conn *redis.Conn) error {
 		return err
 	}
 	info := parseInfo(raw)
-	if info["redis_mode"] == "sentinel" {
+	if cmp.Or(info["redis_mode"], info["server_mode"]) == "sentinel" { // Valkey has another name for it
 		return nil
 	}
 	if db.cluster && info["role"] != "master" {

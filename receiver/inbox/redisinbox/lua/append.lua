@@ -2,7 +2,7 @@
 -- be set aside; then
 -- for each message: identity, lane, received, blob, '1' if it has a state, the state.
 -- Answer: a character each, 0 kept, 1 duplicate, 2 full, 3 unexpected state.
-local before = redis.call('GET', ANSWER)
+local before = repeated()
 if before then return before end
 
 local remember, room = tonumber(ARGV[5]), tonumber(ARGV[6]) - redis.call('ZCARD', WAITING) - redis.call('ZCARD', DEADS)

@@ -18,6 +18,14 @@ local function answered(answer)
 	return answer
 end
 
+-- repeated returns the answer of before to a call that is repeated, else nothing. It writes
+-- then, so that replicas are waited for that have what the answer tells of.
+local function repeated()
+	local answer = redis.call('GET', ANSWER)
+	if answer then redis.call('PEXPIRE', ANSWER, ARGV[2]) end
+	return answer
+end
+
 -- tell wakes the other processes: something may be taken.
 local function tell() redis.call('PUBLISH', ARGV[3], ARGV[4]) end
 

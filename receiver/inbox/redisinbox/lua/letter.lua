@@ -1,6 +1,6 @@
 -- Sends a dead letter again, or drops it.
 -- ARGV from 5: identity, 'resend' or 'drop'.   Answer: ok or unknown.
-local before = redis.call('GET', ANSWER)
+local before = repeated()
 if before then return before end
 
 local found = redis.call('ZRANGE', DEADIDS, '[' .. ARGV[5] .. ':', '[' .. ARGV[5] .. ';', 'BYLEX', 'LIMIT', 0, 1)[1]

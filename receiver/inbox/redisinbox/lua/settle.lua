@@ -1,7 +1,7 @@
 -- ARGV from 5, for each message: entry, token, verdict (done, again, aside, released),
 -- delay (ms), reason, identity.
 -- Answer: a character each, 1 if it counts, 0 if its lease had ended.
-local before = redis.call('GET', ANSWER)
+local before = repeated()
 if before then return before end
 
 local codes, ready = {}, false

@@ -7,7 +7,7 @@
 -- done, '1' if it does not take the place of one that is, the rest, and if it is a state
 -- that was told: lane (empty: none), hook, effect, time.
 local SEQ, ENTRIES, INDEX, KINDS, STATES, LIFETIMES, ANSWER = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
-if redis.call('EXISTS', ANSWER) == 1 then return 'ok' end
+if redis.call('PEXPIRE', ANSWER, ARGV[2]) == 1 then return 'ok' end -- it writes: replicas are waited for
 
 local function int(n) return string.format('%.0f', n) end
 

@@ -14,7 +14,11 @@ local millis, cutoff = ARGV[10], tonumber(ARGV[11])
 
 if lost() then return told('lost') end
 local turn = redis.call('GET', TURN)
-if turn and turn ~= token then return told('turn') end
+if turn and turn ~= token then
+	-- It may be a call that is repeated, and what it wrote is behind what it knows: see redisdb.Write.
+	if size ~= known then redis.call('HSET', KEYS[1], 'repeated', millis) end
+	return told('turn')
+end
 if size ~= known then
 	redis.call('SET', TURN, token, 'PX', ARGV[6])
 	return told('conflict')

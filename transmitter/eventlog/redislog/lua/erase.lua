@@ -5,7 +5,10 @@
 -- Answer: how many were erased, -1 for another log.
 local MAXERASED = 1000
 local before = redis.call('GET', KEYS[3])
-if before then return tonumber(before) end
+if before then
+	redis.call('PEXPIRE', KEYS[3], ARGV[2]) -- see redisdb.Write: what it tells of was written before this
+	return tonumber(before)
+end
 if redis.call('HGET', KEYS[1], 'name') ~= ARGV[1] then return -1 end
 local n = 0
 for i = 4, #ARGV, 3 do

@@ -4,7 +4,7 @@
 local KEY, VALUE = 16, 28
 if redis.call('HGET', KEYS[1], 'name') ~= ARGV[1] then return 'lost' end
 redis.call('HSET', KEYS[1], 'imported', redis.call('HGET', KEYS[1], 'size')) -- see redisdb.Write
-local function place(value) return string.sub(value, 17, 22) end
+local function place(value) return (struct.unpack('>I6', value, 17)) end
 for i = 1, #ARGV[2] / KEY do
 	local id, value = string.sub(ARGV[2], (i - 1) * KEY + 1, i * KEY), string.sub(ARGV[3], (i - 1) * VALUE + 1, i * VALUE)
 	local had = redis.call('HGET', KEYS[2], id)
