@@ -54,6 +54,7 @@ func (t *Transmitter) answered(next echo.HandlerFunc) echo.HandlerFunc {
 		if err := next(c); err != nil {
 			t.writeError(err, c)
 		}
+		note(c)
 		return nil
 	}
 }

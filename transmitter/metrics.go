@@ -2,6 +2,7 @@ package transmitter
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -105,6 +106,15 @@ func (m *metrics) handler() http.Handler {
 	})
 }
 
+// Collect adds metrics to those that [Transmitter.AdminHandler] serves.
+func (t *Transmitter) Collect(more ...prometheus.Collector) error {
+	var errs []error
+	for _, c := range more {
+		errs = append(errs, t.metrics.registry.Register(c))
+	}
+	return errors.Join(errs...)
+}
+
 // attempt counts one push.
 func (m *metrics) attempt(a push.Attempt) {
 	m.attempts.WithLabelValues(a.Verdict).Inc()
@@ -168,6 +178,7 @@ func (m *metrics) requests(next echo.HandlerFunc) echo.HandlerFunc {
 		if err != nil {
 			c.Error(err) // written here, so that the status is known
 		}
+		note(c)
 		m.answers.WithLabelValues(methodLabel(c.Request().Method), c.Path(), strconv.Itoa(c.Response().Status)).Inc()
 		return nil
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -39,13 +38,13 @@ type adminConfig struct {
 }
 
 // openAdmin opens the listeners of an admin server.
-func openAdmin(ctx context.Context, cfg adminConfig, logger *slog.Logger) (*adminServer, error) {
+func openAdmin(ctx context.Context, cfg adminConfig, d *doors) (*adminServer, error) {
 	a := &adminServer{socket: filepath.Join(cfg.data, adminapi.SocketFile)}
 	socket, err := adminapi.Listen(ctx, cfg.data)
 	if err != nil {
 		return nil, fmt.Errorf("the admin socket: %w", err)
 	}
-	a.sites = append(a.sites, site{newServer(cfg.onSocket, logger), socket})
+	a.sites = append(a.sites, d.site("socket", socket, cfg.onSocket, nil))
 	a.address = a.socket
 	if cfg.listen == "off" {
 		return a, nil
@@ -54,15 +53,15 @@ func openAdmin(ctx context.Context, cfg adminConfig, logger *slog.Logger) (*admi
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("the admin listener on %s (--admin-listen): %w", cfg.listen, err), socket.Close())
 	}
-	server := newServer(cfg.onTCP, logger)
+	var secure *tls.Config
 	// By the address that is really listened on: a name may lead anywhere.
 	if !loopback(tcp.Addr().String()) {
 		if cfg.secure == nil {
 			return nil, errors.Join(usage("--admin-listen %s is not loopback, and there is no %s to serve it with", cfg.listen, cfg.lacking), tcp.Close(), socket.Close())
 		}
-		server.TLSConfig = cfg.secure.Clone()
+		secure = cfg.secure
 	}
-	a.sites = append(a.sites, site{server, tcp})
+	a.sites = append(a.sites, d.site("admin", tcp, cfg.onTCP, secure))
 	a.address = tcp.Addr().String()
 	return a, nil
 }

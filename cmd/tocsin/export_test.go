@@ -19,13 +19,29 @@ import (
 // Main is main, for scripts that run the program as a process.
 func Main() { main() }
 
-// Run, Loopback, CertificateHosts and NewServer are what their names say.
+// Run, Loopback and CertificateHosts are what their names say.
 var (
 	Run              = run
 	Loopback         = loopback
 	CertificateHosts = certificateHosts
-	NewServer        = newServer
 )
+
+// NewServer is a server of the command, as it is set up for everybody.
+func NewServer(h http.Handler, logger *slog.Logger) *http.Server {
+	return newServer(h, usualTimes(), logger)
+}
+
+// HastyDoor serves h on l as a listener of the command's is, but everything must be
+// done in a fraction of the time: 1/part.
+func HastyDoor(l net.Listener, h http.Handler, settings config.EdgeSettings, secure *tls.Config, part int, logger *slog.Logger) *http.Server {
+	d := newDoors(settings, logger)
+	for _, t := range []*time.Duration{&d.times.header, &d.times.read, &d.times.write, &d.times.idle} {
+		*t /= time.Duration(part)
+	}
+	s := d.site("public", l, h, secure)
+	go func() { _ = serveOn(s.server, s.listener) }() // ends with the server
+	return s.server
+}
 
 // CertFiles returns what reads a certificate's files, and makes the next look at them
 // due.

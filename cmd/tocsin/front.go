@@ -69,23 +69,6 @@ func (f front) tls(dir string, hosts []string) (secure *tls.Config, ca string, e
 	return secure, ca, err
 }
 
-// Limits of the servers. Requests that may last longer, polls that wait and
-// backups, lift those of reading and writing themselves.
-const (
-	readHeaderTime = 10 * time.Second
-	readTime       = 30 * time.Second
-	writeTime      = 60 * time.Second // a client that reads nothing is cut
-	idleTime       = 2 * time.Minute
-	maxHeaderBytes = 32 << 10
-)
-
-func newServer(h http.Handler, logger *slog.Logger) *http.Server {
-	return &http.Server{
-		Handler: h, ReadHeaderTimeout: readHeaderTime, ReadTimeout: readTime,
-		WriteTimeout: writeTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
-	}
-}
-
 // site is a server with the listener it serves.
 type site struct {
 	server   *http.Server

@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 
+	"github.com/tocsin-ssf/tocsin/set/delivery/edge"
 	"github.com/tocsin-ssf/tocsin/wellknown"
 )
 
@@ -81,5 +82,5 @@ func metadataURL(issuer string) string {
 func newLogger(w io.Writer, level string) *slog.Logger {
 	var l slog.Level
 	_ = l.UnmarshalText([]byte(level)) // kong has checked it
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l}))
+	return slog.New(edge.LogHandler(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l})))
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -55,6 +56,7 @@ type receiveFlags struct {
 	LogLevel         string         `help:"debug, info, warn or error (default: info)." enum:",debug,info,warn,error" default:""`
 
 	config.RedisSettings
+	config.EdgeSettings
 
 	Issuer       string         `help:"Issuer URL of one transmitter, in place of a file." placeholder:"URL" group:"One issuer without a file:"`
 	Audience     []string       `help:"The aud that means this receiver." placeholder:"AUD" group:"One issuer without a file:"`
@@ -143,6 +145,7 @@ func (f receiveFlags) over(cfg *receive.Config) {
 		}
 	}
 	f.RedisSettings.Over(&cfg.RedisSettings)
+	f.EdgeSettings.Over(&cfg.EdgeSettings)
 	cfg.InsecureLoopback = cfg.InsecureLoopback || f.InsecureLoopback
 	cfg.DryRun = cfg.DryRun || f.DryRun
 	if f.ShutdownTimeout != nil {
@@ -214,8 +217,10 @@ func (c receiveRunCmd) Run(ctx context.Context, std streamsIO) error {
 	if err != nil {
 		return err
 	}
-	public := newServer(daemon.Handler(), logger)
-	public.TLSConfig = secure
+	d := newDoors(cfg.EdgeSettings, logger)
+	if err := daemon.Collect(d.refused); err != nil {
+		return err
+	}
 	reload := func(ctx context.Context) error {
 		next, err := c.load(std)
 		if err != nil {
@@ -231,25 +236,25 @@ func (c receiveRunCmd) Run(ctx context.Context, std streamsIO) error {
 	admin, err := openAdmin(ctx, adminConfig{
 		data: cfg.Data, listen: cfg.AdminListen, secure: adminTLS, lacking: "certificate or no token",
 		onSocket: daemon.SocketHandler(reload), onTCP: daemon.AdminHandler(cfg.AdminToken),
-	}, logger)
+	}, d)
 	if err != nil {
 		return err
 	}
-	sites := append([]site{{public, listener}}, admin.sites...)
+	sites := append([]site{d.site("push", listener, daemon.Handler(), secure)}, admin.sites...)
 	if gate := daemon.CheckListen(); gate != "" {
 		door, err := checkListener(ctx, gate)
 		if err != nil {
 			return err
 		}
-		server := newServer(daemon.CheckHandler(), logger)
+		var onDoor *tls.Config
 		// By the address that is really listened on: a name may lead anywhere.
 		if door.Addr().Network() == "tcp" && !loopback(door.Addr().String()) {
 			if secure == nil {
 				return errors.Join(usage("gate.check.listen %s is not loopback, and with --insecure-loopback there is no certificate to serve it with", gate), door.Close())
 			}
-			server.TLSConfig = secure.Clone()
+			onDoor = secure
 		}
-		sites = append(sites, site{server, door})
+		sites = append(sites, d.site("gate", door, daemon.CheckHandler(), onDoor))
 	}
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)

@@ -2,11 +2,11 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"net/netip"
 	"os"
 	"time"
@@ -62,6 +62,8 @@ type serveCmd struct {
 	PublicLog bool     `help:"Let anybody read the log's checkpoint and tiles: hashes, and how many records there are."`
 	Witness   []string `help:"Verifier key of a witness whose cosignatures of the log are taken." placeholder:"KEY"`
 
+	config.EdgeSettings
+
 	config.RedisSettings
 	TakeBack bool `help:"Go on with a data folder that was moved to Redis (tocsin migrate), or is being moved there, as it was: what happened in Redis since is not in it." group:"Redis:"`
 
@@ -99,20 +101,24 @@ func (s serveCmd) Run(ctx context.Context, std streamsIO) error {
 		return err
 	}
 	defer n.Close() // closed and checked below on the ordinary way
-	public, hint, err := s.server(listener.Addr(), n.Transmitter, logger)
+	secure, hint, err := s.tls(listener.Addr())
 	if err != nil {
 		return err
 	}
+	d := newDoors(s.EdgeSettings, logger)
+	if err := n.Transmitter.Collect(d.refused); err != nil {
+		return err
+	}
 	admin, err := openAdmin(ctx, adminConfig{
-		data: s.Data, listen: s.AdminListen, secure: public.TLSConfig, lacking: "certificate",
+		data: s.Data, listen: s.AdminListen, secure: secure, lacking: "certificate",
 		onSocket: n.Transmitter.SocketHandler(), onTCP: n.Transmitter.AdminHandler(),
-	}, logger)
+	}, d)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(std.out, "tocsin: ready %s %s\n", cfg.Transmitter.Issuer, admin.address)
 	s.welcome(std, cfg.Transmitter.Issuer, hint)
-	sites := append([]site{{public, listener}}, admin.sites...)
+	sites := append([]site{d.site("public", listener, n.Transmitter.Handler(), secure)}, admin.sites...)
 	return errors.Join(s.serve(ctx, n, sites, logger), os.Remove(admin.socket), n.Close())
 }
 
@@ -170,16 +176,14 @@ func (s serveCmd) config(addr net.Addr, logger *slog.Logger) (node.Config, error
 	}, nil
 }
 
-// server returns the public server and, if its certificate is of our own CA,
-// how a client trusts it.
-func (s serveCmd) server(addr net.Addr, t *transmitter.Transmitter, logger *slog.Logger) (*http.Server, string, error) {
-	server := newServer(t.Handler(), logger)
+// tls returns how the public listener is served and, if its certificate is of our own
+// CA, how a client trusts it.
+func (s serveCmd) tls(addr net.Addr) (*tls.Config, string, error) {
 	secure, ca, err := s.front().tls(s.Data, certificateHosts(addr, s.Issuer, s.AdminListen))
-	server.TLSConfig = secure
 	if ca != "" {
 		ca = "--cacert " + ca + " "
 	}
-	return server, ca, err
+	return secure, ca, err
 }
 
 // front is where the transmitter is served.

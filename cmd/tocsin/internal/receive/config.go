@@ -53,6 +53,8 @@ type Config struct {
 	// RedisSettings say where all is kept that several processes share; of Data's files
 	// there remain the lock, the socket and the certificates. Empty: all is in Data.
 	config.RedisSettings
+	// EdgeSettings bound what comes from outside, on every listener.
+	config.EdgeSettings
 	// AdminListen is the address of health and metrics, "off" for none; empty:
 	// DefaultAdminListen. Off loopback it is https and wants AdminToken, a secret.
 	AdminListen, AdminToken string

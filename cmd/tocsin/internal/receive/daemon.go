@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/receiver/policy"
+	"github.com/tocsin-ssf/tocsin/set/delivery/edge"
 )
 
 // Options are what a daemon is given besides its configuration.
@@ -138,6 +139,7 @@ func (d *Daemon) Handler() http.Handler {
 			return
 		}
 		if f := d.plan.Load().paths[r.URL.Path]; f != nil {
+			edge.From(r.Context()).Note(r.URL.Path, "")
 			f.keeper.Handler().ServeHTTP(w, r)
 			return
 		}

@@ -82,6 +82,19 @@ func (m *metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
 }
 
+// Collect adds metrics to those that are served.
+func (d *Daemon) Collect(more ...prometheus.Collector) error {
+	return collect(d.metrics.registry, more)
+}
+
+func collect(registry *prometheus.Registry, more []prometheus.Collector) error {
+	var errs []error
+	for _, c := range more {
+		errs = append(errs, registry.Register(c))
+	}
+	return errors.Join(errs...)
+}
+
 // committed observes a commit of a store.
 func (m *metrics) committed(store string, batch int, took time.Duration) {
 	m.commits.WithLabelValues(store).Observe(float64(batch))
