@@ -12,6 +12,10 @@ import (
 const (
 	// mirrorAge is how old what a mirror knows may be, whatever its queries say.
 	mirrorAge = time.Second
+	// mirrorFull is how long a mirror may rest on the feed's last entry alone (tails)
+	// before it looks by the script, which keeps the feed alive: a sixth of LIFE in
+	// lua/changes.lua.
+	mirrorFull = 5 * time.Minute
 	// mirrorRest is how long a partition that is too large is not loaded again.
 	mirrorRest = time.Minute
 	// loadPage is how many subjects are loaded at a time, and about how many streams.
@@ -34,7 +38,8 @@ var errLarge = errors.New("redisstore: too large for memory")
 // told in the script that makes it: so one look, made when a query names a record later
 // than those of before, brings all that was changed before that record was appended. A
 // place in the feed is an entry that has to be there still, as it was: if it was cut off,
-// or a failover took it back, all is loaded anew. Loading goes page by page, one at each
+// or a failover took it back, all is loaded anew. Where that entry is still the last, no
+// look is needed, and the mirrors of a process learn that together (tails). Loading goes page by page, one at each
 // query, which is answered by the script meanwhile.
 type mirror struct {
 	s    *Store
@@ -48,11 +53,13 @@ type mirror struct {
 	index mirrorIndex
 	head  uint64    // what was changed before this record is known
 	at    time.Time // of the last look
+	full  time.Time // of the last look by the script
 	rest  time.Time // not to be loaded before
 	told  bool      // that it is too large
 }
 
 func newMirror(s *Store, r request) *mirror {
+	s.tails.join(r.part)
 	return &mirror{s: s, r: r, turn: make(chan struct{}, 1)}
 }
 
@@ -82,6 +89,7 @@ func (m *mirror) end() {
 	m.turn <- struct{}{}
 	defer m.release()
 	m.ended = true
+	m.s.tails.leave(m.r.part)
 	m.drop()
 }
 
@@ -99,6 +107,8 @@ func (m *mirror) current(ctx context.Context, head uint64) (bool, error) {
 	case m.ended || now.Before(m.rest):
 		return false, nil
 	case m.place != "" && m.stage == "" && head <= m.head && now.Sub(m.at) < m.s.mirrorAge:
+		return true, nil
+	case m.place != "" && m.stage == "" && now.Sub(m.full) < mirrorFull && m.unchanged(ctx, head):
 		return true, nil
 	}
 	size := m.index.size()
@@ -120,8 +130,20 @@ func (m *mirror) current(ctx context.Context, head uint64) (bool, error) {
 	case err != nil:
 		return false, err
 	}
-	m.head, m.at = max(m.head, head), now
+	m.head, m.at, m.full = max(m.head, head), now, now
 	return m.stage == "", nil
+}
+
+// unchanged reports whether nothing was changed before the record head was appended that
+// the mirror does not know. A failure of the server is none here: the look that follows
+// meets it.
+func (m *mirror) unchanged(ctx context.Context, head uint64) bool {
+	place, at, err := m.s.tails.of(ctx, m.r.part, head, m.s.mirrorAge)
+	if err != nil || place != m.place {
+		return false
+	}
+	m.head, m.at = max(m.head, head), at
+	return true
 }
 
 // look brings the mirror up to date, and loads a page if it is not loaded. After an error

@@ -87,11 +87,13 @@ type Store struct {
 	log       *slog.Logger
 	scripts   scripts
 	leases    [streams.Partitions]string // keys
+	feeds     [streams.Partitions]string // of changes (lua/changes.lua), keys
 	marks     [streams.Partitions]string // of what is taken without a token
 	holder    *redisdb.Holder
 	waits     waits
 	activity  activity
 	nameSets  [streams.Partitions]nameSets
+	tails     tails
 	indexed   atomic.Int64 // what mirrors have in memory, of Config.MaxIndex
 	loadPage  int
 	mirrorAge time.Duration
@@ -112,7 +114,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s := &Store{cfg: cfg, db: cfg.DB, log: cfg.Logger, scripts: newScripts(), closing: make(chan struct{}), loadPage: loadPage, mirrorAge: mirrorAge}
 	for n := range s.leases {
 		s.leases[n] = fmt.Sprintf("%s:{p%02d}:lease", s.db.Prefix(), n)
+		s.feeds[n] = fmt.Sprintf("%s:{p%02d}:changes", s.db.Prefix(), n)
 	}
+	s.tails.s = s
 	s.waits.init()
 	s.activity.init()
 	var err error

@@ -164,6 +164,7 @@ func (b *bench) costsOfStores(ctx context.Context, c *simulate.Costs) (err error
 		}
 	}
 	c.Memory.Key = max(c.Memory.Key-c.Memory.Event, 0)
+	r.MatchCall /= streams.Partitions
 	us, _, _, err := work(workAsk, 1, b.count(costCalls)/streams.Partitions)
 	if err != nil {
 		return err
@@ -309,21 +310,27 @@ func (b *bench) costsOfPolls(ctx context.Context, c *simulate.Costs) error {
 			return err
 		}
 		n := b.count(costPolled) / redisBatch * redisBatch
+		if _, err := b.unwanted(ctx, r, s, n); err != nil { // warms up
+			return err
+		}
 		b.say("redis-costs: polls")
 		alone, err := b.unwanted(ctx, r, s, n)
 		if err != nil {
 			return err
 		}
-		sets, err := s.cpu(ctx, func() error {
+		put, err := s.cpu(ctx, func() error {
 			if err := r.load.call("send", s.events(n), nil); err != nil {
 				return err
 			}
-			return r.sink.call("poll", pollCall{URL: from.Poll, Token: s.reader, SETs: n, Batch: redisBatch, Patient: true}, nil)
+			return b.redis.quiet(ctx)
 		})
 		if err != nil {
 			return err
 		}
-		if err := b.redis.quiet(ctx); err != nil {
+		sets, err := s.cpu(ctx, func() error {
+			return r.sink.call("poll", pollCall{URL: from.Poll, Token: s.reader, SETs: n, Batch: redisBatch, Patient: true}, nil)
+		})
+		if err != nil {
 			return err
 		}
 		empty := b.count(costPolls)
@@ -334,7 +341,7 @@ func (b *bench) costsOfPolls(ctx context.Context, c *simulate.Costs) error {
 			return err
 		}
 		c.Node.Poll = polls / float64(empty)
-		c.Node.PollSET = max(sets/float64(n)-alone-c.Node.Poll/redisBatch-c.Node.Sign["EdDSA"], 1)
+		c.Node.PollSET = max(put/float64(n)-alone, 0) + max(sets/float64(n)-c.Node.Poll/redisBatch-c.Node.Sign["EdDSA"], 0)
 		return b.costsOfWaits(ctx, r, s, c)
 	})
 }

@@ -189,7 +189,7 @@ const (
 	workAppend = "append"
 	workPlain  = "append-plain" // without sources' ids
 	workRead   = "read"
-	workMatch  = "match"        // by the index in memory
+	workMatch  = "match"        // by the index in memory, in all partitions
 	workAsk    = "match-server" // by the server, in all partitions
 	workPut    = "put"
 	workTake   = "take"
@@ -287,21 +287,33 @@ func (s *sharing) readOn(ctx context.Context, call, batch int) (int, error) {
 	return len(records), err
 }
 
-// match asks for the streams of events that were not asked about before.
-func (s *sharing) match(ctx context.Context, p *sharePart, batch int) (int, error) {
-	return s.ask(ctx, p, batch)
+// match asks for the streams of a batch of events in each partition, as the followers of a
+// process do, which read the log side by side.
+func (s *sharing) match(ctx context.Context, _ *sharePart, batch int) (int, error) {
+	return s.ask(ctx, batch, func(ctx context.Context, q streams.Query) error {
+		for i := range s.parts {
+			if _, err := s.parts[i].Match(ctx, q); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
-// matchAll asks for those of all partitions.
+// matchAll asks the server about each event, in all partitions.
 func (s *sharing) matchAll(ctx context.Context, _ *sharePart, batch int) (int, error) {
-	return s.ask(ctx, s.store, batch)
+	return s.ask(ctx, batch, func(ctx context.Context, q streams.Query) error {
+		_, err := s.store.Match(ctx, q)
+		return err
+	})
 }
 
-func (s *sharing) ask(ctx context.Context, m streams.Matcher, batch int) (int, error) {
+// ask asks about events that were not asked about before.
+func (s *sharing) ask(ctx context.Context, batch int, match func(context.Context, streams.Query) error) (int, error) {
 	head := s.made.Add(int64(batch))
 	for i := range batch {
 		seq := uint64(head) - uint64(batch-1-i)
-		_, err := m.Match(ctx, streams.Query{
+		err := match(ctx, streams.Query{
 			Seq: seq, Head: uint64(head), Type: typeWanted,
 			Subjects: []subject.Identifier{subject.Email(fmt.Sprint("nobody", seq, subjectHost))},
 		})
