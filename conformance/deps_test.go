@@ -105,6 +105,7 @@ var importMap = []folder{
 	{path: "receiver/profile", ours: []string{"receiver", "set/..."}},
 
 	{path: "conformance", ours: []string{"set/...", "streams", "wellknown"}},
+	{path: "conformance/receivers", ours: []string{"conformance", "conformance/peer", "set/...", "streams", "wellknown"}}, // the counterpart of a receiver is a transmitter
 	{path: "conformance/peer", ours: []string{"set/...", "streams", "wellknown"}},
 
 	{path: "cmd/tocsin", ours: []string{"..."}, fixed: []string{"jwx", "echo", "go-redis", "sqlite", "kong", "koanf", "telemetry"}},

@@ -1,6 +1,11 @@
 // Package conformance holds what a transmitter and a receiver owe each other as a
 // numbered list, and the tests that keep this project to it: every requirement that
 // binds is cited by a test, and every import follows the map.
+//
+// It also runs suites that see over HTTP what of the list a peer keeps, ours or not:
+// a [Suite] is made of [Check]s, each of which decides some requirements by what it
+// does; [Run] runs them, and its [Report] says of each requirement whether it is kept,
+// with the exchange that shows it. The suites themselves are in the folders below.
 package conformance
 
 import (

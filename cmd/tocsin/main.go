@@ -60,6 +60,7 @@ type cli struct {
 	Deadletter  deadletterCmd  `cmd:"" help:"List, resend and drop SETs that were set aside."`
 	Set         setCmd         `cmd:"" help:"Decode, verify and sign a Security Event Token."`
 	Key         keyCmd         `cmd:"" help:"List, rotate and retire signing keys."`
+	Conformance conformanceCmd `cmd:"" help:"See what of the specifications a peer keeps."`
 	Bench       benchCmd       `cmd:"" help:"Measure the transmitter against the floor of this machine."`
 	Backup      backupCmd      `cmd:"" help:"Copy a data folder, also while a server runs on it."`
 	Migrate     migrateCmd     `cmd:"" help:"Move a data folder to Redis."`
