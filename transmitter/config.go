@@ -95,6 +95,9 @@ type Config struct {
 	// Sources says which addresses of vendors' APIs may be called; the zero
 	// value: public addresses by https.
 	Sources guard.Policy
+	// Tokens says which addresses may be called for tokens: those where clients publish
+	// their keys. The zero value: public addresses by https.
+	Tokens guard.Policy
 	// InsecureLoopback allows plain http, for loopback alone.
 	InsecureLoopback bool
 	// PushWindow is the most SETs in flight per stream; 0: 32.
@@ -144,6 +147,8 @@ const (
 	// sourceTimeout bounds one call of a vendor's API: a page of a search may
 	// take its time.
 	sourceTimeout = 30 * time.Second
+	// tokensTimeout bounds one call for what tokens need: a request waits for it.
+	tokensTimeout = 5 * time.Second
 )
 
 // setDefaults fills in what zero stands for and names every field that cannot be used.
@@ -191,6 +196,8 @@ func (c *Config) setDefaults() error {
 	c.Expiry = orElse(c.Expiry, expiry)
 	c.Push.InsecureLoopback = c.Push.InsecureLoopback || c.InsecureLoopback
 	c.Sources.InsecureLoopback = c.Sources.InsecureLoopback || c.InsecureLoopback
+	c.Tokens.InsecureLoopback = c.Tokens.InsecureLoopback || c.InsecureLoopback
+	c.Tokens.Timeout = orElse(c.Tokens.Timeout, tokensTimeout)
 	c.Sources.Timeout = orElse(c.Sources.Timeout, sourceTimeout)
 	if c.Logger == nil {
 		c.Logger = slog.Default()

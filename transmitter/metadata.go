@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/tocsin-ssf/tocsin/set/delivery"
+	"github.com/tocsin-ssf/tocsin/set/jose"
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
 	"github.com/tocsin-ssf/tocsin/wellknown"
 )
@@ -28,15 +29,25 @@ func (t *Transmitter) configuration() wellknown.Configuration {
 
 // authorizationServer is the metadata of RFC 8414.
 func (t *Transmitter) authorizationServer() wellknown.AuthorizationServer {
+	methods, algorithms := []string{"client_secret_basic", "client_secret_post", "private_key_jwt"}, algorithms()
 	return wellknown.AuthorizationServer{
-		Issuer:                            t.cfg.Issuer,
-		TokenEndpoint:                     t.root + pathToken,
-		RevocationEndpoint:                t.root + pathRevoke,
-		JWKSURI:                           t.root + pathJWKS,
-		ScopesSupported:                   scopes(),
-		GrantTypesSupported:               []string{"client_credentials"},
-		TokenEndpointAuthMethodsSupported: []string{"client_secret_basic", "client_secret_post"},
+		Issuer:              t.cfg.Issuer,
+		TokenEndpoint:       t.root + pathToken,
+		RevocationEndpoint:  t.root + pathRevoke,
+		JWKSURI:             t.root + pathJWKS,
+		ScopesSupported:     scopes(),
+		GrantTypesSupported: []string{"client_credentials"},
+
+		TokenEndpointAuthMethodsSupported:          methods,
+		TokenEndpointAuthSigningAlgValuesSupported: algorithms,
+		RevocationEndpointAuthMethodsSupported:     methods,
+		RevocationEndpointAuthSigningAlgs:          algorithms,
 	}
+}
+
+// algorithms are those that clients may sign their assertions with.
+func algorithms() []string {
+	return []string{string(jose.RS256), string(jose.PS256), string(jose.ES256), string(jose.EdDSA)}
 }
 
 // resourceMetadata returns the URL of the document of RFC 9728 for a path of

@@ -87,6 +87,7 @@ func New(cfg Config) (*Transmitter, error) {
 	t.auth, err = auth.New(auth.Config{
 		Store: cfg.Applications, Issuer: cfg.Issuer,
 		Signer: cfg.Keys.TokenSigner, Keys: cfg.Keys.KeySet, Refresh: cfg.Keys.Look, Signed: cfg.Keys.Signed,
+		Endpoints: []string{t.root + pathToken, t.root + pathRevoke}, ClientKeys: t.clientKeys(),
 		Now: cfg.Now, TokenLifetime: cfg.TokenLifetime, ResourceMetadata: t.resourceMetadata, Logger: cfg.Logger,
 	})
 	if err != nil {

@@ -28,6 +28,7 @@ var (
 type RemoteKeys struct {
 	client  *Client
 	issuers map[string]bool
+	any     bool // whoever is asked for is trusted
 	locate  func(ctx context.Context, issuer string) (url string, err error)
 	expire  func(issuer string)
 	keys    *cache[*jose.KeySet]
@@ -71,13 +72,15 @@ func (c *Client) remoteKeys(
 	return r
 }
 
+func (r *RemoteKeys) trusts(issuer string) bool { return r.any || r.issuers[issuer] }
+
 // Key returns the key of issuer that has exactly this id and is for alg.
 //
 // Errors: [ErrIssuer]; [jose.ErrUnknownKey] if newer keys have been asked for in vain;
 // [jose.ErrAlgorithm]; [jose.ErrWeakKey]; an error that wraps [ErrDocument] if the issuer's metadata may
 // not be used; any other is a failure to fetch and may pass. Safe for concurrent use.
 func (r *RemoteKeys) Key(ctx context.Context, issuer, kid string, alg jose.Algorithm) (*jose.PublicKey, error) {
-	if !r.issuers[issuer] {
+	if !r.trusts(issuer) {
 		return nil, ErrIssuer
 	}
 	if len(kid) > jose.MaxKeyIDBytes { // untrusted input (RFC 8725 §3.10)
@@ -104,7 +107,7 @@ func (r *RemoteKeys) Key(ctx context.Context, issuer, kid string, alg jose.Algor
 // Fetch gets the keys of issuer unless they are there already, before a token needs
 // them. Its errors are those of [RemoteKeys.Key].
 func (r *RemoteKeys) Fetch(ctx context.Context, issuer string) error {
-	if !r.issuers[issuer] {
+	if !r.trusts(issuer) {
 		return ErrIssuer
 	}
 	_, _, err := r.keys.load(ctx, issuer)
@@ -156,4 +159,13 @@ func (r *RemoteKeys) url(ctx context.Context, issuer string) (string, error) {
 		err = fmt.Errorf("%w: %w", ErrDocument, ErrNoKeySet)
 	}
 	return url, err
+}
+
+// KeySets returns the keys of key sets that are named by their own URLs: where other
+// methods of it ask for an issuer, the URL stands. Every URL is fetched that is asked
+// for: whoever asks knows which may be.
+func (c *Client) KeySets() *RemoteKeys {
+	r := c.remoteKeys(nil, func(_ context.Context, url string) (string, error) { return url, nil }, func(string) {})
+	r.any = true
+	return r
 }

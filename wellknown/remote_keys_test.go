@@ -236,3 +236,29 @@ func TestRemoteKeysPlaces(t *testing.T) {
 		})
 	}
 }
+
+// Key sets by their own URLs are fetched, kept and renewed as those of issuers.
+func TestKeySets(t *testing.T) {
+	first, second := key(t), key(t)
+	synctest.Test(t, func(t *testing.T) {
+		p := newPeer()
+		p.set(jwksURL, jwks(t, first))
+		keys := wellknown.NewClient(wellknown.Config{HTTP: p.client()}).KeySets()
+		for range 2 {
+			if got, err := keys.Key(t.Context(), jwksURL, first.ID(), jose.ES256); err != nil || got.ID() != first.ID() {
+				t.Errorf("got %v, %v, want the key", got, err)
+			}
+		}
+		if _, err := keys.Key(t.Context(), issuer+"/other", first.ID(), jose.ES256); err == nil || errors.Is(err, wellknown.ErrIssuer) {
+			t.Errorf("another URL: got %v, want that it answers 404", err)
+		}
+		p.set(jwksURL, jwks(t, second))
+		<-time.After(wellknown.DefaultMinRefresh)
+		if got, err := keys.SoleKey(t.Context(), jwksURL, jose.ES256, first.Public()); err != nil || got.ID() != second.ID() {
+			t.Errorf("changed: got %v, %v, want the new key", got, err)
+		}
+		if got := p.count(jwksURL); got != 2 {
+			t.Errorf("got %d requests, want 2", got)
+		}
+	})
+}

@@ -14,7 +14,7 @@ import (
 //
 // Errors are as of [RemoteKeys.Key]; several keys that fit are [jose.ErrUnknownKey].
 func (r *RemoteKeys) SoleKey(ctx context.Context, issuer string, alg jose.Algorithm, refused *jose.PublicKey) (*jose.PublicKey, error) {
-	if !r.issuers[issuer] {
+	if !r.trusts(issuer) {
 		return nil, ErrIssuer
 	}
 	set, version, err := r.keys.load(ctx, issuer)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -26,7 +27,11 @@ type credential struct {
 	Scope       string        `json:"scope"`
 	Static      bool          `json:"static,omitempty"`
 	Source      *clientSource `json:"source,omitempty"`
-	Created     time.Time     `json:"created,omitzero"`
+
+	JWKS    json.RawMessage `json:"jwks,omitempty"`
+	JWKSURI string          `json:"jwks_uri,omitempty"`
+
+	Created time.Time `json:"created,omitzero"`
 }
 
 type clientSource struct {
@@ -45,6 +50,8 @@ type clientAddCmd struct {
 	Scope       string `help:"Scopes, separated by spaces." required:"" placeholder:"\"ssf.manage ssf.read\""`
 	Environment string `help:"Environment of the application that it is bound to; default: none, it sees all." placeholder:"NAME"`
 	Static      bool   `help:"Also make an access token without end."`
+	JWKS        string `help:"File with the public keys that it authenticates with (private_key_jwt), a JWKS or PEM; it gets no secret." name:"jwks" placeholder:"FILE" xor:"keys"`
+	JWKSURI     string `help:"Where it publishes them instead." name:"jwks-uri" placeholder:"URL" xor:"keys"`
 
 	Source         string   `help:"Name of the source of events that it is; default: its id." placeholder:"NAME"`
 	EventTypes     []string `help:"Event type URIs that it may write; default: all." placeholder:"URI"`
@@ -55,23 +62,30 @@ type clientAddCmd struct {
 // Help shows an example.
 func (clientAddCmd) Help() string {
 	return "Example:\n  tocsin client add --id shop --audience https://shop.example --scope \"ssf.manage ssf.read\" --static\n" +
+		"  tocsin client add --id shop --audience https://shop.example --scope ssf.manage --jwks shop.pub.pem\n" +
 		"It prints client_id and client_secret (with --static also access_token) as JSON, once.\n" +
 		"Clients with the same --source are credentials of one feed, as while one replaces the other: their --for-application and --environment must be the same."
 }
 
 // Run adds it and prints its credentials.
 func (c clientAddCmd) Run(ctx context.Context, std streamsIO) error {
-	ask := credential{ID: c.ID, Application: c.Application, Audience: c.Audience, Environment: c.Environment, Scope: c.Scope, Static: c.Static}
+	ask := credential{ID: c.ID, Application: c.Application, Audience: c.Audience, Environment: c.Environment, Scope: c.Scope, Static: c.Static, JWKSURI: c.JWKSURI}
 	if c.Source != "" || c.EventTypes != nil || c.SubjectIssuers != nil || c.ForApplication != nil {
 		ask.Source = &clientSource{c.Source, c.EventTypes, c.SubjectIssuers, c.ForApplication}
 		if c.Source == "" {
 			ask.Source.Name = c.ID
 		}
 	}
+	if c.JWKS != "" {
+		var err error
+		if ask.JWKS, err = publicKeys(std, c.JWKS); err != nil {
+			return err
+		}
+	}
 	return c.with(ctx, true, func(api *adminapi.Client) error {
 		var made struct {
 			ID          string `json:"client_id"`
-			Secret      string `json:"client_secret"`
+			Secret      string `json:"client_secret,omitempty"`
 			AccessToken string `json:"access_token,omitempty"`
 		}
 		if err := api.Do(ctx, http.MethodPost, "/admin/clients", ask, &made); err != nil {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"os"
 	"time"
 
@@ -63,6 +62,7 @@ type serveCmd struct {
 	Witness   []string `help:"Verifier key of a witness whose cosignatures of the log are taken." placeholder:"KEY"`
 
 	config.EdgeSettings
+	tokenFlags
 
 	config.RedisSettings
 	TakeBack bool `help:"Go on with a data folder that was moved to Redis (tocsin migrate), or is being moved there, as it was: what happened in Redis since is not in it." group:"Redis:"`
@@ -140,12 +140,9 @@ func (s serveCmd) config(addr net.Addr, logger *slog.Logger) (node.Config, error
 		s.Issuer = scheme + "://" + addr.String()
 	}
 	policy := guard.Policy{InsecureLoopback: s.InsecureLoopback}
-	for _, cidr := range s.PushAllow {
-		prefix, err := netip.ParsePrefix(cidr)
-		if err != nil {
-			return node.Config{}, usage("--push-allow %s is not an address range such as 10.0.0.0/8", cidr)
-		}
-		policy.Allow = append(policy.Allow, prefix)
+	var err error
+	if policy.Allow, err = prefixes("--push-allow", s.PushAllow); err != nil {
+		return node.Config{}, err
 	}
 	if s.PushCA != "" {
 		pool, err := caPool(s.PushCA)
@@ -157,6 +154,10 @@ func (s serveCmd) config(addr net.Addr, logger *slog.Logger) (node.Config, error
 	if s.Conformance {
 		s.MinVerificationInterval = 0
 	}
+	tokens, err := s.tokenFlags.policy()
+	if err != nil {
+		return node.Config{}, err
+	}
 	rules, err := readRules(s.Rules)
 	if err != nil {
 		return node.Config{}, err
@@ -167,7 +168,7 @@ func (s serveCmd) config(addr net.Addr, logger *slog.Logger) (node.Config, error
 			Issuer: s.Issuer, DefaultSubjects: streams.DefaultSubjects(s.DefaultSubjects),
 			MinVerificationInterval: s.MinVerificationInterval, InactivityTimeout: s.InactivityTimeout,
 			OneStream: s.OneStream, MaxStreams: s.MaxStreams, MaxSubjects: s.MaxSubjects, TokenLifetime: s.TokenLifetime,
-			Push: policy, InsecureLoopback: s.InsecureLoopback, PushWindow: s.PushWindow, PushTimeout: s.PushTimeout,
+			Push: policy, Tokens: tokens, InsecureLoopback: s.InsecureLoopback, PushWindow: s.PushWindow, PushTimeout: s.PushTimeout,
 			PushSchedule: s.PushSchedule, PushGiveUp: s.PushGiveUp, PushRefusals: s.PushRefusals,
 			Mapping: mapping.Config{Rules: rules}, LongPoll: s.LongPoll, Redeliver: s.Redeliver, Expiry: s.Expiry,
 			Retention: s.Retention, SearchTime: s.SearchTime, AnnotateFor: s.AnnotateFor, PublicLog: s.PublicLog, FormerMetadata: s.FormerMetadata,

@@ -8,6 +8,9 @@
 // [Principal], serves the token endpoint (RFC 6749 §4.4) and the revocation
 // endpoint (RFC 7009).
 //
+// A client authenticates there with its secret, or with a JWT that it signs with a key
+// of its own (private_key_jwt, RFC 7523). [Backend] remembers which were used.
+//
 // Secrets and static tokens are 256 random bits, shown once and kept as their
 // SHA-256. Access tokens are RFC 9068 JWTs signed with the transmitter's key.
 package auth
@@ -26,6 +29,10 @@ var (
 	ErrExists = errors.New("auth: already exists")
 	// ErrChanged: somebody else changed it meanwhile.
 	ErrChanged = errors.New("auth: changed meanwhile")
+	// ErrUsed: the assertion was used before.
+	ErrUsed = errors.New("auth: the assertion was used before")
+	// ErrTooMany: the client has as many assertions that are still good as it may.
+	ErrTooMany = errors.New("auth: too many assertions of the client are still good")
 	// ErrRemoved: the id is that of an application that was removed.
 	ErrRemoved = errors.New("an application of this id was removed, and its id is not used again")
 )
@@ -72,6 +79,11 @@ type Client struct {
 	Scopes []Scope
 	// Static: it was given an access token without end, besides its secret.
 	Static bool
+	// JWKS are the public keys with which it authenticates (private_key_jwt, RFC
+	// 7523), a JWKS document of up to [MaxJWKSBytes]; JWKSURI is where it publishes
+	// them instead. With either it has no secret.
+	JWKS    []byte
+	JWKSURI string
 	// Environment binds it to one environment of its application: it reads that
 	// environment's events alone, and what it writes is of it. Empty: none,
 	// and all are read.
@@ -138,7 +150,8 @@ func (p *Principal) LogValue() slog.Value {
 // read again.
 type Credentials struct {
 	ClientID string `json:"client_id"`
-	Secret   string `json:"client_secret"`
+	// Secret is empty for clients that authenticate with a key.
+	Secret string `json:"client_secret,omitempty"`
 	// AccessToken is set for static clients.
 	AccessToken string `json:"access_token,omitempty"`
 }

@@ -39,6 +39,12 @@ type Config struct {
 	Now func() time.Time
 	// TokenLifetime is whole seconds up to [MaxTokenLifetime], which zero means.
 	TokenLifetime time.Duration
+	// Endpoints are the URLs of the token and the revocation endpoint: a client's
+	// assertion may be for one of them, or for the issuer (RFC 7523 §3).
+	Endpoints []string
+	// ClientKeys finds keys in the key sets of clients that publish them, by the URL
+	// of the set; nil: such clients cannot authenticate.
+	ClientKeys KeySource
 	// Rules say which scopes are sufficient for what; nil is [DefaultRules].
 	Rules Rules
 	// ResourceMetadata returns the URL of the RFC 9728 document for a request

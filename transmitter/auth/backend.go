@@ -22,6 +22,10 @@ type Backend interface {
 	Holder(ctx context.Context, c Credential, known uint64) (Holder, error)
 	// Revoke remembers the jti of an access token until the token expires.
 	Revoke(ctx context.Context, jti string, expires, now time.Time) error
+	// UseAssertion remembers until it expires that a client has used an assertion,
+	// which is told by a digest. Errors: [ErrUsed] if it had before; [ErrTooMany] if
+	// [MaxAssertions] of the client are still good.
+	UseAssertion(ctx context.Context, client string, assertion []byte, expires, now time.Time) error
 	// SavePlace keeps the place of a vendor's source. Error: [ErrNotFound] if there
 	// is none of that name and registration.
 	SavePlace(ctx context.Context, name, registration string, place []byte) error
@@ -101,8 +105,8 @@ type Registration struct {
 	Client
 	// Number tells it from an earlier client of its id.
 	Number string
-	// Secret and StaticToken are digests. StaticToken is nil if there is none, or
-	// it was revoked.
+	// Secret and StaticToken are digests. Secret is nil if the client authenticates
+	// with a key, StaticToken if there is none, or it was revoked.
 	Secret, StaticToken []byte
 }
 

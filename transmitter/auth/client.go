@@ -6,7 +6,7 @@ import (
 )
 
 // AddClient adds c to its application and returns its secrets, which cannot be
-// had again. An empty id gets a random one; a zero Created is now.
+// had again; with keys of its own it gets none but a static token. An empty id gets a random one; a zero Created is now.
 //
 // Errors: an [*InvalidError], also where another credential of its source has
 // other applications or another environment; [ErrNotFound] if there is no such
@@ -19,8 +19,12 @@ func (s *Store) AddClient(ctx context.Context, c Client) (Credentials, error) {
 		return Credentials{}, err
 	}
 	c.Created = created(c.Created)
-	given := Credentials{ClientID: c.ID, Secret: newSecret(secretPrefix)}
-	r := Registration{Client: c, Number: newIdentifier(), Secret: digest(given.Secret)}
+	given := Credentials{ClientID: c.ID}
+	r := Registration{Client: c, Number: newIdentifier()}
+	if !c.hasKeys() {
+		given.Secret = newSecret(secretPrefix)
+		r.Secret = digest(given.Secret)
+	}
 	if c.Static {
 		given.AccessToken = newSecret(staticPrefix)
 		r.StaticToken = digest(given.AccessToken)

@@ -44,8 +44,9 @@ func badClient() *endpointError {
 }
 
 // TokenHandler returns the token endpoint (RFC 6749 §3.2) with the grant
-// client_credentials (§4.4). A client authenticates by client_secret_basic or
-// client_secret_post (§2.3.1). Without a scope it gets all it may have.
+// client_credentials (§4.4). A client authenticates by client_secret_basic,
+// client_secret_post (§2.3.1) or private_key_jwt (RFC 7523). Without a scope it gets
+// all it may have.
 func (a *Authenticator) TokenHandler() http.Handler {
 	return a.endpoint(func(ctx context.Context, form url.Values, header http.Header) (any, error) {
 		if form.Get("grant_type") == "" {
@@ -198,7 +199,7 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	if r.Method != http.MethodPost {
 		return nil, &endpointError{http.StatusMethodNotAllowed, CodeInvalidRequest, "the method must be POST"}
 	}
-	for _, secret := range []string{"client_secret", "token", "access_token"} {
+	for _, secret := range []string{"client_secret", "client_assertion", "token", "access_token"} {
 		if queryHas(r.URL, secret) {
 			return nil, badRequest(CodeInvalidRequest, "a secret must not be sent in the URL")
 		}
@@ -229,6 +230,9 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 
 // client authenticates the client of a request at an OAuth endpoint.
 func (a *Authenticator) client(ctx context.Context, form url.Values, header http.Header) (Registration, error) {
+	if form.Has("client_assertion") || form.Has("client_assertion_type") {
+		return a.asserted(ctx, form, header)
+	}
 	id, secret, err := clientCredentials(form, header)
 	if err != nil {
 		return Registration{}, err
@@ -241,11 +245,16 @@ func (a *Authenticator) client(ctx context.Context, form url.Values, header http
 	if matches(secret, h.Secret) {
 		return h.Registration, nil
 	}
+	return Registration{}, a.unauthenticated(id)
+}
+
+// unauthenticated counts a failed authentication and returns the answer.
+func (a *Authenticator) unauthenticated(id string) *endpointError {
 	e := badClient()
 	if a.failures.tooMany(id) {
 		e.status, e.description = http.StatusTooManyRequests, "too many failed authentications"
 	}
-	return Registration{}, e
+	return e
 }
 
 // clientCredentials returns what the client authenticates with: the

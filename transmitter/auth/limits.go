@@ -21,6 +21,8 @@ const (
 	MaxSourceBytes   = 2 << 10  // one of them
 	MaxTokenBytes    = 8 << 10  // an access token
 	MaxFormBytes     = 32 << 10 // the body of a token or revocation request
+	MaxJWKSBytes     = 32 << 10 // the keys of a client
+	MaxURIBytes      = 2 << 10  // where they are published
 )
 
 // checkID accepts 1 to MaxIDBytes characters that stand in a path, a form and
@@ -110,8 +112,8 @@ func (c Client) validate() error {
 			return err
 		}
 	}
-	if c.Source == nil {
-		return nil
+	if err := c.validateKeys(); err != nil || c.Source == nil {
+		return err
 	}
 	if c.Source.Consents != nil {
 		return &InvalidError{"source.consents", "goes with a vendor's source alone; a client uses /v1/consents"}

@@ -12,6 +12,13 @@ func (s *Store) Revoke(ctx context.Context, jti string, expires, now time.Time) 
 	return s.backend.Revoke(ctx, jti, expires, now)
 }
 
+// UseAssertion remembers until it expires that a client has used an assertion, which is
+// told by a digest. Errors: [ErrUsed] if it had before; [ErrTooMany] if [MaxAssertions]
+// of the client are still good.
+func (s *Store) UseAssertion(ctx context.Context, client string, assertion []byte, expires, now time.Time) error {
+	return s.backend.UseAssertion(ctx, client, assertion, expires, now)
+}
+
 // revokeStatic ends the static token with this digest for good, if the client
 // still has it.
 func (s *Store) revokeStatic(ctx context.Context, client string, static []byte) error {

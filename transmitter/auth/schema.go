@@ -68,8 +68,22 @@ CREATE TABLE removed_applications (
 `, `
 -- the secret with which the vendor signs what it sends, needed as it is; NULL: it does not
 ALTER TABLE vendor_sources ADD COLUMN sign_secret TEXT;
-`}
+`, clientKeys}
 }
+
+// clientKeys are what clients without a secret authenticate with.
+const clientKeys = `
+ALTER TABLE clients ADD COLUMN jwks TEXT; -- public keys; NULL: none, and secret_hash is empty if jwks_uri is not
+ALTER TABLE clients ADD COLUMN jwks_uri TEXT NOT NULL DEFAULT '';
+
+CREATE TABLE used_assertions (
+  client     TEXT NOT NULL,
+  assertion  BLOB NOT NULL, -- SHA-256
+  expires_ms INTEGER NOT NULL,
+  PRIMARY KEY (client, assertion)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX used_assertions_expire ON used_assertions (expires_ms);
+`
 
 // vendorSources are the sources that vendors feed.
 const vendorSources = `

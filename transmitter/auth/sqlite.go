@@ -122,6 +122,33 @@ func (b *SQLite) Revoke(ctx context.Context, jti string, expires, now time.Time)
 	})
 }
 
+// UseAssertion also clears away some that have expired.
+func (b *SQLite) UseAssertion(ctx context.Context, client string, assertion []byte, expires, now time.Time) error {
+	return b.db.Write(ctx, func(tx *sqlitedb.Tx) error {
+		if _, err := tx.Exec(`DELETE FROM used_assertions WHERE (client, assertion) IN
+			(SELECT client, assertion FROM used_assertions WHERE expires_ms <= ? ORDER BY expires_ms LIMIT ?)`,
+			now.UnixMilli(), pruneMost); err != nil {
+			return err
+		}
+		used, err := exists(tx, "SELECT 1 FROM used_assertions WHERE client = ? AND assertion = ?", client, assertion)
+		if err != nil {
+			return err
+		}
+		if used {
+			return ErrUsed
+		}
+		var good int
+		if err := tx.QueryRow("SELECT count(*) FROM used_assertions WHERE client = ? AND expires_ms > ?", client, now.UnixMilli()).Scan(&good); err != nil {
+			return err
+		}
+		if good >= MaxAssertions {
+			return ErrTooMany
+		}
+		_, err = tx.Exec("INSERT INTO used_assertions (client, assertion, expires_ms) VALUES (?, ?, ?)", client, assertion, expires.UnixMilli())
+		return err
+	})
+}
+
 // SavePlace keeps the place of a vendor's source.
 func (b *SQLite) SavePlace(ctx context.Context, name, registration string, place []byte) error {
 	return b.db.Write(ctx, func(tx *sqlitedb.Tx) error {

@@ -107,7 +107,7 @@ func audience(v reader, application string) ([]string, error) {
 type sqliteClients struct{ *sqliteConn }
 
 const registrationColumns = `SELECT id, application, registration, scopes, source, secret_hash, static,
-	static_hash, created_ms, environment FROM clients`
+	static_hash, created_ms, environment, jwks, jwks_uri FROM clients`
 
 func (t sqliteClients) Get(id string) (Registration, error) {
 	return scanOne(t, scanRegistration, registrationColumns+" WHERE id = ?", id)
@@ -135,11 +135,11 @@ func (t sqliteClients) Put(r Registration) error {
 		source = string(text)
 	}
 	replaced, err := t.put(`UPDATE clients SET application = ?, registration = ?, scopes = ?, source = ?, secret_hash = ?,
-		static = ?, static_hash = ?, created_ms = ?, environment = ? WHERE id = ?`,
-		`INSERT INTO clients (application, registration, scopes, source, secret_hash, static, static_hash, created_ms, environment, id)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		r.Application, r.Number, JoinScopes(r.Scopes), source, r.Secret,
-		r.Static, orNull(r.StaticToken), r.Created.UnixMilli(), r.Environment, r.ID)
+		static = ?, static_hash = ?, created_ms = ?, environment = ?, jwks = ?, jwks_uri = ? WHERE id = ?`,
+		`INSERT INTO clients (application, registration, scopes, source, secret_hash, static, static_hash, created_ms, environment,
+		jwks, jwks_uri, id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		r.Application, r.Number, JoinScopes(r.Scopes), source, append([]byte{}, r.Secret...), // never NULL
+		r.Static, orNull(r.StaticToken), r.Created.UnixMilli(), r.Environment, textOrNull(r.JWKS), r.JWKSURI, r.ID)
 	t.changed = t.changed || replaced
 	return err
 }
@@ -157,12 +157,24 @@ func orNull(digest []byte) any {
 	return digest
 }
 
+// textOrNull is orNull for a text.
+func textOrNull(text []byte) any {
+	if text == nil {
+		return nil
+	}
+	return string(text)
+}
+
 func scanRegistration(row row) (r Registration, err error) {
 	var scopes string
 	var source []byte
 	var ms int64
-	if err := row.Scan(&r.ID, &r.Application, &r.Number, &scopes, &source, &r.Secret, &r.Static, &r.StaticToken, &ms, &r.Environment); err != nil {
+	if err := row.Scan(&r.ID, &r.Application, &r.Number, &scopes, &source, &r.Secret, &r.Static, &r.StaticToken, &ms, &r.Environment,
+		&r.JWKS, &r.JWKSURI); err != nil {
 		return r, err
+	}
+	if len(r.Secret) == 0 {
+		r.Secret = nil
 	}
 	r.Created = fromMilli(ms)
 	if r.Scopes, err = ParseScopes(scopes); err != nil || source == nil {

@@ -161,10 +161,5 @@ func (a *Authenticator) judge(c *claims) string {
 
 // isFor reports whether aud, one value or a list (RFC 7519 §4.1.3), has issuer.
 func (c *claims) isFor(issuer string) bool {
-	var one string
-	if jsonv2.Unmarshal(c.Audience, &one) == nil {
-		return one == issuer
-	}
-	var list []string
-	return jsonv2.Unmarshal(c.Audience, &list) == nil && slices.Contains(list, issuer)
+	return slices.Contains(audienceValues(c.Audience), issuer)
 }

@@ -28,6 +28,8 @@ func Run(t *testing.T, open Open) {
 		{"principals, SSF-8-01 SSF-8-03", principals},
 		{"tokens end, INTEROP-2.7.3-02", tokensEnd},
 		{"tokens revoked, RFC 7009", tokensRevoked},
+		{"clients' keys, RFC 7523", clientKeys},
+		{"assertions used once, RFC 7523 §3", assertionsUsedOnce},
 		{"vendors' sources kept", vendorsKept},
 		{"vendors' sources refused", vendorSourceRefused},
 		{"vendors admitted", admitVendor},

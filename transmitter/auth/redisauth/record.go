@@ -26,11 +26,13 @@ type application struct {
 type client struct {
 	Number      string       `json:"reg"`
 	Scopes      string       `json:"scope"`
-	Secret      []byte       `json:"secret"`
+	Secret      []byte       `json:"secret,omitempty"`
 	Static      bool         `json:"static,omitempty"`
 	StaticToken []byte       `json:"token,omitempty"`
 	Environment string       `json:"env,omitempty"`
 	Source      *auth.Source `json:"source,omitempty"`
+	JWKS        string       `json:"jwks,omitempty"`
+	JWKSURI     string       `json:"jwks_uri,omitempty"`
 	Created     int64        `json:"ms"`
 }
 
@@ -88,7 +90,8 @@ func decodeApplication(id, text string) (auth.Application, error) {
 
 func encodeClient(r auth.Registration) (string, error) {
 	return encode(r.Application+" ", client{
-		r.Number, auth.JoinScopes(r.Scopes), r.Secret, r.Static, r.StaticToken, r.Environment, r.Source, r.Created.UnixMilli(),
+		Number: r.Number, Scopes: auth.JoinScopes(r.Scopes), Secret: r.Secret, Static: r.Static, StaticToken: r.StaticToken,
+		Environment: r.Environment, Source: r.Source, JWKS: string(r.JWKS), JWKSURI: r.JWKSURI, Created: r.Created.UnixMilli(),
 	})
 }
 
@@ -98,13 +101,17 @@ func decodeClient(id, text string) (auth.Registration, error) {
 		return auth.Registration{}, err
 	}
 	scopes, err := auth.ParseScopes(r.Scopes)
-	return auth.Registration{
+	made := auth.Registration{
 		Client: auth.Client{
 			ID: id, Application: words[1], Scopes: scopes, Static: r.Static, Environment: r.Environment,
-			Source: r.Source, Created: fromMilli(r.Created),
+			Source: r.Source, JWKSURI: r.JWKSURI, Created: fromMilli(r.Created),
 		},
 		Number: r.Number, Secret: r.Secret, StaticToken: r.StaticToken,
-	}, err
+	}
+	if r.JWKS != "" {
+		made.JWKS = []byte(r.JWKS)
+	}
+	return made, err
 }
 
 func encodeVendor(v auth.Vendor) (string, error) {

@@ -167,6 +167,23 @@ func (b *Backend) Revoke(ctx context.Context, jti string, expires, now time.Time
 	return nil
 }
 
+// UseAssertion remembers until the assertion expires, and a little longer.
+func (b *Backend) UseAssertion(ctx context.Context, client string, assertion []byte, expires, now time.Time) error {
+	good := max(expires.Sub(now), 0)
+	names := []string{b.keys.assertions + client, b.keys.assertion + client + ":" + base64.RawURLEncoding.EncodeToString(assertion)}
+	call := rand.Text()
+	answer, err := b.db.Write(ctx, b.scripts.assertion, names, assertion, good.Milliseconds(), (good + skew).Milliseconds(), auth.MaxAssertions, call)
+	switch {
+	case err != nil:
+		return fmt.Errorf("redisauth: %w", err)
+	case answer == "used":
+		return auth.ErrUsed
+	case answer == "full":
+		return auth.ErrTooMany
+	}
+	return nil
+}
+
 // SavePlace keeps the place of a vendor's source.
 func (b *Backend) SavePlace(ctx context.Context, name, registration string, place []byte) error {
 	answer, err := b.db.Write(ctx, b.scripts.place, []string{b.keys.vendors, b.keys.places}, name, registration, place)

@@ -309,3 +309,27 @@ func TestServerAway(t *testing.T) {
 }
 
 func second[T any](_ T, err error) error { return err }
+
+// An assertion whose answer was lost is asked for again, and is good; the memory of it
+// ends, after it.
+func TestAssertionsAreForgotten(t *testing.T) {
+	ctx := t.Context()
+	_, b, w, client := wired(t)
+	now := time.Now()
+	w.lose.Store(1)
+	if err := b.UseAssertion(ctx, "c", []byte("1"), now.Add(time.Minute), now); err != nil {
+		t.Errorf("answer lost: got %v, want it good", err)
+	}
+	if err := b.UseAssertion(ctx, "c", []byte("1"), now.Add(time.Minute), now); !errors.Is(err, auth.ErrUsed) {
+		t.Errorf("again: got %v, want ErrUsed", err)
+	}
+	keys, err := client.Keys(ctx, "*assertion*").Result()
+	if err != nil || len(keys) != 2 {
+		t.Fatalf("got keys %v (%v), want two", keys, err)
+	}
+	for _, key := range keys {
+		if left, err := client.PTTL(ctx, key).Result(); err != nil || left <= time.Minute || left > 12*time.Minute {
+			t.Errorf("%s: got %v left (%v), want the assertion's minute and ten", key, left, err)
+		}
+	}
+}

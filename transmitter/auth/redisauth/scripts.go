@@ -2,8 +2,8 @@ package redisauth
 
 import "github.com/redis/go-redis/v9"
 
-// keys are the names of all keys, without those of single tokens and calls, which
-// begin with revoked and answer.
+// keys are the names of all keys, without those of single tokens, calls, clients and
+// assertions, which begin with revoked, answer, assertions and assertion.
 type keys struct {
 	applications, audiences, removed string
 	clients, statics, owned, feeds   string
@@ -11,6 +11,7 @@ type keys struct {
 	webhooks, ownedWebhooks          string
 	secrets, state                   string
 	revoked, answer                  string
+	assertions, assertion            string
 }
 
 func keysOf(prefix string) keys {
@@ -22,6 +23,7 @@ func keysOf(prefix string) keys {
 		webhooks: root + "webhooks", ownedWebhooks: root + "webhooks:of",
 		secrets: root + "secrets", state: root + "state",
 		revoked: root + "revoked:", answer: root + "answer:",
+		assertions: root + "assertions:", assertion: root + "assertion:",
 	}
 }
 
@@ -52,7 +54,7 @@ const (
 
 // scripts keep to one slot. Repeated, each comes to the same, and those that change
 // something write then, too, so that replicas can be waited for.
-type scripts struct{ commit, holder, revoke, place, secret *redis.Script }
+type scripts struct{ commit, holder, revoke, assertion, place, secret *redis.Script }
 
 func newScripts() scripts {
 	return scripts{
@@ -100,6 +102,21 @@ return {id, client, owner, stamp, revoked}`),
 		// milliseconds
 		revoke: redis.NewScript(`
 redis.call('SET', KEYS[1], '', 'PX', ARGV[1])
+return 'ok'`),
+
+		// digest, for how long it is good and is remembered in milliseconds, how many there
+		// may be, the call: one that is repeated has not used it before
+		assertion: redis.NewScript(`
+local by = redis.call('GET', KEYS[2])
+if by and by ~= ARGV[5] then return 'used' end
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+if not by and redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[4]) then return 'full' end
+local life = tonumber(ARGV[3])
+redis.call('SET', KEYS[2], ARGV[5], 'PX', life)
+redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
+if redis.call('PTTL', KEYS[1]) < life then redis.call('PEXPIRE', KEYS[1], life) end
 return 'ok'`),
 
 		// name, registration, place

@@ -59,6 +59,8 @@ type Handler struct {
 	SourcePath string
 	// CheckVendor judges the address of a vendor's API.
 	CheckVendor func(raw string) error
+	// CheckKeysURL judges where a client publishes its keys.
+	CheckKeysURL func(raw string) error
 	// Fetch looks up one event at a source's vendor and keeps it.
 	Fetch func(ctx context.Context, source, id string) (ingest.Counts, error)
 	// VendorTypes asks a source's vendor for the types of its events.

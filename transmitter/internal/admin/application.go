@@ -2,8 +2,6 @@ package admin
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"net/http"
 	"slices"
@@ -26,19 +24,6 @@ type Application struct {
 	SubjectFormat string    `json:"subject_format,omitempty"`
 	Profile       string    `json:"profile,omitempty"`
 	Created       time.Time `json:"created,omitzero"`
-}
-
-// Client is a client on the wire. To add one, name its application, or the
-// audience of one, which is made if there is none.
-type Client struct {
-	ID          string       `json:"id"`
-	Application string       `json:"application,omitempty"`
-	Audience    string       `json:"audience,omitempty"`
-	Environment string       `json:"environment,omitempty"`
-	Scope       string       `json:"scope"`
-	Static      bool         `json:"static,omitempty"`
-	Source      *auth.Source `json:"source,omitempty"`
-	Created     time.Time    `json:"created,omitzero"`
 }
 
 func (h Handler) applications(c echo.Context) error {
@@ -145,78 +130,6 @@ func (h Handler) owned(ctx context.Context, application string, webhooks bool) (
 		list = append(list, some...)
 	}
 	return list, nil
-}
-
-func (h Handler) clients(c echo.Context) error {
-	list, err := h.Applications.Clients(c.Request().Context(), c.QueryParam("application"))
-	if err != nil {
-		return err
-	}
-	out := make([]Client, len(list))
-	for i, cl := range list {
-		out[i] = Client{
-			ID: cl.ID, Application: cl.Application, Environment: cl.Environment, Scope: auth.JoinScopes(cl.Scopes),
-			Static: cl.Static, Source: cl.Source, Created: cl.Created,
-		}
-	}
-	return c.JSON(http.StatusOK, out)
-}
-
-// applicationOf returns the application of an audience and makes it if there
-// is none; its id is then derived from the audience, unless one of that id was
-// removed.
-func (h Handler) applicationOf(ctx context.Context, audience string) (auth.Application, error) {
-	if audience == "" {
-		return auth.Application{}, request.Invalid("audience", "is missing, and so is application")
-	}
-	app, err := h.Applications.ApplicationFor(ctx, audience)
-	if !errors.Is(err, auth.ErrNotFound) {
-		return app, err
-	}
-	sum := sha256.Sum256([]byte(audience))
-	id := "app-" + hex.EncodeToString(sum[:8])
-	removed, err := h.Applications.Removed(ctx, id)
-	if err != nil {
-		return auth.Application{}, err
-	}
-	if removed {
-		id = "" // a random one
-	}
-	return h.Applications.AddApplication(ctx, auth.Application{ID: id, Name: audience, Audience: []string{audience}})
-}
-
-// addClient answers 201 with the client's secrets, shown this once.
-func (h Handler) addClient(c echo.Context) error {
-	var ask Client
-	if err := read(c, &ask); err != nil {
-		return err
-	}
-	scopes, err := auth.ParseScopes(ask.Scope)
-	if err != nil {
-		return refusal(err)
-	}
-	ctx := c.Request().Context()
-	if ask.Application == "" {
-		app, err := h.applicationOf(ctx, ask.Audience)
-		if err != nil {
-			return refusal(err)
-		}
-		ask.Application = app.ID
-	}
-	made, err := h.Applications.AddClient(ctx, auth.Client{
-		ID: ask.ID, Application: ask.Application, Environment: ask.Environment, Scopes: scopes, Static: ask.Static, Source: ask.Source,
-	})
-	if err != nil {
-		return refusal(err)
-	}
-	return c.JSON(http.StatusCreated, made)
-}
-
-func (h Handler) removeClient(c echo.Context) error {
-	if err := h.Applications.RemoveClient(c.Request().Context(), c.Param("id")); err != nil {
-		return err
-	}
-	return c.NoContent(http.StatusNoContent)
 }
 
 // refusal turns what the store says of a registration into an answer.
