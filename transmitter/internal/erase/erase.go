@@ -184,7 +184,7 @@ func (e *Eraser) nudge() {
 }
 
 // each calls fn with every entry of a kind under a key, in the order of the
-// log, erased ones too, until it returns false.
+// log or newest first, erased ones too, until it returns false.
 func (e *Eraser) each(ctx context.Context, kind eventlog.Kind, ref string, span eventlog.Span, fn func(*eventlog.Record) bool) error {
 	span.Max = chunk
 	for {
@@ -196,7 +196,11 @@ func (e *Eraser) each(ctx context.Context, kind eventlog.Kind, ref string, span 
 			if !fn(r) {
 				return nil
 			}
-			span.After = r.Seq
+			if span.Newest {
+				span.Before = r.Seq
+			} else {
+				span.After = r.Seq
+			}
 		}
 		if len(page) == 0 {
 			return nil

@@ -19,11 +19,15 @@ var kinds = [...]eventlog.Kind{
 // recordsOf returns the events of the subject up to the order, and whether a
 // hold stands on one of them.
 func (e *Eraser) recordsOf(ctx context.Context, o *order) (seqs []uint64, held bool, err error) {
-	asked, err := e.anyHold(ctx)
+	filed, err := e.filed(ctx)
 	if err != nil {
 		return nil, false, err
 	}
-	if asked {
+	holds, err := e.newHolds(ctx, filed)
+	if err != nil {
+		return nil, false, err
+	}
+	if holds.asked {
 		active, err := e.active(ctx, parts(o.ids))
 		if err != nil || len(active) > 0 {
 			return nil, len(active) > 0, err
@@ -38,18 +42,27 @@ func (e *Eraser) recordsOf(ctx context.Context, o *order) (seqs []uint64, held b
 		if err != nil {
 			return nil, false, err
 		}
-		if r.Kind != eventlog.KindEvent || r.Erased || !o.covers(r) {
+		if !o.takes(r, filed) {
 			continue
 		}
-		if asked {
-			active, err := e.active(ctx, subjectsOf(r))
-			if err != nil || len(active) > 0 {
-				return nil, len(active) > 0, err
-			}
+		if held, err := e.held(ctx, r, &holds); err != nil || held {
+			return nil, held, err
 		}
 		seqs = append(seqs, seq)
 	}
 	return seqs, false, nil
+}
+
+// takes reports whether a record that is about the subject goes. What is in a file does
+// not say whom it is for, so an application's order leaves it.
+func (o *order) takes(r *eventlog.Record, filed uint64) bool {
+	switch {
+	case r.Kind != eventlog.KindEvent:
+		return false
+	case r.Erased:
+		return r.Seq <= filed && o.entry.Application == ""
+	}
+	return o.covers(r)
 }
 
 // about returns the numbers of the events before the order that mention the

@@ -2,6 +2,7 @@ package erase
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
@@ -16,20 +17,29 @@ const (
 )
 
 // Follow makes this process forget what another of those that share the log has
-// erased: what its own index and its memory have of it. It begins where the
-// index stood when it was opened, and goes on until ctx ends. Failures are
-// logged and tried again.
+// erased: what its own index and its memory have of it. It begins some time before
+// the place where the index stood when it was opened, since what was reported there
+// may have been carried out after this process had ended, and goes on until ctx ends.
+// Failures are logged and tried again.
 func (e *Eraser) Follow(ctx context.Context) error {
-	f := follower{e, map[eventlog.Kind]uint64{eventlog.KindErasure: e.from, eventlog.KindRetention: e.from}, nil}
+	f := follower{Eraser: e, after: map[eventlog.Kind]uint64{eventlog.KindErasure: e.from, eventlog.KindRetention: e.from}}
 	ticker := time.NewTicker(followEvery)
 	defer ticker.Stop()
-	for {
+	for begun := false; ; {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
 		}
-		if err := f.look(ctx); err != nil && ctx.Err() == nil {
+		var err error
+		if !begun {
+			err = f.begin(ctx)
+			begun = err == nil
+		}
+		if begun {
+			err = f.look(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
 			e.cfg.Logger.ErrorContext(ctx, "what another process erased is not forgotten here yet", "err", err)
 		}
 	}
@@ -40,6 +50,34 @@ type follower struct {
 	*Eraser
 	after   map[eventlog.Kind]uint64
 	reports []*eventlog.Record // what they name is not all gone yet
+}
+
+// begin takes the reports that were made in the time before the place of the index.
+func (f *follower) begin(ctx context.Context) error {
+	if f.from == 0 {
+		return nil
+	}
+	place, err := f.cfg.Log.Record(ctx, f.from)
+	if err != nil {
+		return err
+	}
+	since := place.Recorded.Add(-followFor - followEvery)
+	var reports []*eventlog.Record
+	for kind := range f.after {
+		span := eventlog.Span{Before: f.from + 1, Newest: true}
+		err := f.each(ctx, kind, eventlog.RefAll, span, func(r *eventlog.Record) bool {
+			if r.Recorded.Before(since) {
+				return false
+			}
+			reports = append(reports, r)
+			return true
+		})
+		if err != nil {
+			return err
+		}
+	}
+	f.reports = reports
+	return nil
 }
 
 func (f *follower) look(ctx context.Context) error {
@@ -95,15 +133,20 @@ func (f *follower) gone(ctx context.Context, report *eventlog.Record) (gone []ui
 	}
 	all = true
 	for _, run := range runs {
-		for seq := run[0]; seq <= run[1]; seq++ {
-			r, err := f.cfg.Log.Record(ctx, seq)
+		for after := run[0] - 1; after < run[1]; {
+			page, err := f.cfg.Log.Read(ctx, after, int(min(run[1]-after, chunk)))
 			if err != nil {
 				return nil, false, err
 			}
-			if r.Erased {
-				gone = append(gone, seq)
-			} else {
-				all = false
+			if len(page) == 0 {
+				return nil, false, fmt.Errorf("erase: record %d: %w", after+1, eventlog.ErrNotFound)
+			}
+			for _, r := range page {
+				if after = r.Seq; r.Erased {
+					gone = append(gone, r.Seq)
+				} else {
+					all = false
+				}
 			}
 		}
 	}

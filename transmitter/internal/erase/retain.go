@@ -42,7 +42,7 @@ func (e *Eraser) Retain(ctx context.Context) (int, error) {
 	}()
 	total := 0
 	for {
-		limit, err := e.undelivered(ctx)
+		limit, err := Undelivered(ctx, e.cfg.Streams, e.cfg.Follower)
 		if err != nil {
 			return total, fmt.Errorf("erase: %w", err)
 		}
@@ -58,13 +58,18 @@ func (e *Eraser) Retain(ctx context.Context) (int, error) {
 	}
 }
 
-// undelivered returns the first record that is still needed for delivery.
-func (e *Eraser) undelivered(ctx context.Context) (uint64, error) {
-	place, err := e.cfg.Streams.Cursor(ctx, e.cfg.Follower)
+// Undelivered returns the first record that is still needed for delivery: one that a SET
+// points at which waits, or that the fan-out, the follower, has not read.
+func Undelivered(ctx context.Context, store interface {
+	Cursor(ctx context.Context, follower string) (uint64, error)
+	Earliest(ctx context.Context) (uint64, error)
+}, follower string,
+) (uint64, error) {
+	place, err := store.Cursor(ctx, follower)
 	if err != nil {
 		return 0, err
 	}
-	first, err := e.cfg.Streams.Earliest(ctx)
+	first, err := store.Earliest(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -115,7 +120,11 @@ func (e *Eraser) retainBatch(ctx context.Context, after, limit uint64, cutoff ti
 	if err != nil {
 		return 0, after, err
 	}
-	asked, err := e.anyHold(ctx)
+	filed, err := e.filed(ctx)
+	if err != nil {
+		return 0, after, err
+	}
+	holds, err := e.newHolds(ctx, filed)
 	if err != nil {
 		return 0, after, err
 	}
@@ -126,18 +135,18 @@ func (e *Eraser) retainBatch(ctx context.Context, after, limit uint64, cutoff ti
 			break
 		}
 		last = r.Seq
-		if r.Kind != eventlog.KindEvent || r.Erased {
+		if r.Kind != eventlog.KindEvent || r.Erased && r.Seq > filed {
 			continue
 		}
-		if asked {
-			active, err := e.active(ctx, subjectsOf(r))
-			if err != nil {
+		on := r.Erased && len(holds.standing) > 0 // an index that was made since does not know which of those in files it is
+		if !on {
+			if on, err = e.held(ctx, r, &holds); err != nil {
 				return 0, after, err
 			}
-			if len(active) > 0 {
-				held++
-				continue
-			}
+		}
+		if on {
+			held++
+			continue
 		}
 		p.records = append(p.records, r.Seq)
 		err := e.each(ctx, eventlog.KindAnnotation, eventlog.Ref(r.Seq), eventlog.Span{}, func(note *eventlog.Record) bool {
