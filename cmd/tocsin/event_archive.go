@@ -9,15 +9,17 @@ import (
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/config"
+	"github.com/tocsin-ssf/tocsin/streams/redisstore"
 	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
 	"github.com/tocsin-ssf/tocsin/streams/store/sqlitedb"
+	"github.com/tocsin-ssf/tocsin/transmitter"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog/redislog"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog/segments"
 )
 
-// minArchiveAge is what an event is old at the least that is exported: items of
-// queues, which point at it, expire after seven days.
+// minArchiveAge is what an event is old at the least that is exported: what is younger
+// is sent again, released and replayed. What waits on a queue stays, however old it is.
 const minArchiveAge = 8 * 24 * time.Hour
 
 type eventArchiveCmd struct {
@@ -73,9 +75,18 @@ func (c eventArchiveCmd) Run(ctx context.Context, std streamsIO) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, log.Close()) }()
+	state, err := redisstore.Open(ctx, redisstore.Config{DB: db})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, state.Close()) }()
+	needed, err := transmitter.Undelivered(ctx, state)
+	if err != nil {
+		return err
+	}
 	report := archiveReport{Files: []string{}}
 	bar := progress(std.err, "records")
-	err = c.export(ctx, log, before, &report, bar)
+	err = c.export(ctx, log, segments.Bounds{Before: before, Until: needed}, &report, bar)
 	bar.end()
 	if err == nil {
 		report.Erased, err = c.erase(ctx, log)
@@ -107,19 +118,20 @@ func (c eventArchiveCmd) before(now time.Time) (time.Time, error) {
 		return at, fmt.Errorf("--before: got %q, want a time as 2026-11-26T00:00:00Z, or how long ago as 720h", c.Before)
 	}
 	if now.Sub(at) < minArchiveAge {
-		return at, fmt.Errorf("--before: want at least %v ago: younger events may be in queues still", minArchiveAge)
+		return at, fmt.Errorf("--before: want at least %v ago: younger events are sent again from the dead letters, and replayed", minArchiveAge)
 	}
 	return at, nil
 }
 
 // export writes files and trims the log, a file after the other.
-func (c eventArchiveCmd) export(ctx context.Context, log *redislog.Log, before time.Time, report *archiveReport, bar *bar) error {
+func (c eventArchiveCmd) export(ctx context.Context, log *redislog.Log, bounds segments.Bounds, report *archiveReport, bar *bar) error {
 	archived, err := log.Archived(ctx)
 	if err != nil {
 		return err
 	}
 	first := archived + 1
-	end, err := segments.End(ctx, log, segments.Bounds{First: first, Before: before})
+	bounds.First = first
+	end, err := segments.End(ctx, log, bounds)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,9 @@ import (
 	"time"
 
 	main "github.com/tocsin-ssf/tocsin/cmd/tocsin"
+	"github.com/tocsin-ssf/tocsin/set/delivery"
+	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/streams/redisstore"
 	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
 	"github.com/tocsin-ssf/tocsin/streams/store/redisdb/redistest"
 	"github.com/tocsin-ssf/tocsin/transmitter/checkpoint"
@@ -65,6 +68,25 @@ func TestEventArchive(t *testing.T) {
 	if _, err := keeper.Sign(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	state, err := redisstore.Open(t.Context(), redisstore.Config{DB: db})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = state.Close() }()
+	const follower = "fanout"
+	wait := func(id string, seq uint64) { // a paused stream on whose queue a SET waits
+		t.Helper()
+		err := state.Create(t.Context(), streams.Stream{
+			ID: id, Owner: "a", Epoch: 1, Status: streams.Paused, DefaultSubjects: streams.SubjectsAll,
+			Delivery: streams.Delivery{Method: delivery.MethodPoll},
+		}, 0)
+		if err == nil {
+			_, err = state.Put(t.Context(), streams.Item{Stream: id, Epoch: 1, Pos: streams.Position{Seq: seq}, ID: "jti", Type: "t", Added: now})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 	dir := filepath.Join(t.TempDir(), "archive")
 	archive := []string{"archive", "--redis", url, "--redis-volatile", "--before", "192h", "--out", dir, "--json"}
 	verify := []string{"verify-log", "--redis", url, "--redis-volatile", "--json"}
@@ -81,6 +103,20 @@ func TestEventArchive(t *testing.T) {
 		}
 		return r
 	}
+	if r := run(archive, 0); r.First != 0 {
+		t.Errorf("before the fan-out has read it: got %+v, want nothing to export", r)
+	}
+	if err := state.SaveCursor(t.Context(), follower, 900); err != nil {
+		t.Fatal(err)
+	}
+	wait("s", 200)
+	if r := run(archive, 0); r.First != 0 {
+		t.Errorf("while a SET waits for delivery: got %+v, want nothing to export", r)
+	}
+	if err := state.Delete(t.Context(), "s"); err != nil {
+		t.Fatal(err)
+	}
+	wait("s2", 550)
 	if r := run(archive, 0); r.First != 1 || r.Last != 512 || len(r.Files) != 1 || r.Trimmed != 512 {
 		t.Errorf("got %+v, want records 1 to 512 in a file", r)
 	}

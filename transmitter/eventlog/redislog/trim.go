@@ -32,7 +32,8 @@ func (l *Log) Archived(ctx context.Context) (uint64, error) {
 // Trim removes the canonical bytes and salts of events from the server that are
 // kept in files (package segments), up to a record and behind the last trimming;
 // entries keep theirs, since they are found under their keys. Place, time, kind
-// and leaf of all stay. Where a trimmed record is read it looks as if erased.
+// and leaf of all stay. Where a trimmed record is read it looks as if erased, also by
+// processes that had it in memory.
 // Doing it again changes nothing. It returns how many were there.
 func (l *Log) Trim(ctx context.Context, upTo uint64) (int, error) {
 	after, err := l.Archived(ctx)
@@ -71,13 +72,13 @@ func (l *Log) trimPage(ctx context.Context, after, upTo uint64) (n int, last uin
 		return 0, 0, fmt.Errorf("%w: record %d is missing", ErrDamaged, after+1)
 	}
 	last = after + uint64(len(rows))
-	args := []any{l.name, last}
+	args := []any{l.name, last, segment * segmentSize, l.db.Channel(wakeTopic)}
 	for i := range rows {
 		if rows[i].kind == eventlog.KindEvent {
-			args = append(args, 1, at+i)
+			args = append(args, at+i)
 		}
 	}
-	answer, err := l.db.Write(ctx, l.scripts.trim, []string{l.keys.head, l.keys.bodies(segment)}, args...)
+	answer, err := l.db.Write(ctx, l.scripts.trim, []string{l.keys.head, l.keys.erased, l.keys.bodies(segment)}, args...)
 	if err != nil {
 		return 0, 0, err
 	}

@@ -25,6 +25,7 @@ import (
 type world struct {
 	*testing.T
 	log   *redislog.Log
+	other *redislog.Log // a process that has all in memory that it reads
 	began time.Time
 	dir   string
 }
@@ -37,13 +38,17 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	w.log, err = redislog.Open(t.Context(), redislog.Config{DB: db, Tail: 1, Now: func() time.Time {
-		return w.began.Add(time.Duration(seconds.Load()) * time.Second)
-	}})
-	if err != nil {
-		t.Fatal(err)
+	open := func(tail int) *redislog.Log {
+		log, err := redislog.Open(t.Context(), redislog.Config{DB: db, Tail: tail, Now: func() time.Time {
+			return w.began.Add(time.Duration(seconds.Load()) * time.Second)
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = log.Close() })
+		return log
 	}
-	t.Cleanup(func() { _ = w.log.Close() })
+	w.log, w.other = open(1), open(0)
 	for n := range 1000 {
 		seconds.Store(int64(n))
 		if n%10 == 9 {
@@ -75,6 +80,30 @@ func (w *world) export(first, last uint64) segments.File {
 		w.Fatal(err)
 	}
 	return file
+}
+
+// A process that had events in memory lets go of them when they are in files: one that is
+// erased later must not be read there.
+func TestExportLeavesMemory(t *testing.T) {
+	w := newWorld(t)
+	other := w.other
+	for after := uint64(0); after < 1000; {
+		records, err := other.Read(t.Context(), after, 1000)
+		if err != nil || len(records) == 0 || records[0].Erased {
+			t.Fatalf("got %d records (%v), want those of the log", len(records), err)
+		}
+		after = records[len(records)-1].Seq
+	}
+	w.export(1, 512)
+	if _, err := other.Head(t.Context()); err != nil { // it looks
+		t.Fatal(err)
+	}
+	for seq, gone := range map[uint64]bool{1: true, 10: false, 512: true, 513: false} {
+		records, err := other.Read(t.Context(), seq-1, 1)
+		if err != nil || len(records) != 1 || records[0].Erased != gone {
+			t.Errorf("record %d: got %v (%v), want its bytes gone %v", seq, records, err, gone)
+		}
+	}
 }
 
 // checked is a log without checkpoints.

@@ -17,10 +17,12 @@ import (
 )
 
 // Bounds says which records are exported: from First on, as long as they were
-// recorded before a time, whole tiles of the tree alone.
+// recorded before a time, and stand before another, whole tiles of the tree alone.
 type Bounds struct {
 	First  uint64
 	Before time.Time
+	// Until is the first record that stays; 0: none has to.
+	Until uint64
 }
 
 // End returns the last record within bounds, First-1 if there is none. It looks
@@ -30,7 +32,10 @@ func End(ctx context.Context, log eventlog.Archive, b Bounds) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	low, high := b.First-1, size // all up to low are before the time
+	if b.Until > 0 {
+		size = min(size, b.Until-1)
+	}
+	low, high := b.First-1, max(size, b.First-1) // all up to low are before the time
 	for low < high {
 		mid := low + (high-low+1)/2
 		records, err := log.Stored(ctx, mid-1, 1)
