@@ -34,8 +34,12 @@ var (
 	ErrWitness = errors.New("checkpoint: no cosignature of a configured witness on a checkpoint of this log")
 )
 
-// whatToDo ends the errors of Open.
-const whatToDo = "restore the log.db that belongs to this admin.db, or a later one; new records on this one would be a second history beside one that others may hold signed"
+// What ends the errors of Open: of a folder, and of a store that shares a server with the log.
+const (
+	restoreFiles  = "restore the log.db that belongs to this admin.db, or a later one; " + secondHistory
+	restoreServer = "give the server back what it had when that was signed, or later; " + secondHistory
+	secondHistory = "new records on this one would be a second history beside one that others may hold signed"
+)
 
 // Log is what is signed.
 type Log interface {
@@ -118,7 +122,7 @@ func Open(ctx context.Context, cfg Config) (*Keeper, error) {
 	}
 	if err == nil {
 		if err := k.follows(ctx, last); err != nil {
-			return nil, fmt.Errorf("%w; %s", err, whatToDo)
+			return nil, fmt.Errorf("%w; %s", err, k.whatToDo())
 		}
 		k.last = &last
 	}
@@ -126,6 +130,13 @@ func Open(ctx context.Context, cfg Config) (*Keeper, error) {
 		return nil, err
 	}
 	return k, nil
+}
+
+func (k *Keeper) whatToDo() string {
+	if k.cfg.Seen != "" {
+		return restoreServer
+	}
+	return restoreFiles
 }
 
 // follows reports whether the log goes on from a checkpoint.
@@ -229,12 +240,7 @@ func (k *Keeper) catchUp(ctx context.Context) (eventlog.Tree, error) {
 	switch {
 	case k.last == nil || k.last.Tree == last.Tree:
 	case k.last.Size > last.Size:
-		k.cfg.Logger.ErrorContext(ctx, "a checkpoint that was signed is gone from the store, and is put back", "size", k.last.Size, "stored", last.Size)
-		lost, err := k.key.sign(k.last.Origin, k.last.Tree, k.last.Made) // the same text, without cosignatures
-		if err != nil {
-			return eventlog.Tree{}, err
-		}
-		return lost.Tree, k.cfg.Store.Add(ctx, lost, last.Tree)
+		return k.last.Tree, k.putBack(ctx, last.Tree)
 	default: // it has to go on from both
 		if err := k.follows(ctx, *k.last); err != nil {
 			return eventlog.Tree{}, err
@@ -244,6 +250,37 @@ func (k *Keeper) catchUp(ctx context.Context) (eventlog.Tree, error) {
 		k.last = &last
 	}
 	return last.Tree, nil
+}
+
+// putBack stores the last checkpoint again, behind the tree of the one that the store has.
+func (k *Keeper) putBack(ctx context.Context, stored eventlog.Tree) error {
+	k.cfg.Logger.ErrorContext(ctx, "a checkpoint that was signed is gone from the store, and is put back", "size", k.last.Size, "stored", stored.Size)
+	lost, err := k.key.sign(k.last.Origin, k.last.Tree, k.last.Made) // the same text, without cosignatures
+	if err != nil {
+		return err
+	}
+	return k.cfg.Store.Add(ctx, lost, stored)
+}
+
+// leave makes sure, where the log is not to be gone on with, that the store has the last
+// checkpoint: a log that lost records may have lost it with them, and who knows of neither
+// would go on from an older one.
+func (k *Keeper) leave(ctx context.Context) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for again := 0; k.last != nil; again++ {
+		stored, err := k.cfg.Store.Last(ctx)
+		if err != nil && !errors.Is(err, ErrNone) {
+			return err
+		}
+		if stored.Size >= k.last.Size {
+			return nil
+		}
+		if err := k.putBack(ctx, stored.Tree); !errors.Is(err, ErrBehind) || again == turns {
+			return err
+		}
+	}
+	return nil
 }
 
 // Covering returns a checkpoint of a tree with the record at seq: the last one
@@ -315,7 +352,7 @@ func (k *Keeper) Cosign(ctx context.Context, text []byte) (int, error) {
 }
 
 // Run signs the log's head whenever it has grown, at most once in Every, until
-// ctx ends, and then a last time.
+// ctx ends, and then a last time. Error: of a log that cannot be gone on with.
 func (k *Keeper) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		after := uint64(0)
@@ -328,7 +365,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 		case <-ctx.Done():
 		case <-time.After(k.cfg.Every):
 			if err := k.cfg.Log.Wait(ctx, after); err != nil && ctx.Err() == nil {
-				return fmt.Errorf("checkpoint: %w", err)
+				return fmt.Errorf("checkpoint: %w", errors.Join(err, k.leave(ctx)))
 			}
 		}
 	}

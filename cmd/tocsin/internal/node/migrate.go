@@ -183,7 +183,7 @@ func (m *mover) openSource(ctx context.Context) (err error) {
 	m.closers = append(m.closers, m.admin.Close)
 	store := auth.NewStore(m.admin)
 	m.keys, m.heads = keys.NewStore(store.DB()), checkpoint.NewStore(store.DB())
-	if err := follows(ctx, m.log, m.state); err != nil {
+	if err := follows(ctx, m.log, m.state, restoreFiles); err != nil {
 		return err
 	}
 	// That the log is the one that was signed.

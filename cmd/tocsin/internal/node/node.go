@@ -164,7 +164,11 @@ func (n *Node) stores(ctx context.Context, cfg *Config) (*transmitter.Transmitte
 		return nil, err
 	}
 	n.Applications = s.applications
-	if err := follows(ctx, s.log, s.streams); err != nil {
+	restore := restoreFiles
+	if cfg.Redis != nil {
+		restore = restoreServer
+	}
+	if err := follows(ctx, s.log, s.streams, restore); err != nil {
 		return nil, err
 	}
 	n.Keys, err = keys.Open(ctx, keys.Config{Store: s.keys, Algorithm: cfg.Algorithm, Now: tc.Now, Logger: tc.Logger})
@@ -253,12 +257,19 @@ func growing(logger *slog.Logger) func(done, total uint64) {
 }
 
 // ErrOldLog: the event log ends before what the streams have seen of it.
-var ErrOldLog = errors.New("log.db is older than state.db")
+var ErrOldLog = errors.New("the log is older than the streams")
+
+// What helps where the log is older than the streams.
+const (
+	restoreFiles  = "restore the log.db that belongs to this state.db, or a newer one, or both files from one backup"
+	restoreServer = "give the Redis back what it had of the log then, or later: all of it, of one moment"
+)
 
 // follows refuses a log that was put back from an older copy: its next events
 // would have numbers that the queues have seen, and would never leave
 // (contracts.md §7).
-func follows(ctx context.Context, log eventlog.Log, state streams.Store) error {
+// restore says what helps.
+func follows(ctx context.Context, log eventlog.Log, state streams.Store, restore string) error {
 	// First what was seen: other nodes go on meanwhile.
 	highest, err := state.Highest(ctx)
 	if err != nil {
@@ -271,8 +282,7 @@ func follows(ctx context.Context, log eventlog.Log, state streams.Store) error {
 	if head >= highest {
 		return nil
 	}
-	return fmt.Errorf("%w: it ends at event %d and state.db has seen event %d, so new events would be skipped; restore the log.db that belongs to this state.db, or a newer one, or both files from one backup",
-		ErrOldLog, head, highest)
+	return fmt.Errorf("%w: it ends at event %d and they have seen event %d, so new events would be skipped; %s", ErrOldLog, head, highest, restore)
 }
 
 // ErrNoAdmin: there are streams, and no file of the applications they are of.
