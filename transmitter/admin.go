@@ -35,7 +35,7 @@ func (t *Transmitter) adminServer(guards ...echo.MiddlewareFunc) http.Handler {
 		Ingest: t.ingest, Refusing: t.refusing, Removed: t.removed, Log: t.cfg.Log,
 		Consent: t.consents(),
 		Events:  t.events(), Index: t.cfg.Index, Erasures: erase.Handler{Eraser: t.eraser},
-		SourcePath: t.base + pathSources, CheckVendor: t.checkVendor, CheckKeysURL: t.checkKeysURL, Fetch: t.fetchRecord, VendorTypes: t.vendorTypes,
+		SourcePath: t.base + pathSources, CheckVendor: t.checkVendor, CheckKeysURL: t.checkKeysURL, Now: t.cfg.Now, Fetch: t.fetchRecord, VendorTypes: t.vendorTypes,
 		Backup: t.cfg.Backup, Webhooks: t.webhooks,
 	}.Mount(operators)
 	if t.cfg.Checkpoints != nil {

@@ -108,3 +108,48 @@ func TestClientKeysAreGuarded(t *testing.T) {
 		t.Errorf("got %d %s and %s, want 503 and why in the log", a.status, a.body, h.logs)
 	}
 }
+
+// A client's secrets are replaced while it works: the admin API gives new ones once, says
+// until when the old ones are good, and shows how old they are.
+func TestClientRotated(t *testing.T) {
+	now := time.Now()
+	h := open(t, func(s *setup) { s.idle = true; s.Now = func() time.Time { return now } })
+	operator := h.operator(h.SocketHandler())
+	old := h.credentials("shop", "ssf.read")
+	rotate := func(body string) answer {
+		t.Helper()
+		return operator.do(http.MethodPost, "/admin/clients/"+old.ClientID+"/rotate", "", body)
+	}
+	made := rotate(`{"keep_seconds":3600}`)
+	if made.status != http.StatusCreated || made.member("client_secret") == "" || made.member("access_token") == "" || made.member("old_until") == "" {
+		t.Fatalf("got %d %s, want new secrets and until when the old ones are good", made.status, made.body)
+	}
+	for name, token := range map[string]string{"old": old.AccessToken, "new": made.member("access_token"), "by the old secret": h.jwt(old)} {
+		if got := h.do(http.MethodGet, "/ssf/streams", token, ""); got.status != http.StatusOK {
+			t.Errorf("%s: got %d, want 200", name, got.status)
+		}
+	}
+	listed := operator.must(http.StatusOK, http.MethodGet, "/admin/clients", "", "").body
+	if !strings.Contains(listed, `"rotated":"`) || !strings.Contains(listed, `"old_until":"`) {
+		t.Errorf("list: got %s, want rotated and old_until", listed)
+	}
+	for _, secret := range []string{old.Secret, old.AccessToken, made.member("client_secret"), made.member("access_token")} {
+		if strings.Contains(listed, secret) || strings.Contains(h.logs.String(), secret) {
+			t.Error("SEC-04: a secret is listed or logged")
+		}
+	}
+	now = now.Add(time.Hour)
+	if got := h.do(http.MethodGet, "/ssf/streams", old.AccessToken, ""); got.status != http.StatusUnauthorized {
+		t.Errorf("afterwards: got %d, want 401", got.status)
+	}
+	for member, body := range map[string]string{
+		"keep_seconds": `{"keep_seconds":2592001}`, "jwks_uri": `{"jwks_uri":"https://10.0.0.1/"}`, "jwks": `{"jwks":{"keys":[]}}`,
+	} {
+		if got := rotate(body); got.status != http.StatusBadRequest || got.member("member") != member {
+			t.Errorf("%s: got %d %s, want %s refused", body, got.status, got.body, member)
+		}
+	}
+	if got := operator.do(http.MethodPost, "/admin/clients/nobody/rotate", "", `{}`); got.status != http.StatusNotFound {
+		t.Errorf("unknown: got %d, want 404", got.status)
+	}
+}

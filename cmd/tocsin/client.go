@@ -15,6 +15,7 @@ import (
 type clientCmd struct {
 	Add    clientAddCmd    `cmd:"" help:"Add a client; its secret is shown once."`
 	List   clientListCmd   `cmd:"" help:"List the clients."`
+	Rotate clientRotateCmd `cmd:"" help:"Replace a client's secret and static token; those before are good for a while."`
 	Remove clientRemoveCmd `cmd:"" help:"Remove a client; its tokens end at once."`
 }
 
@@ -31,7 +32,9 @@ type credential struct {
 	JWKS    json.RawMessage `json:"jwks,omitempty"`
 	JWKSURI string          `json:"jwks_uri,omitempty"`
 
-	Created time.Time `json:"created,omitzero"`
+	Created  time.Time `json:"created,omitzero"`
+	Rotated  time.Time `json:"rotated,omitzero"`
+	OldUntil time.Time `json:"old_until,omitzero"`
 }
 
 type clientSource struct {
@@ -111,9 +114,11 @@ func (c clientListCmd) Run(ctx context.Context, std streamsIO) error {
 		if err := api.Do(ctx, http.MethodGet, "/admin/clients?application="+url.QueryEscape(c.Application), nil, &list); err != nil {
 			return err
 		}
-		return c.print(std.out, list, "CLIENT_ID APPLICATION SCOPE CREATED", func(w io.Writer) {
-			for _, one := range list {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", one.ID, one.Application, one.Scope, one.Created.Format(time.DateTime))
+		return c.print(std.out, list, "CLIENT_ID APPLICATION SCOPE CREATED CREDENTIAL", func(w io.Writer) {
+			now := time.Now()
+			for i := range list {
+				one := &list[i]
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", one.ID, one.Application, one.Scope, one.Created.Format(time.DateTime), one.state(now))
 			}
 		})
 	})

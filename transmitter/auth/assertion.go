@@ -87,7 +87,7 @@ func (a *Authenticator) asserted(ctx context.Context, form url.Values, header ht
 	if reason := a.judgeAssertion(&claims, now); reason != "" {
 		return Registration{}, &endpointError{http.StatusUnauthorized, codeInvalidClient, reason}
 	}
-	id := sha256.Sum256([]byte(h.Number + "\x00" + claims.ID))
+	id := sha256.Sum256([]byte(claims.ID))
 	switch err := a.cfg.Store.UseAssertion(ctx, h.ID, id[:], claims.expires(), now); {
 	case errors.Is(err, ErrUsed):
 		return Registration{}, &endpointError{http.StatusUnauthorized, codeInvalidClient, "an assertion of this jti was used before"}

@@ -84,6 +84,10 @@ type Client struct {
 	// them instead. With either it has no secret.
 	JWKS    []byte
 	JWKSURI string
+	// Rotated is when its secret, static token or keys were replaced last, zero if
+	// never; OldUntil until when those before are good beside the new ones, zero if
+	// there are none. Set by the store.
+	Rotated, OldUntil time.Time
 	// Environment binds it to one environment of its application: it reads that
 	// environment's events alone, and what it writes is of it. Empty: none,
 	// and all are read.

@@ -171,7 +171,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, authorization []string
 	if err == nil && h.Same {
 		return v.principal, nil
 	}
-	if err := v.judge(&h, err); err != nil {
+	if err := v.judge(&h, err, now); err != nil {
 		return nil, err
 	}
 	v = v.of(&h)
@@ -234,7 +234,7 @@ func (a *Authenticator) verify(ctx context.Context, token string, keys *jose.Key
 
 // judge returns why the token is not good any more, if it is not: h, or the error in
 // its place, is what the store has.
-func (v *verified) judge(h *Holder, err error) error {
+func (v *verified) judge(h *Holder, err error, now time.Time) error {
 	static := v.credential.Static != nil
 	switch {
 	case errors.Is(err, ErrNotFound) && static:
@@ -243,6 +243,8 @@ func (v *verified) judge(h *Holder, err error) error {
 		return invalidToken("the client of the access token was removed")
 	case err != nil:
 		return err
+	case static && v.replaced(h) && !now.Before(h.OldUntil):
+		return invalidToken("the access token was replaced")
 	case h.Revoked:
 		return invalidToken("the access token was revoked")
 	}

@@ -77,7 +77,7 @@ const (
 
 // Credential is what somebody is known by.
 type Credential struct {
-	// Static is the digest of a static token; else nil.
+	// Static is the digest of a static token, or of one that was replaced; else nil.
 	Static []byte
 	// Client is the id of a client, where Static is nil.
 	Client string
@@ -108,6 +108,8 @@ type Registration struct {
 	// Secret and StaticToken are digests. Secret is nil if the client authenticates
 	// with a key, StaticToken if there is none, or it was revoked.
 	Secret, StaticToken []byte
+	// OldSecret and OldStaticToken are those before, good until OldUntil; nil: none.
+	OldSecret, OldStaticToken []byte
 }
 
 // Vendor is a vendor's source with what is never shown: its SignatureSecret and the

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"sync"
 	"time"
@@ -29,9 +30,17 @@ func (v *verified) of(h *Holder) *verified {
 	made := *v
 	made.stamp = h.Stamp
 	if v.credential.Static != nil {
-		made.scopes = h.Scopes
+		made.scopes, made.expires = h.Scopes, time.Time{}
+		if v.replaced(h) {
+			made.expires = h.OldUntil
+		}
 	}
 	return &made
+}
+
+// replaced reports whether the static token is not the one that the holder has now.
+func (v *verified) replaced(h *Holder) bool {
+	return !bytes.Equal(v.credential.Static, h.StaticToken)
 }
 
 func (v *verified) goodAt(now time.Time) bool { return v.expires.IsZero() || now.Before(v.expires) }

@@ -241,8 +241,9 @@ func (a *Authenticator) client(ctx context.Context, form url.Values, header http
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return Registration{}, err
 	}
-	// An unknown client costs the same comparison: h.Secret is empty then.
-	if matches(secret, h.Secret) {
+	// An unknown client costs the same comparisons: the secrets are empty then.
+	current, old := matches(secret, h.Secret), matches(secret, h.OldSecret)
+	if current || old && a.cfg.Now().Before(h.OldUntil) {
 		return h.Registration, nil
 	}
 	return Registration{}, a.unauthenticated(id)

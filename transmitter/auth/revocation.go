@@ -24,10 +24,17 @@ func (s *Store) UseAssertion(ctx context.Context, client string, assertion []byt
 func (s *Store) revokeStatic(ctx context.Context, client string, static []byte) error {
 	return s.backend.Write(ctx, func(tx *Tx) error {
 		r, err := tx.Clients.Get(client)
-		if err != nil || !slices.Equal(r.StaticToken, static) {
+		if err != nil {
 			return ignore(err, ErrNotFound)
 		}
-		r.StaticToken = nil
+		switch {
+		case slices.Equal(r.StaticToken, static):
+			r.StaticToken = nil
+		case slices.Equal(r.OldStaticToken, static):
+			r.OldStaticToken = nil
+		default:
+			return nil
+		}
 		return tx.Clients.Put(r)
 	})
 }

@@ -68,7 +68,14 @@ CREATE TABLE removed_applications (
 `, `
 -- the secret with which the vendor signs what it sends, needed as it is; NULL: it does not
 ALTER TABLE vendor_sources ADD COLUMN sign_secret TEXT;
-`, clientKeys}
+`, clientKeys, `
+-- what a client had before its secret and static token were replaced, and until when that is good
+ALTER TABLE clients ADD COLUMN old_hash BLOB;
+ALTER TABLE clients ADD COLUMN old_static_hash BLOB;
+ALTER TABLE clients ADD COLUMN old_until_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE clients ADD COLUMN rotated_ms INTEGER NOT NULL DEFAULT 0;
+CREATE UNIQUE INDEX clients_old_static ON clients (old_static_hash) WHERE old_static_hash IS NOT NULL;
+`}
 }
 
 // clientKeys are what clients without a secret authenticate with.

@@ -84,7 +84,7 @@ func (b *SQLite) Holder(ctx context.Context, c Credential, known uint64) (Holder
 	err := b.db.Read(ctx, func(v *sqlitedb.View) error {
 		query, arg := registrationColumns+" WHERE id = ?", any(c.Client)
 		if c.Static != nil {
-			query, arg = registrationColumns+" WHERE static_hash = ?", c.Static
+			query, arg = registrationColumns+" WHERE static_hash = ?1 OR old_static_hash = ?1", c.Static
 		}
 		var err error
 		if h.Registration, err = scanRegistration(v.QueryRow(query, arg)); err != nil {

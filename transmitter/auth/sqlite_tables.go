@@ -107,7 +107,7 @@ func audience(v reader, application string) ([]string, error) {
 type sqliteClients struct{ *sqliteConn }
 
 const registrationColumns = `SELECT id, application, registration, scopes, source, secret_hash, static,
-	static_hash, created_ms, environment, jwks, jwks_uri FROM clients`
+	static_hash, created_ms, environment, jwks, jwks_uri, old_hash, old_static_hash, old_until_ms, rotated_ms FROM clients`
 
 func (t sqliteClients) Get(id string) (Registration, error) {
 	return scanOne(t, scanRegistration, registrationColumns+" WHERE id = ?", id)
@@ -135,11 +135,13 @@ func (t sqliteClients) Put(r Registration) error {
 		source = string(text)
 	}
 	replaced, err := t.put(`UPDATE clients SET application = ?, registration = ?, scopes = ?, source = ?, secret_hash = ?,
-		static = ?, static_hash = ?, created_ms = ?, environment = ?, jwks = ?, jwks_uri = ? WHERE id = ?`,
+		static = ?, static_hash = ?, created_ms = ?, environment = ?, jwks = ?, jwks_uri = ?,
+		old_hash = ?, old_static_hash = ?, old_until_ms = ?, rotated_ms = ? WHERE id = ?`,
 		`INSERT INTO clients (application, registration, scopes, source, secret_hash, static, static_hash, created_ms, environment,
-		jwks, jwks_uri, id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		jwks, jwks_uri, old_hash, old_static_hash, old_until_ms, rotated_ms, id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		r.Application, r.Number, JoinScopes(r.Scopes), source, append([]byte{}, r.Secret...), // never NULL
-		r.Static, orNull(r.StaticToken), r.Created.UnixMilli(), r.Environment, textOrNull(r.JWKS), r.JWKSURI, r.ID)
+		r.Static, orNull(r.StaticToken), r.Created.UnixMilli(), r.Environment, textOrNull(r.JWKS), r.JWKSURI,
+		orNull(r.OldSecret), orNull(r.OldStaticToken), milliOrZero(r.OldUntil), milliOrZero(r.Rotated), r.ID)
 	t.changed = t.changed || replaced
 	return err
 }
@@ -157,6 +159,21 @@ func orNull(digest []byte) any {
 	return digest
 }
 
+// milliOrZero and timeOrZero keep a time that may be zero.
+func milliOrZero(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+func timeOrZero(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return fromMilli(ms)
+}
+
 // textOrNull is orNull for a text.
 func textOrNull(text []byte) any {
 	if text == nil {
@@ -168,15 +185,15 @@ func textOrNull(text []byte) any {
 func scanRegistration(row row) (r Registration, err error) {
 	var scopes string
 	var source []byte
-	var ms int64
+	var ms, oldUntil, rotated int64
 	if err := row.Scan(&r.ID, &r.Application, &r.Number, &scopes, &source, &r.Secret, &r.Static, &r.StaticToken, &ms, &r.Environment,
-		&r.JWKS, &r.JWKSURI); err != nil {
+		&r.JWKS, &r.JWKSURI, &r.OldSecret, &r.OldStaticToken, &oldUntil, &rotated); err != nil {
 		return r, err
 	}
 	if len(r.Secret) == 0 {
 		r.Secret = nil
 	}
-	r.Created = fromMilli(ms)
+	r.Created, r.OldUntil, r.Rotated = fromMilli(ms), timeOrZero(oldUntil), timeOrZero(rotated)
 	if r.Scopes, err = ParseScopes(scopes); err != nil || source == nil {
 		return r, err
 	}

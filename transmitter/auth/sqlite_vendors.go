@@ -35,16 +35,12 @@ func (t sqliteVendors) Put(v Vendor) error {
 	if v.SignatureSecret != "" {
 		signature = v.SignatureSecret
 	}
-	oldUntil := int64(0)
-	if !v.OldUntil.IsZero() {
-		oldUntil = v.OldUntil.UnixMilli()
-	}
 	_, err = t.put(`UPDATE vendor_sources SET registration = ?, kind = ?, source = ?, environment = ?, auth = ?, user = ?, header = ?,
 		secret_hash = ?, created_ms = ?, poll = ?, poll_secret = ?, sign_secret = ?, old_hash = ?, old_until_ms = ? WHERE name = ?`,
 		`INSERT INTO vendor_sources (registration, kind, source, environment, auth, user, header,
 		secret_hash, created_ms, poll, poll_secret, sign_secret, old_hash, old_until_ms, name) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		v.Registration, v.Kind, string(source), v.Environment, v.Auth, v.User, v.Header,
-		orNull(v.Secret), v.Created.UnixMilli(), api, apiSecret, signature, orNull(v.OldSecret), oldUntil, v.Name)
+		orNull(v.Secret), v.Created.UnixMilli(), api, apiSecret, signature, orNull(v.OldSecret), milliOrZero(v.OldUntil), v.Name)
 	return err
 }
 

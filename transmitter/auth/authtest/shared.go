@@ -26,6 +26,7 @@ func RunShared(t *testing.T, open Open) {
 		{"seen by the other at once", seenAtOnce},
 		{"tokens ended by the other", endedByOther},
 		{"an assertion is good at one alone", assertionOfBoth},
+		{"rotated by the other", rotatedByOther},
 		{"nobody else's tokens are looked at anew", othersUntouched},
 		{"one of two that want the same", oneOfTwo},
 		{"no change is lost", noneLost},

@@ -73,6 +73,10 @@ func populate(t *testing.T, s *auth.Store) {
 	}
 	_, err := s.AddClient(ctx, auth.Client{ID: "writer", Application: "a0", Scopes: []auth.Scope{"events.write"}, Source: &auth.Source{Name: "hr"}, Environment: "test"})
 	note(err)
+	_, err = s.RotateClient(ctx, "c0", auth.Rotation{OldUntil: time.Now().Add(time.Hour)})
+	note(err)
+	_, err = s.RotateClient(ctx, "c1", auth.Rotation{OldUntil: time.Now().Add(time.Hour), JWKSURI: "https://rp.example/jwks"})
+	note(err)
 	for _, name := range []string{"plain", "called"} {
 		v := auth.VendorSource{Source: auth.Source{Name: name}, Kind: auth.KindIDme, Auth: auth.VendorBearer}
 		if name == "called" {

@@ -33,6 +33,10 @@ type client struct {
 	Source      *auth.Source `json:"source,omitempty"`
 	JWKS        string       `json:"jwks,omitempty"`
 	JWKSURI     string       `json:"jwks_uri,omitempty"`
+	OldSecret   []byte       `json:"old,omitempty"`
+	OldStatic   []byte       `json:"old_token,omitempty"`
+	OldUntil    int64        `json:"old_ms,omitempty"`
+	Rotated     int64        `json:"rotated_ms,omitempty"`
 	Created     int64        `json:"ms"`
 }
 
@@ -92,6 +96,7 @@ func encodeClient(r auth.Registration) (string, error) {
 	return encode(r.Application+" ", client{
 		Number: r.Number, Scopes: auth.JoinScopes(r.Scopes), Secret: r.Secret, Static: r.Static, StaticToken: r.StaticToken,
 		Environment: r.Environment, Source: r.Source, JWKS: string(r.JWKS), JWKSURI: r.JWKSURI, Created: r.Created.UnixMilli(),
+		OldSecret: r.OldSecret, OldStatic: r.OldStaticToken, OldUntil: toMilli(r.OldUntil), Rotated: toMilli(r.Rotated),
 	})
 }
 
@@ -105,8 +110,9 @@ func decodeClient(id, text string) (auth.Registration, error) {
 		Client: auth.Client{
 			ID: id, Application: words[1], Scopes: scopes, Static: r.Static, Environment: r.Environment,
 			Source: r.Source, JWKSURI: r.JWKSURI, Created: fromMilli(r.Created),
+			Rotated: timeOf(r.Rotated), OldUntil: timeOf(r.OldUntil),
 		},
-		Number: r.Number, Secret: r.Secret, StaticToken: r.StaticToken,
+		Number: r.Number, Secret: r.Secret, StaticToken: r.StaticToken, OldSecret: r.OldSecret, OldStaticToken: r.OldStatic,
 	}
 	if r.JWKS != "" {
 		made.JWKS = []byte(r.JWKS)
@@ -118,9 +124,7 @@ func encodeVendor(v auth.Vendor) (string, error) {
 	r := vendor{
 		Source: v.Source, Environment: v.Environment, Kind: v.Kind, Auth: v.Auth, User: v.User, Header: v.Header,
 		Secret: v.Secret, OldSecret: v.OldSecret, Signature: v.SignatureSecret, API: v.API, Created: v.Created.UnixMilli(),
-	}
-	if !v.OldUntil.IsZero() {
-		r.OldUntil = v.OldUntil.UnixMilli()
+		OldUntil: toMilli(v.OldUntil),
 	}
 	if v.API != nil {
 		r.APISecret = v.API.Secret
@@ -141,10 +145,7 @@ func decodeVendor(name, text string) (auth.Vendor, error) {
 		},
 		Registration: words[1], Secret: r.Secret, OldSecret: r.OldSecret,
 	}
-	v.Environment = r.Environment
-	if r.OldUntil != 0 {
-		v.OldUntil = fromMilli(r.OldUntil)
-	}
+	v.Environment, v.OldUntil = r.Environment, timeOf(r.OldUntil)
 	if v.API != nil {
 		v.API.Secret = r.APISecret
 	}
@@ -181,6 +182,21 @@ func decodeHolder(parts []any) (h auth.Holder, err error) {
 		return h, errors.New("redisauth: a stamp cannot be read")
 	}
 	return h, nil
+}
+
+// toMilli and timeOf keep a time that may be zero.
+func toMilli(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+func timeOf(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return fromMilli(ms)
 }
 
 func fromMilli(ms int64) time.Time { return time.UnixMilli(ms).UTC() }

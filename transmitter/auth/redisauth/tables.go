@@ -255,8 +255,8 @@ func (t clients) Put(r auth.Registration) error {
 	if r.Source != nil {
 		t.change("add", keyFeeds, r.Source.Name+between+r.ID, "")
 	}
-	if r.StaticToken != nil {
-		t.change("set", keyStatics, string(r.StaticToken), r.ID)
+	for _, digest := range statics(&r) {
+		t.change("set", keyStatics, digest, r.ID)
 	}
 	t.change("put", keyClients, r.ID, text)
 	return nil
@@ -278,8 +278,18 @@ func (t clients) delete(r *auth.Registration) {
 	if r.Source != nil {
 		t.change("rem", keyFeeds, r.Source.Name+between+r.ID, "")
 	}
-	if r.StaticToken != nil {
-		t.change("del", keyStatics, string(r.StaticToken), "")
+	for _, digest := range statics(r) {
+		t.change("del", keyStatics, digest, "")
 	}
 	t.change("del", keyClients, r.ID, "")
+}
+
+// statics are the digests of the static tokens that a client is found by.
+func statics(r *auth.Registration) (digests []string) {
+	for _, digest := range [][]byte{r.StaticToken, r.OldStaticToken} {
+		if digest != nil {
+			digests = append(digests, string(digest))
+		}
+	}
+	return digests
 }

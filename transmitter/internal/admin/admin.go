@@ -59,6 +59,7 @@ type Handler struct {
 	SourcePath string
 	// CheckVendor judges the address of a vendor's API.
 	CheckVendor func(raw string) error
+	Now         func() time.Time
 	// CheckKeysURL judges where a client publishes its keys.
 	CheckKeysURL func(raw string) error
 	// Fetch looks up one event at a source's vendor and keeps it.
@@ -85,6 +86,7 @@ func (h Handler) Mount(g *echo.Group) {
 	g.GET("/clients", h.clients)
 	g.POST("/clients", h.addClient)
 	g.DELETE("/clients/:id", h.removeClient)
+	g.POST("/clients/:id/rotate", h.rotateClient)
 	g.GET("/sources", h.sources)
 	g.POST("/sources", h.addSource)
 	g.DELETE("/sources/:name", h.removeSource)

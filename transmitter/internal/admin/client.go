@@ -30,6 +30,10 @@ type Client struct {
 	JWKS    jsontext.Value `json:"jwks,omitempty"`
 	JWKSURI string         `json:"jwks_uri,omitempty"`
 	Created time.Time      `json:"created,omitzero"`
+	// Rotated is when its credentials were replaced last; OldUntil until when those
+	// before are good, too.
+	Rotated  time.Time `json:"rotated,omitzero"`
+	OldUntil time.Time `json:"old_until,omitzero"`
 }
 
 func (h Handler) clients(c echo.Context) error {
@@ -42,6 +46,7 @@ func (h Handler) clients(c echo.Context) error {
 		out[i] = Client{
 			ID: cl.ID, Application: cl.Application, Environment: cl.Environment, Scope: auth.JoinScopes(cl.Scopes),
 			Static: cl.Static, Source: cl.Source, JWKS: cl.JWKS, JWKSURI: cl.JWKSURI, Created: cl.Created,
+			Rotated: cl.Rotated, OldUntil: cl.OldUntil,
 		}
 	}
 	return c.JSON(http.StatusOK, out)
@@ -108,4 +113,39 @@ func (h Handler) removeClient(c echo.Context) error {
 		return err
 	}
 	return c.NoContent(http.StatusNoContent)
+}
+
+// rotateClient answers POST /admin/clients/{id}/rotate {"keep_seconds", "jwks",
+// "jwks_uri", "end_tokens"} with 201 and the new secrets, shown this once. Those before
+// are good for so long.
+func (h Handler) rotateClient(c echo.Context) error {
+	var ask struct {
+		KeepSeconds int            `json:"keep_seconds"`
+		JWKS        jsontext.Value `json:"jwks"`
+		JWKSURI     string         `json:"jwks_uri"`
+		EndTokens   bool           `json:"end_tokens"`
+	}
+	if err := read(c, &ask); err != nil {
+		return err
+	}
+	if ask.KeepSeconds < 0 || ask.KeepSeconds > int(auth.MaxKeepOld/time.Second) {
+		return request.Invalid("keep_seconds", "must not exceed 30 days")
+	}
+	if ask.JWKSURI != "" {
+		if err := h.CheckKeysURL(ask.JWKSURI); err != nil {
+			return request.Invalid("jwks_uri", err.Error())
+		}
+	}
+	how := auth.Rotation{JWKS: ask.JWKS, JWKSURI: ask.JWKSURI, EndTokens: ask.EndTokens}
+	if ask.KeepSeconds > 0 {
+		how.OldUntil = h.Now().Add(time.Duration(ask.KeepSeconds) * time.Second)
+	}
+	given, err := h.Applications.RotateClient(c.Request().Context(), c.Param("id"), how)
+	if err != nil {
+		return refusal(err)
+	}
+	return c.JSON(http.StatusCreated, struct {
+		auth.Credentials
+		OldUntil time.Time `json:"old_until,omitzero"`
+	}{given, how.OldUntil})
 }
