@@ -66,6 +66,8 @@ type CatalogConfig struct {
 	// must refuse all but https. Its error's text is shown to the receiver.
 	// Required if Methods has push.
 	CheckEndpoint func(url string) error
+	// Asked is told of each verification that a receiver asked for; nil: nobody is.
+	Asked func(it Item)
 	// Head returns the head of the event log. Required.
 	Head func(ctx context.Context) (uint64, error)
 	// Now is the clock; nil is time.Now.

@@ -21,26 +21,31 @@ func (c *Catalog) Verify(ctx context.Context, owner Owner, req VerificationReque
 	if _, err := c.Stream(ctx, owner, req.StreamID); err != nil {
 		return err
 	}
-	return c.verify(ctx, req, func(s *Stream, now time.Time) error {
+	it, err := c.verify(ctx, req, func(s *Stream, now time.Time) error {
 		if err := tooSoon(*s, now); err != nil {
 			return err
 		}
 		s.VerificationRequested = now
 		return nil
 	})
+	if err == nil && c.cfg.Asked != nil {
+		c.cfg.Asked(it)
+	}
+	return err
 }
 
 // RequestVerification puts a verification event without state on the stream's
 // queue, on the transmitter's own account (SSF-8.1.4-01, SSF-8.1.4.2-03).
 // Errors: ErrNotFound; *RuleError of kind Invalid for a disabled stream.
 func (c *Catalog) RequestVerification(ctx context.Context, id string) error {
-	return c.verify(ctx, VerificationRequest{StreamID: id}, func(*Stream, time.Time) error { return nil })
+	_, err := c.verify(ctx, VerificationRequest{StreamID: id}, func(*Stream, time.Time) error { return nil })
+	return err
 }
 
-func (c *Catalog) verify(ctx context.Context, req VerificationRequest, admit func(*Stream, time.Time) error) error {
+func (c *Catalog) verify(ctx context.Context, req VerificationRequest, admit func(*Stream, time.Time) error) (Item, error) {
 	payload, err := verificationPayload(req.State)
 	if err != nil {
-		return err
+		return Item{}, err
 	}
 	item := c.control(req.StreamID, TypeVerification, payload)
 	_, err = c.cfg.Store.Update(ctx, req.StreamID, func(s *Stream) ([]Item, error) {
@@ -49,7 +54,7 @@ func (c *Catalog) verify(ctx context.Context, req VerificationRequest, admit fun
 		}
 		return []Item{item}, admit(s, item.Added)
 	})
-	return err
+	return item, err
 }
 
 // tooSoon refuses a second request within the interval. A last request that

@@ -131,6 +131,12 @@ type Config struct {
 	// get, is whole. Give events.read and webhooks.manage accordingly.
 	FilterPayload func(owner, eventType string, payload []byte) []byte
 
+	// Conformance is how long after a stream has acknowledged a verification that
+	// it asked for it gets a made-up event of each type it delivers, for conformance
+	// suites that cannot make events happen (docs/conformance.md); 0: never, and
+	// never where accounts are real.
+	Conformance time.Duration
+
 	Logger *slog.Logger       // nil: slog.Default
 	Now    func() time.Time   // nil: time.Now
 	Crash  func(point string) // called at the named points of the work (tests); nil: nobody

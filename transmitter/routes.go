@@ -58,7 +58,7 @@ type route struct {
 func (t *Transmitter) api() []route {
 	m := manage.Handlers{Catalog: t.catalog}
 	p := poll.Handler{
-		Queue: t.cfg.Streams, Registry: t.cfg.Streams, Sign: t.signForPoll,
+		Queue: t.polled(), Registry: t.cfg.Streams, Sign: t.signForPoll,
 		LongPoll: t.cfg.LongPoll, Redeliver: t.cfg.Redeliver, Logger: t.cfg.Logger, Now: t.cfg.Now, Crash: t.cfg.Crash,
 		Delivered: func(item streams.Item) { t.metrics.polled(t.cfg.Now().Sub(item.Added)) },
 	}

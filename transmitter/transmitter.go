@@ -30,6 +30,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/transmitter/consent"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/erase"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/eventapi"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/exercise"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/ingest"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/outbox"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/push"
@@ -61,7 +62,8 @@ type Transmitter struct {
 	formats formats
 
 	webhooks *webhook.Service
-	eraser   *erase.Eraser // nil without an index
+	eraser   *erase.Eraser      // nil without an index
+	exercise *exercise.Exercise // nil but for conformance suites
 
 	sweeps atomic.Int32 // looks for orphaned streams that are still to be made
 
@@ -91,6 +93,9 @@ func New(cfg Config) (*Transmitter, error) {
 		Now: cfg.Now, TokenLifetime: cfg.TokenLifetime, ResourceMetadata: t.resourceMetadata, Logger: cfg.Logger,
 	})
 	if err != nil {
+		return nil, fmt.Errorf("transmitter: %w", err)
+	}
+	if err := t.newExercise(); err != nil {
 		return nil, fmt.Errorf("transmitter: %w", err)
 	}
 	if t.catalog, err = t.newCatalog(); err != nil {
@@ -169,6 +174,9 @@ func (t *Transmitter) Run(ctx context.Context) error {
 	if t.cfg.Checkpoints != nil {
 		parts = append(parts, t.cfg.Checkpoints.Run)
 	}
+	if t.exercise != nil {
+		parts = append(parts, t.exercise.Run)
+	}
 	return all(ctx, parts...)
 }
 
@@ -197,7 +205,7 @@ func (t *Transmitter) newCatalog() (*streams.Catalog, error) {
 		DefaultSubjects: cfg.DefaultSubjects, MinVerificationInterval: cfg.MinVerificationInterval,
 		InactivityTimeout: cfg.InactivityTimeout, OneStream: cfg.OneStream,
 		MaxStreams: cfg.MaxStreams, MaxSubjects: cfg.MaxSubjects,
-		CheckEndpoint: t.checkEndpoint, Head: cfg.Log.Head, Now: cfg.Now,
+		CheckEndpoint: t.checkEndpoint, Asked: t.asked(), Head: cfg.Log.Head, Now: cfg.Now,
 	})
 }
 

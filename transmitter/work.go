@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/exercise"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/fanout"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/push"
 )
 
 // shareEvery is how old what a process knows of consent settings may be where
@@ -36,9 +38,17 @@ func (t *Transmitter) newWork() work {
 func (t *Transmitter) newFanout(store fanout.Store, mute bool) *fanout.Fanout {
 	return fanout.New(fanout.Config{
 		Log: t.cfg.Log, Store: store, Full: t.queueFull, Format: t.subjectFormat,
-		Authorize: t.cfg.Authorize, Consent: t.gate, Gated: t.metrics.passed, Mute: mute,
+		Authorize: t.cfg.Authorize, Only: exercise.StreamOf, Consent: t.gate, Gated: t.metrics.passed, Mute: mute,
 		Index: t.cfg.Index, Crash: t.cfg.Crash, Now: t.cfg.Now, Logger: t.cfg.Logger,
 	})
+}
+
+// push delivers what is due in a store until ctx ends.
+func (t *Transmitter) push(ctx context.Context, store push.Store) error {
+	if t.exercise != nil {
+		store = t.exercise.Pushed(store)
+	}
+	return t.pusher.Run(ctx, store)
 }
 
 // soleWork is that of the one process of a store.
@@ -48,7 +58,7 @@ type soleWork struct {
 }
 
 func (w *soleWork) run(ctx context.Context) error {
-	return all(ctx, w.fanout.Run, func(ctx context.Context) error { return w.t.pusher.Run(ctx, w.t.cfg.Streams) })
+	return all(ctx, w.fanout.Run, func(ctx context.Context) error { return w.t.push(ctx, w.t.cfg.Streams) })
 }
 
 func (w *soleWork) placeOf(ctx context.Context, stream string) (uint64, error) {
@@ -64,7 +74,7 @@ type sharedWork struct {
 func (w *sharedWork) run(ctx context.Context) error {
 	return w.store.Hold(ctx, func(ctx context.Context, part streams.Partition) {
 		f := w.t.newFanout(part, part.Number() != 0)
-		err := all(ctx, f.Run, func(ctx context.Context) error { return w.t.pusher.Run(ctx, part) })
+		err := all(ctx, f.Run, func(ctx context.Context) error { return w.t.push(ctx, part) })
 		if err != nil {
 			w.t.cfg.Logger.ErrorContext(ctx, "the work on a partition ended", "partition", part.Number(), "err", err)
 		}

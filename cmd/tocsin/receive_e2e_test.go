@@ -34,7 +34,7 @@ type shop struct {
 func newShop(t *testing.T, text func(s *shop) string, applications ...string) *shop {
 	t.Helper()
 	s := &shop{
-		idp:    proctest.New(t, binary(t), "--push-schedule", "20ms,50ms,100ms", "--redeliver", "1s", "--conformance", "--log-level", "error"),
+		idp:    proctest.New(t, binary(t), "--push-schedule", "20ms,50ms,100ms", "--redeliver", "1s", "--log-level", "error"),
 		client: &http.Client{Timeout: 10 * time.Second}, path: filepath.Join(t.TempDir(), "shop.db"),
 	}
 	if err := s.idp.Start(); err != nil {

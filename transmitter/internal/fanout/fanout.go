@@ -82,6 +82,9 @@ type Config struct {
 	// whole, and so only where each of its mapped events may be heard of; one
 	// that is mapped to nothing is asked about with n 0.
 	Authorize func(ctx context.Context, owner string, rec *eventlog.Record, n uint32) bool
+	// Only names the one stream that an event of a source is for; nil, or false:
+	// it is for all.
+	Only func(source string) (stream string, ok bool)
 	// Consent is the gate of applications; nil: all is sent.
 	Consent *consent.Gate
 	// Gated is told of each item that the gate holds back, and of each that a
@@ -134,6 +137,9 @@ func New(cfg Config) *Fanout {
 	}
 	if cfg.Gated == nil {
 		cfg.Gated = func(bool) {}
+	}
+	if cfg.Only == nil {
+		cfg.Only = func(string) (string, bool) { return "", false }
 	}
 	log := cfg.Logger
 	if log == nil {

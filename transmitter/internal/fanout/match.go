@@ -72,10 +72,11 @@ func (l *lane) match(ctx context.Context, items []streams.Item, rec *eventlog.Re
 	if err != nil {
 		return items, fmt.Errorf("fanout: matching: %w", err)
 	}
+	only, alone := l.cfg.Only(rec.Source)
 	now, had := l.cfg.Now(), len(items)
 	pos, ref := c.place(rec, n)
 	for _, to := range found {
-		if !l.takes(to.Stream, c.at(rec)) {
+		if alone && to.Stream != only || !l.takes(to.Stream, c.at(rec)) {
 			continue
 		}
 		application, _ := streams.ApplicationOf(to.Owner)

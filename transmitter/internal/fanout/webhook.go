@@ -16,6 +16,9 @@ func (l *lane) hooks(ctx context.Context, items []streams.Item, rec *eventlog.Re
 	if rec.Kind != eventlog.KindEvent || rec.Erased {
 		return items, nil
 	}
+	if _, alone := l.cfg.Only(rec.Source); alone { // of streams
+		return items, nil
+	}
 	now, owners := l.cfg.Now(), webhookOwners(c.applications(rec))
 	pos, ref := c.place(rec, 0)
 	for _, key := range eventKeys(rec) {
