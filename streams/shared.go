@@ -48,8 +48,9 @@ type Shared interface {
 // lease, with a token that rises with each holder. Every call that writes, and
 // Stream, by which is seen right before a request whether it may leave, carries
 // the token and returns ErrNotHeld, and writes nothing, once the lease has ended
-// or another holds it. What a former holder had taken and not settled
-// is back in its place when the next one begins.
+// or another holds it, or the store has lost items that were put (a failover): work that
+// begins anew goes on from the saved place, and puts them again. What a former holder had
+// taken and not settled is back in its place when the next one begins.
 //
 // Its methods are those of the Store for the streams of the partition alone;
 // another's stream is ErrNotHeld. Its cursors are its own.

@@ -175,7 +175,7 @@ func (s serveCmd) config(addr net.Addr, logger *slog.Logger) (node.Config, error
 		return node.Config{}, err
 	}
 	return node.Config{
-		Dir: s.Data, Redis: s.RedisSettings.Shared(logger), TakeBack: s.TakeBack, Algorithm: jose.Algorithm(s.Algorithm), MaxDepth: s.MaxQueue, Witnesses: s.Witness,
+		Dir: s.Data, Redis: s.RedisSettings.Served(logger), TakeBack: s.TakeBack, Algorithm: jose.Algorithm(s.Algorithm), MaxDepth: s.MaxQueue, Witnesses: s.Witness,
 		Transmitter: transmitter.Config{
 			Conformance: s.exercise(),
 			Issuer:      s.Issuer, DefaultSubjects: streams.DefaultSubjects(s.DefaultSubjects),

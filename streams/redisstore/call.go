@@ -31,9 +31,11 @@ var (
 // request says how a script is called.
 type request struct {
 	part    int
-	token   uint64 // of who holds the partition; 0: anybody may call
-	once    bool   // a repeat would do harm: it gets the answer again
-	durable bool   // replicas have it on return
+	token   uint64  // of who holds the partition; 0: anybody may call
+	ledger  *ledger // the holder's; nil: it has none
+	once    bool    // a repeat would do harm: it gets the answer again
+	id      string  // of the call, where it is once; empty: it gets one
+	durable bool    // replicas have it on return
 }
 
 // of returns the request for a stream.
@@ -48,6 +50,9 @@ func (s *Store) call(ctx context.Context, r request, script *redis.Script, own .
 		run = s.db.Write
 	}
 	answer, err := run(ctx, script, []string{s.leases[r.part]}, s.args(r, own)...)
+	if redis.HasErrorPrefix(err, "WENTBACK") && r.ledger != nil {
+		r.ledger.lost()
+	}
 	if err != nil {
 		return nil, failure(ctx, err)
 	}
@@ -66,12 +71,14 @@ func (s *Store) args(r request, own []any) []any {
 		args[1] = strconv.FormatInt((now+999_999)/1_000_000, 10)
 	}
 	if r.once {
-		args[2] = rand.Text()
+		if args[2] = r.id; r.id == "" {
+			args[2] = rand.Text()
+		}
 	}
 	args[4] = s.marks[r.part]
 	if r.token != 0 {
 		token := strconv.FormatUint(r.token, 10)
-		args[3], args[4] = token, "t"+token
+		args[3], args[4] = fmt.Sprintf("%s %d", token, r.ledger.known()), "t"+token
 	}
 	return append(args, own...)
 }
@@ -115,7 +122,7 @@ func (s *Store) pipeline(ctx context.Context, script *redis.Script, requests []r
 // failure wraps a failure of the server.
 func failure(ctx context.Context, err error) error {
 	switch {
-	case redis.HasErrorPrefix(err, "NOTHELD"):
+	case redis.HasErrorPrefix(err, "NOTHELD"), redis.HasErrorPrefix(err, "WENTBACK"):
 		return streams.ErrNotHeld
 	case ctx.Err() != nil:
 		return fmt.Errorf("redisstore: %w: %w", ctx.Err(), err)

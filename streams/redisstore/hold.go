@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"github.com/tocsin-ssf/tocsin/streams"
 	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
@@ -19,6 +20,13 @@ func (s *Store) Hold(ctx context.Context, work func(ctx context.Context, p strea
 		}
 		s.waits.hold(held.Index, held.Token)
 		defer s.waits.letGo(held.Index, held.Token)
+		ctx, stop := context.WithCancel(ctx)
+		defer stop()
+		r.ledger = &ledger{lost: sync.OnceFunc(func() {
+			s.log.WarnContext(ctx, "the server does not have what was put on queues any more: the work on the partition begins anew, from its last place",
+				"partition", held.Index)
+			stop()
+		})}
 		p := &partition{s: s, r: r, mirror: newMirror(s, r)}
 		defer p.mirror.end()
 		work(ctx, p)
@@ -78,12 +86,12 @@ func (p *partition) Stream(ctx context.Context, id string) (streams.Stream, erro
 
 // Put implements [streams.Partition].
 func (p *partition) Put(ctx context.Context, items ...streams.Item) (streams.PutReport, error) {
-	return p.s.put(ctx, p.r.part, p.r.token, items)
+	return p.s.put(ctx, &p.r, items)
 }
 
 // Ready implements [streams.Partition].
 func (p *partition) Ready(ctx context.Context, max int) ([]string, error) {
-	return p.s.ready(ctx, p.r.part, max)
+	return p.s.ready(ctx, &p.r, max)
 }
 
 // Take implements [streams.Partition].

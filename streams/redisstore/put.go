@@ -12,11 +12,11 @@ import (
 // the same items does the rest. Events are put by one process at a time, who holds the
 // partition (see [streams.Partition]), or positions would be passed over.
 func (s *Store) Put(ctx context.Context, items ...streams.Item) (streams.PutReport, error) {
-	return s.put(ctx, -1, 0, items)
+	return s.put(ctx, nil, items)
 }
 
-// put puts items, of all partitions (-1) or of one, whose holder has the token.
-func (s *Store) put(ctx context.Context, part int, token uint64, items []streams.Item) (streams.PutReport, error) {
+// put puts items, of all partitions or of one, for its holder.
+func (s *Store) put(ctx context.Context, holder *request, items []streams.Item) (streams.PutReport, error) {
 	report := streams.PutReport{Full: make(map[string]int)}
 	if err := ctx.Err(); err != nil {
 		return streams.PutReport{}, err
@@ -24,7 +24,7 @@ func (s *Store) put(ctx context.Context, part int, token uint64, items []streams
 	var byPart [streams.Partitions][]*streams.Item
 	for i := range items {
 		n := streams.PartitionOf(items[i].Stream)
-		if part >= 0 && n != part {
+		if holder != nil && n != holder.part {
 			return streams.PutReport{}, streams.ErrNotHeld
 		}
 		if items[i].Pos.Seq > maxSeq || items[i].Ref.Seq > maxSeq || items[i].Epoch > maxSeq {
@@ -33,10 +33,15 @@ func (s *Store) put(ctx context.Context, part int, token uint64, items []streams
 		byPart[n] = append(byPart[n], &items[i])
 	}
 	for n, list := range byPart {
+		r := request{part: n}
+		if holder != nil {
+			r = *holder
+		}
+		r.once = true
 		for len(list) > 0 {
 			batch := batchOf(list)
 			list = list[len(batch):]
-			if err := s.putBatch(ctx, request{part: n, token: token, once: true}, batch, &report); err != nil {
+			if err := s.putBatch(ctx, r, batch, &report); err != nil {
 				return streams.PutReport{}, err
 			}
 		}
@@ -75,13 +80,14 @@ func (s *Store) putBatch(ctx context.Context, r request, batch []*streams.Item, 
 		return err
 	}
 	list, err := listOf(answer)
-	if err != nil || len(list)%2 != 1 || len(list) < 3 {
+	if err != nil || len(list)%2 != 0 || len(list) < 4 {
 		return errAnswer
 	}
 	report.Kept += int(numberOf(list[0]))
 	report.Seen += int(numberOf(list[1]))
 	report.Gone += int(numberOf(list[2]))
-	for i := 3; i < len(list); i += 2 {
+	r.ledger.told(uint64(numberOf(list[3])))
+	for i := 4; i < len(list); i += 2 {
 		report.Full[textOf(list[i])] += int(numberOf(list[i+1]))
 	}
 	s.waits.ring(r.part, ids...)

@@ -9,10 +9,14 @@ import (
 )
 
 // Ready implements [streams.Queue], for the partitions that this process holds.
-func (s *Store) Ready(ctx context.Context, max int) ([]string, error) { return s.ready(ctx, -1, max) }
+func (s *Store) Ready(ctx context.Context, max int) ([]string, error) { return s.ready(ctx, nil, max) }
 
-// ready is Ready for all partitions that are held (-1), or for one.
-func (s *Store) ready(ctx context.Context, only, max int) ([]string, error) {
+// ready is Ready for all partitions that are held, or for one, for its holder.
+func (s *Store) ready(ctx context.Context, holder *request, max int) ([]string, error) {
+	only := -1
+	if holder != nil {
+		only = holder.part
+	}
 	for {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -24,7 +28,11 @@ func (s *Store) ready(ctx context.Context, only, max int) ([]string, error) {
 				s.waits.look(part)
 				continue
 			}
-			some, wait, again, err := s.readyNow(ctx, request{part: part, token: token}, max-len(ids))
+			r := request{part: part, token: token}
+			if holder != nil {
+				r = *holder
+			}
+			some, wait, again, err := s.readyNow(ctx, r, max-len(ids))
 			if errors.Is(err, streams.ErrNotHeld) && only < 0 {
 				s.waits.letGo(part, token)
 				continue
@@ -54,11 +62,13 @@ func (s *Store) ready(ctx context.Context, only, max int) ([]string, error) {
 	}
 }
 
-// readyNow returns what is ready now in a partition. Like a Take it is not cut short.
+// readyNow returns what is ready now in a partition. Like a Take it is not cut short: what
+// it is told of is told once.
 func (s *Store) readyNow(ctx context.Context, r request, max int) (ids []string, wait time.Duration, again bool, err error) {
-	r.once = true
+	r.once, r.id = true, r.ledger.call("ready")
 	answer, err := s.call(context.WithoutCancel(ctx), r, s.scripts.ready, max)
 	if err != nil {
+		r.ledger.unanswered("ready", r.id)
 		return nil, 0, false, err
 	}
 	list, err := listOf(answer)

@@ -58,9 +58,10 @@ func (s *Store) wait(ctx context.Context, rung <-chan struct{}, d time.Duration)
 // itself, and whether there is more to look at. It is not cut short: what was handed out is
 // lost for a lease if nobody hears of it.
 func (s *Store) takeNow(ctx context.Context, r request, stream string, opts streams.TakeOptions) (items []streams.Item, wait time.Duration, again bool, err error) {
-	r.once = true
+	r.once, r.id = true, r.ledger.call("take "+stream)
 	answer, err := s.call(context.WithoutCancel(ctx), r, s.scripts.take, stream, min(opts.Max, maxTake), millis(opts.Lease), "")
 	if err != nil {
+		r.ledger.unanswered("take "+stream, r.id)
 		return nil, 0, false, err
 	}
 	list, err := streamAnswer(answer)

@@ -2,7 +2,8 @@
 -- in its slot; KEYS[1] is its lease, the others are named from it (docs/operations/redis.md).
 -- ARGV[1]: the time in µs, empty for the server's.   ARGV[2]: the same in ms, rounded up.
 -- ARGV[3]: the call, whose answer a repeat gets again; empty: a repeat does no harm.
--- ARGV[4]: the token of who holds the partition; empty: anybody may call.
+-- ARGV[4]: the token of who holds the partition, and how many of its puts it was told of;
+-- empty: anybody may call.
 -- ARGV[5]: the mark of what the call takes: t TOKEN, or nGEN NODE, or empty.
 local call, sub, match = redis.call, string.sub, string.match
 local P = sub(KEYS[1], 1, -6) -- PREFIX:{pNN}:
@@ -30,8 +31,9 @@ else
 end
 
 -- The partition's own hash: items, leased, dead are sums over its streams; high the highest
--- sequence number; tok the token of its last holder; era counts those who began anew; names
--- and types number the sets of member names and the event types.
+-- sequence number; tok the token of its last holder; puts counts those of all holders; era
+-- counts those who began anew; names and types number the sets of member names and the event
+-- types.
 local PART = P .. 'part'
 
 -- begin lets a holder, or a process that begins anew under its name, find all work: what
@@ -42,13 +44,18 @@ local function begin()
 	call('ZUNIONSTORE', P .. 'due', 1, P .. 'due', 'WEIGHTS', 0)
 end
 
-if ARGV[4] ~= '' then
+local TOKEN, PUTS = match(ARGV[4], '^(%d+) (%d+)$')
+if TOKEN then
 	local lease = call('HMGET', KEYS[1], 'token', 'until')
-	if lease[1] ~= ARGV[4] or tonumber(lease[2]) <= servertime then
+	if lease[1] ~= TOKEN or tonumber(lease[2]) <= servertime then
 		return redis.error_reply('NOTHELD the lease of the partition is not held')
 	end
-	if tonumber(call('HGET', PART, 'tok') or 0) < tonumber(ARGV[4]) then
-		call('HSET', PART, 'tok', ARGV[4])
+	local part = call('HMGET', PART, 'tok', 'puts')
+	if tonumber(part[2] or 0) < tonumber(PUTS) then
+		return redis.error_reply('WENTBACK the server does not have what the holder has put')
+	end
+	if tonumber(part[1] or 0) < tonumber(TOKEN) then
+		call('HSET', PART, 'tok', TOKEN)
 		begin()
 	end
 end

@@ -1,7 +1,8 @@
 -- ARGV from 6: bound of events, bound of the control lane, then for each item: stream, lane (0
 -- events, 1 control, u control and stream-updated),
 -- epoch, id (SEQ-N), place without lane, item.
--- Answer: kept, seen, gone, then stream and number of what the bounds kept out.
+-- Answer: kept, seen, gone, how many puts of holders there were ('0' if none puts), then
+-- stream and number of what the bounds kept out.
 local maxDepth, maxControl = tonumber(ARGV[6]), tonumber(ARGV[7])
 local kept, seen, gone = 0, 0, 0
 local queues, order, full = {}, {}, {}
@@ -72,7 +73,7 @@ end
 for _, q in ipairs(order) do account(q) end
 if highest ~= '' then raise(int(tonumber(sub(highest, 1, 16)))) end
 wake()
-local report = {kept, seen, gone}
+local report = {kept, seen, gone, TOKEN and call('HINCRBY', PART, 'puts', 1) or '0'}
 for id, n in pairs(full) do
 	report[#report + 1] = id
 	report[#report + 1] = n

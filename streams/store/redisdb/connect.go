@@ -19,6 +19,7 @@ const (
 	answerTimeout   = 3 * time.Second // more than MaxReplicaWait
 	maxRetryBackoff = 250 * time.Millisecond
 	minPoolSize     = 32 // a write that waits for replicas has its connection meanwhile
+	leasePoolSize   = 2  // of leases alone
 	clientName      = "tocsin"
 )
 
@@ -35,6 +36,7 @@ func Connect(url string, cluster bool) (redis.UniversalClient, error) {
 
 // client returns a client whose new connections are shown to check first, if it is not nil.
 func (t *target) client(check func(ctx context.Context, conn *redis.Conn) error) redis.UniversalClient {
+	t.options = new(*t.options) // another client's are its own
 	o := t.options
 	o.OnConnect = check
 	o.ContextTimeoutEnabled = true
@@ -54,6 +56,16 @@ func (t *target) client(check func(ctx context.Context, conn *redis.Conn) error)
 		return redis.NewClusterClient(t.cluster())
 	}
 	return redis.NewClient(o)
+}
+
+// forLeases returns t with few connections, which are for leases alone: they are renewed
+// whatever waits for the others.
+func (t *target) forLeases() *target {
+	few := *t
+	few.options = new(*t.options)
+	few.options.PoolSize, few.options.MinIdleConns = leasePoolSize, 0
+	few.options.MaxIdleConns, few.options.MaxActiveConns = 0, 0
+	return &few
 }
 
 func (t *target) failover() *redis.FailoverOptions {

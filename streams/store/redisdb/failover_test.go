@@ -161,6 +161,16 @@ func TestFailoverWaited(t *testing.T) {
 	}
 }
 
+// Who starts while none is elected waits for the new master.
+func TestOpenInFailover(t *testing.T) {
+	s := redistest.StartSentinel(t)
+	s.Master(t).Stop()
+	db := open(t, redisdb.Config{URL: s.URL(), Volatile: true, Await: time.Minute})
+	if _, err := db.Write(t.Context(), note(), []string{"a"}, "1"); err != nil {
+		t.Errorf("got %v of a write, want none", err)
+	}
+}
+
 // A new master is looked at as the first was: what would lose writes is refused, until it
 // does not any more, and what is a risk is warned of.
 func TestNewMasterChecked(t *testing.T) {

@@ -23,8 +23,12 @@ var ErrAway = errors.New("redisdb: the server is away")
 // at the next connect.
 var ErrRefused = errors.New("redisdb: the server does not do")
 
-// errRole is of a server that is no master, or none any more.
-var errRole = errors.New("connect to the master")
+// errRole is of a server that is no master, or none any more; errLoading of one that has
+// just been started.
+var (
+	errRole    = errors.New("connect to the master")
+	errLoading = errors.New("it loads what it has on disk")
+)
 
 // remedy is what helps where a call failed.
 type remedy int
@@ -71,7 +75,7 @@ func passes(err error) bool {
 	}
 	var network net.Error
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
-		errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, errRole) ||
+		errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, errRole) || errors.Is(err, errLoading) ||
 		errors.As(err, &network) && !errors.Is(err, context.Canceled)
 }
 

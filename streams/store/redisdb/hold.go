@@ -64,7 +64,7 @@ func NewHolder(db *DB, cfg HoldConfig) (*Holder, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	h := &holding{
-		db: db, cfg: cfg, scripts: newLeaseScripts(),
+		db: db.forLeases(), cfg: cfg, scripts: newLeaseScripts(),
 		members: fmt.Sprintf("%s:{members:%s}", db.cfg.Prefix, cfg.Group),
 		poke:    make(chan struct{}, 1), held: make(map[int]*grip),
 	}

@@ -2,8 +2,11 @@ package redisdb_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -154,6 +157,73 @@ func TestHoldTakesOver(t *testing.T) {
 	}
 	if w.tokens[0] != 1<<50+1 {
 		t.Errorf("got token %d, want %d", w.tokens[0], uint64(1<<50+1))
+	}
+}
+
+// Leases are renewed though all connections are taken by calls that wait.
+func TestHoldBesideCalls(t *testing.T) {
+	s := redistest.Start(t)
+	db := open(t, redisdb.Config{URL: s.URL() + "?pool_size=1&pool_timeout=10ms&read_timeout=-1", Volatile: true})
+	w := share(t, db, nil, leaseKeys(4), 0)
+	w.until(t, 4)
+	ended := make(chan struct{})
+	waited := make(chan error, 1)
+	go func() {
+		defer close(ended)
+		waited <- db.Client().BLPop(t.Context(), 4*shortLease, "nothing").Err()
+	}()
+	for {
+		select {
+		case <-w.change:
+			if n := w.count(); n != 4 {
+				t.Fatalf("got %d leases while calls wait, want all 4", n)
+			}
+			continue
+		case <-ended:
+		}
+		break
+	}
+	if err := <-waited; !errors.Is(err, redis.Nil) {
+		t.Errorf("got %v, want a call that waited to its end", err)
+	}
+}
+
+// mute carries out what is asked and lets no answer through while it is on.
+type mute struct{ on atomic.Bool }
+
+func (m *mute) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (m *mute) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		if m.on.Load() && !redis.HasErrorPrefix(err, "NOSCRIPT") {
+			err = io.EOF
+			cmd.SetErr(err)
+		}
+		return err
+	}
+}
+
+func (m *mute) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+// A lease that was lost here, and by the server goes on, because answers were lost, is
+// another lease when it is taken again: the work that had it has ended.
+func TestHoldLostHereAlone(t *testing.T) {
+	s := redistest.Start(t)
+	client, line := s.Client(t), new(mute)
+	client.AddHook(line)
+	db := open(t, redisdb.Config{Client: client, Volatile: true, Patience: 10 * time.Millisecond})
+	w := share(t, db, nil, leaseKeys(1), 0)
+	w.until(t, 1)
+	first := w.tokens[0]
+	line.on.Store(true)
+	w.until(t, 0)
+	line.on.Store(false)
+	w.until(t, 1)
+	if w.tokens[0] <= first {
+		t.Errorf("got token %d after %d, want a higher one", w.tokens[0], first)
 	}
 }
 

@@ -2,6 +2,7 @@ package redisdb
 
 import (
 	"context"
+	"crypto/rand"
 	_ "embed"
 	"errors"
 	"time"
@@ -15,6 +16,7 @@ import (
 //	token   rises with each holder, also where a failover forgot the last ones: it is
 //	        never below the server's time in milliseconds at which it was given
 //	until   the server's time in milliseconds at which it ends; 0: given back
+//	call    the call that took it
 //
 // A script that writes for a holder compares token and until itself, in the slot where
 // it writes: see [LeaseCheck].
@@ -47,10 +49,11 @@ func newLeaseScripts() leaseScripts {
 
 var errLeaseAnswer = errors.New("redisdb: a lease was answered otherwise than it should be")
 
-// takeLease takes the lease at key for d, unless another has it; 0: another has.
-// Repeated by its holder it is the same lease, for d from now.
+// takeLease takes the lease at key for d, unless another has it; 0: another has. One that
+// this process has by the server, and lost here, is another lease: its work has ended, and
+// what it had in hand is to be found again.
 func (h *holding) takeLease(ctx context.Context, key string) (token uint64, err error) {
-	n, err := h.number(ctx, h.scripts.take, key, h.me, h.cfg.Lease.Milliseconds())
+	n, err := h.number(ctx, h.scripts.take, key, h.me, h.cfg.Lease.Milliseconds(), rand.Text())
 	return uint64(n), err
 }
 

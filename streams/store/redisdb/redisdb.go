@@ -23,6 +23,7 @@ const (
 	MaxReplicas        = 16
 	DefaultPatience    = 2 * time.Second
 	MaxPatience        = time.Minute
+	MaxAwait           = 10 * time.Minute
 	MaxPrefixBytes     = 100
 )
 
@@ -52,6 +53,9 @@ type Config struct {
 	// Patience is how long a call is tried again while the server is away or fails over;
 	// zero: DefaultPatience. At most MaxPatience.
 	Patience time.Duration
+	// Await is how long Open waits for a server that is away, starts, or fails over, and
+	// says so; zero: it does not. At most MaxAwait.
+	Await time.Duration
 	// Volatile accepts a server that keeps nothing on disk and has no replica to wait
 	// for: what was acknowledged is lost when it restarts.
 	Volatile bool
@@ -64,6 +68,7 @@ type DB struct {
 	cfg    Config
 	client redis.UniversalClient
 	own    bool
+	leases *DB // the same with connections of its own, for leases; nil where the client was given
 
 	cluster   bool
 	knowsDisk atomic.Bool // every server that was met knows WAITAOF
@@ -92,9 +97,10 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 			return nil, fmt.Errorf("redisdb: %w", err)
 		}
 		db.cluster = t.topology == cluster
+		db.leases = &DB{cfg: cfg, client: t.forLeases().client(db.meet), own: true, cluster: db.cluster}
 		db.client = t.client(db.meet)
 	}
-	if err := db.checkServers(ctx); err != nil {
+	if err := db.await(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
@@ -141,6 +147,9 @@ func (cfg *Config) check() error {
 	if cfg.Patience < 0 || cfg.Patience > MaxPatience {
 		errs = append(errs, fmt.Errorf("patience: got %v, want at most %v", cfg.Patience, MaxPatience))
 	}
+	if cfg.Await < 0 || cfg.Await > MaxAwait {
+		errs = append(errs, fmt.Errorf("await: got %v, want at most %v", cfg.Await, MaxAwait))
+	}
 	return errors.Join(errs...)
 }
 
@@ -183,5 +192,13 @@ func (db *DB) Close() error {
 	if !db.own {
 		return nil
 	}
-	return db.client.Close()
+	return errors.Join(db.client.Close(), db.leases.client.Close())
+}
+
+// forLeases returns the DB by which leases are taken and renewed.
+func (db *DB) forLeases() *DB {
+	if db.leases != nil {
+		return db.leases
+	}
+	return db
 }

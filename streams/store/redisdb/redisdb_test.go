@@ -40,6 +40,58 @@ func TestConfig(t *testing.T) {
 	}
 }
 
+// A server that is away is waited for, as long as is said, and a line of the log says so.
+func TestOpenWaits(t *testing.T) {
+	s := redistest.StartDurable(t)
+	s.Stop()
+	var log syncBuffer
+	cfg := redisdb.Config{URL: s.URL() + "?max_retries=-1", Await: time.Minute, Logger: slog.New(slog.NewTextHandler(&log, nil))}
+	opened := make(chan error)
+	go func() {
+		db, err := redisdb.Open(context.Background(), cfg)
+		if err == nil {
+			err = db.Close()
+		}
+		opened <- err
+	}()
+	eventually(t, "it is said that the server is waited for", func() bool { return strings.Contains(log.String(), "waiting for it") })
+	s.Restart(t)
+	if err := <-opened; err != nil {
+		t.Errorf("got %v of a server that came back, want none", err)
+	}
+	if n := strings.Count(log.String(), "waiting for it"); n != 1 || !strings.Contains(log.String(), "is there") {
+		t.Errorf("got %q logged, want one line that it is waited for, and one that it is there", log.String())
+	}
+
+	s.Stop()
+	for _, await := range []time.Duration{0, 300 * time.Millisecond} {
+		cfg.Await = await
+		if _, err := redisdb.Open(t.Context(), cfg); err == nil {
+			t.Errorf("got no error of a server that is away after %v, want one", await)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	cfg.Await = time.Minute
+	began := time.Now()
+	if _, err := redisdb.Open(ctx, cfg); err == nil || time.Since(began) > 20*time.Second {
+		t.Errorf("got %v after %v, want an end with the context", err, time.Since(began))
+	}
+	if _, err := redisdb.Open(t.Context(), redisdb.Config{URL: s.URL(), Await: time.Hour}); err == nil || !strings.Contains(err.Error(), "await") {
+		t.Errorf("got %v, want an error that names await", err)
+	}
+}
+
+// What no waiting helps is told at once.
+func TestOpenWaitsForNothing(t *testing.T) {
+	s := redistest.Start(t) // nothing is on its disk
+	began := time.Now()
+	_, err := redisdb.Open(t.Context(), redisdb.Config{URL: s.URL(), Await: time.Minute})
+	if !errors.Is(err, redisdb.ErrRefused) || time.Since(began) > 20*time.Second {
+		t.Errorf("got %v after %v, want %v at once", err, time.Since(began), redisdb.ErrRefused)
+	}
+}
+
 // A server that would lose what it acknowledged is refused, or warned of.
 func TestServerChecked(t *testing.T) {
 	s := redistest.StartDurable(t)

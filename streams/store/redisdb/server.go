@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -45,7 +46,36 @@ func (db *DB) checkServer(ctx context.Context, node asked) error {
 	if err != nil {
 		return fmt.Errorf("redisdb: the server cannot be asked for its settings: %w", err)
 	}
-	return db.check(ctx, node, parseInfo(raw))
+	info := parseInfo(raw)
+	if info["loading"] == "1" {
+		return fmt.Errorf("redisdb: the server does not answer yet: %w", errLoading)
+	}
+	return db.check(ctx, node, info)
+}
+
+// awaitPause is between two looks at a server that is not there yet.
+const awaitPause = 250 * time.Millisecond
+
+// await is checkServers, and waits for Config.Await where they are away, or fail over.
+func (db *DB) await(ctx context.Context) error {
+	err := db.checkServers(ctx)
+	if err == nil || db.cfg.Await == 0 {
+		return err
+	}
+	told := false
+	for end := time.Now().Add(db.cfg.Await); err != nil; err = db.checkServers(ctx) {
+		if !passes(err) || ctx.Err() != nil || time.Now().After(end) {
+			return err
+		}
+		if !told {
+			told = true
+			db.cfg.Logger.WarnContext(ctx, "the Redis server cannot be used yet: waiting for it", "for", db.cfg.Await, "err", err)
+		}
+		pause(ctx, awaitPause)
+		db.reload(ctx)
+	}
+	db.cfg.Logger.InfoContext(ctx, "the Redis server is there")
+	return nil
 }
 
 // meet checks a server at each new connection: it may be another one now.

@@ -66,6 +66,18 @@ func (r RedisSettings) Shared(logger *slog.Logger) *redisdb.Config {
 	return &db
 }
 
+// redisAwait is how long a daemon that starts waits for a server that is away or fails over.
+const redisAwait = 30 * time.Second
+
+// Served is Shared, for a daemon.
+func (r RedisSettings) Served(logger *slog.Logger) *redisdb.Config {
+	db := r.Shared(logger)
+	if db != nil {
+		db.Await = redisAwait
+	}
+	return db
+}
+
 // HasPassword reports whether a URL of Redis has a password in it, as far as can be told.
 func HasPassword(raw string) bool {
 	_, rest, _ := strings.Cut(raw, "://")

@@ -114,15 +114,15 @@ type redisParts struct {
 // OpenRedis opens what receivers share in Redis.
 func OpenRedis(ctx context.Context, settings config.RedisSettings, logger *slog.Logger) (*Store, error) {
 	s := &Store{}
-	if err := s.openRedis(ctx, settings, logger, nil); err != nil {
+	if err := s.openRedis(ctx, settings.DB(logger), logger, nil); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
-func (s *Store) openRedis(ctx context.Context, settings config.RedisSettings, logger *slog.Logger, observe observer) error {
+func (s *Store) openRedis(ctx context.Context, server redisdb.Config, logger *slog.Logger, observe observer) error {
 	fail := func(err error) error { return fmt.Errorf("opening Redis: %w", err) }
-	db, err := redisdb.Open(ctx, settings.DB(logger))
+	db, err := redisdb.Open(ctx, server)
 	if err != nil {
 		return fail(err)
 	}
@@ -157,7 +157,7 @@ func openAll(ctx context.Context, cfg Config, logger *slog.Logger, observe obser
 	if err != nil {
 		return nil, err
 	}
-	if err := s.openRedis(ctx, cfg.RedisSettings, logger, observe); err != nil {
+	if err := s.openRedis(ctx, *cfg.RedisSettings.Served(logger), logger, observe); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil

@@ -25,7 +25,7 @@ const Limited = "TOCSIN_TEST_REDIS_LIMITED"
 // ofTests are the commands that tests use and stores do not.
 func ofTests() []string {
 	return []string{
-		"+acl", "+keys", "+dbsize", "+scan", "+flushdb", "+flushall", "+config", "+script", "+replicaof", "+psync", "+replconf",
+		"+acl", "+keys", "+dbsize", "+scan", "+flushdb", "+flushall", "+config", "+script", "+replicaof", "+psync", "+replconf", "+dump", "+restore",
 	}
 }
 
