@@ -41,6 +41,8 @@ type Config struct {
 	// late, end it, and run it again. nil: there is one process. It is called
 	// once; the work on streams is divided by Streams itself.
 	Once func(ctx context.Context, run func(ctx context.Context) error) error
+	// Beside is what the stores need to have run beside; Run runs it until ctx ends.
+	Beside []func(ctx context.Context) error
 	// Index finds events of the log; nil: there is no search. Run runs it, the
 	// caller closes it. CursorKey seals the cursors of searches, so that they
 	// outlive the process; zero: they do not.

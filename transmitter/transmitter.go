@@ -17,6 +17,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -160,7 +161,7 @@ func (t *Transmitter) Run(ctx context.Context) error {
 	t.sweep(ctx) // before anything leaves
 	t.warnOfSources(ctx)
 	chores := []func(context.Context) error{t.pollers.Run, t.keepTime}
-	parts := []func(context.Context) error{t.work.run, t.cfg.Keys.Run, t.cfg.Applications.Run, t.keepSwept}
+	parts := append(slices.Clone(t.cfg.Beside), t.work.run, t.cfg.Keys.Run, t.cfg.Applications.Run, t.keepSwept)
 	if t.cfg.Index != nil {
 		parts = append(parts, t.cfg.Index.Run)
 		chores = append(chores, t.eraser.Run)

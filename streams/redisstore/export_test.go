@@ -31,6 +31,9 @@ const ReservationLife = reservationLife
 // OwnerKey is the key of an owner's streams.
 func (s *Store) OwnerKey(owner string) string { return s.ownerKey(owner) }
 
+// LeaseKey is the key of the lease of a stream's partition.
+func LeaseKey(s *Store, stream string) string { return s.leases[streams.PartitionOf(stream)] }
+
 // LoadPages sets how many subjects are loaded at a time.
 func (s *Store) LoadPages(n int) { s.loadPage = n }
 

@@ -4,6 +4,8 @@ import (
 	"embed"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
 )
 
 //go:embed lua
@@ -21,9 +23,22 @@ type scripts struct {
 	cursor, enter, begin, pointing, earliest        *redis.Script
 }
 
+// grows says which scripts a server whose memory is full refuses: by all others what waits
+// goes on to leave, and makes room.
+func grows(script string) bool {
+	switch script {
+	case "create", "reserve", "subjects", "put", "importstream", "importsubjects", "importitems", "importletters", "importused":
+		return true
+	}
+	return false
+}
+
 func newScripts() scripts {
 	of := func(names ...string) *redis.Script {
 		text := ""
+		if !grows(names[len(names)-1]) {
+			text = redisdb.WhenFull
+		}
 		for _, name := range names {
 			part, err := luaFiles.ReadFile("lua/" + name + ".lua")
 			if err != nil {

@@ -43,7 +43,8 @@ type leaseScripts struct{ take, renew, giveBack, join *redis.Script }
 
 func newLeaseScripts() leaseScripts {
 	return leaseScripts{
-		redis.NewScript(leaseTake), redis.NewScript(leaseRenew), redis.NewScript(leaseReturn), redis.NewScript(leaseJoin),
+		redis.NewScript(WhenFull + leaseTake), redis.NewScript(WhenFull + leaseRenew),
+		redis.NewScript(WhenFull + leaseReturn), redis.NewScript(WhenFull + leaseJoin),
 	}
 }
 
@@ -79,6 +80,14 @@ func (h *holding) join(ctx context.Context, d time.Duration) (int, error) {
 func (h *holding) number(ctx context.Context, script *redis.Script, key string, args ...any) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, h.cfg.Lease/leaseRenewals)
 	defer cancel()
+	if h.db.turns != nil {
+		select {
+		case h.db.turns <- struct{}{}:
+			defer func() { <-h.db.turns }()
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
 	answer, err := h.db.Run(ctx, script, []string{key}, args...)
 	if err != nil {
 		return 0, err

@@ -11,6 +11,10 @@ import (
 // follows in further ones.
 const MaxCalls = 256
 
+// WhenFull begins a script that is carried out though the server's memory is full
+// (maxmemory): one that makes room in the end, or without which nothing would.
+const WhenFull = "#!lua flags=allow-oom\n"
+
 // Call is a script on keys (at least one, all of one slot). It may be sent again where an
 // answer is lost, or the server fails over: it must come to the same then.
 type Call struct {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -194,4 +195,30 @@ func (t *target) readOptions(scheme, user, path string, parameters url.Values, s
 		options.TLSConfig.ServerName = "" // each node's own, unless one is given
 	}
 	return t.secrets.apply(options)
+}
+
+// Within returns a URL whose files, where they are relative, are those of a folder: that of
+// the configuration that names it.
+func Within(dir, raw string) string {
+	rest, query, _ := strings.Cut(raw, "?")
+	parameters, err := url.ParseQuery(query)
+	if err != nil {
+		return raw // it is refused when it is read
+	}
+	moved := false
+	for _, name := range fileParameters() {
+		if path := parameters.Get(name); path != "" && !filepath.IsAbs(path) {
+			parameters.Set(name, filepath.Join(dir, path))
+			moved = true
+		}
+	}
+	if !moved {
+		return raw
+	}
+	return rest + "?" + parameters.Encode()
+}
+
+// fileParameters are those that name files.
+func fileParameters() []string {
+	return []string{"password_file", "sentinel_password_file", "tls_ca", "tls_cert", "tls_key"}
 }

@@ -15,6 +15,23 @@ import (
 	"github.com/tocsin-ssf/tocsin/streams/store/redisdb/redistest"
 )
 
+// Files of a URL that a configuration names are in its folder, unless they say where.
+func TestWithin(t *testing.T) {
+	for _, tt := range []struct{ raw, want string }{
+		{"redis://u@h?password_file=pw", "redis://u@h?password_file=%2Fetc%2Ft%2Fpw"},
+		{"rediss+sentinel://h/m?tls_ca=..%2Fca.pem&sentinel_password_file=%2Fs", "rediss+sentinel://h/m?sentinel_password_file=%2Fs&tls_ca=%2Fetc%2Fca.pem"},
+		{"rediss://h?tls_cert=c&tls_key=k", "rediss://h?tls_cert=%2Fetc%2Ft%2Fc&tls_key=%2Fetc%2Ft%2Fk"},
+		{"redis://h?password_file=/run/pw&pool_size=3", "redis://h?password_file=/run/pw&pool_size=3"},
+		{"redis://u:a?b%ZZ@h", "redis://u:a?b%ZZ@h"},
+		{"redis://h", "redis://h"},
+		{"", ""},
+	} {
+		if got := redisdb.Within("/etc/t", tt.raw); got != tt.want {
+			t.Errorf("%s: got %s, want %s", tt.raw, got, tt.want)
+		}
+	}
+}
+
 func file(t *testing.T, content string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "file")

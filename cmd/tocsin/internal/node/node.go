@@ -15,7 +15,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -75,7 +74,6 @@ type Node struct {
 	dir     string
 	closers []func() error
 	copies  map[string]func(ctx context.Context, path string) error
-	runs    []func(ctx context.Context) error // beside the transmitter
 }
 
 // Exists reports whether dir is a data folder, or may be one that cannot be
@@ -301,21 +299,8 @@ func (n *Node) owned(ctx context.Context, state streams.Store) error {
 	return fmt.Errorf("%w and state.db has streams, which would be nobody's; restore the admin.db that belongs to this state.db", ErrNoAdmin)
 }
 
-// Run runs the transmitter, and what its stores need besides, until ctx ends.
-func (n *Node) Run(ctx context.Context) error {
-	var group sync.WaitGroup
-	errs := make(chan error, 1+len(n.runs))
-	for _, run := range append(n.runs, n.Transmitter.Run) {
-		group.Go(func() { errs <- run(ctx) })
-	}
-	group.Wait()
-	close(errs)
-	var list []error
-	for err := range errs {
-		list = append(list, err)
-	}
-	return errors.Join(list...)
-}
+// Run is the transmitter's.
+func (n *Node) Run(ctx context.Context) error { return n.Transmitter.Run(ctx) }
 
 // Refuse is the transmitter's.
 func (n *Node) Refuse() { n.Transmitter.Refuse() }

@@ -125,6 +125,38 @@ func TestOldLog(t *testing.T) {
 	}
 }
 
+// busyLog is one to which other nodes append whatever is looked at.
+type busyLog struct {
+	eventlog.Log
+	head uint64
+}
+
+func (l *busyLog) Head(context.Context) (uint64, error) {
+	l.head++
+	return l.head, nil
+}
+
+// busyStreams are those of nodes that put each event at once.
+type busyStreams struct {
+	streams.Store
+	log *busyLog
+}
+
+func (s busyStreams) Highest(ctx context.Context) (uint64, error) { return s.log.Head(ctx) }
+
+// Other nodes append and put while a node starts: that is no log that was put back. So it
+// asks first what the streams have seen.
+func TestLogBesideOthers(t *testing.T) {
+	log := &busyLog{head: 7}
+	if err := node.Follows(t.Context(), log, busyStreams{log: log}); err != nil {
+		t.Errorf("got %v of a log that others append to, want no error", err)
+	}
+	short := busyStreams{log: &busyLog{head: 99}}
+	if err := node.Follows(t.Context(), log, short); !errors.Is(err, node.ErrOldLog) {
+		t.Errorf("got %v of a log that ends before what was put, want %v", err, node.ErrOldLog)
+	}
+}
+
 // Streams that were put back without admin.db are kept until it is there too:
 // an empty one would make them orphans, which are deleted at the start.
 func TestNoAdmin(t *testing.T) {

@@ -78,7 +78,7 @@ func (n *Node) shared(ctx context.Context, cfg *Config, observe observer) (*stor
 	if err := mark.usable(ctx); err != nil { // a move may have begun meanwhile
 		return nil, err
 	}
-	n.runs = append(n.runs, wakes.Run)
+	tc.Beside = append(tc.Beside, wakes.Run)
 	return &stores{log, state, applications, rediskeys.New(db), redischeckpoint.New(db)}, nil
 }
 

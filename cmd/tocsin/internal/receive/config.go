@@ -18,6 +18,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/settings"
 	"github.com/tocsin-ssf/tocsin/receiver/policy"
 	"github.com/tocsin-ssf/tocsin/set/jose"
+	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
 )
 
 // Defaults and bounds of [Config].
@@ -176,6 +177,7 @@ func StoreOf(path string, environ []string) (data string, redis config.RedisSett
 	if err != nil {
 		return "", redis, &ConfigError{err}
 	}
+	redis.Redis = redisdb.Within(filepath.Dir(path), redis.Redis)
 	if data == "" {
 		return DefaultData, redis, nil
 	}
@@ -243,6 +245,7 @@ func (cfg *Config) fromFolder(dir string) {
 	for _, path := range paths {
 		*path = within(dir, *path)
 	}
+	cfg.Redis = redisdb.Within(dir, cfg.Redis)
 }
 
 func within(dir, path string) string {

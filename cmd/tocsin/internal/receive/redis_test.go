@@ -39,6 +39,7 @@ func TestRedisSettings(t *testing.T) {
 		"redis: redis://redis.example\nsessions: {store: sqlite}": "",
 		"redis: ${URL}": "",
 		"redis: redis://u@redis.example?password_file=" + filepath.Join(dir, "url"): "",
+		"redis: redis://u@redis.example?password_file=url":                          "", // in the folder of the file
 		"redis_file: url\nredis_prefix: a\nredis_replicas: 2":                       "",
 	} {
 		_, err := read(text)
