@@ -86,6 +86,9 @@ func (f *Follower) Release(ctx context.Context, rec *eventlog.Record) (*Release,
 	if !ok || d.Decision != Grant {
 		return nil, false, nil
 	}
+	if void, err := f.gate.void(ctx, &d, d.Subjects[0]); void || err != nil {
+		return nil, false, err
+	}
 	r := &Release{Decision: d, gate: f.gate}
 	first, ever, err := f.gate.first(ctx, d.Application)
 	if err != nil || !ever || first >= rec.Seq {
@@ -95,7 +98,7 @@ func (f *Follower) Release(ctx context.Context, rec *eventlog.Record) (*Release,
 	// or is none of this identifier's.
 	earliest := rec.Seq
 	for _, id := range d.Subjects {
-		grant, err := f.gate.newest(ctx, of(refGrant, d.Application, id), rec.Seq)
+		grant, err := f.gate.inForce(ctx, refGrant, d.Application, id, rec.Seq)
 		if err != nil {
 			return nil, false, err
 		}

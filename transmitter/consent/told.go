@@ -65,7 +65,11 @@ func (g *Gate) tell(ctx context.Context, d Decision) error {
 	}
 	kept := d.Subjects[:0:0]
 	for _, id := range d.Subjects {
-		older, err := g.overridden(ctx, &d, id)
+		last, err := g.inForce(ctx, refState, d.Application, id, 0)
+		if err != nil {
+			return err
+		}
+		older, err := g.overridden(ctx, &d, id, last)
 		if err != nil {
 			return err
 		}
@@ -81,16 +85,58 @@ func (g *Gate) tell(ctx context.Context, d Decision) error {
 	return err
 }
 
-// overridden reports whether the decision in force about an identifier is newer
+// void reports whether a decision that is noted was never in force about an identifier,
+// because one that an event tells was overridden when it was noted: where several processes
+// decide, another can note one while it is looked whether there is any. A grant is void as
+// a whole.
+func (g *Gate) void(ctx context.Context, d *Decision, id subject.Identifier) (bool, error) {
+	if d.At == 0 {
+		return false, nil
+	}
+	ids := d.Subjects
+	if d.Decision != Grant {
+		ids = []subject.Identifier{id}
+	}
+	for _, id := range ids {
+		last, err := g.newest(ctx, of(refState, d.Application, id), d.Seq)
+		if err != nil {
+			return false, err
+		}
+		if older, err := g.overridden(ctx, d, id, last); older || err != nil {
+			return older, err
+		}
+	}
+	return false, nil
+}
+
+// inForce returns the newest entry with a key of an identifier, before a place (0: of all),
+// that is not void; nil if there is none.
+func (g *Gate) inForce(ctx context.Context, prefix, application string, id subject.Identifier, before uint64) (*eventlog.Record, error) {
+	for {
+		rec, err := g.newest(ctx, of(prefix, application, id), before)
+		if err != nil || rec == nil {
+			return nil, err
+		}
+		d, ok := Read(rec)
+		if !ok {
+			return rec, nil
+		}
+		if void, err := g.void(ctx, &d, id); err != nil || !void {
+			return rec, err
+		}
+		before = rec.Seq
+	}
+}
+
+// overridden reports whether a decision about an identifier (nil: there is none) is newer
 // than one that an event tells.
-func (g *Gate) overridden(ctx context.Context, d *Decision, id subject.Identifier) (bool, error) {
-	rec, err := g.newest(ctx, of(refState, d.Application, id), 0)
-	if err != nil || rec == nil {
-		return false, err
+func (g *Gate) overridden(ctx context.Context, d *Decision, id subject.Identifier, rec *eventlog.Record) (bool, error) {
+	if rec == nil {
+		return false, nil
 	}
 	last, ok := Read(rec)
 	if !ok { // erased: where the event stood that told it, if one did, is not known
-		s, err := g.standing(ctx, d.Application, id, 0)
+		s, err := g.standing(ctx, d.Application, id, rec.Seq+1)
 		return d.Decision == Grant && !s.granted && s.seq > d.At, err
 	}
 	place := last.Seq

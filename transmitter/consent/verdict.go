@@ -79,6 +79,12 @@ func (g *Gate) drop(
 	for _, id := range ids {
 		var failed error
 		err := g.each(ctx, of(refEnd, application, id), eventlog.Span{After: rec.Seq, Before: before}, func(end *eventlog.Record) bool {
+			if d, ok := Read(end); ok {
+				var void bool
+				if void, failed = g.void(ctx, &d, id); void || failed != nil {
+					return failed == nil
+				}
+			}
 			var then Settings
 			if then, failed = g.at(ctx, application, end.Seq); failed != nil {
 				return false
@@ -118,7 +124,7 @@ func (g *Gate) stateOf(ctx context.Context, application string, ids []subject.Id
 
 // standing is stateOf for one identifier.
 func (g *Gate) standing(ctx context.Context, application string, id subject.Identifier, before uint64) (standing, error) {
-	rec, err := g.newest(ctx, of(refState, application, id), before)
+	rec, err := g.inForce(ctx, refState, application, id, before)
 	if err != nil || rec == nil {
 		return standing{}, err
 	}
@@ -136,15 +142,29 @@ func (g *Gate) newest(ctx context.Context, ref string, before uint64) (*eventlog
 	return g.one(ctx, ref, eventlog.Span{Before: before, Newest: true, Max: 1})
 }
 
-// after returns the first entry after a place under the keys of the identifiers.
+// after returns the first entry after a place under the keys of the identifiers, void ones
+// apart.
 func (g *Gate) after(ctx context.Context, prefix, application string, ids []subject.Identifier, seq uint64) (first *eventlog.Record, err error) {
 	for _, id := range ids {
-		rec, err := g.one(ctx, of(prefix, application, id), eventlog.Span{After: seq, Max: 1})
-		if err != nil {
-			return nil, err
-		}
-		if rec != nil && (first == nil || rec.Seq < first.Seq) {
-			first = rec
+		for after := seq; ; {
+			rec, err := g.one(ctx, of(prefix, application, id), eventlog.Span{After: after, Max: 1})
+			if err != nil {
+				return nil, err
+			}
+			if rec == nil || first != nil && rec.Seq >= first.Seq {
+				break
+			}
+			void := false
+			if d, ok := Read(rec); ok {
+				if void, err = g.void(ctx, &d, id); err != nil {
+					return nil, err
+				}
+			}
+			if !void {
+				first = rec
+				break
+			}
+			after = rec.Seq
 		}
 	}
 	return first, nil
