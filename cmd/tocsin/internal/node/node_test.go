@@ -148,11 +148,11 @@ func (s busyStreams) Highest(ctx context.Context) (uint64, error) { return s.log
 // asks first what the streams have seen.
 func TestLogBesideOthers(t *testing.T) {
 	log := &busyLog{head: 7}
-	if err := node.Follows(t.Context(), log, busyStreams{log: log}); err != nil {
+	if err := node.Follows(t.Context(), log, busyStreams{log: log}, ""); err != nil {
 		t.Errorf("got %v of a log that others append to, want no error", err)
 	}
 	short := busyStreams{log: &busyLog{head: 99}}
-	if err := node.Follows(t.Context(), log, short); !errors.Is(err, node.ErrOldLog) {
+	if err := node.Follows(t.Context(), log, short, ""); !errors.Is(err, node.ErrOldLog) {
 		t.Errorf("got %v of a log that ends before what was put, want %v", err, node.ErrOldLog)
 	}
 }
