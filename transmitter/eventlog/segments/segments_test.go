@@ -19,6 +19,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog/redislog"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog/segments"
+	"github.com/tocsin-ssf/tocsin/transmitter/eventlog/sqlitelog"
 )
 
 // world is a log of 1,000 records, every tenth an entry, a second each, and a folder.
@@ -103,6 +104,44 @@ func TestExportLeavesMemory(t *testing.T) {
 		if err != nil || len(records) != 1 || records[0].Erased != gone {
 			t.Errorf("record %d: got %v (%v), want its bytes gone %v", seq, records, err, gone)
 		}
+	}
+}
+
+// A log whose old events are in files is taken elsewhere: with the files whole, without
+// them as one whose events were erased; the tree is the same.
+func TestImportArchived(t *testing.T) {
+	w := newWorld(t)
+	w.export(1, 512)
+	id, err := w.log.Identity(t.Context())
+	w.must(err)
+	want, err := w.log.Tree(t.Context())
+	w.must(err)
+	over, err := segments.Over(w.log, w.dir)
+	w.must(err)
+	defer func() { _ = over.Close() }()
+	for _, tt := range []struct {
+		name   string
+		from   eventlog.Archive
+		erased bool
+	}{{"with the files", over, false}, {"without them", w.log, true}} {
+		to, err := sqlitelog.Create(t.Context(), sqlitelog.Config{Path: filepath.Join(t.TempDir(), "log.db")}, id)
+		w.must(err)
+		for after := uint64(0); after < want.Size; {
+			records, err := tt.from.Stored(t.Context(), after, 256)
+			w.must(err)
+			w.must(to.Import(t.Context(), records))
+			after += uint64(len(records))
+		}
+		got, err := to.Tree(t.Context())
+		if err != nil || got != want {
+			t.Errorf("%s: got the tree %+v (%v), want %+v", tt.name, got, err, want)
+		}
+		for seq, erased := range map[uint64]bool{1: tt.erased, 10: false, 513: false} { // 10 is an entry
+			if r, err := to.Record(t.Context(), seq); err != nil || r.Erased != erased {
+				t.Errorf("%s: record %d: got %+v (%v), want it without bytes %v", tt.name, seq, r, err, erased)
+			}
+		}
+		w.must(to.Close())
 	}
 }
 

@@ -13,15 +13,6 @@ type filing interface {
 	Archived(ctx context.Context) (uint64, error)
 }
 
-// filed returns up to which record events are in files; 0: none is.
-func (e *Eraser) filed(ctx context.Context) (uint64, error) {
-	log, ok := e.cfg.Log.(filing)
-	if !ok {
-		return 0, nil
-	}
-	return log.Archived(ctx)
-}
-
 // holds are what may keep events: whether any was ever set, and where events are in
 // files those that stand.
 type holds struct {
@@ -29,9 +20,15 @@ type holds struct {
 	standing []Hold
 }
 
-func (e *Eraser) newHolds(ctx context.Context, filed uint64) (h holds, err error) {
+// files returns up to which record events are in files, 0: none is, and what holds there are.
+func (e *Eraser) files(ctx context.Context) (filed uint64, h holds, err error) {
+	if log, ok := e.cfg.Log.(filing); ok {
+		if filed, err = log.Archived(ctx); err != nil {
+			return 0, h, err
+		}
+	}
 	if h.asked, err = e.anyHold(ctx); err != nil || !h.asked || filed == 0 {
-		return h, err
+		return filed, h, err
 	}
 	all, err := e.Holds(ctx)
 	for _, one := range all {
@@ -39,7 +36,7 @@ func (e *Eraser) newHolds(ctx context.Context, filed uint64) (h holds, err error
 			h.standing = append(h.standing, one)
 		}
 	}
-	return h, err
+	return filed, h, err
 }
 
 // held reports whether a hold stands on an event. What is in a file does not say whom it

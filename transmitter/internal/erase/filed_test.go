@@ -22,10 +22,14 @@ func (f *filed) Archived(context.Context) (uint64, error) { return f.upTo, nil }
 // knowing is an index that has indexed events before they went to files.
 type knowing struct {
 	*index
-	of map[uint64][]subject.Identifier
+	of     map[uint64][]subject.Identifier
+	during func() // called when it is asked
 }
 
 func (x *knowing) Of(_ context.Context, ids []subject.Identifier, after, before uint64, max int) (found []uint64, err error) {
+	if x.during != nil {
+		x.during()
+	}
 	for seq := after + 1; seq < before && len(found) < max; seq++ {
 		if !x.forgotten[seq] && eventlog.MentionsAny(&eventlog.Event{Subjects: x.of[seq]}, ids) {
 			found = append(found, seq)
@@ -39,7 +43,7 @@ func (x *knowing) Of(_ context.Context, ids []subject.Identifier, after, before 
 func filing(t *testing.T, cfg erase.Config) (*world, *erase.Eraser) {
 	w := newWorld(t)
 	log := &filed{w.log, 3}
-	x := &knowing{w.index, map[uint64][]subject.Identifier{1: {jo}, 2: {al, joID}, 3: {jo}, 4: {jo}}}
+	x := &knowing{index: w.index, of: map[uint64][]subject.Identifier{1: {jo}, 2: {al, joID}, 3: {jo}, 4: {jo}}}
 	w.event([]string{"shop"}, jo)
 	w.event(nil, al, joID)
 	w.event(nil, jo)
@@ -120,5 +124,24 @@ func TestRetainFiledEvents(t *testing.T) {
 	w.must(err)
 	if named := w.named(eventlog.KindRetention); !named[1] || !named[2] || !named[3] {
 		t.Errorf("got %v named, want 1, 2 and 3, too", named)
+	}
+}
+
+// An event that goes to a file while an order looks for it is found as well.
+func TestOrderWhileEventsAreFiled(t *testing.T) {
+	w := newWorld(t)
+	w.event(nil, jo)
+	log, x := &filed{Log: w.log}, &knowing{index: w.index, of: map[uint64][]subject.Identifier{1: {jo}}}
+	x.during = func() {
+		_, err := w.log.Erase(t.Context(), 1)
+		w.must(err)
+		log.upTo = 1
+	}
+	w.eraser = erase.New(erase.Config{Log: log, Index: x, Streams: w.streams, Follower: "fanout", Now: w.now})
+	w.order(erase.Order{Subjects: []subject.Identifier{jo}})
+	w.caughtUp()
+	w.carryOut()
+	if named := w.named(eventlog.KindErasure); !named[1] {
+		t.Errorf("got %v named, want 1", named)
 	}
 }

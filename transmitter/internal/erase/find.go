@@ -19,11 +19,7 @@ var kinds = [...]eventlog.Kind{
 // recordsOf returns the events of the subject up to the order, and whether a
 // hold stands on one of them.
 func (e *Eraser) recordsOf(ctx context.Context, o *order) (seqs []uint64, held bool, err error) {
-	filed, err := e.filed(ctx)
-	if err != nil {
-		return nil, false, err
-	}
-	holds, err := e.newHolds(ctx, filed)
+	filed, holds, err := e.files(ctx)
 	if err != nil {
 		return nil, false, err
 	}
@@ -41,6 +37,11 @@ func (e *Eraser) recordsOf(ctx context.Context, o *order) (seqs []uint64, held b
 		r, err := e.cfg.Log.Record(ctx, seq)
 		if err != nil {
 			return nil, false, err
+		}
+		if r.Erased && r.Seq > filed { // it may have gone to a file meanwhile
+			if filed, holds, err = e.files(ctx); err != nil {
+				return nil, false, err
+			}
 		}
 		if !o.takes(r, filed) {
 			continue

@@ -120,11 +120,7 @@ func (e *Eraser) retainBatch(ctx context.Context, after, limit uint64, cutoff ti
 	if err != nil {
 		return 0, after, err
 	}
-	filed, err := e.filed(ctx)
-	if err != nil {
-		return 0, after, err
-	}
-	holds, err := e.newHolds(ctx, filed)
+	filed, holds, err := e.files(ctx) // behind reading: what it read as gone to a file is told
 	if err != nil {
 		return 0, after, err
 	}
