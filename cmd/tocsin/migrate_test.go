@@ -77,6 +77,27 @@ func verifyLog(t *testing.T, s *proctest.Server, args ...string) (report map[str
 // point: every event accepted before is delivered there, in order, none under two jtis,
 // what was acknowledged does not come back, and the log is proven to be the same.
 func TestMigrate(t *testing.T) {
+	migrates(t, "redis://"+redistest.StartDurable(t).Addr, movePoints())
+}
+
+// To a cluster of three nodes, which has the log, the streams and what is known of the
+// move in different places.
+func TestMigrateToCluster(t *testing.T) {
+	cluster := redistest.StartCluster3(t)
+	for _, node := range cluster.Nodes {
+		if err := node.Client(t).ConfigSet(t.Context(), "appendonly", "yes").Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	migrates(t, cluster.URL(), []string{"migrate.marked-there", "migrate.records", "migrate.applications", "migrate.items:3", "migrate.checked"})
+}
+
+// To the master that Sentinels know.
+func TestMigrateToSentinel(t *testing.T) {
+	migrates(t, redistest.StartSentinel(t, "--appendonly", "yes").URL(), []string{"migrate.stream:2"})
+}
+
+func migrates(t *testing.T, redis string, points []string) {
 	s := newStorm(t)
 	s.pace = 5 * time.Millisecond
 	var pollers sync.WaitGroup
@@ -102,8 +123,7 @@ func TestMigrate(t *testing.T) {
 	dir := s.server.Dir
 	s.kill()
 	before := verifyLog(t, s.server, "--data", dir)
-	redis := "redis://" + redistest.StartDurable(t).Addr
-	for i, point := range movePoints() {
+	for i, point := range points {
 		if _, said, err := moving(t, dir, redis, "TOCSIN_CRASH_POINT="+point); !killed(err) {
 			t.Fatalf("at %s: got %v, %s, want it to be killed", point, err, said)
 		}
@@ -187,6 +207,7 @@ func TestMigrateRefuses(t *testing.T) {
 		t.Errorf("clients in Redis: got %s (%v), want c", out, err)
 	}
 
+	refuses(t, "--take-back", "serve", "--data", server.Dir, "--redis", redis, "--take-back", "--listen", "127.0.0.1:0", "--insecure-loopback")
 	server.Args = append(server.Args, "--take-back")
 	if err := server.Start(); err != nil {
 		t.Fatal(err)

@@ -19,6 +19,9 @@ import (
 	"github.com/tocsin-ssf/tocsin/transmitter/mapping"
 )
 
+// minKeyMemory is the least of --key-memory.
+const minKeyMemory = time.Hour
+
 // serveCmd runs the transmitter.
 type serveCmd struct {
 	Listen      string `help:"Address to serve on (default: ${default})." default:"127.0.0.1:8443" placeholder:"HOST:PORT"`
@@ -54,6 +57,7 @@ type serveCmd struct {
 
 	SearchTime  time.Duration `help:"Time for one search." default:"2s"`
 	AnnotateFor time.Duration `help:"How long after its recording an event may be annotated." default:"744h"`
+	KeyMemory   time.Duration `help:"How long a source's id of an event is known again, so that an event sent twice is kept once; at least 1h, the same at all nodes." default:"720h"`
 	Retention   time.Duration `help:"Erase events of this age; 0: never. What waits for delivery or is on legal hold stays." default:"0s"`
 
 	FormerMetadata bool `help:"Serve the metadata under the drafts' paths, too: sse-configuration and risc-configuration."`
@@ -166,6 +170,12 @@ func (s serveCmd) config(addr net.Addr, logger *slog.Logger) (node.Config, error
 		logger.Warn("--conformance: made-up events are sent to streams that ask for a verification; never use it where accounts are real")
 		s.MinVerificationInterval = 0
 	}
+	if s.KeyMemory < minKeyMemory {
+		return node.Config{}, usage("--key-memory: got %v, want at least %v: sources send again what was not answered", s.KeyMemory, minKeyMemory)
+	}
+	if s.TakeBack && s.Set() {
+		return node.Config{}, usage("--take-back goes on in the folder, without --redis")
+	}
 	tokens, err := s.tokenFlags.policy()
 	if err != nil {
 		return node.Config{}, err
@@ -175,7 +185,7 @@ func (s serveCmd) config(addr net.Addr, logger *slog.Logger) (node.Config, error
 		return node.Config{}, err
 	}
 	return node.Config{
-		Dir: s.Data, Redis: s.RedisSettings.Served(logger), TakeBack: s.TakeBack, Algorithm: jose.Algorithm(s.Algorithm), MaxDepth: s.MaxQueue, Witnesses: s.Witness,
+		Dir: s.Data, Redis: s.RedisSettings.Served(logger), TakeBack: s.TakeBack, Algorithm: jose.Algorithm(s.Algorithm), MaxDepth: s.MaxQueue, KeyMemory: s.KeyMemory, Witnesses: s.Witness,
 		Transmitter: transmitter.Config{
 			Conformance: s.exercise(),
 			Issuer:      s.Issuer, DefaultSubjects: streams.DefaultSubjects(s.DefaultSubjects),

@@ -101,6 +101,7 @@ func TestServeFlags(t *testing.T) {
 		{"--data d", func(c c) any { return c.Dir }, "./tocsin-data", "d"},
 		{"--algorithm PS256", func(c c) any { return string(c.Algorithm) }, "", "PS256"},
 		{"--max-queue 5", func(c c) any { return c.MaxDepth }, 1_000_000, 5},
+		{"--key-memory 5h", func(c c) any { return c.KeyMemory }, 720 * time.Hour, 5 * time.Hour},
 		{"--default-subjects NONE", func(c c) any { return string(c.Transmitter.DefaultSubjects) }, "ALL", "NONE"},
 		{"--min-verification-interval 5s", func(c c) any { return c.Transmitter.MinVerificationInterval }, time.Duration(0), 5 * time.Second},
 		{"--min-verification-interval 5s --conformance", func(c c) any { return c.Transmitter.MinVerificationInterval }, time.Duration(0), time.Duration(0)},

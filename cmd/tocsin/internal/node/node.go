@@ -48,6 +48,9 @@ type Config struct {
 	Algorithm jose.Algorithm
 	// MaxDepth bounds the events on one queue; 0: 1,000,000.
 	MaxDepth int
+	// KeyMemory is how long a source's id of an event is known again, the same at all
+	// nodes; 0: 30 days.
+	KeyMemory time.Duration
 	// Witnesses are the verifier keys of witnesses of the log.
 	Witnesses []string
 	// Offline: a command opens the folder, and the transmitter's issuer stands
@@ -61,6 +64,16 @@ type Config struct {
 	// TakeBack goes on with a folder that was moved to Redis, or is being moved there,
 	// as it was.
 	TakeBack bool
+}
+
+// longMemory is that of a command: how long ids are known is the servers' matter.
+const longMemory = 10 * 365 * 24 * time.Hour
+
+func (c *Config) keyMemory() time.Duration {
+	if c.Offline {
+		return longMemory
+	}
+	return c.KeyMemory
 }
 
 // Node is an open data folder with the transmitter on it.
@@ -198,7 +211,7 @@ func (n *Node) embedded(ctx context.Context, cfg *Config, observe observer) (*st
 	}
 	tc := &cfg.Transmitter
 	log, err := sqlitelog.Open(ctx, sqlitelog.Config{
-		Path: n.path(logFile), Now: tc.Now, Observe: observe("log"), Progress: growing(tc.Logger),
+		Path: n.path(logFile), KeyMemory: cfg.keyMemory(), Now: tc.Now, Observe: observe("log"), Progress: growing(tc.Logger),
 	})
 	if err != nil {
 		return nil, err
