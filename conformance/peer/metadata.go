@@ -8,7 +8,7 @@ import (
 
 // metadata is the transmitter's configuration (SSF §7.1).
 func (t *Transmitter) metadata(*request) *reply {
-	return answer(http.StatusOK, object{
+	doc := object{
 		"spec_version":               "1_0",
 		"issuer":                     t.cfg.Issuer,
 		"jwks_uri":                   t.at("/jwks.json"),
@@ -20,7 +20,11 @@ func (t *Transmitter) metadata(*request) *reply {
 		"verification_endpoint":      t.at("/verify"),
 		"authorization_schemes":      []any{object{"spec_urn": "urn:ietf:rfc:6749"}},
 		"default_subjects":           t.cfg.DefaultSubjects,
-	})
+	}
+	if t.cfg.CriticalMembers != nil {
+		doc["critical_subject_members"] = t.cfg.CriticalMembers
+	}
+	return answer(http.StatusOK, doc)
 }
 
 // server is the metadata of the authorization server (RFC 8414 §2).
@@ -28,7 +32,6 @@ func (t *Transmitter) server(*request) *reply {
 	return answer(http.StatusOK, object{
 		"issuer":                                t.cfg.Issuer,
 		"token_endpoint":                        t.at("/token"),
-		"scopes_supported":                      []any{"ssf.read", "ssf.manage"},
 		"response_types_supported":              []any{"token"},
 		"grant_types_supported":                 []any{"client_credentials"},
 		"token_endpoint_auth_methods_supported": []any{"client_secret_basic", "client_secret_post"},
@@ -40,7 +43,7 @@ func (t *Transmitter) resource(*request) *reply {
 	return answer(http.StatusOK, object{
 		"resource":                 t.at("/streams"),
 		"authorization_servers":    []any{t.cfg.Issuer},
-		"scopes_supported":         []any{"ssf.read", "ssf.manage"},
+		"scopes_supported":         t.cfg.ResourceScopes,
 		"bearer_methods_supported": []any{"header"},
 	})
 }

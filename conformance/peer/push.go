@@ -165,7 +165,7 @@ func (t *Transmitter) settle(s *stream, i *item, status int, code delivery.Code,
 	case status/100 == 2 && t.conduct.storms && i.attempts < t.cfg.Attempts:
 		s.due = time.Now().Add(t.cfg.Retry)
 		return
-	case status/100 == 2, t.conduct.noRetry, !t.conduct.stubborn && (final(status, code) || i.attempts >= t.cfg.Attempts):
+	case status/100 == 2, t.conduct.noRetry, !t.conduct.stubborn && (t.final(status, code) || i.attempts >= t.cfg.Attempts):
 		s.drop(i.id)
 		s.due = time.Time{}
 		return
@@ -178,12 +178,12 @@ func (t *Transmitter) settle(s *stream, i *item, status int, code delivery.Code,
 }
 
 // final reports whether sending a SET again mends nothing.
-func final(status int, code delivery.Code) bool {
+func (t *Transmitter) final(status int, code delivery.Code) bool {
 	switch status {
 	case http.StatusBadRequest:
 		switch code {
 		case delivery.CodeAuthenticationFailed, delivery.CodeAccessDenied, delivery.CodeInvalidKey:
-			return false
+			return t.cfg.FinalRefusals
 		}
 		return true
 	case http.StatusGone, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType:

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -23,11 +24,14 @@ type request struct {
 	began  time.Time
 }
 
+const padPiece = 64 << 10 // bytes that are written at once
+
 // reply is an answer before it is written.
 type reply struct {
 	status int
 	header http.Header
 	body   any // JSON, unless it is []byte; nil: none
+	pad    int // bytes of spaces behind it
 }
 
 func answer(status int, body any) *reply {
@@ -156,6 +160,10 @@ func (t *Transmitter) write(w http.ResponseWriter, r *request, a *reply) {
 	}
 	w.WriteHeader(a.status)
 	_, err := w.Write(body)
+	sent := len(body)
+	for space := bytes.Repeat([]byte(" "), padPiece); err == nil && sent < len(body)+a.pad; sent += padPiece {
+		_, err = w.Write(space)
+	}
 	e := Exchange{
 		Op: r.op, Began: r.began, Took: time.Since(r.began), StreamID: r.streamID(),
 		Method: r.Method, URL: t.base.Scheme + "://" + r.Host + r.URL.RequestURI(), RequestHeader: hidden(r.Header), RequestBody: r.shown(),
@@ -168,7 +176,10 @@ func (t *Transmitter) write(w http.ResponseWriter, r *request, a *reply) {
 		e.ResponseBody = "(hidden)"
 	}
 	if err != nil {
-		e.Err = "the receiver was gone before the answer"
+		e.Err = fmt.Sprintf("the receiver was gone after %d bytes of the answer", sent)
+	}
+	if a.pad > 0 {
+		e.ResponseBody = fmt.Sprintf("(%d bytes)", sent)
 	}
 	t.journal.add(e)
 }

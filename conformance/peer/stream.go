@@ -2,6 +2,8 @@ package peer
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -61,6 +63,25 @@ func (t *Transmitter) public(s *stream) Stream {
 		ID: s.id, Client: s.owner.ID, Method: s.method, EndpointURL: s.endpoint, Status: s.status,
 		Requested: slices.Clone(s.requested), Delivered: t.delivered(s), Waiting: len(s.control) + len(s.events), Authorization: s.authorization != "",
 	}
+}
+
+// AddStream makes a stream by other means than the API, for a client, and returns its id.
+// Method, EndpointURL and Requested of s count, and authorization is the
+// authorization_header of its pushes.
+func (t *Transmitter) AddStream(clientID string, s Stream, authorization string) (id string, err error) {
+	t.state.Lock()
+	defer t.state.Unlock()
+	i := slices.IndexFunc(t.cfg.Clients, func(c Client) bool { return c.ID == clientID })
+	if i < 0 {
+		return "", fmt.Errorf("peer: no client %s", clientID)
+	}
+	made := &stream{id: t.id("stream"), owner: &t.cfg.Clients[i], requested: s.Requested, status: streams.Enabled, active: time.Now()}
+	if why := t.deliver(made, wishes{method: s.Method, endpoint: s.EndpointURL, authorization: authorization}); why != "" {
+		return "", errors.New("peer: " + why)
+	}
+	t.streams = append(t.streams, made)
+	t.nudge()
+	return made.id, nil
 }
 
 // delivered are the event types that are both supported and requested.

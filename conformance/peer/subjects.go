@@ -3,6 +3,7 @@ package peer
 import (
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/tocsin-ssf/tocsin/set/subject"
 	"github.com/tocsin-ssf/tocsin/streams"
@@ -143,6 +144,28 @@ func (t *Transmitter) SendDraft(streamID string, e Event, sign func(*Draft) stri
 	s.queue(&item{id: d.ID, compact: compact}, d.control)
 	t.nudge()
 	return d.ID, nil
+}
+
+// Drop takes a SET from the queue of a stream, wherever it is.
+func (t *Transmitter) Drop(streamID, id string) {
+	t.state.Lock()
+	defer t.state.Unlock()
+	if s := t.known(streamID); s != nil {
+		s.drop(id)
+		s.due = time.Time{}
+		t.nudge()
+	}
+}
+
+// Resend puts a SET that was sent before on the queue again, byte for byte.
+func (t *Transmitter) Resend(streamID, id, compact string) {
+	t.state.Lock()
+	defer t.state.Unlock()
+	if s := t.known(streamID); s != nil {
+		s.drop(id)
+		s.queue(&item{id: id, compact: compact}, false)
+		t.nudge()
+	}
 }
 
 // put queues an event for a stream; under state.

@@ -50,6 +50,14 @@ type TransmitterConfig struct {
 	// seconds; zero: absent.
 	MinVerificationInterval, InactivityTimeout time.Duration
 
+	// CriticalMembers are critical_subject_members of the metadata; nil: absent.
+	CriticalMembers []string
+	// ResourceScopes are the scopes that the metadata of its resources (RFC 9728) has;
+	// nil: ssf.read and ssf.manage.
+	ResourceScopes []string
+	// FinalRefusals takes every 400 to a push as the last word on its SET.
+	FinalRefusals bool
+
 	// Key signs; nil: a new one of 2048 bits is made, which takes a moment.
 	Key *rsa.PrivateKey
 	// HTTP makes the pushes; nil: a guarded client for public https addresses.
@@ -120,6 +128,9 @@ func NewTransmitter(cfg TransmitterConfig) (*Transmitter, error) {
 	}
 	if cfg.HTTP == nil {
 		cfg.HTTP = guard.NewClient(guard.Policy{})
+	}
+	if cfg.ResourceScopes == nil {
+		cfg.ResourceScopes = []string{"ssf.read", "ssf.manage"}
 	}
 	orDefault(&cfg.LongPoll, DefaultLongPoll)
 	orDefault(&cfg.Redeliver, DefaultRedeliver)

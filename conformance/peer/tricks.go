@@ -1,17 +1,23 @@
 package peer
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
 // Sizes and times of tricks.
 const (
-	largeBytes = 40 << 10 // of a SET that everybody can be asked to take
-	hugeBytes  = 3 << 20  // of one that nobody can
-	slowness   = 2 * time.Second
+	largeBytes   = 40 << 10 // of a SET that everybody can be asked to take
+	weakBits     = 1024
+	hugeBytes    = 3 << 20 // of one that nobody can
+	endlessBytes = 96 << 20
+	slowness     = 2 * time.Second
 )
 
 // tricks are misbehaviours that show what a receiver makes of them. Those of SETs are
@@ -27,6 +33,7 @@ func setTricks() []Break {
 			d.Header["kid"] = "nobody-knows-me"
 			return d.compact(d.key.rs256)
 		}),
+		{ID: "weak-key", Does: "signed by a published key of 1,024 bits", set: weakKey},
 		drafts("no-kid", "no kid", func(d *Draft) { delete(d.Header, "kid") }),
 		drafts("long-kid", "a kid of 4,000 characters", func(d *Draft) { d.Header["kid"] = strings.Repeat("k", 4000) }),
 		drafts("injected-kid", "a kid that is a query", func(d *Draft) { d.Header["kid"] = "' OR '1'='1' --/../../dev/null" }),
@@ -83,6 +90,28 @@ func setTricks() []Break {
 		drafts("extra-members", "members that nobody knows, wherever there can be some", extraMembers),
 		drafts("number-txn", "txn is a number", func(d *Draft) { d.Claims["txn"] = 8 }),
 	}
+}
+
+// weakKey signs by a small key, which is published, too.
+func weakKey(c *conduct) {
+	small := sync.OnceValue(func() *key {
+		private, err := rsa.GenerateKey(rand.Reader, weakBits)
+		if err != nil {
+			return nil // a system that refuses such keys
+		}
+		return &key{id: "small", private: private}
+	})
+	c.signs = append(c.signs, func(t *Transmitter, d *Draft) string {
+		k := small()
+		if k == nil {
+			return d.compact(d.key.rs256)
+		}
+		if !slices.ContainsFunc(t.former, func(f *key) bool { return f.id == k.id }) {
+			t.former = append(t.former, k)
+		}
+		d.Header["kid"] = k.id
+		return d.compact(k.rs256)
+	})
 }
 
 func extraMembers(d *Draft) {
@@ -151,6 +180,12 @@ func conductTricks() []Break {
 		does("lost-verifications", "verification events are not sent", func(c *conduct) { c.verifyDropped = true }),
 		always("redirected-metadata", "the metadata is a redirect to /elsewhere", away, OpMetadata),
 		always("redirected-api", "the API is a redirect to /elsewhere", away, api...),
+		endless("endless-metadata", OpMetadata), endless("endless-keys", OpKeys), endless("endless-poll", OpPoll), endless("endless-stream", OpCreate),
+		answers("decorated-metadata", "the metadata has members and values that nobody knows", func(_ *request, a *reply) {
+			if doc, ok := a.body.(object); ok {
+				doc["urn:example:note"], doc["default_subjects"], doc["supported_scopes"] = object{"a": []any{nil}}, "SOME", 7
+			}
+		}, OpMetadata),
 		always("failing-polls", "polls are answered 500", fails(http.StatusInternalServerError), OpPoll),
 		always("busy-polls", "polls are answered 503 with Retry-After: 2", busy, OpPoll),
 		always("failing-api", "the API is answered 500", fails(http.StatusInternalServerError), managed()...),
@@ -200,6 +235,11 @@ func foreign(id, text, member string, value any) Break {
 			}
 		}
 	}, OpCreate, OpRead, OpList, OpUpdate, OpReplace)
+}
+
+// endless answers an operation with more than anybody should read.
+func endless(id string, op Op) Break {
+	return answers(id, "the answer to "+string(op)+" has 96 MiB", func(_ *request, a *reply) { a.pad = endlessBytes }, op)
 }
 
 // lackingEndpoints is metadata that offers as little as it may.
