@@ -80,6 +80,7 @@ const (
 	OpRemoveSubject Op = "remove subject"
 	OpVerify        Op = "verify"
 	OpPoll          Op = "poll"
+	OpAck           Op = "acknowledge" // noted as soon as a poll that does so comes; the poll itself is noted, too
 	OpPush          Op = "push"
 	OpNone          Op = "unknown" // an address that is none of ours
 )

@@ -21,6 +21,11 @@ func (t *Transmitter) poll(r *request) *reply {
 	if !t.conduct.ackAfter {
 		t.acknowledge(s, p)
 	}
+	if len(p.Ack)+len(p.SetErrs) > 0 {
+		e := t.exchange(r)
+		e.Op, e.Err = OpAck, "the answer to this poll comes later"
+		t.add(e)
+	}
 	most := t.cfg.Batch
 	if p.MaxEvents != nil && !t.conduct.overMax {
 		most = min(most, *p.MaxEvents)
@@ -28,7 +33,8 @@ func (t *Transmitter) poll(r *request) *reply {
 	deadline := time.Now().Add(t.cfg.LongPoll)
 	immediate := p.ReturnImmediately && !t.conduct.waitsAlways || t.conduct.waitsNever || most == 0
 	sets, more := t.take(s, most)
-	for len(sets) == 0 && !immediate && time.Now().Before(deadline) && t.waits(r, deadline) {
+	conduct := t.conduct // a poll that waits ends when it changes
+	for len(sets) == 0 && !immediate && t.conduct == conduct && time.Now().Before(deadline) && t.waits(r, deadline) {
 		if t.known(s.id) != s && !t.conduct.pollsDeleted {
 			return refuse(http.StatusNotFound, "no such stream")
 		}

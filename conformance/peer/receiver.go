@@ -13,11 +13,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/tocsin-ssf/tocsin/set/caep"
 	"github.com/tocsin-ssf/tocsin/set/delivery"
 	"github.com/tocsin-ssf/tocsin/set/delivery/guard"
-	"github.com/tocsin-ssf/tocsin/set/risc"
-	"github.com/tocsin-ssf/tocsin/streams"
 	"github.com/tocsin-ssf/tocsin/wellknown"
 )
 
@@ -28,7 +25,6 @@ const (
 	receiverPause    = 100 * time.Millisecond
 	receiverLongPoll = 2 * time.Second
 	maxSetBytes      = 64 << 10
-	maxKid           = 256
 	maxDocument      = 1 << 20
 )
 
@@ -47,21 +43,37 @@ type ReceiverConfig struct {
 	Break []string
 	// HTTP makes the requests; nil: a guarded client for public https addresses.
 	HTTP *http.Client
+	// Memory is what outlives a crash; nil: a new one.
+	Memory *Memory
+}
+
+// Memory is what a receiver keeps. Its zero value is ready.
+type Memory struct {
+	mu     sync.Mutex
+	stream streamAnswer
+	states []string
+	seen   map[string]int // SETs by jti, how often they were acted upon
+}
+
+// Acted returns how often a receiver acted upon the SET with this jti.
+func (m *Memory) Acted(id string) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.seen[id]
 }
 
 // Receiver is an SSF receiver in memory, of one stream. Safe for concurrent use.
 type Receiver struct {
 	cfg  ReceiverConfig
 	done map[string]bool // the breaks in force
+	*Memory
 
-	mu       sync.Mutex
-	meta     receiverMetadata
-	stream   streamAnswer
-	states   []string
-	seen     map[string]int // SETs by jti, how often they were acted upon
+	meta     receiverMetadata // under mu, as what follows
 	keys     map[string]webKey
 	keysAt   time.Time
 	resumed  time.Time
+	delayed  map[string]bool // SETs that are acted upon later
+	ended    bool
 	owed     map[string]delivery.Failure // of a poll: refusals; an empty Err is an ack
 	unknowns map[string]int              // how often a SET of an unknown key was polled
 }
@@ -72,6 +84,7 @@ type receiverMetadata struct {
 	Configuration string   `json:"configuration_endpoint"`
 	Status        string   `json:"status_endpoint"`
 	Verification  string   `json:"verification_endpoint"`
+	Add           string   `json:"add_subject_endpoint"`
 	Critical      []string `json:"critical_subject_members"`
 }
 
@@ -94,8 +107,17 @@ func NewReceiver(cfg ReceiverConfig) (*Receiver, error) {
 	if cfg.HTTP == nil {
 		cfg.HTTP = guard.NewClient(guard.Policy{})
 	}
+	if cfg.Memory == nil {
+		cfg.Memory = &Memory{}
+	}
+	if cfg.Memory.seen == nil {
+		cfg.Memory.seen = map[string]int{}
+	}
 	r := &Receiver{
-		cfg: cfg, done: map[string]bool{}, seen: map[string]int{}, owed: map[string]delivery.Failure{}, unknowns: map[string]int{},
+		cfg: cfg, Memory: cfg.Memory, done: map[string]bool{}, owed: map[string]delivery.Failure{}, unknowns: map[string]int{}, delayed: map[string]bool{},
+	}
+	if slices.Contains(cfg.Break, "INTEROP-2.1-02") {
+		r.cfg.HTTP = trusting()
 	}
 	for _, id := range cfg.Break {
 		if !slices.ContainsFunc(ReceiverBreaks(), func(b ReceiverBreak) bool { return b.ID == id }) {
@@ -109,15 +131,13 @@ func NewReceiver(cfg ReceiverConfig) (*Receiver, error) {
 // breaks reports whether a break is in force.
 func (r *Receiver) breaks(id string) bool { return r.done[id] }
 
-// Acted returns how often the receiver acted upon the SET with this jti.
-func (r *Receiver) Acted(id string) int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.seen[id]
-}
-
 // Run makes the stream, asks for a verification and receives until ctx ends.
 func (r *Receiver) Run(ctx context.Context) error {
+	defer func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.ended = true
+	}()
 	for ctx.Err() == nil {
 		if err := r.begin(ctx); err == nil {
 			break
@@ -140,6 +160,9 @@ func (r *Receiver) polls() bool { return r.cfg.PushURL == "" }
 // begin finds the transmitter, makes the stream and verifies it.
 func (r *Receiver) begin(ctx context.Context) error {
 	at, err := wellknown.URL(r.cfg.Issuer)
+	if err == nil && r.polls() && r.breaks("INTEROP-2.4.1-01") {
+		err = errors.New("no poll")
+	}
 	if err != nil {
 		return err
 	}
@@ -171,6 +194,12 @@ func (r *Receiver) begin(ctx context.Context) error {
 	r.mu.Lock()
 	s := r.stream
 	r.mu.Unlock()
+	if r.breaks("INTEROP-2.4.2-01") {
+		_, _ = r.call(ctx, http.MethodPost, meta.Add, object{"stream_id": s.ID, "subject": object{"format": "email", "email": "jo@example.com"}}, nil, true)
+	}
+	if r.breaks("SSF-8.1.2.1-02") {
+		_, _ = r.call(ctx, http.MethodPost, meta.Status, object{"stream_id": s.ID, "status": "Enabled"}, nil, true)
+	}
 	if meta.Status != "" {
 		_, _ = r.call(ctx, http.MethodGet, withID(meta.Status, s.ID), nil, nil, true)
 	}
@@ -208,102 +237,6 @@ func withID(endpoint, id string) string {
 	q.Set("stream_id", id)
 	u.RawQuery = q.Encode()
 	return u.String()
-}
-
-// wish is the body that creates or updates the stream.
-func (r *Receiver) wish(id string) object {
-	how := object{"method": delivery.MethodPoll}
-	if !r.polls() {
-		how = object{"method": delivery.MethodPush, "endpoint_url": r.cfg.PushURL}
-		if r.cfg.Authorization != "" {
-			how["authorization_header"] = r.cfg.Authorization
-		}
-	}
-	body := object{"events_requested": slices.Concat(caep.Types(), risc.Types()), "delivery": how, "description": "peer"}
-	if r.breaks("SSF-8.1.1.3-06") {
-		body["events_requested"] = []string{}
-	}
-	if id != "" {
-		body["stream_id"] = id
-	} else if r.breaks("SSF-8.1.1.1-05") {
-		body["aud"] = r.cfg.Audience
-	}
-	return body
-}
-
-func (r *Receiver) makeStream(ctx context.Context, meta receiverMetadata) error {
-	var s streamAnswer
-	status, err := r.call(ctx, http.MethodPost, meta.Configuration, r.wish(""), &s, true)
-	if status == http.StatusConflict && !r.breaks("SSF-8.1.1.1-08") {
-		var list []streamAnswer
-		if _, err = r.call(ctx, http.MethodGet, meta.Configuration, nil, &list, true); err == nil && len(list) > 0 {
-			body := r.wish(list[0].ID)
-			method := http.MethodPut
-			if r.breaks("SSF-8.1.1.4-01") {
-				body = object{"stream_id": list[0].ID, "delivery": body["delivery"]}
-			}
-			status, err = r.call(ctx, method, meta.Configuration, body, &s, true)
-		}
-	}
-	switch {
-	case err != nil:
-		return err
-	case status/100 != 2 || s.ID == "":
-		return fmt.Errorf("no stream: %d", status)
-	case s.Issuer != r.cfg.Issuer && !r.breaks("SSF-8.1.1.1-06"), s.Audience != r.cfg.Audience && !r.breaks("SSF-8.1.1.1-07"):
-		_, _ = r.call(ctx, http.MethodDelete, withID(meta.Configuration, s.ID), nil, nil, true)
-		return errors.New("not our stream")
-	}
-	r.mu.Lock()
-	r.stream = s
-	r.mu.Unlock()
-	return nil
-}
-
-func (r *Receiver) verification(ctx context.Context, meta receiverMetadata, s streamAnswer) error {
-	state := "state-" + s.ID
-	expect := func() {
-		r.mu.Lock()
-		r.states = append(r.states, state)
-		r.mu.Unlock()
-	}
-	if !r.breaks("SSF-8.1.4.2-05") {
-		expect() // before it is asked for: the event may come before the answer
-	}
-	status, err := r.call(ctx, http.MethodPost, meta.Verification, object{"stream_id": s.ID, "state": state}, nil, true)
-	if r.breaks("SSF-8.1.4.2-05") {
-		expect()
-	}
-	if err == nil && status/100 != 2 {
-		err = fmt.Errorf("no verification: %d", status)
-	}
-	return err
-}
-
-// stayAlive reads the status of a pushed stream twice in its inactivity_timeout.
-func (r *Receiver) stayAlive(ctx context.Context) {
-	for ctx.Err() == nil {
-		r.mu.Lock()
-		meta, s := r.meta, r.stream
-		r.mu.Unlock()
-		if s.Inactivity == 0 || meta.Status == "" || r.breaks("SSF-8.1.1-07") {
-			<-ctx.Done()
-			return
-		}
-		pause(ctx, time.Duration(s.Inactivity)*time.Second/2)
-		_, _ = r.call(ctx, http.MethodGet, withID(meta.Status, s.ID), nil, nil, true)
-	}
-}
-
-// resume enables a stream that the transmitter has stopped, again and again: a break.
-func (r *Receiver) resume(ctx context.Context) {
-	r.mu.Lock()
-	meta, s := r.meta, r.stream
-	r.mu.Unlock()
-	for range 5 {
-		_, _ = r.call(ctx, http.MethodPost, meta.Status, object{"stream_id": s.ID, "status": streams.Enabled}, nil, true)
-		pause(ctx, receiverPause)
-	}
 }
 
 // call makes a request of the API, or one for a document, and reads its JSON.

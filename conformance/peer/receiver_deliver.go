@@ -7,9 +7,9 @@ import (
 	"encoding/json"
 	"mime"
 	"net/http"
-	"time"
 
 	"github.com/tocsin-ssf/tocsin/set/delivery"
+	"github.com/tocsin-ssf/tocsin/streams"
 )
 
 // Handler is the push endpoint (RFC 8935 §2).
@@ -37,9 +37,6 @@ func (r *Receiver) pushed(w http.ResponseWriter, req *http.Request) {
 		r.refuse(w, delivery.Failure{Err: delivery.CodeAuthenticationFailed, Description: "the Authorization header is another"})
 		return
 	}
-	if r.breaks("PUSH-2-02") {
-		pause(req.Context(), slowness+time.Second)
-	}
 	r.mu.Lock()
 	before := len(r.seen)
 	r.mu.Unlock()
@@ -47,6 +44,9 @@ func (r *Receiver) pushed(w http.ResponseWriter, req *http.Request) {
 	r.mu.Lock()
 	repeated := f.Err == "" && len(r.seen) == before && r.seen[jti] > 0
 	r.mu.Unlock()
+	if f.Err == "" && r.breaks("PUSH-2-02") {
+		pause(req.Context(), slowness+receiverPause)
+	}
 	switch {
 	case f.Err != "":
 		r.refuse(w, f)
@@ -164,10 +164,14 @@ func (r *Receiver) polled(ctx context.Context, id, compact string) {
 	repeated := r.seen[id] > 0
 	r.mu.Unlock()
 	f, _ := r.take(ctx, compact)
+	opaque := false
+	if m, ok := open(compact); ok {
+		opaque = m.subject.Format() == "opaque" && m.events[streams.TypeVerification] == nil
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case f.Err == "" && r.breaks("POLL-2.4-04"):
+	case f.Err == "" && opaque && r.breaks("POLL-2.4-04"):
 		f = delivery.Failure{Err: delivery.CodeAccessDenied, Description: "our database is down"}
 	case f.Err == "" && repeated && r.breaks("POLL-2.4-02"):
 		return

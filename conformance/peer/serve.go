@@ -164,14 +164,8 @@ func (t *Transmitter) write(w http.ResponseWriter, r *request, a *reply) {
 	for space := bytes.Repeat([]byte(" "), padPiece); err == nil && sent < len(body)+a.pad; sent += padPiece {
 		_, err = w.Write(space)
 	}
-	e := Exchange{
-		Op: r.op, Began: r.began, Took: time.Since(r.began), StreamID: r.streamID(),
-		Method: r.Method, URL: t.base.Scheme + "://" + r.Host + r.URL.RequestURI(), RequestHeader: hidden(r.Header), RequestBody: r.shown(),
-		Status: a.status, ResponseHeader: w.Header().Clone(), ResponseBody: string(body),
-	}
-	if r.client != nil {
-		e.Client = r.client.ID
-	}
+	e := t.exchange(r)
+	e.Status, e.ResponseHeader, e.ResponseBody = a.status, w.Header().Clone(), string(body)
 	if r.op == OpToken {
 		e.ResponseBody = "(hidden)"
 	}
@@ -181,7 +175,19 @@ func (t *Transmitter) write(w http.ResponseWriter, r *request, a *reply) {
 	if a.pad > 0 {
 		e.ResponseBody = fmt.Sprintf("(%d bytes)", sent)
 	}
-	t.journal.add(e)
+	t.add(e)
+}
+
+// exchange returns a request as it is noted, without an answer.
+func (t *Transmitter) exchange(r *request) Exchange {
+	e := Exchange{
+		Op: r.op, Began: r.began, Took: time.Since(r.began), StreamID: r.streamID(),
+		Method: r.Method, URL: t.base.Scheme + "://" + r.Host + r.URL.RequestURI(), RequestHeader: hidden(r.Header), RequestBody: r.shown(),
+	}
+	if r.client != nil {
+		e.Client = r.client.ID
+	}
+	return e
 }
 
 // pause waits for d, or until ctx ends.

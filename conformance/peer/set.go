@@ -34,7 +34,13 @@ type Draft struct {
 	control bool
 }
 
-// Event returns the payload of the only event, nil if there is none.
+// As signs the draft as it should be, under another kid.
+func (d *Draft) As(kid string) string {
+	d.Header["kid"] = kid
+	return d.compact(d.key.rs256)
+}
+
+// event returns the payload of the only event, nil if there is none.
 func (d *Draft) event() (typ string, payload object) {
 	events, _ := d.Claims["events"].(object)
 	for typ, payload := range events {

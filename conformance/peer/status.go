@@ -124,8 +124,24 @@ func (t *Transmitter) verify(r *request) *reply {
 		return a
 	}
 	s.verified = time.Now()
+	state, _ := text(body["state"])
+	asked := Verification{StreamID: s.id, State: state}
 	if !t.conduct.verifyDropped {
-		t.put(s, Event{Type: streams.TypeVerification, Payload: payload, Subject: s.self()}, t.conduct, false)
+		asked.ID = t.put(s, Event{Type: streams.TypeVerification, Payload: payload, Subject: s.self()}, t.conduct, false)
 	}
+	t.asked = append(t.asked, asked)
 	return answer(http.StatusNoContent, nil)
+}
+
+// Verification is one that a receiver asked for.
+type Verification struct {
+	StreamID, State string
+	ID              string // jti of its event; empty if none was sent
+}
+
+// Verifications returns those that were asked for, in order.
+func (t *Transmitter) Verifications() []Verification {
+	t.state.Lock()
+	defer t.state.Unlock()
+	return slices.Clone(t.asked)
 }

@@ -141,6 +141,10 @@ func (t *Transmitter) SendDraft(streamID string, e Event, sign func(*Draft) stri
 	}
 	d := t.draft(s, e, isControl(e.Type))
 	compact := sign(d)
+	if len(t.sent) > MaxExchanges {
+		clear(t.sent)
+	}
+	t.sent[d.ID] = compact
 	s.queue(&item{id: d.ID, compact: compact}, d.control)
 	t.nudge()
 	return d.ID, nil
@@ -166,6 +170,13 @@ func (t *Transmitter) Resend(streamID, id, compact string) {
 		s.queue(&item{id: id, compact: compact}, false)
 		t.nudge()
 	}
+}
+
+// Compact returns a SET that Send made, "" if it is none of the last thousands.
+func (t *Transmitter) Compact(id string) string {
+	t.state.Lock()
+	defer t.state.Unlock()
+	return t.sent[id]
 }
 
 // put queues an event for a stream; under state.

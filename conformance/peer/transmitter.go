@@ -98,7 +98,9 @@ type Transmitter struct {
 	made    int       // SETs and streams, for their ids
 	conduct *conduct
 	wake    chan struct{} // closed when there is work
-	gone    []*stream     // that were deleted and are polled still, see conduct
+	asked   []Verification
+	sent    map[string]string // SETs of Send, by jti
+	gone    []*stream         // that were deleted and are polled still, see conduct
 }
 
 // grant is an access token.
@@ -139,7 +141,7 @@ func NewTransmitter(cfg TransmitterConfig) (*Transmitter, error) {
 	orDefault(&cfg.Batch, DefaultBatch)
 	t := &Transmitter{
 		cfg: cfg, base: base, journal: journal{observe: cfg.Observe},
-		tokens: map[string]grant{}, wake: make(chan struct{}),
+		tokens: map[string]grant{}, wake: make(chan struct{}), sent: map[string]string{},
 	}
 	if t.conduct, err = conductOf(cfg.Break); err != nil {
 		return nil, err

@@ -162,10 +162,12 @@ func conductTricks() []Break {
 		a.header.Set("Retry-After", "2")
 		return a
 	}
-	away := func() *reply {
-		a := answer(http.StatusTemporaryRedirect, nil)
-		a.header.Set("Location", "/elsewhere")
-		return a
+	away := func(id, text string, ops ...Op) Break {
+		return instead(id, text, func(t *Transmitter, _ *request) *reply {
+			a := answer(http.StatusTemporaryRedirect, nil)
+			a.header.Set("Location", t.at("/elsewhere"))
+			return a
+		}, ops...)
 	}
 	api := append(managed(), OpPoll)
 	return []Break{
@@ -178,8 +180,8 @@ func conductTricks() []Break {
 			c.delay[OpVerify] = slowness
 		}},
 		does("lost-verifications", "verification events are not sent", func(c *conduct) { c.verifyDropped = true }),
-		always("redirected-metadata", "the metadata is a redirect to /elsewhere", away, OpMetadata),
-		always("redirected-api", "the API is a redirect to /elsewhere", away, api...),
+		away("redirected-metadata", "the metadata is a redirect to /elsewhere", OpMetadata),
+		away("redirected-api", "the API is a redirect to /elsewhere", api...),
 		endless("endless-metadata", OpMetadata), endless("endless-keys", OpKeys), endless("endless-poll", OpPoll), endless("endless-stream", OpCreate),
 		answers("decorated-metadata", "the metadata has members and values that nobody knows", func(_ *request, a *reply) {
 			if doc, ok := a.body.(object); ok {

@@ -42,7 +42,7 @@ func VerdictIn(e Exchange, id string) (Verdict, bool) {
 			v.Code, v.Description = f.Err, f.Description
 		}
 		return v, true
-	case e.Op == OpPoll:
+	case e.Op == OpAck:
 		var p struct {
 			Ack     []string
 			SetErrs map[string]delivery.Failure

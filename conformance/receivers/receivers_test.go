@@ -1,0 +1,293 @@
+package receivers_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tocsin-ssf/tocsin/conformance"
+	"github.com/tocsin-ssf/tocsin/conformance/peer"
+	"github.com/tocsin-ssf/tocsin/conformance/receivers"
+	"github.com/tocsin-ssf/tocsin/set/delivery/guard"
+	"golang.org/x/sync/errgroup"
+)
+
+// stand runs receivers of package peer, with breaks.
+type stand struct {
+	breaks []string
+	http   *http.Client
+
+	mu     sync.Mutex
+	memory map[string]*peer.Memory // by issuer
+}
+
+// inProcess is a receiver in this process.
+type inProcess struct {
+	stop func()
+}
+
+// Stop ends it; a crash is not to be had here.
+func (p *inProcess) Stop(bool) error {
+	p.stop()
+	return nil
+}
+
+// start is a receivers.Config.Start.
+func (s *stand) start(_ context.Context, i receivers.Invitation) (receivers.Process, error) {
+	cfg := peer.ReceiverConfig{Issuer: i.Issuer, Token: i.Token, Audience: i.Audience, Break: s.breaks, HTTP: s.http, Authorization: "Bearer push-secret"}
+	var server *httptest.Server
+	var handler http.Handler
+	if i.Delivery == "push" {
+		server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
+		cfg.PushURL = server.URL + "/in"
+	}
+	s.mu.Lock()
+	if s.memory[i.Issuer] == nil {
+		s.memory[i.Issuer] = &peer.Memory{}
+	}
+	cfg.Memory = s.memory[i.Issuer]
+	s.mu.Unlock()
+	r, err := peer.NewReceiver(cfg)
+	if err != nil {
+		return nil, err
+	}
+	handler = r.Handler()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); _ = r.Run(ctx) }()
+	return &inProcess{func() {
+		cancel()
+		<-done
+		if server != nil {
+			server.CloseClientConnections()
+			server.Close()
+		}
+	}}, nil
+}
+
+// observe is a receivers.Config.Observe.
+func (s *stand) observe(_ context.Context, jti string) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, m := range s.memory {
+		n += m.Acted(jti)
+	}
+	return n, nil
+}
+
+func loopback() *http.Client { return guard.NewClient(guard.Policy{InsecureLoopback: true}) }
+
+// testKey is made once: making RSA keys is slow.
+var testKey = sync.OnceValue(func() *rsa.PrivateKey {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return key
+})
+
+// suite runs the suite against receivers with breaks.
+func suite(ctx context.Context, o conformance.Options, methods string, breaks ...string) (*conformance.Report, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	s := &stand{breaks: breaks, memory: map[string]*peer.Memory{}, http: loopback()}
+	cfg := receivers.Config{
+		Listener: listener, Base: "http://" + listener.Addr().String(), HTTP: loopback(), Key: testKey(),
+		Push: methods == "push" || methods == "both", Poll: methods != "push", Start: s.start, Observe: s.observe,
+		Wait: 8 * time.Second, Quiet: 500 * time.Millisecond,
+	}
+	if methods == "poll by https" {
+		end, err := secure(&cfg, s)
+		if err != nil {
+			return nil, err
+		}
+		defer end()
+	}
+	return receivers.Run(ctx, cfg, o)
+}
+
+// secure makes the transmitters of a suite be reached by https, and receivers trust them.
+func secure(cfg *receivers.Config, s *stand) (end func(), err error) {
+	trusted := httptest.NewTLSServer(http.NotFoundHandler())
+	cfg.Listener = tls.NewListener(cfg.Listener, trusted.TLS)
+	cfg.Base = strings.Replace(cfg.Base, "http:", "https:", 1)
+	s.http = trusted.Client()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		return nil, err
+	}
+	other, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	cfg.Untrusted = tls.NewListener(other, &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}})
+	cfg.UntrustedBase = "https://" + other.Addr().String()
+	return trusted.Close, nil
+}
+
+// A receiver that does not call who cannot be trusted passes.
+func TestCertificates(t *testing.T) {
+	t.Parallel()
+	report, err := suite(t.Context(), conformance.Options{Only: []string{"INTEROP-2.1-02", "POLL-4.3-01"}}, "poll by https")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report.Summary.Passed != 2 || !report.OK() {
+		t.Errorf("got %+v, want both passed", report)
+	}
+}
+
+// A receiver that keeps to the specifications passes, by push and by poll.
+func TestGoodReceiver(t *testing.T) {
+	t.Parallel()
+	tell := func(p conformance.Progress) {
+		if p.Done {
+			t.Logf("%s took %v", p.Check.Name, p.Took.Round(time.Millisecond))
+		}
+	}
+	report, err := suite(t.Context(), conformance.Options{Progress: tell}, "both")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range report.Results {
+		if r.Verdict == conformance.Failed || r.Verdict == conformance.Warned {
+			t.Errorf("%s: got %s: %s", r.ID, r.Verdict, r.Reason)
+		}
+		if r.Verdict == conformance.Skipped && !r.Untestable {
+			t.Logf("%s skipped: %s", r.ID, r.Reason)
+		}
+	}
+	if len(report.Faults) > 0 {
+		t.Errorf("got faults %q, want none", report.Faults)
+	}
+	t.Logf("%+v in %v", report.Summary, report.Duration)
+}
+
+// related returns the ids of the checks that decide an id: what else they decide must not
+// be found violated because of it.
+func related(id string) (ids []string) {
+	for _, decides := range receivers.Checks() {
+		if slices.Contains(decides, id) {
+			ids = append(ids, decides...)
+		}
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+// Every break of a receiver is found, and nothing else because of it.
+func TestMutants(t *testing.T) {
+	// What a break violates besides, or in place of, what it is called.
+	besides := map[string][]string{
+		"rotation-missed":      {"SEC-03"},
+		"states-unchecked":     {"SSF-8.1.4.1-02", "SSF-8.1.4.1-03"},
+		"twice-done":           {"SEC-06"},
+		"milliseconds-refused": {"EVT-02"},
+		"INTEROP-2.1-02":       {"INTEROP-2.1-02", "POLL-4.3-01"},
+		"INTEROP-2.5-01":       {"INTEROP-2.5-01", "SUBJ-3.2.3-01"},
+		"SSF-4.1.8-03":         {"SSF-4.1.8-03", "JWT-3.9-01"},
+		"SSF-7.2.4-01":         {"SSF-7.2.4-01", "SSF-7.2.4-02"},
+		"SET-4-01":             {"SET-4-01", "SUBJ-4.1-01"},
+		"SUBJ-3-02":            {"SUBJ-3-02", "SSF-3.4-01"},
+	}
+	t.Parallel()
+	const atOnce = 16 // they mostly wait
+	list := peer.ReceiverBreaks()
+	reports, errs := make([]*conformance.Report, len(list)), make([]error, len(list))
+	var group errgroup.Group
+	group.SetLimit(atOnce)
+	expected := func(id string) []string {
+		if want := besides[id]; want != nil {
+			return want
+		}
+		return []string{id}
+	}
+	for i, b := range list {
+		group.Go(func() error {
+			method := "push"
+			switch {
+			case strings.HasPrefix(b.ID, "POLL-"):
+				method = "poll"
+			case b.ID == "INTEROP-2.4.1-01":
+				method = "both"
+			case b.ID == "INTEROP-2.1-02":
+				method = "poll by https"
+			}
+			reports[i], errs[i] = suite(t.Context(), conformance.Options{Only: related(expected(b.ID)[0])}, method, b.ID)
+			return nil
+		})
+	}
+	_ = group.Wait() // errors are told below
+	for i, b := range list {
+		report, want := reports[i], expected(b.ID)
+		if errs[i] != nil {
+			t.Errorf("%s: %v", b.ID, errs[i])
+			continue
+		}
+		var got []string
+		for _, r := range report.Violations() {
+			got = append(got, r.ID)
+		}
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) || len(report.Faults) > 0 {
+			t.Errorf("%s, %s: got %q violated and faults %q, want %q", b.ID, b.Does, got, report.Faults, want)
+			for _, r := range report.Results {
+				t.Logf("%s %s: %s", r.ID, r.Verdict, r.Reason)
+			}
+		}
+	}
+}
+
+// Whatever binds a receiver is decided by a check, or it is said why nobody can see it.
+func TestComplete(t *testing.T) {
+	list, err := conformance.ReadChecklist()
+	if err != nil {
+		t.Fatal(err)
+	}
+	reasons, err := receivers.Untestable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	decided := receivers.Decided()
+	broken := map[string]bool{}
+	for _, b := range peer.ReceiverBreaks() {
+		broken[b.ID] = true
+	}
+	for _, r := range list.Requirements {
+		is, reason := slices.Contains(decided, r.ID), reasons[r.ID]
+		switch {
+		case is && reason != "":
+			t.Errorf("%s: got it decided and untestable, want one of them", r.ID)
+		case r.Binding(conformance.Receiver) && !is && reason == "":
+			t.Errorf("%s: got it neither decided nor untestable, want one of them", r.ID)
+		case is && !broken[r.ID]:
+			t.Logf("%s is decided, and no receiver breaks it by itself", r.ID)
+		}
+		delete(reasons, r.ID)
+	}
+	for id := range reasons {
+		t.Errorf("%s: got it untestable, want only what is in the checklist", id)
+	}
+}
