@@ -65,6 +65,9 @@ func (c eventArchiveCmd) Run(ctx context.Context, std streamsIO) (err error) {
 		return fmt.Errorf("--out: %w", err)
 	}
 	defer func() { err = errors.Join(err, lock.Unlock()) }()
+	if err := segments.Sweep(c.Out); err != nil {
+		return fmt.Errorf("--out: %w", err)
+	}
 	db, err := redisdb.Open(ctx, *server)
 	if err != nil {
 		return err

@@ -3,7 +3,9 @@ package main_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -128,6 +130,17 @@ func TestEventArchive(t *testing.T) {
 	}
 	if r := run(archive, 0); r.First != 0 || len(r.Files) != 0 {
 		t.Errorf("again: got %+v, want nothing to export", r)
+	}
+	// As after a kill in the middle of a file.
+	torn := filepath.Join(dir, ".segment-1234")
+	if err := os.WriteFile(torn, []byte("jo@example.com"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r := run(archive, 0); r.First != 0 {
+		t.Errorf("after a kill: got %+v, want nothing to export", r)
+	}
+	if _, err := os.Stat(torn); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("after a kill: got %v, want what it left removed: no erasure reaches it", err)
 	}
 	// As after a kill between the file and the end of the trimming.
 	if err := server.Client(t).HSet(t.Context(), "tocsin:{log}:head", "archived", 256).Err(); err != nil {

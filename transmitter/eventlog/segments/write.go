@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
@@ -88,10 +89,31 @@ func Export(ctx context.Context, log eventlog.Archive, dir string, run eventlog.
 	return file, err
 }
 
+// unfinished is what the names of files begin with that are being written.
+const unfinished = ".segment-"
+
+// Sweep removes what writers left that were killed: nobody erases in there. No other may
+// write to the folder meanwhile.
+func Sweep(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("segments: %w", err)
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), unfinished) {
+			continue
+		}
+		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+			return fmt.Errorf("segments: %w", err)
+		}
+	}
+	return nil
+}
+
 // replace writes a file anew, in whole or not at all.
 func replace(file File, fill func(put func(*eventlog.Stored) error) error) (err error) {
 	dir := filepath.Dir(file.Path)
-	f, err := os.CreateTemp(dir, ".segment-*")
+	f, err := os.CreateTemp(dir, unfinished+"*")
 	if err != nil {
 		return fmt.Errorf("segments: %w", err)
 	}
