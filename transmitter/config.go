@@ -66,7 +66,7 @@ type Config struct {
 	FormerMetadata bool
 
 	// EventsSupported are the event types that receivers may ask for; nil:
-	// all of CAEP and RISC.
+	// all of CAEP and RISC but what is deprecated.
 	EventsSupported []string
 	// DefaultSubjects of new streams; "": ALL (U7).
 	DefaultSubjects streams.DefaultSubjects
@@ -197,7 +197,7 @@ func (c *Config) setDefaults() error {
 		bad(field, "is too small")
 	}
 	if c.EventsSupported == nil {
-		c.EventsSupported = append(caep.Types(), risc.Types()...)
+		c.EventsSupported = slices.DeleteFunc(append(caep.Types(), risc.Types()...), risc.Deprecated) // RISC-2.11-01
 	}
 	c.MaxStreams = orElse(c.MaxStreams, maxStreams)
 	c.MaxSubjects = orElse(c.MaxSubjects, maxSubjects)

@@ -15,10 +15,10 @@ type call struct {
 	method string
 	url    string
 	query  url.Values
-	body   any    // written as JSON; nil: none
-	raw    []byte // sent as it is, instead of body
-	header http.Header
-	token  *string // instead of the receiver's; "": none
+	body   any         // written as JSON; nil: none
+	raw    []byte      // sent as it is, instead of body
+	header http.Header // a Content-Type without a value sends none
+	token  *string     // instead of the receiver's; "": none
 }
 
 // do makes a request with the receiver's token.
@@ -50,7 +50,7 @@ func (s *suite) ask(ctx context.Context, c call) (conformance.Ask, error) {
 	if c.body != nil {
 		ask.Body = encode(c.body)
 	}
-	if ask.Body != nil && ask.Header["Content-Type"] == nil {
+	if _, said := ask.Header["Content-Type"]; ask.Body != nil && !said {
 		ask.Header.Set("Content-Type", "application/json")
 	}
 	if ask.Header.Get("Accept") == "" {

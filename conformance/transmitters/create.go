@@ -19,6 +19,36 @@ func (s *suite) createChecks() []conformance.Check {
 			},
 			Run: s.checkCreate,
 		},
+		{
+			Name: "create-empty", Title: "creates a stream without saying anything",
+			Decides: []string{"SSF-8.1.1.1-02", "SSF-8.1.1.1-04"},
+			Run:     s.checkCreateEmpty,
+		},
+		{
+			Name: "create-poll-url", Title: "gives an endpoint_url for poll",
+			Decides: []string{"SSF-8.1.1.1-04"},
+			Run:     s.checkCreatePollURL,
+		},
+		{
+			Name: "create-wrong", Title: "creates streams in wrong ways",
+			Decides: []string{"SSF-8.1.1.1-02", "SSF-8.1.1.1-04", "SSF-6.1.1-01", "SEC-07"},
+			Run:     s.checkCreateWrong,
+		},
+		{
+			Name: "create-events", Title: "asks for events that nobody has",
+			Decides: []string{"SSF-8.1.1-02"},
+			Run:     s.checkCreateEvents,
+		},
+		{
+			Name: "create-plain", Title: "creates a stream without a Content-Type",
+			Decides: []string{"SSF-8.1.1-09"},
+			Run:     s.checkContentType,
+		},
+		{
+			Name: "create-second", Title: "creates a second stream",
+			Decides: []string{"SSF-8.1.1.1-03", "SSF-6.1.2-01", "SSF-8.1.1-10"},
+			Run:     s.checkSecond,
+		},
 	}
 }
 

@@ -81,6 +81,13 @@ func (s *suite) endpoint(ctx context.Context, t *conformance.T, member string) (
 	return "", fmt.Errorf("the metadata names no %s", member)
 }
 
+// supports reports whether a delivery method can be expected to work; without
+// delivery_methods_supported every one may.
+func (m *metadata) supports(method string) bool {
+	methods, ok := m.texts("delivery_methods_supported")
+	return !ok || slices.Contains(methods, method)
+}
+
 func (s *suite) metadataChecks() []conformance.Check {
 	return []conformance.Check{
 		{

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"iter"
+	"maps"
 	"mime"
 	"net/http"
 	"slices"
@@ -128,3 +130,6 @@ func encode(v any) []byte {
 	}
 	return raw
 }
+
+// keysOf are the names of an object's members.
+func keysOf(o object) iter.Seq[string] { return maps.Keys(o) }

@@ -157,6 +157,15 @@ func pollSets(answer conformance.Answer) ([]*token, error) {
 	return out, nil
 }
 
+// silent reports whether nothing that matches comes for a time, and else what came.
+func (s *suite) silent(ctx context.Context, t *conformance.T, st *stream, match func(*token) bool) (*token, error) {
+	got, err := s.next(ctx, t, st, s.cfg.Quiet, match)
+	if errors.Is(err, errNoSET) && ctx.Err() == nil {
+		return nil, nil
+	}
+	return got, err
+}
+
 // sleep waits, or until ctx ends.
 func sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)

@@ -22,7 +22,7 @@ func (s *suite) setChecks() []conformance.Check {
 			Name: "sets", Title: "looks at the claims of every SET that came",
 			Decides: []string{
 				"SET-2-01", "SET-2.2-01", "SET-2.2-02", "SET-2.2-03", "SET-2.2-04", "SSF-4.1.2-01", "SSF-4.1.7-01", "SSF-3.1-01", "SSF-3.1.2-01",
-				"SSF-4.1.6-01", "SSF-4.1.8-01", "SSF-4.1.9-01", "SSF-4.2.1-01", "SSF-8.1.4.2-03", "JWT-3.7-01", "JWT-3.9-01", "INTEROP-2.8.1-01",
+				"SSF-4.1.6-01", "SSF-4.1.8-01", "SSF-4.1.9-01", "SSF-4.2.1-01", "SSF-8.1.4.2-03", "SSF-8.1.5-03", "JWT-3.7-01", "JWT-3.9-01", "INTEROP-2.8.1-01",
 			},
 			Run: s.checkClaims,
 		},
@@ -66,6 +66,7 @@ func (s *suite) checkClaims(ctx context.Context, t *conformance.T) error {
 		s.checkRegistered(t, one)
 		s.checkSubjectPlace(t, one)
 		s.checkEvents(t, one)
+		s.checkStreamUpdated(t, one)
 		s.checkUnique(t, one, byID)
 	}
 	return nil
@@ -115,6 +116,22 @@ func (s *suite) checkSubjectPlace(t *conformance.T, one *token) {
 	} else if ok {
 		t.Expect("SSF-8.1.4.2-03", true, "got a verification event without state, want none that nobody asked for")
 	}
+}
+
+// checkStreamUpdated judges what a transmitter says when it changes a status by itself, if
+// it did so.
+func (s *suite) checkStreamUpdated(t *conformance.T, one *token) {
+	event, ok := one.event(ssf.StreamUpdatedType)
+	if !ok {
+		t.Skip("SSF-8.1.5-03", "no stream-updated came")
+		return
+	}
+	t.Expect("SSF-8.1.5-03", slices.Contains(statuses(), event.text("status")), "got status %s in stream-updated, want enabled, paused or disabled", event["status"])
+	if event.has("reason") {
+		_, ok := event.string("reason")
+		t.Expect("SSF-8.1.5-03", ok, "got reason %s in stream-updated, want a string", event["reason"])
+	}
+	s.checkControl(t, "SSF-8.1.5-03", one, one.stream)
 }
 
 // checkEvents judges the events claim.

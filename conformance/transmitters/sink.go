@@ -60,13 +60,20 @@ func newSink(base string, mask *conformance.Mask) *sink {
 }
 
 // hook returns a new place to push to.
-func (s *sink) hook(string) *hook {
+func (s *sink) hook() *hook {
 	path := "/push/" + rand.Text()
 	h := &hook{url: s.base + path, got: make(chan *push, maxPushes)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.hooks[path] = h
 	return h
+}
+
+// answer says what pushes are answered from now on; the count begins again.
+func (h *hook) answer(fn func(n int) reply) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.more, h.n = fn, 0
 }
 
 func (h *hook) next() reply {

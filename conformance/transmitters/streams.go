@@ -73,7 +73,7 @@ func (s *suite) create(ctx context.Context, t *conformance.T, p spec) (*stream, 
 	}
 	var h *hook
 	if p.method == delivery.MethodPush {
-		h = s.sink.hook(p.header)
+		h = s.sink.hook()
 		s.mask.Hide(p.header)
 	}
 	st, err := s.createWith(ctx, t, s.body(p, h))

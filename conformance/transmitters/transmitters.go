@@ -166,8 +166,18 @@ func newSuite(cfg Config) *suite {
 func (s *suite) checks() []conformance.Check {
 	return slices.Concat(
 		s.metadataChecks(),
+		s.authChecks(),
 		s.createChecks(),
+		s.readChecks(),
+		s.updateChecks(),
+		s.statusChecks(),
+		s.subjectChecks(),
 		s.verificationChecks(),
+		s.pushChecks(),
+		s.pollChecks(),
+		s.eventChecks(),
+		s.admissionChecks(),
+		s.identifierChecks(),
 		s.setChecks(),
 	)
 }

@@ -43,6 +43,7 @@ type Server struct {
 	Issuer string
 	Admin  string // address of the admin listener of this life
 	File   string // of a receiver: its configuration, in Dir
+	Secure bool   // of a transmitter: served by https, with the CA of its folder
 
 	cmd  *exec.Cmd
 	done chan struct{}
@@ -92,7 +93,12 @@ func (s *Server) Configure(t testing.TB, config string) {
 // Start starts the server and waits for its ready line. env are further
 // variables, such as TOCSIN_CRASH_POINT=….
 func (s *Server) Start(env ...string) error {
-	args := append([]string{"serve", "--data", s.Dir, "--listen", s.Listen, "--insecure-loopback"}, s.Args...)
+	args := append([]string{"serve", "--data", s.Dir, "--listen", s.Listen}, s.Args...)
+	if s.Secure {
+		s.Issuer = "https://" + s.Listen
+	} else {
+		args = append(args, "--insecure-loopback")
+	}
 	if s.File != "" {
 		args = append([]string{"receive", "--config", s.File}, s.Args...)
 	}
