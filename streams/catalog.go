@@ -50,6 +50,9 @@ type CatalogConfig struct {
 	// MinVerificationInterval and InactivityTimeout are given to new streams;
 	// whole seconds, zero for none.
 	MinVerificationInterval, InactivityTimeout time.Duration
+	// ActivityLag is how late the store may tell of activity that another process saw: so
+	// much later streams are paused. Zero: there is no other (see [ActivityLag]).
+	ActivityLag time.Duration
 	// MaxStreams bounds the streams of one owner; zero sets no bound.
 	MaxStreams int
 	// OneStream allows each owner one stream (SSF-8.1.1.1-03).

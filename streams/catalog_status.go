@@ -150,7 +150,7 @@ const (
 func (c *Catalog) PauseInactive(ctx context.Context) ([]string, error) {
 	var paused []string
 	for {
-		ids, err := c.cfg.Store.Inactive(ctx, c.cfg.Now(), inactiveBatch)
+		ids, err := c.cfg.Store.Inactive(ctx, c.cfg.Now().Add(-c.cfg.ActivityLag), inactiveBatch)
 		if err != nil {
 			return paused, err
 		}

@@ -250,6 +250,24 @@ func TestPauseInactive(t *testing.T) {
 	}
 }
 
+// Where several processes see activity, and each keeps it for a moment, a stream is not
+// paused before all of them have told.
+func TestPauseInactiveOfSeveral(t *testing.T) {
+	b := newBench(t, func(c *streams.CatalogConfig) { c.InactivityTimeout, c.ActivityLag = time.Minute, 10*time.Second })
+	s := b.create(t, alice, `{}`)
+	for _, tt := range []struct {
+		after time.Duration
+		want  []string
+	}{{time.Minute, nil}, {time.Minute + 9*time.Second, nil}, {time.Minute + 10*time.Second, []string{s.ID}}} {
+		now := b.now
+		b.now = now.Add(tt.after)
+		if got, err := b.PauseInactive(t.Context()); err != nil || !cmp.Equal(got, tt.want) {
+			t.Errorf("after %v: got %v, %v, want %v", tt.after, got, err, tt.want)
+		}
+		b.now = now
+	}
+}
+
 // More streams than one look at the store yields.
 func TestPauseInactiveMany(t *testing.T) {
 	b := newBench(t, func(c *streams.CatalogConfig) { c.InactivityTimeout = time.Second })

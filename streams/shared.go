@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"hash/fnv"
+	"time"
 )
 
 // Partitions is how many parts the streams of a [Shared] store are spread over.
 // It is fixed: places and leases are kept by partition.
 const Partitions = 16
+
+// ActivityLag is how late a process may learn of activity that another saw (Registry.Touch).
+const ActivityLag = 15 * time.Second
 
 // PartitionOf returns the partition of a stream, 0 to Partitions-1.
 func PartitionOf(stream string) int {

@@ -21,6 +21,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -198,13 +199,17 @@ func (t *Transmitter) refusing() bool {
 
 func (t *Transmitter) newCatalog() (*streams.Catalog, error) {
 	cfg := t.cfg
+	lag := time.Duration(0)
+	if _, ok := cfg.Streams.(streams.Shared); ok {
+		lag = streams.ActivityLag
+	}
 	return streams.NewCatalog(streams.CatalogConfig{
 		Store: cfg.Streams, Issuer: cfg.Issuer,
 		PollEndpoint:    func(id string) string { return t.root + pathPoll + "/" + id },
 		EventsSupported: cfg.EventsSupported,
 		Methods:         []string{delivery.MethodPush, delivery.MethodPoll},
 		DefaultSubjects: cfg.DefaultSubjects, MinVerificationInterval: cfg.MinVerificationInterval,
-		InactivityTimeout: cfg.InactivityTimeout, OneStream: cfg.OneStream,
+		InactivityTimeout: cfg.InactivityTimeout, ActivityLag: lag, OneStream: cfg.OneStream,
 		MaxStreams: cfg.MaxStreams, MaxSubjects: cfg.MaxSubjects,
 		CheckEndpoint: t.checkEndpoint, Asked: t.asked(), Head: cfg.Log.Head, Now: cfg.Now,
 	})

@@ -13,6 +13,8 @@ import (
 // activityDelay is how long a mark of activity may stay in memory alone.
 const activityDelay = 10 * time.Second
 
+const _ = uint64(streams.ActivityLag - activityDelay) // not below zero
+
 // activity holds the marks that are not saved yet, by stream, in nanoseconds.
 type activity struct {
 	mu      sync.Mutex

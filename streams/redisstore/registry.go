@@ -147,7 +147,7 @@ func (s *Store) Owners(ctx context.Context) ([]string, error) {
 }
 
 // Inactive implements [streams.Registry]. The activity that other processes still keep in
-// memory is not seen: they save it within activityDelay.
+// memory is not seen: they save it within activityDelay (streams.ActivityLag).
 func (s *Store) Inactive(ctx context.Context, now time.Time, max int) ([]string, error) {
 	if err := s.saveActivity(ctx); err != nil {
 		return nil, err

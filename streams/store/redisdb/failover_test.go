@@ -161,6 +161,34 @@ func TestFailoverWaited(t *testing.T) {
 	}
 }
 
+// In a cluster the replica of a master that is killed takes over its slots: what was
+// acknowledged is there, calls wait for it and go on by themselves, and who starts meanwhile waits
+// as well.
+func TestClusterFailover(t *testing.T) {
+	c := redistest.StartCluster3(t)
+	const key = "a"
+	master := c.Owner(t, key)
+	replica := c.StartReplica(t, master)
+	db := open(t, redisdb.Config{URL: c.URL(), Replicas: 1, Patience: 30 * time.Second})
+	const before = 50
+	for n := range before {
+		if _, err := db.Write(t.Context(), note(), []string{key}, fmt.Sprint(n)); err != nil {
+			t.Fatalf("write %d: got %v, want it acknowledged", n, err)
+		}
+	}
+	master.Stop()
+	loose := open(t, redisdb.Config{URL: c.URL() + "," + replica.Addr, Volatile: true, Patience: 30 * time.Second, Await: time.Minute})
+	if _, err := loose.Write(t.Context(), note(), []string{key}, "after"); err != nil {
+		t.Errorf("got %v of a write while the replica takes over, want it to wait", err)
+	}
+	if _, err := db.Run(t.Context(), note(), []string{key}, "too"); err != nil {
+		t.Errorf("got %v of a client that knew the master, want it to follow", err)
+	}
+	if n := replica.ClusterClient(t).HLen(t.Context(), key).Val(); n != before+2 {
+		t.Errorf("got %d fields, want %d", n, before+2)
+	}
+}
+
 // Who starts while none is elected waits for the new master.
 func TestOpenInFailover(t *testing.T) {
 	s := redistest.StartSentinel(t)

@@ -70,6 +70,38 @@ func (c *Cluster) Owner(t testing.TB, key string) *Server {
 	return nil
 }
 
+// StartReplica starts a node that has what one of the masters has, and takes over its slots
+// when that is gone; it returns once it follows.
+func (c *Cluster) StartReplica(t testing.TB, master *Server) *Server {
+	t.Helper()
+	replica := startProcess(t, require(t), "--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
+	client := replica.Client(t)
+	host, port, err := net.SplitHostPort(master.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := client.ClusterMeet(t.Context(), host, port).Err(); err != nil {
+		t.Fatal(err)
+	}
+	id, err := master.Client(t).ClusterMyID(t.Context()).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the node knows its master", func() (bool, error) {
+		err := client.ClusterReplicate(t.Context(), id).Err()
+		return err == nil, err
+	})
+	master.waitFollowed(t, replica)
+	for _, node := range c.Nodes { // all have to know whom they may elect
+		other := node.Client(t)
+		eventually(t, "all know the replica", func() (bool, error) {
+			nodes, err := other.ClusterNodes(t.Context()).Result()
+			return strings.Contains(nodes, "slave "+id), err
+		})
+	}
+	return replica
+}
+
 // spread makes a cluster of the nodes, and waits until all know it.
 func spread(t testing.TB, nodes []*Server) {
 	t.Helper()
