@@ -110,25 +110,39 @@ local function void(mark)
 	return gen and tonumber(gen) < tonumber(call('HGET', P .. 'nodes', node) or 0)
 end
 
--- tick ends the leases that are over.
+-- tick ends the leases that are over, and those of who was replaced: some of them, where
+-- there are very many, and LATE says that there are more. What is still out then holds back
+-- what is behind it, as before.
+local MANY = 1024
 local function tick(q)
+	local ended = call('ZRANGE', q.out, '-inf', now, 'BYSCORE', 'LIMIT', 0, MANY)
+	for _, place in ipairs(ended) do giveBack(q, place) end
+	q.LATE = #ended == MANY
+	if q.LATE or (q.S.er or '0') == era then return end
+	q.CAUSE = true
+	-- The scan of an era is in `es`, how far it has come in `ec`.
+	local cursor, room = q.S.es == era and q.S.ec or '0', MANY
+	set(q, 'es', era)
 	repeat
-		local ended = call('ZRANGE', q.out, '-inf', now, 'BYSCORE', 'LIMIT', 0, 256)
-		for _, place in ipairs(ended) do giveBack(q, place) end
-	until #ended < 256
-	if (q.S.er or '0') ~= era then
-		set(q, 'er', era)
-		q.CAUSE = true
-		local taken = call('HGETALL', q.taken)
-		for i = 1, #taken, 2 do
-			if void(markOf(taken[i + 1])) then giveBack(q, taken[i]) end
+		local page = call('HSCAN', q.taken, cursor, 'COUNT', 256)
+		cursor = page[1]
+		for i = 1, #page[2], 2 do
+			if void(markOf(page[2][i + 1])) then giveBack(q, page[2][i]) end
 		end
+		room = room - #page[2] / 2
+	until cursor == '0' or room <= 0
+	set(q, 'ec', cursor)
+	if cursor == '0' then
+		set(q, 'er', era)
+	else
+		q.LATE = true
 	end
 end
 
 -- open returns the queue of a stream, nil if there is no such stream. Its fields in small
 -- letters are its keys; S is the stream's hash, DIRTY what changed in it, CAUSE whether there
--- may be something to take, PARKED and TRIED whether those keys are there (nil: not known).
+-- may be something to take, PARKED and TRIED whether those keys are there (nil: not known),
+-- LATE whether there is more that returns.
 local names = {__index = function(q, kind)
 	if string.upper(kind) == kind then return nil end
 	local key = P .. kind .. ':' .. q.ID

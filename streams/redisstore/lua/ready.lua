@@ -17,6 +17,7 @@ for _, id in ipairs(call('ZRANGE', P .. 'ready', 0, looks - 1)) do
 	local q = open(id)
 	if q and q.S.pu == '1' and not backsOff(q) then
 		local any = available(q)
+		if not any and q.LATE then any = nil end
 		q.CAUSE = any == nil
 		account(q)
 		if any then

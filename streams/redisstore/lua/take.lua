@@ -6,12 +6,13 @@ if not q then return 'none' end
 local items, more = {}, ''
 if ARGV[9] == '1' then
 	local one = available(q)
+	if not one and q.LATE then one = nil end
 	more = one and '1' or one == nil and '2' or ''
 else
 	local places, again
 	places, items, again = walk(q, tonumber(ARGV[7]))
 	takeOut(q, places, items, int(later + tonumber(ARGV[8])))
-	if again then more = '1' end
+	if again or q.LATE then more = '1' end
 	for i, item in ipairs(items) do items[i] = answer(q, places[i], item) end
 end
 account(q)
