@@ -8,6 +8,7 @@ import (
 
 	"github.com/tocsin-ssf/tocsin/streams"
 	"github.com/tocsin-ssf/tocsin/streams/internal/form"
+	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
 )
 
 // activityDelay is how long a mark of activity may stay in memory alone.
@@ -71,7 +72,7 @@ func (a *activity) saved(marks []any) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for i := 0; i < len(marks); i += 2 {
-		if id := textOf(marks[i]); a.marks[id] == numberOf(marks[i+1]) {
+		if id := redisdb.Text(marks[i]); a.marks[id] == redisdb.Number(marks[i+1]) {
 			delete(a.marks, id)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
 )
 
 // Bounds of one script: it blocks the server.
@@ -22,11 +23,7 @@ const (
 // maxSeq is the highest sequence number and epoch: scripts count in doubles.
 const maxSeq = 1<<53 - 1
 
-var (
-	errRange = errors.New("redisstore: number out of range")
-	// errAnswer: the server says what no script of ours says.
-	errAnswer = errors.New("redisstore: an answer of another form; is the prefix shared with something else?")
-)
+var errRange = errors.New("redisstore: number out of range")
 
 // request says how a script is called.
 type request struct {
@@ -130,42 +127,13 @@ func failure(ctx context.Context, err error) error {
 	return fmt.Errorf("redisstore: %w", err)
 }
 
-func textOf(v any) string {
-	switch v := v.(type) {
-	case string:
-		return v
-	case int64:
-		return strconv.FormatInt(v, 10)
-	}
-	return ""
-}
-
-func numberOf(v any) int64 {
-	switch v := v.(type) {
-	case int64:
-		return v
-	case string:
-		n, _ := strconv.ParseInt(v, 10, 64)
-		return n
-	}
-	return 0
-}
-
-func listOf(v any) ([]any, error) {
-	list, ok := v.([]any)
-	if !ok {
-		return nil, errAnswer
-	}
-	return list, nil
-}
-
 // streamAnswer returns the list that a script answered about a stream, which says none if
 // there is no such stream.
 func streamAnswer(v any) ([]any, error) {
-	if textOf(v) == "none" {
+	if redisdb.Text(v) == "none" {
 		return nil, streams.ErrNotFound
 	}
-	return listOf(v)
+	return redisdb.List(v)
 }
 
 // millis returns d in whole milliseconds, rounded up.

@@ -8,6 +8,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
 )
 
 // Cursor implements [streams.Cursors]: the least place of the follower in all partitions.
@@ -55,7 +56,7 @@ func placeOf(ctx context.Context, cmd *redis.StringCmd) (uint64, error) {
 	}
 	seq, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {
-		return 0, errAnswer
+		return 0, redisdb.ErrAnswer
 	}
 	return seq, nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/tocsin-ssf/tocsin/streams"
 	"github.com/tocsin-ssf/tocsin/streams/internal/form"
+	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
 )
 
 // DeadLetters implements [streams.DeadLetters]. A page has at most 256.
@@ -33,20 +34,20 @@ func (s *Store) DeadLetters(ctx context.Context, stream, after string, max int) 
 	next := ""
 	var page []streams.DeadLetter
 	for i, v := range list {
-		letter, err := listOf(v)
+		letter, err := redisdb.List(v)
 		if err != nil || len(letter) != 7 {
-			return nil, "", errAnswer
+			return nil, "", redisdb.ErrAnswer
 		}
 		if i == max {
 			break
 		}
-		l := streams.DeadLetter{Code: textOf(letter[4]), Description: textOf(letter[5]), At: form.Instant(numberOf(letter[6]))}
+		l := streams.DeadLetter{Code: redisdb.Text(letter[4]), Description: redisdb.Text(letter[5]), At: form.Instant(redisdb.Number(letter[6]))}
 		if l.Item, err = itemOf(stream, letter[1:4]); err != nil {
 			return nil, "", err
 		}
 		page = append(page, l)
 		if len(list) > max {
-			next = textOf(letter[0])
+			next = redisdb.Text(letter[0])
 		}
 	}
 	return page, next, nil
@@ -70,7 +71,7 @@ func (s *Store) letter(ctx context.Context, stream, id, what string) error {
 	if err != nil {
 		return err
 	}
-	if textOf(answer) == "none" {
+	if redisdb.Text(answer) == "none" {
 		return streams.ErrNotFound
 	}
 	s.waits.ring(r.part, stream)

@@ -11,12 +11,13 @@ import (
 
 	"github.com/tocsin-ssf/tocsin/streams"
 	"github.com/tocsin-ssf/tocsin/streams/internal/form"
+	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
 )
 
 // depthOf reads items, leased, dead and when the oldest was added.
 func depthOf(list []any) streams.Depth {
-	d := streams.Depth{Items: int(numberOf(list[0])), Leased: int(numberOf(list[1])), Dead: int(numberOf(list[2]))}
-	if at := textOf(list[3]); len(at) == 8 {
+	d := streams.Depth{Items: int(redisdb.Number(list[0])), Leased: int(redisdb.Number(list[1])), Dead: int(redisdb.Number(list[2]))}
+	if at := redisdb.Text(list[3]); len(at) == 8 {
 		d.Oldest = form.Instant(int64(binary.BigEndian.Uint64([]byte(at))))
 	}
 	return d
@@ -37,7 +38,7 @@ func (s *Store) depth(ctx context.Context, r request, stream string) (streams.De
 		return streams.Depth{}, err
 	}
 	if len(list) != 4 {
-		return streams.Depth{}, errAnswer
+		return streams.Depth{}, redisdb.ErrAnswer
 	}
 	return depthOf(list), nil
 }
@@ -48,9 +49,9 @@ func (s *Store) Depths(ctx context.Context, max int) (streams.Depth, map[string]
 	all := make(map[string]streams.Depth)
 	var ids []string
 	err := s.each(ctx, s.scripts.depths, []any{max}, func(_ int, answer any) error {
-		list, err := listOf(answer)
+		list, err := redisdb.List(answer)
 		if err != nil || len(list)%5 != 4 {
-			return errAnswer
+			return redisdb.ErrAnswer
 		}
 		d := depthOf(list)
 		total.Items, total.Leased, total.Dead = total.Items+d.Items, total.Leased+d.Leased, total.Dead+d.Dead
@@ -58,7 +59,7 @@ func (s *Store) Depths(ctx context.Context, max int) (streams.Depth, map[string]
 			total.Oldest = d.Oldest
 		}
 		for i := 4; i < len(list); i += 5 {
-			id := textOf(list[i])
+			id := redisdb.Text(list[i])
 			all[id], ids = depthOf(list[i+1:]), append(ids, id)
 		}
 		return nil
@@ -81,10 +82,10 @@ func (s *Store) Purge(ctx context.Context, stream string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if textOf(answer) == "none" {
+	if redisdb.Text(answer) == "none" {
 		return 0, streams.ErrNotFound
 	}
-	return int(numberOf(answer)), nil
+	return int(redisdb.Number(answer)), nil
 }
 
 // Expire implements [streams.Queue]. Events of a queue expire in their order: one that was
@@ -140,13 +141,13 @@ func (s *Store) expire(ctx context.Context, part int, before time.Time, max int)
 	if err != nil {
 		return nil, err
 	}
-	list, err := listOf(answer)
+	list, err := redisdb.List(answer)
 	if err != nil || len(list)%2 != 0 {
-		return nil, errAnswer
+		return nil, redisdb.ErrAnswer
 	}
 	some := make(map[string]int, len(list)/2)
 	for i := 0; i < len(list); i += 2 {
-		some[textOf(list[i])] += int(numberOf(list[i+1]))
+		some[redisdb.Text(list[i])] += int(redisdb.Number(list[i+1]))
 	}
 	return some, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tocsin-ssf/tocsin/set/subject"
 	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
 )
 
 // scanPage is how many members of a set, or fields of a hash, are read at a time.
@@ -131,7 +132,7 @@ func (s *Store) Earliest(ctx context.Context) (uint64, error) {
 			if err != nil {
 				return 0, err
 			}
-			if seq := numberOf(answer); seq != 0 && (first == 0 || seq < first) {
+			if seq := redisdb.Number(answer); seq != 0 && (first == 0 || seq < first) {
 				first = seq
 			}
 		}
@@ -199,7 +200,7 @@ func (s *Store) eraseSubjects(ctx context.Context, part int, stream string, mean
 				return nil
 			}
 			answer, err := s.call(ctx, request{part: part, durable: true, once: true}, s.scripts.forget, args...)
-			n += int(numberOf(answer))
+			n += int(redisdb.Number(answer))
 			args, size = []any{stream}, 0
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tocsin-ssf/tocsin/streams"
 	"github.com/tocsin-ssf/tocsin/streams/internal/form"
+	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
 )
 
 var _ streams.Importer = (*Store)(nil)
@@ -60,13 +61,13 @@ func (s *Store) importing(ctx context.Context, script *redis.Script, part int, a
 	if err != nil {
 		return "", err
 	}
-	switch word := textOf(answer); word {
+	switch word := redisdb.Text(answer); word {
 	case "ok", "exists":
 		return word, nil
 	case "none":
 		return "", streams.ErrNotFound
 	}
-	return "", errAnswer
+	return "", redisdb.ErrAnswer
 }
 
 // importAll runs a script for all of a list, in parts; args are those of one.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tocsin-ssf/tocsin/streams"
 	"github.com/tocsin-ssf/tocsin/streams/internal/form"
+	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
 )
 
 // An item is kept as one string. Scripts read its head, at fixed places (lua/queue.lua):
@@ -141,11 +142,11 @@ func (r *body) typ() string {
 func decodeItem(stream, place, kept string, attempts int64) (streams.Item, error) {
 	b := []byte(kept)
 	if len(b) < headBytes || len(place) != placeDigits {
-		return streams.Item{}, errAnswer
+		return streams.Item{}, redisdb.ErrAnswer
 	}
 	end := headBytes + int(binary.BigEndian.Uint16(b[headID:]))
 	if len(b) < end {
-		return streams.Item{}, errAnswer
+		return streams.Item{}, redisdb.ErrAnswer
 	}
 	r := body{rest: b[end:]}
 	if r.byte() != bodyVersion {
@@ -175,7 +176,7 @@ func decodeItem(stream, place, kept string, attempts int64) (streams.Item, error
 		}
 	}
 	if r.bad {
-		return it, errAnswer
+		return it, redisdb.ErrAnswer
 	}
 	return it, nil
 }
@@ -183,20 +184,20 @@ func decodeItem(stream, place, kept string, attempts int64) (streams.Item, error
 // itemOf reads the answer about one item.
 func itemOf(stream string, v []any) (streams.Item, error) {
 	if len(v) != 3 {
-		return streams.Item{}, errAnswer
+		return streams.Item{}, redisdb.ErrAnswer
 	}
-	return decodeItem(stream, textOf(v[0]), textOf(v[1]), numberOf(v[2]))
+	return decodeItem(stream, redisdb.Text(v[0]), redisdb.Text(v[1]), redisdb.Number(v[2]))
 }
 
 // itemsOf reads a list of items.
 func itemsOf(stream string, v any) ([]streams.Item, error) {
-	list, err := listOf(v)
+	list, err := redisdb.List(v)
 	if err != nil || len(list) == 0 {
 		return nil, err
 	}
 	items := make([]streams.Item, len(list))
 	for i := range list {
-		one, err := listOf(list[i])
+		one, err := redisdb.List(list[i])
 		if err != nil {
 			return nil, err
 		}
@@ -216,11 +217,11 @@ func placeText(p streams.Position) string {
 func positionOf(text string) (streams.Position, error) {
 	seq, err := strconv.ParseUint(text[:seqDigits], 10, 64)
 	if err != nil {
-		return streams.Position{}, errAnswer
+		return streams.Position{}, redisdb.ErrAnswer
 	}
 	n, err := strconv.ParseUint(text[seqDigits:], 10, 32)
 	if err != nil {
-		return streams.Position{}, errAnswer
+		return streams.Position{}, redisdb.ErrAnswer
 	}
 	return streams.Position{Seq: seq, N: uint32(n)}, nil
 }

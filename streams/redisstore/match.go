@@ -9,6 +9,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/set/subject"
 	"github.com/tocsin-ssf/tocsin/streams"
 	"github.com/tocsin-ssf/tocsin/streams/internal/form"
+	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
 )
 
 // matchPage bounds the candidates that one script looks at.
@@ -37,7 +38,7 @@ func (x *nameSets) set(number string, sets []any) {
 	defer x.mu.Unlock()
 	x.number, x.list = number, make([][]string, len(sets))
 	for i, names := range sets {
-		x.list[i] = splitNames(textOf(names))
+		x.list[i] = splitNames(redisdb.Text(names))
 	}
 }
 
@@ -65,12 +66,12 @@ func (s *Store) match(ctx context.Context, r request, q *streams.Query) ([]strea
 		if err != nil {
 			return nil, err
 		}
-		list, err := listOf(answer)
+		list, err := redisdb.List(answer)
 		if err != nil || len(list) < 2 {
-			return nil, errAnswer
+			return nil, redisdb.ErrAnswer
 		}
-		if textOf(list[0]) == "names" {
-			s.nameSets[r.part].set(textOf(list[1]), list[2:])
+		if redisdb.Text(list[0]) == "names" {
+			s.nameSets[r.part].set(redisdb.Text(list[1]), list[2:])
 			m = matching{q: q, seen: make(map[string]bool), lookUp: "1"}
 			continue
 		}
@@ -163,13 +164,13 @@ func (m *matching) args(number string, keys []lookUp) []any {
 // take adds what a script found and reports whether there is more.
 func (m *matching) take(list []any) (more bool, err error) {
 	if len(list) < 3 || len(list)%4 != 3 {
-		return false, errAnswer
+		return false, redisdb.ErrAnswer
 	}
-	m.lookUp, m.after = textOf(list[1]), textOf(list[2])
+	m.lookUp, m.after = redisdb.Text(list[1]), redisdb.Text(list[2])
 	for i := 3; i < len(list); i += 4 {
-		c := streams.Candidate{Stream: textOf(list[i]), Owner: textOf(list[i+1]), Subject: int(numberOf(list[i+3]))}
-		if c.Epoch, err = strconv.ParseUint(textOf(list[i+2]), 10, 64); err != nil {
-			return false, errAnswer
+		c := streams.Candidate{Stream: redisdb.Text(list[i]), Owner: redisdb.Text(list[i+1]), Subject: int(redisdb.Number(list[i+3]))}
+		if c.Epoch, err = strconv.ParseUint(redisdb.Text(list[i+2]), 10, 64); err != nil {
+			return false, redisdb.ErrAnswer
 		}
 		if !m.seen[c.Stream] {
 			m.seen[c.Stream] = true

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
 )
 
 // Changes (lua/changes.lua).
@@ -47,59 +49,59 @@ type mirrorFacts struct {
 
 // sightOf reads an answer. Error: errGap.
 func sightOf(answer any) (*sight, error) {
-	list, err := listOf(answer)
+	list, err := redisdb.List(answer)
 	if err != nil || len(list) == 0 {
-		return nil, errAnswer
+		return nil, redisdb.ErrAnswer
 	}
-	if textOf(list[0]) == "gap" {
+	if redisdb.Text(list[0]) == "gap" {
 		return nil, errGap
 	}
 	if len(list) < changeMembers {
-		return nil, errAnswer
+		return nil, redisdb.ErrAnswer
 	}
-	s := &sight{place: textOf(list[1]), more: textOf(list[2]) == "1"}
+	s := &sight{place: redisdb.Text(list[1]), more: redisdb.Text(list[2]) == "1"}
 	if s.changes, err = changesOf(list[3]); err != nil || s.more {
 		return s, err
 	}
 	if len(list) != sightMembers {
-		return nil, errAnswer
+		return nil, redisdb.ErrAnswer
 	}
 	if s.facts, err = allFactsOf(list[4]); err != nil {
 		return nil, err
 	}
-	types, err := listOf(list[5])
+	types, err := redisdb.List(list[5])
 	if err != nil || len(types)%2 != 1 {
-		return nil, errAnswer
+		return nil, redisdb.ErrAnswer
 	}
-	s.typesNumber, s.types = textOf(types[0]), types[1:]
-	names, err := listOf(list[6])
+	s.typesNumber, s.types = redisdb.Text(types[0]), types[1:]
+	names, err := redisdb.List(list[6])
 	if err != nil || len(names) == 0 {
-		return nil, errAnswer
+		return nil, redisdb.ErrAnswer
 	}
-	s.namesNumber, s.names = textOf(names[0]), names[1:]
-	s.stage, s.after, s.size = textOf(list[7]), textOf(list[8]), numberOf(list[10])
-	s.members, err = listOf(list[9])
+	s.namesNumber, s.names = redisdb.Text(names[0]), names[1:]
+	s.stage, s.after, s.size = redisdb.Text(list[7]), redisdb.Text(list[8]), redisdb.Number(list[10])
+	s.members, err = redisdb.List(list[9])
 	return s, err
 }
 
 func changesOf(v any) ([]change, error) {
-	list, err := listOf(v)
+	list, err := redisdb.List(v)
 	if err != nil {
 		return nil, err
 	}
 	changes := make([]change, len(list))
 	for i := range list {
-		c, err := listOf(list[i])
+		c, err := redisdb.List(list[i])
 		if err != nil || len(c) != changeMembers {
-			return nil, errAnswer
+			return nil, redisdb.ErrAnswer
 		}
-		changes[i] = change{textOf(c[0]), textOf(c[1]), textOf(c[2]), textOf(c[3])}
+		changes[i] = change{redisdb.Text(c[0]), redisdb.Text(c[1]), redisdb.Text(c[2]), redisdb.Text(c[3])}
 	}
 	return changes, nil
 }
 
 func allFactsOf(v any) ([]mirrorFacts, error) {
-	list, err := listOf(v)
+	list, err := redisdb.List(v)
 	if err != nil {
 		return nil, err
 	}
@@ -113,22 +115,22 @@ func allFactsOf(v any) ([]mirrorFacts, error) {
 }
 
 func mirrorFactsOf(v any) (f mirrorFacts, err error) {
-	list, err := listOf(v)
+	list, err := redisdb.List(v)
 	if err != nil || len(list) != 1 && len(list) != factsMembers {
-		return f, errAnswer
+		return f, redisdb.ErrAnswer
 	}
-	f.id, f.gone = textOf(list[0]), len(list) == 1
+	f.id, f.gone = redisdb.Text(list[0]), len(list) == 1
 	if f.gone {
 		return f, nil
 	}
-	f.status, f.owner, f.all = textOf(list[1]), textOf(list[2]), textOf(list[5]) == "1"
-	if f.epoch, err = strconv.ParseUint(textOf(list[3]), 10, 64); err != nil {
-		return f, errAnswer
+	f.status, f.owner, f.all = redisdb.Text(list[1]), redisdb.Text(list[2]), redisdb.Text(list[5]) == "1"
+	if f.epoch, err = strconv.ParseUint(redisdb.Text(list[3]), 10, 64); err != nil {
+		return f, redisdb.ErrAnswer
 	}
-	if f.from, err = strconv.ParseUint(textOf(list[4]), 10, 64); err != nil {
-		return f, errAnswer
+	if f.from, err = strconv.ParseUint(redisdb.Text(list[4]), 10, 64); err != nil {
+		return f, redisdb.ErrAnswer
 	}
-	f.types, err = typesOf(textOf(list[6]))
+	f.types, err = typesOf(redisdb.Text(list[6]))
 	return f, err
 }
 
@@ -140,7 +142,7 @@ func typesOf(numbers string) (list []uint32, err error) {
 		}
 		n, err := strconv.ParseUint(text, 10, 32)
 		if err != nil {
-			return nil, errAnswer
+			return nil, redisdb.ErrAnswer
 		}
 		list = append(list, uint32(n))
 	}

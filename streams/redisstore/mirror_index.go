@@ -3,6 +3,8 @@ package redisstore
 import (
 	"slices"
 	"strings"
+
+	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
 )
 
 // digest is a key of a subject, or what tells complex entries apart that share one.
@@ -76,7 +78,7 @@ func (x *mirrorIndex) apply(seen *sight, changes []change) {
 		x.follow(&changes[i])
 	}
 	for _, m := range seen.members {
-		if member := textOf(m); len(member) > memberStream {
+		if member := redisdb.Text(m); len(member) > memberStream {
 			id, tail, _ := strings.Cut(member[memberStream:], "\x00")
 			x.add(member[:memberKind], member[memberKind:memberStream], id, tail)
 		}
@@ -85,13 +87,13 @@ func (x *mirrorIndex) apply(seen *sight, changes []change) {
 		x.typesNumber = seen.typesNumber
 		clear(x.types)
 		for i := 0; i+1 < len(seen.types); i += 2 {
-			x.types[textOf(seen.types[i])] = uint32(numberOf(seen.types[i+1]))
+			x.types[redisdb.Text(seen.types[i])] = uint32(redisdb.Number(seen.types[i+1]))
 		}
 	}
 	if seen.namesNumber != x.namesNumber {
 		x.namesNumber, x.names = seen.namesNumber, nil
 		for _, set := range seen.names {
-			x.names = append(x.names, splitNames(textOf(set)))
+			x.names = append(x.names, splitNames(redisdb.Text(set)))
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/tocsin-ssf/tocsin/set/subject"
 	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
 )
 
 // digestOfKey takes the 16 bytes of a key; shorter ones are of nothing.
@@ -139,7 +140,7 @@ func (x *mirrorIndex) matchAll(q *streams.Query, eventType uint32) (found []stre
 func (x *mirrorIndex) excluded(subjects []subject.Identifier) map[uint32]bool {
 	out := make(map[uint32]bool)
 	for _, key := range excludingKeys(subjects) {
-		for i := x.first[digestOfKey(textOf(key))]; i != 0; i = x.postings[i-1].next {
+		for i := x.first[digestOfKey(redisdb.Text(key))]; i != 0; i = x.postings[i-1].next {
 			out[x.postings[i-1].stream] = true
 		}
 	}

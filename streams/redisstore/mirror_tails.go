@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
 )
 
 // tails are the last entries of the feeds of changes of the partitions that this process
@@ -102,22 +103,22 @@ func (t *tails) ask(ctx context.Context, look *tailLook) error {
 // feedPlaceOf returns what lua/look.lua calls the stamp of the entry that was answered; empty
 // if none was.
 func feedPlaceOf(answer any) string {
-	entries, err := listOf(answer)
+	entries, err := redisdb.List(answer)
 	if err != nil || len(entries) != 1 {
 		return ""
 	}
-	entry, err := listOf(entries[0])
+	entry, err := redisdb.List(entries[0])
 	if err != nil || len(entry) != 2 {
 		return ""
 	}
-	members, err := listOf(entry[1])
+	members, err := redisdb.List(entry[1])
 	if err != nil {
 		return ""
 	}
 	texts := make([]string, len(members))
 	for i := range members {
-		texts[i] = textOf(members[i])
+		texts[i] = redisdb.Text(members[i])
 	}
 	sum := sha1.Sum([]byte(strings.Join(texts, "\x00"))) //nolint:gosec // see the import
-	return textOf(entry[0]) + " " + hex.EncodeToString(sum[:])
+	return redisdb.Text(entry[0]) + " " + hex.EncodeToString(sum[:])
 }

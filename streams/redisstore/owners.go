@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
 )
 
 // reservationLife is how long a place with an owner counts before the stream is there. One
@@ -37,19 +38,19 @@ func (s *Store) reserve(ctx context.Context, owner, id string, limit int) (strin
 		if err != nil {
 			return "", err
 		}
-		list, err := listOf(answer)
+		list, err := redisdb.List(answer)
 		if err != nil || len(list) == 0 {
-			return "", errAnswer
+			return "", redisdb.ErrAnswer
 		}
-		if at := textOf(list[0]); at != "0" {
+		if at := redisdb.Text(list[0]); at != "0" {
 			return at, nil
 		}
 		if len(list)%2 != 0 {
-			return "", errAnswer
+			return "", redisdb.ErrAnswer
 		}
 		dropped := false
 		if again { // some may be left from processes that ended
-			dropped, err = s.dropStale(ctx, owner, numberOf(list[1]), list[2:])
+			dropped, err = s.dropStale(ctx, owner, redisdb.Number(list[1]), list[2:])
 		}
 		if err != nil || !dropped {
 			return "", errors.Join(streams.ErrConflict, err)
@@ -63,8 +64,8 @@ func (s *Store) dropStale(ctx context.Context, owner string, now int64, places [
 	var stale []any
 	var ids []string
 	for i := 0; i+1 < len(places); i += 2 {
-		if now-numberOf(places[i+1]) > reservationLife.Milliseconds() {
-			ids, stale = append(ids, textOf(places[i])), append(stale, places[i], places[i+1])
+		if now-redisdb.Number(places[i+1]) > reservationLife.Milliseconds() {
+			ids, stale = append(ids, redisdb.Text(places[i])), append(stale, places[i], places[i+1])
 		}
 	}
 	_, missing, err := s.readAll(ctx, ids)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
 )
 
 // Put implements [streams.Queue]. Items are put in parts of up to 256 items or 1 MiB, each
@@ -79,16 +80,16 @@ func (s *Store) putBatch(ctx context.Context, r request, batch []*streams.Item, 
 	if err != nil {
 		return err
 	}
-	list, err := listOf(answer)
+	list, err := redisdb.List(answer)
 	if err != nil || len(list)%2 != 0 || len(list) < 4 {
-		return errAnswer
+		return redisdb.ErrAnswer
 	}
-	report.Kept += int(numberOf(list[0]))
-	report.Seen += int(numberOf(list[1]))
-	report.Gone += int(numberOf(list[2]))
-	r.ledger.told(uint64(numberOf(list[3])))
+	report.Kept += int(redisdb.Number(list[0]))
+	report.Seen += int(redisdb.Number(list[1]))
+	report.Gone += int(redisdb.Number(list[2]))
+	r.ledger.told(uint64(redisdb.Number(list[3])))
 	for i := 4; i < len(list); i += 2 {
-		report.Full[textOf(list[i])] += int(numberOf(list[i+1]))
+		report.Full[redisdb.Text(list[i])] += int(redisdb.Number(list[i+1]))
 	}
 	s.waits.ring(r.part, ids...)
 	return nil

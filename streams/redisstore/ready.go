@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
 )
 
 // Ready implements [streams.Queue], for the partitions that this process holds.
@@ -71,16 +72,16 @@ func (s *Store) readyNow(ctx context.Context, r request, max int) (ids []string,
 		r.ledger.unanswered("ready", r.id)
 		return nil, 0, false, err
 	}
-	list, err := listOf(answer)
+	list, err := redisdb.List(answer)
 	if err != nil || len(list) != 3 {
-		return nil, 0, false, errAnswer
+		return nil, 0, false, redisdb.ErrAnswer
 	}
-	found, err := listOf(list[2])
+	found, err := redisdb.List(list[2])
 	if err != nil {
 		return nil, 0, false, err
 	}
 	for _, id := range found {
-		ids = append(ids, textOf(id))
+		ids = append(ids, redisdb.Text(id))
 	}
-	return ids, s.untilDue(list[0]), textOf(list[1]) == "1", nil
+	return ids, s.untilDue(list[0]), redisdb.Text(list[1]) == "1", nil
 }

@@ -135,7 +135,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.marks[n] = fmt.Sprintf("n%d %s", numberOf(gen), cfg.Node)
+		s.marks[n] = fmt.Sprintf("n%d %s", redisdb.Number(gen), cfg.Node)
 	}
 	return s, nil
 }

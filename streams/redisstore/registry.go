@@ -11,6 +11,7 @@ import (
 
 	"github.com/tocsin-ssf/tocsin/streams"
 	"github.com/tocsin-ssf/tocsin/streams/internal/form"
+	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
 )
 
 // Create implements [streams.Registry]. A place is reserved with the owner, then the
@@ -40,7 +41,7 @@ func (s *Store) Create(ctx context.Context, in streams.Stream, limit int) error 
 	if err != nil {
 		return err // it may have been created: the reservation tells, in time
 	}
-	switch textOf(answer) {
+	switch redisdb.Text(answer) {
 	case "ok":
 		s.waits.ring(r.part, cfg.ID)
 		return nil
@@ -53,7 +54,7 @@ func (s *Store) Create(ctx context.Context, in streams.Stream, limit int) error 
 	case "late":
 		return errors.Join(errors.New("redisstore: create: the server was too slow; try again"), s.unreserve(ctx, cfg.Owner, cfg.ID, at))
 	}
-	return errAnswer
+	return redisdb.ErrAnswer
 }
 
 // Stream implements [streams.Registry].
@@ -84,13 +85,13 @@ func (s *Store) versionOf(id string, answer any) (version, error) {
 		return version{}, err
 	}
 	if len(list) != 4 {
-		return version{}, errAnswer
+		return version{}, redisdb.ErrAnswer
 	}
-	v := version{number: textOf(list[0]), health: []byte(textOf(list[3]))}
-	if v.Stream, err = form.DecodeStream([]byte(textOf(list[2]))); err != nil {
+	v := version{number: redisdb.Text(list[0]), health: []byte(redisdb.Text(list[3]))}
+	if v.Stream, err = form.DecodeStream([]byte(redisdb.Text(list[2]))); err != nil {
 		return v, fmt.Errorf("redisstore: stream: %w", err)
 	}
-	v.Active = form.Instant(max(numberOf(list[1]), s.activity.of(id)))
+	v.Active = form.Instant(max(redisdb.Number(list[1]), s.activity.of(id)))
 	return v, nil
 }
 
@@ -112,7 +113,7 @@ func (s *Store) Delete(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	owner := textOf(answer)
+	owner := redisdb.Text(answer)
 	s.activity.forget(id)
 	s.waits.ring(r.part, id)
 	if owner == "none" {

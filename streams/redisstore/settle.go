@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
 )
 
 // Settle implements [streams.Queue]. Outcomes are settled in parts of up to 256, each in
@@ -35,7 +36,7 @@ func (s *Store) settle(ctx context.Context, r request, stream string, outcomes [
 		if err != nil {
 			return nil, err
 		}
-		if textOf(answer) == "none" {
+		if redisdb.Text(answer) == "none" {
 			return nil, streams.ErrNotFound
 		}
 		items, err := itemsOf(stream, answer)

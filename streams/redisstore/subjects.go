@@ -9,6 +9,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/set/subject"
 	"github.com/tocsin-ssf/tocsin/streams"
 	"github.com/tocsin-ssf/tocsin/streams/internal/form"
+	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
 )
 
 // MaxNameSets bounds the distinct sets of member names among the complex subjects of a
@@ -106,7 +107,7 @@ func (s *Store) changeSubject(ctx context.Context, stream, what string, id subje
 	if err != nil {
 		return err
 	}
-	switch textOf(answer) {
+	switch redisdb.Text(answer) {
 	case "ok":
 		return nil
 	case "none":
@@ -116,7 +117,7 @@ func (s *Store) changeSubject(ctx context.Context, stream, what string, id subje
 	case "names":
 		return streams.ErrFullNames
 	}
-	return errAnswer
+	return redisdb.ErrAnswer
 }
 
 // SubjectCount implements [streams.Subjects].
@@ -130,5 +131,5 @@ func (s *Store) SubjectCount(ctx context.Context, stream string) (int, error) {
 	if counts[0] == nil {
 		return 0, streams.ErrNotFound
 	}
-	return int(numberOf(counts[1]) + numberOf(counts[2])), nil
+	return int(redisdb.Number(counts[1]) + redisdb.Number(counts[2])), nil
 }

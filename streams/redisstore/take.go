@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
 )
 
 // maxTake bounds what one Take hands out.
@@ -69,16 +70,16 @@ func (s *Store) takeNow(ctx context.Context, r request, stream string, opts stre
 		return nil, 0, false, err
 	}
 	if len(list) != 3 {
-		return nil, 0, false, errAnswer
+		return nil, 0, false, redisdb.ErrAnswer
 	}
 	items, err = itemsOf(stream, list[2])
-	return items, s.untilDue(list[0]), textOf(list[1]) == "1", err
+	return items, s.untilDue(list[0]), redisdb.Text(list[1]) == "1", err
 }
 
 // untilDue returns how long to wait for what a script says is due in so many milliseconds,
 // -1 for nothing: not longer than Poll.
 func (s *Store) untilDue(ms any) time.Duration {
-	if n := numberOf(ms); n >= 0 {
+	if n := redisdb.Number(ms); n >= 0 {
 		return min(time.Duration(n)*time.Millisecond, s.cfg.Poll)
 	}
 	return s.cfg.Poll
@@ -97,7 +98,7 @@ func (s *Store) Extend(ctx context.Context, stream string, ids []string, lease t
 		if err != nil {
 			return err
 		}
-		if textOf(answer) == "none" {
+		if redisdb.Text(answer) == "none" {
 			return streams.ErrNotFound
 		}
 	}
@@ -116,9 +117,9 @@ func (s *Store) More(ctx context.Context, stream string) (bool, error) {
 			return false, err
 		}
 		if len(list) != 3 {
-			return false, errAnswer
+			return false, redisdb.ErrAnswer
 		}
-		if what := textOf(list[1]); what != "2" { // 2: not known yet
+		if what := redisdb.Text(list[1]); what != "2" { // 2: not known yet
 			return what == "1", nil
 		}
 	}

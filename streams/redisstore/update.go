@@ -10,6 +10,7 @@ import (
 
 	"github.com/tocsin-ssf/tocsin/streams"
 	"github.com/tocsin-ssf/tocsin/streams/internal/form"
+	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
 )
 
 // updateTries bounds how often an Update begins anew because others were quicker, and
@@ -64,7 +65,7 @@ func (s *Store) updateOnce(ctx context.Context, id string, change func(*streams.
 	if err != nil {
 		return none, false, err
 	}
-	switch textOf(answer) {
+	switch redisdb.Text(answer) {
 	case "ok":
 		s.waits.ring(r.part, id)
 		return cfg, false, nil
@@ -75,7 +76,7 @@ func (s *Store) updateOnce(ctx context.Context, id string, change func(*streams.
 	case "full":
 		return none, false, streams.ErrFullControl
 	}
-	return none, false, errAnswer
+	return none, false, redisdb.ErrAnswer
 }
 
 func checkUpdate(old, cfg *streams.Stream, items []streams.Item) error {

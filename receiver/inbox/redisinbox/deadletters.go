@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/receiver/inbox"
+	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
 )
 
 // DeadLetters returns a page of the feed's dead letters, which may end early for its size.
@@ -23,13 +24,13 @@ func (b *Inbox) DeadLetters(ctx context.Context, name string, after uint64, max 
 	if err != nil {
 		return nil, err
 	}
-	list, err := listOf(answer)
+	list, err := redisdb.List(answer)
 	if err != nil || len(list)%2 != 0 {
-		return nil, errAnswer
+		return nil, redisdb.ErrAnswer
 	}
 	var page []inbox.DeadLetter
 	for pair := range slices.Chunk(list, 2) {
-		d, err := letterOf(f, textOf(pair[0]), textOf(pair[1]))
+		d, err := letterOf(f, redisdb.Text(pair[0]), redisdb.Text(pair[1]))
 		if err != nil {
 			return nil, err
 		}
@@ -44,10 +45,10 @@ func letterOf(f *feed, number, letter string) (inbox.DeadLetter, error) {
 	for i := range head {
 		var text string
 		text, letter, _ = strings.Cut(letter, " ")
-		head[i] = numberOf(text)
+		head[i] = redisdb.Number(text)
 	}
 	if head[2] < 0 || head[2] > int64(len(letter)) {
-		return inbox.DeadLetter{}, errAnswer
+		return inbox.DeadLetter{}, redisdb.ErrAnswer
 	}
 	m, err := messageOf(f.name, letter[head[2]:])
 	if err != nil {
@@ -88,7 +89,7 @@ func (b *Inbox) letter(ctx context.Context, issuer, id, what string) error {
 		if err != nil {
 			return err
 		}
-		if textOf(answer) == "ok" {
+		if redisdb.Text(answer) == "ok" {
 			f.wakeUp()
 			return nil
 		}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/receiver/inbox"
+	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
 )
 
 // feedBits are the bits of a Message.Seq that are its feed's number; those above are the
@@ -52,7 +53,7 @@ func (b *Inbox) feed(ctx context.Context, name string) (*feed, error) {
 	if err != nil {
 		return nil, err
 	}
-	number := numberOf(answer)
+	number := redisdb.Number(answer)
 	if number < 1 {
 		return nil, fmt.Errorf("redisinbox: more than %d feeds: %w", MaxFeeds, inbox.ErrFull)
 	}
@@ -93,11 +94,11 @@ func (f *feed) callKeys() []string { return append(slices.Clone(f.keys), f.tag+"
 // seq returns the Seq of an entry, or of a number in its form.
 func (f *feed) seq(entry string) (uint64, error) {
 	if len(entry) < entryDigits {
-		return 0, errAnswer
+		return 0, redisdb.ErrAnswer
 	}
 	n, err := strconv.ParseUint(entry[:entryDigits], 10, 64-feedBits)
 	if err != nil {
-		return 0, errAnswer
+		return 0, redisdb.ErrAnswer
 	}
 	return n<<feedBits | f.number, nil
 }

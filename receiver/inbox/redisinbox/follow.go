@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/receiver/inbox"
+	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
 )
 
 // Take hands out up to max messages that are due, at most 256, and leases them to this
@@ -55,12 +56,12 @@ func (b *Inbox) claim(ctx context.Context, f *feed, max int) ([]inbox.Message, t
 	if err != nil {
 		return nil, 0, err
 	}
-	list, err := listOf(answer)
+	list, err := redisdb.List(answer)
 	if err != nil || len(list)%3 != 1 {
-		return nil, 0, errAnswer
+		return nil, 0, redisdb.ErrAnswer
 	}
 	due := b.cfg.Poll
-	if ms := numberOf(list[0]); ms >= 0 {
+	if ms := redisdb.Number(list[0]); ms >= 0 {
 		due = time.Duration(ms)*time.Millisecond + time.Millisecond
 	}
 	messages, claims, err := claimsOf(f, token, list[1:])
@@ -87,15 +88,15 @@ func (b *Inbox) claim(ctx context.Context, f *feed, max int) ([]inbox.Message, t
 // claimsOf reads what lua/take.lua handed out under a token.
 func claimsOf(f *feed, token string, list []any) (messages []inbox.Message, claims []*held, err error) {
 	for part := range slices.Chunk(list, 3) {
-		m, err := messageOf(f.name, textOf(part[2]))
+		m, err := messageOf(f.name, redisdb.Text(part[2]))
 		if err != nil {
 			return nil, nil, err
 		}
-		h := &held{feed: f, entry: textOf(part[0]), token: token, identity: identityOf(&m)}
+		h := &held{feed: f, entry: redisdb.Text(part[0]), token: token, identity: identityOf(&m)}
 		if m.Seq, err = f.seq(h.entry); err != nil {
 			return nil, nil, err
 		}
-		m.Attempts = int(numberOf(part[1]))
+		m.Attempts = int(redisdb.Number(part[1]))
 		messages, claims = append(messages, m), append(claims, h)
 	}
 	return messages, claims, nil

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/receiver/inbox"
+	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
 )
 
 // blobVersion begins what is kept of a message, after when it was received.
@@ -32,14 +33,14 @@ func messageOf(feed, blob string) (inbox.Message, error) {
 	received, rest, _ := strings.Cut(blob, " ")
 	ms, err := strconv.ParseInt(received, 10, 64)
 	if err != nil || rest == "" || rest[0] != blobVersion {
-		return m, errAnswer
+		return m, redisdb.ErrAnswer
 	}
 	m.Received, rest = time.UnixMilli(ms), rest[1:]
 	var token string
 	for _, to := range []*string{&m.Issuer, &m.ID, &m.Type, &m.TransactionID, &token} {
 		n, size := binary.Uvarint([]byte(rest[:min(len(rest), binary.MaxVarintLen64)]))
 		if size <= 0 || n > uint64(len(rest)-size) {
-			return m, errAnswer
+			return m, redisdb.ErrAnswer
 		}
 		*to, rest = rest[size:size+int(n)], rest[size+int(n):]
 	}

@@ -202,16 +202,16 @@ func (b *Inbox) Counts(ctx context.Context, name string) (inbox.Counts, error) {
 	if err != nil {
 		return c, err
 	}
-	list, err := listOf(answer)
+	list, err := redisdb.List(answer)
 	if err != nil || len(list) != 5 {
-		return c, errAnswer
+		return c, redisdb.ErrAnswer
 	}
 	var oldest int64
 	for i, to := range []*int{&c.Waiting, &c.Running, &c.Failing, &c.Dead} {
-		*to = int(numberOf(list[i]))
+		*to = int(redisdb.Number(list[i]))
 	}
 	if text, _ := list[4].(string); text != "" {
-		oldest = numberOf(list[4])
+		oldest = redisdb.Number(list[4])
 		c.Oldest = time.UnixMilli(oldest)
 	}
 	return c, nil

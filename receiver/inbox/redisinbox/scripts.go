@@ -2,10 +2,11 @@ package redisinbox
 
 import (
 	_ "embed" // the scripts
-	"errors"
 	"strconv"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
 )
 
 //go:embed lua/head.lua
@@ -54,40 +55,13 @@ func newScripts() scripts {
 	}
 }
 
-// errAnswer: the server says what no script of ours says.
-var errAnswer = errors.New("redisinbox: an answer of another form; is the prefix shared with something else?")
-
-func listOf(answer any) ([]any, error) {
-	list, ok := answer.([]any)
-	if !ok {
-		return nil, errAnswer
-	}
-	return list, nil
-}
-
 // codesOf returns an answer of one character for each of n.
 func codesOf(answer any, n int) (string, error) {
 	codes, ok := answer.(string)
 	if !ok || len(codes) != n {
-		return "", errAnswer
+		return "", redisdb.ErrAnswer
 	}
 	return codes, nil
-}
-
-func textOf(v any) string {
-	s, _ := v.(string)
-	return s
-}
-
-func numberOf(v any) int64 {
-	switch v := v.(type) {
-	case int64:
-		return v
-	case string:
-		n, _ := strconv.ParseInt(v, 10, 64)
-		return n
-	}
-	return 0
 }
 
 func milli(ms int64) string { return strconv.FormatInt(ms, 10) }

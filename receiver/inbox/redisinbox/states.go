@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/receiver/inbox"
+	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
 )
 
 // Expect keeps a verification state until it is answered or expires.
@@ -23,7 +24,7 @@ func (b *Inbox) Expect(ctx context.Context, name, state string, expires time.Tim
 		return err
 	}
 	answer, err := b.write(ctx, f, b.scripts.expect, state, b.until(expires), inbox.MaxStates)
-	if err == nil && textOf(answer) == "full" {
+	if err == nil && redisdb.Text(answer) == "full" {
 		err = inbox.ErrFull
 	}
 	return err
@@ -43,9 +44,9 @@ func (b *Inbox) Outstanding(ctx context.Context, name string) ([]inbox.State, er
 	if err != nil {
 		return nil, err
 	}
-	list, err := listOf(answer)
+	list, err := redisdb.List(answer)
 	if err != nil || len(list)%2 != 0 {
-		return nil, errAnswer
+		return nil, redisdb.ErrAnswer
 	}
 	now := time.Now()
 	if b.cfg.Now != nil {
@@ -53,8 +54,8 @@ func (b *Inbox) Outstanding(ctx context.Context, name string) ([]inbox.State, er
 	}
 	var states []inbox.State
 	for pair := range slices.Chunk(list, 2) {
-		left := time.Duration(numberOf(pair[1])) * time.Millisecond
-		states = append(states, inbox.State{Value: textOf(pair[0]), Expires: now.Add(left).Truncate(time.Millisecond)})
+		left := time.Duration(redisdb.Number(pair[1])) * time.Millisecond
+		states = append(states, inbox.State{Value: redisdb.Text(pair[0]), Expires: now.Add(left).Truncate(time.Millisecond)})
 	}
 	return states, nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/tocsin-ssf/tocsin/receiver/journal"
+	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
 )
 
 const (
@@ -126,7 +127,7 @@ func (j *Journal) page(ctx context.Context, from, to, order string, most int) (l
 		return nil, "", false, err
 	}
 	list, at, err = entriesOf(answer[1:])
-	return list, at, textOf(answer[0]) == "more", err
+	return list, at, redisdb.Text(answer[0]) == "more", err
 }
 
 // entriesOf reads names, each with the kind and what is kept under it, and returns the last
@@ -136,14 +137,14 @@ func entriesOf(answer []any) (list []journal.Entry, at string, err error) {
 		return nil, "", errAnswer
 	}
 	for part := range slices.Chunk(answer, 3) {
-		if at = textOf(part[0]); len(at) < seqSize {
+		if at = redisdb.Text(part[0]); len(at) < seqSize {
 			return nil, "", errAnswer
 		}
-		k, _, err := readSums(textOf(part[1]))
+		k, _, err := readSums(redisdb.Text(part[1]))
 		if err != nil {
 			return nil, "", err
 		}
-		e, err := entryOf(at[len(at)-seqSize:], k, textOf(part[2]))
+		e, err := entryOf(at[len(at)-seqSize:], k, redisdb.Text(part[2]))
 		if err != nil {
 			return nil, "", err
 		}
@@ -204,7 +205,7 @@ func (j *Journal) mergePage(ctx context.Context, kinds []string, at string, most
 			return nil, false, err
 		}
 		list = append(list, page...)
-		if textOf(answer[0]) == "more" && len(page) > 0 {
+		if redisdb.Text(answer[0]) == "more" && len(page) > 0 {
 			more, known = true, max(known, page[len(page)-1].Seq)
 		}
 	}
@@ -324,9 +325,4 @@ func (j *Journal) Totals(ctx context.Context) ([]journal.Total, error) {
 		return cmp.Or(cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Hook, b.Hook), cmp.Compare(a.Effect, b.Effect), cmp.Compare(a.Verdict, b.Verdict))
 	})
 	return list, nil
-}
-
-func textOf(v any) string {
-	s, _ := v.(string)
-	return s
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
 )
 
@@ -137,7 +138,7 @@ func (a *attempt) know(more []any) error {
 			return errAnswer
 		}
 		var err error
-		if a.keyed[n].known, err = firstOf(textOf(more[i+1])); err != nil {
+		if a.keyed[n].known, err = firstOf(redisdb.Text(more[i+1])); err != nil {
 			return err
 		}
 	}

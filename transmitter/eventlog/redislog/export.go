@@ -9,6 +9,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
 )
 
@@ -68,7 +69,7 @@ func (l *Log) SourceKeys(ctx context.Context, from string, max int) (page []even
 		return nil, "", fmt.Errorf("redislog: source ids: %w", err)
 	}
 	for i, value := range values {
-		text := textOf(value)
+		text := redisdb.Text(value)
 		if text == "" || text[len(text)-6:] != items[i][len(ids[i]):] {
 			continue // forgotten, or used again since
 		}

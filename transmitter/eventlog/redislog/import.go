@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
 )
 
@@ -181,7 +182,7 @@ func (l *Log) writeImport(ctx context.Context, call func(context.Context) (any, 
 	if err != nil {
 		return fmt.Errorf("redislog: import: %w", err)
 	}
-	if textOf(answer) != codeOK {
+	if redisdb.Text(answer) != codeOK {
 		return fmt.Errorf("%w: there is another log at its place", ErrLost)
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
 )
 
@@ -118,7 +119,7 @@ func (l *Log) page(ctx context.Context, after uint64, max int) (page []eventlog.
 	if erased, err = numberOf(list[0]); err != nil {
 		return nil, 0, err
 	}
-	rows, err := rowsOf(textOf(list[1]))
+	rows, err := rowsOf(redisdb.Text(list[1]))
 	if err != nil {
 		return nil, 0, err
 	}

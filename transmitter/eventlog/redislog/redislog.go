@@ -192,17 +192,17 @@ func (l *Log) load(ctx context.Context, identity *eventlog.Identity) error {
 	if err != nil {
 		return err
 	}
-	if v := textOf(list[0]); v != fmt.Sprint(formatVersion) {
+	if v := redisdb.Text(list[0]); v != fmt.Sprint(formatVersion) {
 		return fmt.Errorf("the log is of version %q, and this program knows version %d", v, formatVersion)
 	}
-	idKey, secret := textOf(list[2]), textOf(list[3])
+	idKey, secret := redisdb.Text(list[2]), redisdb.Text(list[3])
 	if len(idKey) != eventlog.IDKeySize || len(secret) != eventlog.SecretSize {
 		return errAnswer
 	}
 	if identity != nil && idKey+secret != string(fresh[:]) {
 		return eventlog.ErrOtherLog
 	}
-	l.name = textOf(list[1])
+	l.name = redisdb.Text(list[1])
 	l.secret = eventlog.Secret([]byte(secret))
 	if l.ids, err = eventlog.NewIDs([eventlog.IDKeySize]byte([]byte(idKey))); err != nil {
 		return err
@@ -211,7 +211,7 @@ func (l *Log) load(ctx context.Context, identity *eventlog.Identity) error {
 	if err != nil {
 		return err
 	}
-	l.warn(ctx, textOf(list[8]))
+	l.warn(ctx, redisdb.Text(list[8]))
 	edge, err := l.loadEdge(ctx, h)
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
 )
 
@@ -64,13 +65,8 @@ func listOf(answer any, n int) ([]any, error) {
 	return list, nil
 }
 
-func textOf(v any) string {
-	s, _ := v.(string)
-	return s
-}
-
 func numberOf(v any) (uint64, error) {
-	n, err := strconv.ParseUint(textOf(v), 10, 63)
+	n, err := strconv.ParseUint(redisdb.Text(v), 10, 63)
 	if err != nil {
 		return 0, errAnswer
 	}
@@ -87,10 +83,10 @@ type head struct {
 
 // headOf reads size, leaf, millis and erased.
 func headOf(list []any) (h head, err error) {
-	if len(list) != 4 || len(textOf(list[1])) != eventlog.HashSize {
+	if len(list) != 4 || len(redisdb.Text(list[1])) != eventlog.HashSize {
 		return h, errAnswer
 	}
-	h.leaf = eventlog.Hash([]byte(textOf(list[1])))
+	h.leaf = eventlog.Hash([]byte(redisdb.Text(list[1])))
 	var millis uint64
 	for i, to := range map[int]*uint64{0: &h.size, 2: &millis, 3: &h.erased} {
 		n, err := numberOf(list[i])
@@ -130,7 +126,7 @@ func toldOf(answer any) (*told, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &told{code: textOf(list[0])}
+	t := &told{code: redisdb.Text(list[0])}
 	now, err := numberOf(list[1])
 	if err != nil {
 		return nil, err
@@ -144,7 +140,7 @@ func toldOf(answer any) (*told, error) {
 	if t.head, err = headOf(list[2:6]); err != nil {
 		return nil, err
 	}
-	if t.rows, err = rowsOf(textOf(list[6])); err != nil {
+	if t.rows, err = rowsOf(redisdb.Text(list[6])); err != nil {
 		return nil, err
 	}
 	gone, ok := list[7].([]any)
