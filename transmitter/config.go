@@ -98,8 +98,12 @@ type Config struct {
 	// value: public addresses by https.
 	Sources guard.Policy
 	// Tokens says which addresses may be called for tokens: those where clients publish
-	// their keys. The zero value: public addresses by https.
+	// their keys, and those of the TokenIssuer. The zero value: public addresses by https.
 	Tokens guard.Policy
+	// TokenIssuer is an authorization server whose access tokens are taken in place of
+	// ours: then there is no token endpoint here. Its Keys are filled in, and of its
+	// Introspection HTTP, and URL if it is nil. nil: tokens are ours.
+	TokenIssuer *auth.External
 	// InsecureLoopback allows plain http, for loopback alone.
 	InsecureLoopback bool
 	// PushWindow is the most SETs in flight per stream; 0: 32.

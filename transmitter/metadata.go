@@ -73,7 +73,7 @@ func resources() []string {
 func (t *Transmitter) protectedResource(resource string) wellknown.ProtectedResource {
 	return wellknown.ProtectedResource{
 		Resource:               resource,
-		AuthorizationServers:   []string{t.cfg.Issuer},
+		AuthorizationServers:   []string{t.issuerOfTokens()},
 		ScopesSupported:        scopes(),
 		BearerMethodsSupported: []string{"header"},
 	}

@@ -128,8 +128,10 @@ func (t *Transmitter) routes() *echo.Echo {
 	for _, r := range append(t.treeAPI(), t.api()...) {
 		e.Add(r.method, t.base+r.path, r.handler, t.admit(r.operation))
 	}
-	e.POST(t.base+pathToken, echo.WrapHandler(t.auth.TokenHandler()))
-	e.POST(t.base+pathRevoke, echo.WrapHandler(t.auth.RevokeHandler()))
+	if t.cfg.TokenIssuer == nil {
+		e.POST(t.base+pathToken, echo.WrapHandler(t.auth.TokenHandler()))
+		e.POST(t.base+pathRevoke, echo.WrapHandler(t.auth.RevokeHandler()))
+	}
 	// A vendor has no token of ours: it is told by its source's credential.
 	e.POST(t.base+pathSources+"/:name", inlet.Handler{
 		Sources: t.cfg.Applications, Take: t.takeRecords, Refusing: t.refusing,
@@ -146,9 +148,11 @@ func (t *Transmitter) routes() *echo.Echo {
 // documents are what anybody may read: metadata and keys.
 func (t *Transmitter) documents() map[string]http.Handler {
 	docs := map[string]http.Handler{
-		wellknown.Path(t.cfg.Issuer):                    wellknown.Handler(t.configuration()),
-		t.base + pathJWKS:                               t.jwks(),
-		wellknown.AuthorizationServerPath(t.cfg.Issuer): wellknown.AuthorizationServerHandler(t.authorizationServer()),
+		wellknown.Path(t.cfg.Issuer): wellknown.Handler(t.configuration()),
+		t.base + pathJWKS:            t.jwks(),
+	}
+	if t.cfg.TokenIssuer == nil {
+		docs[wellknown.AuthorizationServerPath(t.cfg.Issuer)] = wellknown.AuthorizationServerHandler(t.authorizationServer())
 	}
 	if t.cfg.FormerMetadata {
 		for _, path := range wellknown.FormerPaths(t.cfg.Issuer) {

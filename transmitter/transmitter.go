@@ -40,6 +40,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/webhook"
 	"github.com/tocsin-ssf/tocsin/transmitter/mapping"
 	"github.com/tocsin-ssf/tocsin/transmitter/source"
+	"github.com/tocsin-ssf/tocsin/wellknown"
 )
 
 // Transmitter serves one issuer. Its methods may be called concurrently.
@@ -48,6 +49,8 @@ type Transmitter struct {
 	base    string // path of the issuer, without a slash at its end
 	root    string // the issuer, without a slash at its end
 	auth    *auth.Authenticator
+	tokens  *wellknown.Client     // fetches what access tokens need
+	issuer  *wellknown.RemoteKeys // the token issuer's keys; nil: there is none
 	catalog *streams.Catalog
 	outbox  *outbox.Outbox
 	gate    *consent.Gate
@@ -87,11 +90,12 @@ func New(cfg Config) (*Transmitter, error) {
 	if cfg.Checkpoints != nil {
 		t.metrics.registry.MustRegister(checkpointCollector{cfg.Checkpoints})
 	}
+	t.tokens = t.newTokens()
 	var err error
 	t.auth, err = auth.New(auth.Config{
 		Store: cfg.Applications, Issuer: cfg.Issuer,
 		Signer: cfg.Keys.TokenSigner, Keys: cfg.Keys.KeySet, Refresh: cfg.Keys.Look, Signed: cfg.Keys.Signed,
-		Endpoints: []string{t.root + pathToken, t.root + pathRevoke}, ClientKeys: t.clientKeys(),
+		Endpoints: []string{t.root + pathToken, t.root + pathRevoke}, ClientKeys: t.tokens.KeySets(), External: t.tokenIssuer(),
 		Now: cfg.Now, TokenLifetime: cfg.TokenLifetime, ResourceMetadata: t.resourceMetadata, Logger: cfg.Logger,
 	})
 	if err != nil {
@@ -162,7 +166,7 @@ func (t *Transmitter) Run(ctx context.Context) error {
 	t.sweep(ctx) // before anything leaves
 	t.warnOfSources(ctx)
 	chores := []func(context.Context) error{t.pollers.Run, t.keepTime}
-	parts := append(slices.Clone(t.cfg.Beside), t.work.run, t.cfg.Keys.Run, t.cfg.Applications.Run, t.keepSwept)
+	parts := append(slices.Clone(t.cfg.Beside), t.work.run, t.cfg.Keys.Run, t.cfg.Applications.Run, t.keepSwept, t.lookForTokenIssuer)
 	if t.cfg.Index != nil {
 		parts = append(parts, t.cfg.Index.Run)
 		chores = append(chores, t.eraser.Run)

@@ -94,7 +94,8 @@ func (c *Client) Configuration(ctx context.Context, issuer string) (Configuratio
 // from an endpoint that it names.
 func (c *Client) Expire(issuer string) { c.configurations.expire(issuer) }
 
-// AuthorizationServer returns the metadata of the authorization server issuer. Its
+// AuthorizationServer returns the metadata of the authorization server issuer: that of
+// RFC 8414, or else of OpenID Connect Discovery, which has the same members. Its
 // errors are those of [Client.Configuration].
 func (c *Client) AuthorizationServer(ctx context.Context, issuer string) (AuthorizationServer, error) {
 	doc, _, err := c.servers.load(ctx, issuer)
@@ -131,19 +132,26 @@ func (c *Client) fetchConfiguration(ctx context.Context, issuer string) (documen
 	if url := c.config.MetadataURLs[issuer]; url != "" {
 		places = []Location{func(string) (string, error) { return url, nil }}
 	}
-	var err error
+	return fetchFirst(ctx, c, places, issuer, ParseConfiguration)
+}
+
+// fetchFirst is fetchDocument at the first of places that does not answer 404.
+func fetchFirst[T interface{ Validate(issuer string) error }](
+	ctx context.Context, c *Client, places []Location, issuer string, parse func([]byte) (T, error),
+) (doc document[T], err error) {
 	for _, place := range places {
-		var doc document[Configuration]
-		doc, err = fetchDocument(ctx, c, place, issuer, ParseConfiguration)
+		doc, err = fetchDocument(ctx, c, place, issuer, parse)
 		if status, ok := errors.AsType[*StatusError](err); !ok || status.Code != http.StatusNotFound {
 			return doc, err
 		}
 	}
-	return document[Configuration]{}, err
+	return document[T]{}, err
 }
 
 func (c *Client) fetchAuthorizationServer(ctx context.Context, issuer string) (document[AuthorizationServer], error) {
-	return fetchDocument(ctx, c, Inserted(NameAuthorizationServer), issuer, ParseAuthorizationServer)
+	return fetchFirst(ctx, c, []Location{
+		Inserted(NameAuthorizationServer), Appended(NameOpenID), Inserted(NameOpenID),
+	}, issuer, ParseAuthorizationServer)
 }
 
 func (c *Client) fetchProtectedResource(ctx context.Context, resource string) (document[ProtectedResource], error) {

@@ -105,3 +105,25 @@ func TestResourceMetadata(t *testing.T) {
 		}
 	}
 }
+
+// RFC 8414 §5: where an authorization server has no metadata of RFC 8414, that of OpenID
+// Connect is read, and must be of the same issuer.
+func TestOpenIDMetadata(t *testing.T) {
+	for name, tt := range map[string]struct {
+		url, issuer string
+		want        bool
+	}{
+		"appended":   {"https://tr.example/t1/.well-known/openid-configuration", issuer, true},
+		"inserted":   {"https://tr.example/.well-known/openid-configuration/t1", issuer, true},
+		"another's":  {"https://tr.example/t1/.well-known/openid-configuration", "https://evil.example", false},
+		"elsewhere":  {"https://tr.example/openid-configuration", issuer, false},
+		"as OAuth's": {"https://tr.example/.well-known/oauth-authorization-server/t1", issuer, true},
+	} {
+		p := newPeer()
+		p.set(tt.url, page(t, wellknown.AuthorizationServer{Issuer: tt.issuer, JWKSURI: issuer + "/jwks"}))
+		got, err := wellknown.NewClient(wellknown.Config{HTTP: p.client()}).AuthorizationServer(t.Context(), issuer)
+		if (err == nil) != tt.want || tt.want && got.JWKSURI != issuer+"/jwks" {
+			t.Errorf("%s: got %+v, %v, want it %v", name, got, err, tt.want)
+		}
+	}
+}

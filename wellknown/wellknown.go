@@ -21,6 +21,7 @@ const (
 	NameRISCConfiguration   = "risc-configuration" // transmitters of old drafts (SSF §7.2.2)
 	NameSSEConfiguration    = "sse-configuration"  // transmitters of old drafts
 	NameAuthorizationServer = "oauth-authorization-server"
+	NameOpenID              = "openid-configuration" // OpenID Connect; appended, and inserted as RFC 8414 §5 has it
 	NameProtectedResource   = "oauth-protected-resource"
 )
 

@@ -27,6 +27,7 @@ type credential struct {
 	Environment string        `json:"environment,omitempty"`
 	Scope       string        `json:"scope"`
 	Static      bool          `json:"static,omitempty"`
+	External    bool          `json:"external,omitempty"`
 	Source      *clientSource `json:"source,omitempty"`
 
 	JWKS    json.RawMessage `json:"jwks,omitempty"`
@@ -55,6 +56,7 @@ type clientAddCmd struct {
 	Static      bool   `help:"Also make an access token without end."`
 	JWKS        string `help:"File with the public keys that it authenticates with (private_key_jwt), a JWKS or PEM; it gets no secret." name:"jwks" placeholder:"FILE" xor:"keys"`
 	JWKSURI     string `help:"Where it publishes them instead." name:"jwks-uri" placeholder:"URL" xor:"keys"`
+	External    bool   `help:"Its tokens are of another issuer (serve --token-issuer); it gets no secret." xor:"keys"`
 
 	Source         string   `help:"Name of the source of events that it is; default: its id." placeholder:"NAME"`
 	EventTypes     []string `help:"Event type URIs that it may write; default: all." placeholder:"URI"`
@@ -72,7 +74,7 @@ func (clientAddCmd) Help() string {
 
 // Run adds it and prints its credentials.
 func (c clientAddCmd) Run(ctx context.Context, std streamsIO) error {
-	ask := credential{ID: c.ID, Application: c.Application, Audience: c.Audience, Environment: c.Environment, Scope: c.Scope, Static: c.Static, JWKSURI: c.JWKSURI}
+	ask := credential{ID: c.ID, Application: c.Application, Audience: c.Audience, Environment: c.Environment, Scope: c.Scope, Static: c.Static, JWKSURI: c.JWKSURI, External: c.External}
 	if c.Source != "" || c.EventTypes != nil || c.SubjectIssuers != nil || c.ForApplication != nil {
 		ask.Source = &clientSource{c.Source, c.EventTypes, c.SubjectIssuers, c.ForApplication}
 		if c.Source == "" {

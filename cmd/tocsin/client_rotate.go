@@ -65,6 +65,8 @@ func (c *credential) state(now time.Time) string {
 	switch {
 	case c.JWKS != nil:
 		kind = "keys"
+	case c.External:
+		return "of the token issuer"
 	case c.JWKSURI != "":
 		kind = "keys at " + c.JWKSURI
 	}

@@ -180,6 +180,10 @@ func (s serveCmd) config(addr net.Addr, logger *slog.Logger) (node.Config, error
 	if err != nil {
 		return node.Config{}, err
 	}
+	tokenIssuer, err := s.tokenFlags.external()
+	if err != nil {
+		return node.Config{}, err
+	}
 	rules, err := readRules(s.Rules)
 	if err != nil {
 		return node.Config{}, err
@@ -191,7 +195,7 @@ func (s serveCmd) config(addr net.Addr, logger *slog.Logger) (node.Config, error
 			Issuer:      s.Issuer, DefaultSubjects: streams.DefaultSubjects(s.DefaultSubjects),
 			MinVerificationInterval: s.MinVerificationInterval, InactivityTimeout: s.InactivityTimeout,
 			OneStream: s.OneStream, MaxStreams: s.MaxStreams, MaxSubjects: s.MaxSubjects, TokenLifetime: s.TokenLifetime,
-			Push: policy, Tokens: tokens, InsecureLoopback: s.InsecureLoopback, PushWindow: s.PushWindow, PushTimeout: s.PushTimeout,
+			Push: policy, Tokens: tokens, TokenIssuer: tokenIssuer, InsecureLoopback: s.InsecureLoopback, PushWindow: s.PushWindow, PushTimeout: s.PushTimeout,
 			PushSchedule: s.PushSchedule, PushGiveUp: s.PushGiveUp, PushRefusals: s.PushRefusals,
 			Mapping: mapping.Config{Rules: rules}, LongPoll: s.LongPoll, Redeliver: s.Redeliver, Expiry: s.Expiry,
 			Retention: s.Retention, SearchTime: s.SearchTime, AnnotateFor: s.AnnotateFor, PublicLog: s.PublicLog, FormerMetadata: s.FormerMetadata,

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +13,7 @@ import (
 	main "github.com/tocsin-ssf/tocsin/cmd/tocsin"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/node"
 	"github.com/tocsin-ssf/tocsin/transmitter"
+	"github.com/tocsin-ssf/tocsin/transmitter/auth"
 )
 
 func stage(t *testing.T) (*transmitter.Transmitter, net.Listener) {
@@ -140,5 +143,39 @@ func TestServeFlags(t *testing.T) {
 		if got := test.got(cfg); got != test.want {
 			t.Errorf("%s: got %v, want %v", test.args, got, test.want)
 		}
+	}
+}
+
+// The settings of a token issuer come together, and what is wrong names its flag.
+func TestTokenIssuerSettings(t *testing.T) {
+	addr := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8443}
+	issuer := []string{"--token-issuer", "https://login.example", "--token-audience", "https://ssf.example"}
+	for fault, args := range map[string][]string{
+		"--token-issuer":     {"--token-audience", "https://ssf.example"},
+		"--token-audience":   issuer[:2],
+		"--token-algorithms": append(issuer, "--token-algorithms", "HS256"),
+		"--token-scope":      append(issuer, "--token-scope", "a="),
+		"--token-allow":      append(issuer, "--token-allow", "10.0.0.0"),
+	} {
+		if _, err := main.ServeConfig(args, addr); err == nil || !strings.Contains(err.Error(), fault) {
+			t.Errorf("%v: got %v, want %s named", args, err, fault)
+		}
+	}
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("s3cret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := main.ServeConfig(append(issuer, "--token-client", "0oa1=shop", "--token-scope", "write=ssf.manage ssf.read",
+		"--token-any-type", "--introspection-client", "tocsin", "--introspection-secret", "@"+secret), addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := cfg.Transmitter.TokenIssuer
+	if e == nil || e.Issuer != "https://login.example" || !e.AnyType || e.Clients["0oa1"] != "shop" || auth.JoinScopes(e.Scopes["write"]) != "ssf.manage ssf.read" ||
+		len(e.Algorithms) != 4 || e.Introspection == nil || e.Introspection.ClientSecret != "s3cret" {
+		t.Errorf("got %+v, want what the flags say", e)
+	}
+	if cfg, err := main.ServeConfig(nil, addr); err != nil || cfg.Transmitter.TokenIssuer != nil {
+		t.Errorf("none: got %+v (%v), want our own tokens", cfg.Transmitter.TokenIssuer, err)
 	}
 }

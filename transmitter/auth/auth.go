@@ -84,6 +84,8 @@ type Client struct {
 	// them instead. With either it has no secret.
 	JWKS    []byte
 	JWKSURI string
+	// External: its tokens are of another issuer ([External]); it has no secret.
+	External bool
 	// Rotated is when its secret, static token or keys were replaced last, zero if
 	// never; OldUntil until when those before are good beside the new ones, zero if
 	// there are none. Set by the store.

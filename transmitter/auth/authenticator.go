@@ -45,6 +45,9 @@ type Config struct {
 	// ClientKeys finds keys in the key sets of clients that publish them, by the URL
 	// of the set; nil: such clients cannot authenticate.
 	ClientKeys KeySource
+	// External is the authorization server whose tokens are taken in place of ours;
+	// nil: ours are.
+	External *External
 	// Rules say which scopes are sufficient for what; nil is [DefaultRules].
 	Rules Rules
 	// ResourceMetadata returns the URL of the RFC 9728 document for a request
@@ -76,6 +79,10 @@ func New(cfg Config) (*Authenticator, error) {
 	}
 	if l := cfg.TokenLifetime; l < 0 || l > MaxTokenLifetime || l%time.Second != 0 {
 		errs = append(errs, fmt.Errorf("the TokenLifetime must be whole seconds up to %s", MaxTokenLifetime))
+	}
+	if cfg.External != nil {
+		errs = append(errs, cfg.External.check(cfg.Issuer)...)
+		cfg.External = cfg.External.withDefaults()
 	}
 	if len(errs) > 0 {
 		return nil, fmt.Errorf("auth: Config: %w", errors.Join(errs...))
@@ -161,6 +168,9 @@ func (a *Authenticator) Authenticate(ctx context.Context, authorization []string
 	}
 	key := cacheKey(sha256.Sum256([]byte(token)))
 	now, keys := a.cfg.Now(), a.cfg.Keys()
+	if a.cfg.External != nil {
+		keys = nil // ours verify nothing
+	}
 	v := a.verified.get(key)
 	if v == nil || v.keys != keys || !v.goodAt(now) {
 		if v, err = a.verify(ctx, token, keys, now); err != nil {
@@ -218,6 +228,9 @@ func (a *Authenticator) verify(ctx context.Context, token string, keys *jose.Key
 	if isStatic(token) {
 		return &verified{credential: Credential{Static: digest(token)}, keys: keys}, nil
 	}
+	if a.cfg.External != nil {
+		return a.cfg.External.verify(ctx, token, now)
+	}
 	claims, keys, err := a.claims(ctx, token, keys)
 	if err != nil {
 		return nil, err
@@ -239,7 +252,9 @@ func (v *verified) judge(h *Holder, err error, now time.Time) error {
 	switch {
 	case errors.Is(err, ErrNotFound) && static:
 		return invalidToken("the access token is unknown or was revoked")
-	case errors.Is(err, ErrNotFound), err == nil && !static && h.Number != v.number:
+	case errors.Is(err, ErrNotFound) && v.external:
+		return invalidToken("the client of the access token is not known here")
+	case errors.Is(err, ErrNotFound), err == nil && !static && !v.external && h.Number != v.number:
 		return invalidToken("the client of the access token was removed")
 	case err != nil:
 		return err

@@ -22,6 +22,7 @@ type verified struct {
 	keys       *jose.KeySet // the keys at that time: others may not verify it
 	expires    time.Time    // zero: never
 	principal  *Principal
+	external   bool   // of another issuer's token: any registration of the client
 	stamp      uint64 // of the holder that the principal was made of
 }
 

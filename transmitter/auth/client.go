@@ -6,7 +6,7 @@ import (
 )
 
 // AddClient adds c to its application and returns its secrets, which cannot be
-// had again; with keys of its own it gets none but a static token. An empty id gets a random one; a zero Created is now.
+// had again; with keys of its own, or tokens of another issuer, it gets none but a static token. An empty id gets a random one; a zero Created is now.
 //
 // Errors: an [*InvalidError], also where another credential of its source has
 // other applications or another environment; [ErrNotFound] if there is no such
@@ -21,7 +21,7 @@ func (s *Store) AddClient(ctx context.Context, c Client) (Credentials, error) {
 	c.Created = created(c.Created)
 	given := Credentials{ClientID: c.ID}
 	r := Registration{Client: c, Number: newIdentifier()}
-	if !c.hasKeys() {
+	if !c.hasKeys() && !c.External {
 		given.Secret = newSecret(secretPrefix)
 		r.Secret = digest(given.Secret)
 	}
@@ -69,7 +69,7 @@ func clientFits(tx *Tx, c *Client) error {
 // Client returns the client with id. Error: [ErrNotFound].
 func (s *Store) Client(ctx context.Context, id string) (Client, error) {
 	r, err := get(ctx, s, inClients, id)
-	return r.Client, err
+	return r.shown(), err
 }
 
 // Clients returns the clients of an application, or all clients if it is
@@ -85,9 +85,16 @@ func (s *Store) Clients(ctx context.Context, application string) ([]Client, erro
 	}
 	shown := make([]Client, len(found))
 	for i := range found {
-		shown[i] = found[i].Client
+		shown[i] = found[i].shown()
 	}
 	return shown, nil
+}
+
+// shown is the client as it is shown. What it cannot authenticate with is External.
+func (r *Registration) shown() Client {
+	c := r.Client
+	c.External = c.ID != "" && r.Secret == nil && !c.hasKeys()
+	return c
 }
 
 // RemoveClient removes the client. When it returns, none of its tokens is good

@@ -51,7 +51,7 @@ func (r *Registration) rotate(how Rotation, given Credentials) (Credentials, err
 		return Credentials{}, err
 	}
 	if !keys.hasKeys() && r.Secret == nil && !r.Static {
-		return Credentials{}, &InvalidError{"jwks", "must be given: the client has no secret, it authenticates with a key"}
+		return Credentials{}, &InvalidError{"jwks", "must be given: the client has no secret: it authenticates with a key, or its tokens are of another issuer"}
 	}
 	r.Rotated, r.OldUntil = created(time.Time{}), time.Time{}
 	before := r.Secret

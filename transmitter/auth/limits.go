@@ -112,6 +112,9 @@ func (c Client) validate() error {
 			return err
 		}
 	}
+	if c.External && c.hasKeys() {
+		return &InvalidError{"external", "goes without keys: the issuer knows them"}
+	}
 	if err := c.validateKeys(); err != nil || c.Source == nil {
 		return err
 	}

@@ -29,7 +29,9 @@ type Client struct {
 	// publishes them; with either it gets no secret.
 	JWKS    jsontext.Value `json:"jwks,omitempty"`
 	JWKSURI string         `json:"jwks_uri,omitempty"`
-	Created time.Time      `json:"created,omitzero"`
+	// External: its tokens are of another issuer; it has no secret.
+	External bool      `json:"external,omitempty"`
+	Created  time.Time `json:"created,omitzero"`
 	// Rotated is when its credentials were replaced last; OldUntil until when those
 	// before are good, too.
 	Rotated  time.Time `json:"rotated,omitzero"`
@@ -45,7 +47,7 @@ func (h Handler) clients(c echo.Context) error {
 	for i, cl := range list {
 		out[i] = Client{
 			ID: cl.ID, Application: cl.Application, Environment: cl.Environment, Scope: auth.JoinScopes(cl.Scopes),
-			Static: cl.Static, Source: cl.Source, JWKS: cl.JWKS, JWKSURI: cl.JWKSURI, Created: cl.Created,
+			Static: cl.Static, Source: cl.Source, JWKS: cl.JWKS, JWKSURI: cl.JWKSURI, External: cl.External, Created: cl.Created,
 			Rotated: cl.Rotated, OldUntil: cl.OldUntil,
 		}
 	}
@@ -100,7 +102,7 @@ func (h Handler) addClient(c echo.Context) error {
 	}
 	made, err := h.Applications.AddClient(ctx, auth.Client{
 		ID: ask.ID, Application: ask.Application, Environment: ask.Environment, Scopes: scopes, Static: ask.Static, Source: ask.Source,
-		JWKS: ask.JWKS, JWKSURI: ask.JWKSURI,
+		JWKS: ask.JWKS, JWKSURI: ask.JWKSURI, External: ask.External,
 	})
 	if err != nil {
 		return refusal(err)

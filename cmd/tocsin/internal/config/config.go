@@ -96,10 +96,26 @@ func (r *Resolver) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any,
 		}
 		return kong.JoinEscaped(texts, ','), nil
 	case map[string]any:
-		return nil, fmt.Errorf("the setting %q of %s is a map, not a value", flag.Name, r.path)
+		if !flag.IsMap() {
+			return nil, fmt.Errorf("the setting %q of %s is a map, not a value", flag.Name, r.path)
+		}
+		return texts(flag.Name, v)
 	default:
 		return fmt.Sprint(v), nil
 	}
+}
+
+// texts returns a map with its values as texts.
+func texts(name string, values map[string]any) (map[string]any, error) {
+	all := make(map[string]any, len(values))
+	for key, value := range values {
+		switch value.(type) {
+		case map[string]any, []any, nil:
+			return nil, fmt.Errorf("the setting %q has something else than a text for %q", name, key)
+		}
+		all[key] = fmt.Sprint(value)
+	}
+	return all, nil
 }
 
 // Command returns the first word of a command line that is no flag: the command.

@@ -24,6 +24,7 @@ type settings struct {
 		Types    []string
 		Wait     time.Duration `default:"1s"`
 		Redis    string        `onlygiven:""`
+		Names    map[string]string
 	} `cmd:""`
 }
 
@@ -154,5 +155,35 @@ func TestOnlyGiven(t *testing.T) {
 	}
 	if got, err = parse(t, "", environ, []string{"--redis", "start"}); err != nil || got.Run.Redis != "start" {
 		t.Errorf("got %q, %v, want what was given", got.Run.Redis, err)
+	}
+}
+
+// A setting that is a map is one in the file, pairs on the command line and in the
+// environment.
+func TestMaps(t *testing.T) {
+	const file = "names:\n  https://login.example/ssf.write: ssf.manage ssf.read\n  a.b: 7\n"
+	fromFile := map[string]string{"https://login.example/ssf.write": "ssf.manage ssf.read", "a.b": "7"}
+	for _, tt := range []struct {
+		name, file    string
+		environ, args []string
+		want          map[string]string
+		fault         string
+	}{
+		{"file", file, nil, nil, fromFile, ""},
+		{"environment", file, []string{"TOCSIN_NAMES=a=1;b=2 3"}, nil, map[string]string{"a": "1", "b": "2 3"}, ""},
+		{"flags", file, []string{"TOCSIN_NAMES=a=1"}, []string{"--names", "c=x=y", "--names=d=4"}, map[string]string{"c": "x=y", "d": "4"}, ""},
+		{"a list within", "names:\n  a: [1]\n", nil, nil, nil, `something else than a text for "a"`},
+		{"a map where none is", "listen:\n  a: 1\n", nil, nil, nil, "is a map"},
+	} {
+		got, err := parse(t, tt.file, tt.environ, tt.args)
+		if tt.fault != "" {
+			if err == nil || !strings.Contains(err.Error(), tt.fault) {
+				t.Errorf("%s: got %v, want %q", tt.name, err, tt.fault)
+			}
+			continue
+		}
+		if err != nil || !reflect.DeepEqual(got.Run.Names, tt.want) {
+			t.Errorf("%s: got %v (%v), want %v", tt.name, got.Run.Names, err, tt.want)
+		}
 	}
 }
