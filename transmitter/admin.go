@@ -28,7 +28,7 @@ func (t *Transmitter) adminServer(guards ...echo.MiddlewareFunc) http.Handler {
 	e := echo.New()
 	e.HTTPErrorHandler = t.writeError
 	e.IPExtractor = echo.ExtractIPDirect()
-	e.Use(t.answered, t.recover, request.BoundBody, onlyListed)
+	e.Use(t.answered, t.recover, request.BoundBody, t.rates.pace, onlyListed)
 	operators := e.Group(admin.Prefix, guards...)
 	admin.Handler{
 		Applications: t.cfg.Applications, Keys: t.cfg.Keys, Streams: t.cfg.Streams, Catalog: t.catalog, Replays: t.replays,

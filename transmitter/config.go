@@ -123,6 +123,12 @@ type Config struct {
 	// Expiry is after how long an undelivered SET becomes a dead letter; 0: 7 days.
 	Expiry time.Duration
 
+	// RateClient is how many requests a second of one client are let in, RateAddress
+	// how many of one address that fail or that nobody answers for: metadata, the token
+	// endpoint, wrong tokens. Ten seconds' worth may come at once; beyond it is 429 with
+	// Retry-After. 0: any number. The address is that of edge.Address.
+	RateClient, RateAddress float64
+
 	// Retention is the age at which events are erased; 0: never. It needs Index.
 	Retention time.Duration
 	// RetainEvery is how often that is looked for; 0: every hour.

@@ -46,6 +46,7 @@ func answerOf(err error) (a answer, fixed bool) {
 		wrong *request.Error
 		token *auth.Error
 		rule  *streams.RuleError
+		slow  *rateError
 		echoE *echo.HTTPError
 	)
 	switch {
@@ -53,6 +54,8 @@ func answerOf(err error) (a answer, fixed bool) {
 		return answer{Status: wrong.Status, Err: wrong.Code, Member: wrong.Member, Description: wrong.Description, retryAfter: wrong.RetryAfter}, true
 	case errors.As(err, &token):
 		return answer{Status: token.Status, Err: token.Code, Description: token.Description, challenge: token.WWWAuthenticate()}, true
+	case errors.As(err, &slow):
+		return answer{Status: http.StatusTooManyRequests, Err: request.CodeTooManyRequests, Description: slow.Error(), retryAfter: slow.wait}, true
 	case errors.As(err, &rule):
 		return ruleAnswer(rule), true
 	case errors.Is(err, streams.ErrNotFound), errors.Is(err, eventlog.ErrNotFound), errors.Is(err, auth.ErrNotFound):
@@ -137,7 +140,11 @@ func (t *Transmitter) writeError(err error, c echo.Context) {
 	if a.Err == "" { // RFC 6750 §3.1: no credential, no error code
 		a.Err, a.Description = "unauthorized", "a bearer token is needed"
 	}
-	if err := c.JSON(a.Status, a); err != nil {
+	var body any = a
+	if a.Status == http.StatusTooManyRequests && t.oauth(c.Path()) {
+		body = map[string]string{"error": "temporarily_unavailable", "error_description": a.Description}
+	}
+	if err := c.JSON(a.Status, body); err != nil {
 		t.cfg.Logger.DebugContext(c.Request().Context(), "could not write an answer", "err", err)
 	}
 }

@@ -40,6 +40,7 @@ type metrics struct {
 	notKept  prometheus.Counter
 	expired  prometheus.Counter
 	answers  *prometheus.CounterVec // by method, route, status
+	limited  *prometheus.CounterVec // requests refused for their rate, by whose it is
 	commits  *prometheus.HistogramVec
 	commit   *prometheus.HistogramVec
 }
@@ -83,6 +84,9 @@ func newMetrics(store streams.Queue, log eventlog.Log, index eventlog.Index) *me
 		answers: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tocsin_http_requests_total", Help: "Requests by method, route and status.",
 		}, []string{"method", "route", "status"}),
+		limited: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tocsin_http_limited_total", Help: "Requests answered 429 for their rate, by what was counted: client or address.",
+		}, []string{"by"}),
 		commits: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "tocsin_commit_batch_size", Help: "Operations that shared one commit.",
 			Buckets: prometheus.ExponentialBuckets(1, 2, 9),
@@ -91,7 +95,7 @@ func newMetrics(store streams.Queue, log eventlog.Log, index eventlog.Index) *me
 			Name: "tocsin_commit_seconds", Help: "Time of one commit.", Buckets: seconds(),
 		}, []string{"store"}),
 	}
-	m.registry.MustRegister(m.attempts, m.took, m.delivery, m.ingested, m.recorded, m.polls, m.pollAt, m.gated, m.notKept, m.expired, m.answers,
+	m.registry.MustRegister(m.attempts, m.took, m.delivery, m.ingested, m.recorded, m.polls, m.pollAt, m.gated, m.notKept, m.expired, m.answers, m.limited,
 		m.commits, m.commit, queueCollector{store})
 	if index != nil {
 		m.registry.MustRegister(indexCollector{log, index})

@@ -124,23 +124,28 @@ func (t *Transmitter) routes() *echo.Echo {
 	e := echo.New()
 	e.HTTPErrorHandler = t.writeError
 	e.IPExtractor = echo.ExtractIPDirect()
-	e.Use(t.metrics.requests, t.recover, request.BoundBody, onlyListed)
+	e.Use(t.metrics.requests, t.recover, request.BoundBody, t.rates.pace, onlyListed)
 	for _, r := range append(t.treeAPI(), t.api()...) {
 		e.Add(r.method, t.base+r.path, r.handler, t.admit(r.operation))
 	}
+	open := func(method, path string, h echo.HandlerFunc) {
+		e.Add(method, path, h)
+		t.rates.open[path] = true
+	}
 	if t.cfg.TokenIssuer == nil {
-		e.POST(t.base+pathToken, echo.WrapHandler(t.auth.TokenHandler()))
-		e.POST(t.base+pathRevoke, echo.WrapHandler(t.auth.RevokeHandler()))
+		open(http.MethodPost, t.base+pathToken, echo.WrapHandler(t.auth.TokenHandler()))
+		open(http.MethodPost, t.base+pathRevoke, echo.WrapHandler(t.auth.RevokeHandler()))
 	}
 	// A vendor has no token of ours: it is told by its source's credential.
 	e.POST(t.base+pathSources+"/:name", inlet.Handler{
 		Sources: t.cfg.Applications, Take: t.takeRecords, Refusing: t.refusing,
+		Rate: func(source string) error { return t.rates.client(sourceKey + source) },
 	}.Post)
 	for path, h := range t.publicTree() {
-		e.GET(t.base+path, h)
+		open(http.MethodGet, t.base+path, h)
 	}
 	for path, h := range t.documents() {
-		e.GET(path, echo.WrapHandler(h))
+		open(http.MethodGet, path, echo.WrapHandler(h))
 	}
 	return e
 }
@@ -186,6 +191,9 @@ func (t *Transmitter) admit(op auth.Operation) echo.MiddlewareFunc {
 				return err
 			}
 			request.WithPrincipal(c, principal)
+			if err := t.rates.client(principal.Client); err != nil {
+				return err
+			}
 			request.NoStore(c) // SSF-8.1.1-08, for every answer of ours
 			return next(c)
 		}

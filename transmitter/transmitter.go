@@ -17,6 +17,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -26,6 +27,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/tocsin-ssf/tocsin/set/delivery"
+	"github.com/tocsin-ssf/tocsin/set/delivery/edge"
 	"github.com/tocsin-ssf/tocsin/set/delivery/guard"
 	"github.com/tocsin-ssf/tocsin/streams"
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
@@ -58,6 +60,7 @@ type Transmitter struct {
 	replays *replay.Orders
 	pusher  *push.Pusher
 	metrics *metrics
+	rates   rates
 	mapper  *mapping.Mapper
 	search  *eventapi.Search // nil: there is none
 	ingest  *ingest.Ingest
@@ -91,6 +94,11 @@ func New(cfg Config) (*Transmitter, error) {
 		t.metrics.registry.MustRegister(checkpointCollector{cfg.Checkpoints})
 	}
 	t.tokens = t.newTokens()
+	t.rates = rates{
+		clients:   edge.NewRates[string](cfg.RateClient, cfg.Now),
+		addresses: edge.NewRates[netip.Prefix](cfg.RateAddress, cfg.Now),
+		open:      map[string]bool{}, limited: func(by string) { t.metrics.limited.WithLabelValues(by).Inc() },
+	}
 	var err error
 	t.auth, err = auth.New(auth.Config{
 		Store: cfg.Applications, Issuer: cfg.Issuer,

@@ -67,6 +67,15 @@ func newDoors(settings config.EdgeSettings, logger *slog.Logger) *doors {
 	}
 }
 
+// collectors are the metrics of the doors and of their certificate, if there is one.
+func (d *doors) collectors(secure *tls.Config) []prometheus.Collector {
+	all := []prometheus.Collector{d.refused}
+	if secure != nil {
+		all = append(all, certCollector(secure.GetCertificate))
+	}
+	return all
+}
+
 // site returns h served on l, by https if secure is not nil. name is that of the
 // listener in logs and metrics.
 func (d *doors) site(name string, l net.Listener, h http.Handler, secure *tls.Config) site {

@@ -45,14 +45,17 @@ func HastyDoor(l net.Listener, h http.Handler, settings config.EdgeSettings, sec
 
 // CertFiles returns what reads a certificate's files, and makes the next look at them
 // due.
-func CertFiles(cert, key string) (get func() (*tls.Certificate, error), look func(), err error) {
-	c := &certFiles{cert: cert, key: key}
-	return func() (*tls.Certificate, error) { return c.get(nil) }, func() {
+func CertFiles(cert, key string, logger *slog.Logger) (secure *tls.Config, look func(), err error) {
+	c := &certFiles{cert: cert, key: key, logger: logger}
+	return tlsConfig(c.get), func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.looked = time.Time{}
 	}, c.read()
 }
+
+// CertExpiry is what the metric of a certificate tells.
+var CertExpiry = certCollector
 
 // SetVersion does what the linker does for a release.
 func SetVersion(v string) { version = v }

@@ -52,21 +52,19 @@ func (f front) url(addr net.Addr) string {
 
 // tls returns how the listener is served, nil for plain http, and the certificate of
 // our own CA in dir if that signs for hosts.
-func (f front) tls(dir string, hosts []string) (secure *tls.Config, ca string, err error) {
+func (f front) tls(dir string, hosts []string, logger *slog.Logger) (secure *tls.Config, ca string, err error) {
 	if f.insecureLoopback {
 		return nil, "", nil
 	}
-	secure = &tls.Config{MinVersion: tls.VersionTLS12}
 	if f.cert != "" || f.key != "" {
-		files := &certFiles{cert: f.cert, key: f.key}
+		files := &certFiles{cert: f.cert, key: f.key, logger: logger}
 		if err := files.read(); err != nil {
 			return nil, "", fmt.Errorf("reading the certificate: %w", err)
 		}
-		secure.GetCertificate = files.get
-		return secure, "", nil
+		return tlsConfig(files.get), "", nil
 	}
-	secure.GetCertificate, ca, err = localca.Renewed(dir, hosts)
-	return secure, ca, err
+	get, ca, err := localca.Renewed(dir, hosts)
+	return tlsConfig(get), ca, err
 }
 
 // site is a server with the listener it serves.

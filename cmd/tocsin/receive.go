@@ -213,12 +213,12 @@ func (c receiveRunCmd) Run(ctx context.Context, std streamsIO) error {
 		return err
 	}
 	defer daemon.Close() // closed and checked below on the ordinary way
-	secure, ca, err := f.tls(cfg.Data, certificateHosts(listener.Addr(), cfg.PublicURL, cfg.AdminListen))
+	secure, ca, err := f.tls(cfg.Data, certificateHosts(listener.Addr(), cfg.PublicURL, cfg.AdminListen), logger)
 	if err != nil {
 		return err
 	}
 	d := newDoors(cfg.EdgeSettings, logger)
-	if err := daemon.Collect(d.refused); err != nil {
+	if err := daemon.Collect(d.collectors(secure)...); err != nil {
 		return err
 	}
 	reload := func(ctx context.Context) error {

@@ -67,6 +67,7 @@ type serveCmd struct {
 
 	config.EdgeSettings
 	tokenFlags
+	RateClient config.Limit `help:"Requests a second of one client or source, \"off\" for any number (default: 2000)." placeholder:"N" group:"Limits:"`
 
 	config.RedisSettings
 	TakeBack bool `help:"Go on with a data folder that was moved to Redis (tocsin migrate), or is being moved there, as it was: what happened in Redis since is not in it." group:"Redis:"`
@@ -105,12 +106,12 @@ func (s serveCmd) Run(ctx context.Context, std streamsIO) error {
 		return err
 	}
 	defer n.Close() // closed and checked below on the ordinary way
-	secure, hint, err := s.tls(listener.Addr())
+	secure, hint, err := s.tls(listener.Addr(), logger)
 	if err != nil {
 		return err
 	}
 	d := newDoors(s.EdgeSettings, logger)
-	if err := n.Transmitter.Collect(d.refused); err != nil {
+	if err := n.Transmitter.Collect(d.collectors(secure)...); err != nil {
 		return err
 	}
 	admin, err := openAdmin(ctx, adminConfig{
@@ -198,6 +199,7 @@ func (s serveCmd) config(addr net.Addr, logger *slog.Logger) (node.Config, error
 			Push: policy, Tokens: tokens, TokenIssuer: tokenIssuer, InsecureLoopback: s.InsecureLoopback, PushWindow: s.PushWindow, PushTimeout: s.PushTimeout,
 			PushSchedule: s.PushSchedule, PushGiveUp: s.PushGiveUp, PushRefusals: s.PushRefusals,
 			Mapping: mapping.Config{Rules: rules}, LongPoll: s.LongPoll, Redeliver: s.Redeliver, Expiry: s.Expiry,
+			RateClient: s.RateClient.Or(config.DefaultRateClient), RateAddress: s.RateAddress.Or(config.DefaultRateAddress),
 			Retention: s.Retention, SearchTime: s.SearchTime, AnnotateFor: s.AnnotateFor, PublicLog: s.PublicLog, FormerMetadata: s.FormerMetadata,
 			Logger: logger, Crash: crash,
 		},
@@ -206,8 +208,8 @@ func (s serveCmd) config(addr net.Addr, logger *slog.Logger) (node.Config, error
 
 // tls returns how the public listener is served and, if its certificate is of our own
 // CA, how a client trusts it.
-func (s serveCmd) tls(addr net.Addr) (*tls.Config, string, error) {
-	secure, ca, err := s.front().tls(s.Data, certificateHosts(addr, s.Issuer, s.AdminListen))
+func (s serveCmd) tls(addr net.Addr, logger *slog.Logger) (*tls.Config, string, error) {
+	secure, ca, err := s.front().tls(s.Data, certificateHosts(addr, s.Issuer, s.AdminListen), logger)
 	if ca != "" {
 		ca = "--cacert " + ca + " "
 	}

@@ -28,12 +28,15 @@ type Sources interface {
 	SignedByVendor(ctx context.Context, name string, header http.Header, body []byte) (bool, error)
 }
 
-// Handler serves the endpoints of vendors' sources. All fields are required.
+// Handler serves the endpoints of vendors' sources. All fields but Rate are required.
 type Handler struct {
 	Sources Sources
 	// Take keeps the records of a source durably. Its error is a failure of the
 	// log: none may have been kept.
 	Take func(ctx context.Context, source *auth.VendorSource, records []json.RawMessage) (ingest.Counts, error)
+	// Rate counts a request of a source; nil: any number is let in. Its error is
+	// answered as it is.
+	Rate func(source string) error
 	// Refusing reports whether the process takes no more work.
 	Refusing func() bool
 }
@@ -53,6 +56,11 @@ func (h Handler) Post(c echo.Context) error {
 	}
 	if err != nil {
 		return err
+	}
+	if h.Rate != nil {
+		if err := h.Rate(source.Name); err != nil {
+			return err
+		}
 	}
 	if h.Refusing() {
 		return &request.Error{

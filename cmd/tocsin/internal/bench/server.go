@@ -23,6 +23,8 @@ import (
 const (
 	// audience of the one application of a bench.
 	audience = "https://receiver.bench.example"
+	// farAway is a limit that no run reaches.
+	farAway = "1000000"
 	// maxStreams of it.
 	maxStreams = 20_000
 	// quietTime is what a server has to write down what was just delivered.
@@ -72,6 +74,8 @@ func (b *bench) launch(ctx context.Context, dir string, flags ...string) (_ *ser
 	s.cmd = exec.CommandContext(ctx, b.Binary, append([]string{
 		"serve", "--insecure-loopback", "--listen", "127.0.0.1:0", "--data", s.dir,
 		"--max-streams", fmt.Sprint(maxStreams), "--log-level", "error",
+		// One address and few clients stand for many: their limits count, and are far away.
+		"--rate-client", farAway, "--rate-address", farAway, "--max-connections", farAway, "--max-connections-per-address", farAway,
 	}, flags...)...)
 	said := new(bytes.Buffer)
 	s.cmd.Env, s.cmd.Stderr = environment(), said

@@ -1,8 +1,9 @@
 package config
 
 import (
-	"fmt"
+	"errors"
 	"net/netip"
+	"slices"
 	"strconv"
 )
 
@@ -26,6 +27,12 @@ const (
 // Conns are the bounds on connections; zero: none.
 func (e EdgeSettings) Conns() (all, perAddress int) {
 	return int(e.MaxConnections.Or(DefaultMaxConnections)), int(e.MaxConnectionsPerAddress.Or(DefaultMaxConnectionsPerAddress))
+}
+
+// Same reports whether other says the same.
+func (e EdgeSettings) Same(other EdgeSettings) bool {
+	return e.MaxConnections == other.MaxConnections && e.MaxConnectionsPerAddress == other.MaxConnectionsPerAddress &&
+		e.RateAddress == other.RateAddress && slices.Equal(e.TrustedProxy, other.TrustedProxy)
 }
 
 // Over puts what is given in e over to.
@@ -59,7 +66,7 @@ func (l *Limit) UnmarshalText(text []byte) error {
 	}
 	n, err := strconv.ParseFloat(string(text), 64)
 	if err != nil || !(n > 0 && n <= 1e9) {
-		return fmt.Errorf(`want a number above 0, or "off"`)
+		return errors.New(`want a number above 0, or "off"`)
 	}
 	*l = Limit(n)
 	return nil

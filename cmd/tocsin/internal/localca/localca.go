@@ -173,7 +173,11 @@ func issue(ca *x509.Certificate, caKey *ecdsa.PrivateKey, hosts []string) (tls.C
 	if err != nil {
 		return tls.Certificate{}, err
 	}
-	return tls.Certificate{Certificate: [][]byte{der, ca.Raw}, PrivateKey: key}, nil
+	made, err := x509.ParseCertificate(der)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.Certificate{Certificate: [][]byte{der, ca.Raw}, PrivateKey: key, Leaf: made}, nil
 }
 
 func newTemplate(name string, life time.Duration) (*x509.Certificate, error) {

@@ -12,7 +12,9 @@ import (
 	"time"
 
 	jsonv2 "github.com/go-json-experiment/json"
+
 	"github.com/tocsin-ssf/tocsin/receiver/inbox"
+	"github.com/tocsin-ssf/tocsin/set/delivery/edge"
 )
 
 // pageSize is how many dead letters one answer has.
@@ -49,7 +51,7 @@ func (d *Daemon) AdminHandler(token string) http.Handler {
 	mux.Handle("GET /admin/health", guarded(token, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusOK, d.Health(r.Context()))
 	})))
-	return mux
+	return edge.Failing(mux, d.failing)
 }
 
 // open adds what needs no credential and tells no names.

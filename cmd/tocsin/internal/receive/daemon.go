@@ -7,11 +7,13 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/config"
 	"github.com/tocsin-ssf/tocsin/receiver/policy"
 	"github.com/tocsin-ssf/tocsin/set/delivery/edge"
 )
@@ -35,7 +37,8 @@ type Daemon struct {
 	opts    Options
 	log     *slog.Logger
 	metrics *metrics
-	gate    *gateParts // nil: no sessions are known
+	gate    *gateParts                // nil: no sessions are known
+	failing *edge.Rates[netip.Prefix] // requests that are refused, by address
 
 	reload  sync.Mutex           // one Reload at a time
 	plan    atomic.Pointer[plan] // what is in force
@@ -68,6 +71,7 @@ func Open(ctx context.Context, cfg Config, opts Options) (_ *Daemon, err error) 
 		opts.Now = time.Now
 	}
 	d := &Daemon{opts: opts, log: opts.Logger, metrics: newMetrics(), next: make(chan change), ended: make(chan struct{}), started: opts.Now()}
+	d.failing = edge.NewRates[netip.Prefix](cfg.RateAddress.Or(config.DefaultRateAddress), opts.Now)
 	if d.Store, err = openAll(ctx, cfg, d.log, d.metrics.committed); err != nil {
 		return nil, err
 	}
@@ -130,9 +134,11 @@ func (d *Daemon) publish(p *plan) {
 	d.loaded.Store(d.opts.Now().UnixMilli())
 }
 
-// Handler serves the push endpoints, each at its issuer's path.
+// Handler serves the push endpoints, each at its issuer's path. An address of which
+// more comes that is refused than it may is answered 429 for a while: who sends nothing
+// else loses nothing, since its transmitter offers it again.
 func (d *Daemon) Handler() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return edge.Failing(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if d.refuse.Load() {
 			w.Header().Set("Retry-After", "5")
 			w.WriteHeader(http.StatusServiceUnavailable)
@@ -144,7 +150,7 @@ func (d *Daemon) Handler() http.Handler {
 			return
 		}
 		http.NotFound(w, r)
-	})
+	}), d.failing)
 }
 
 // Refuse answers every further push with 503: the end is near.

@@ -52,6 +52,7 @@ func (d *Daemon) rebuild(cfg Config, old *plan) (*plan, error) {
 		"tls_cert":          cfg.TLSCert == old.cfg.TLSCert && cfg.TLSKey == old.cfg.TLSKey,
 		"insecure_loopback": cfg.InsecureLoopback == old.cfg.InsecureLoopback,
 		"sessions":          sameSection(cfg.Sessions, old.cfg.Sessions),
+		"limits":            cfg.EdgeSettings.Same(old.cfg.EdgeSettings),
 		"gate":              sameSection(cfg.Gate, old.cfg.Gate),
 		"admin_token":       cfg.AdminToken == old.cfg.AdminToken,
 	} {
