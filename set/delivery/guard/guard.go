@@ -12,15 +12,12 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"syscall"
 	"time"
-
-	"code.dny.dev/ssrf"
 )
 
 // Bounds on one call.
@@ -45,6 +42,10 @@ var ErrBlocked = errors.New("address not allowed")
 
 // Policy says which addresses may be called and for how long. Its zero value
 // allows https to public addresses only.
+//
+// Addresses at which clouds tell a machine its own credentials are allowed by a prefix of
+// a single address alone: no range opens them by the way. Behind NAT64 the prefix
+// 64:ff9b::/96 may be allowed; the IPv4 address within is judged as if it stood alone.
 type Policy struct {
 	Allow            []netip.Prefix // ranges allowed although they are private or special; none by default
 	InsecureLoopback bool           // allows loopback addresses, also by plain http
@@ -67,8 +68,8 @@ func NewClient(p Policy) *http.Client {
 	return &http.Client{
 		Transport: &transport{
 			policy: p,
-			secure: newTransport(p, guardian(p)),
-			plain:  newTransport(p, loopbackOnly()),
+			secure: newTransport(p, newJudge(p)),
+			plain:  newTransport(p, loopbackJudge()),
 		},
 		Timeout: timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error {
@@ -116,13 +117,13 @@ func (t *transport) CloseIdleConnections() {
 	t.plain.CloseIdleConnections()
 }
 
-func newTransport(p Policy, g *ssrf.Guardian) *http.Transport {
+func newTransport(p Policy, j *judge) *http.Transport {
 	conns := p.MaxConnsPerHost
 	if conns <= 0 {
 		conns = DefaultMaxConnsPerHost
 	}
 	return &http.Transport{
-		DialContext:            dialer(g),
+		DialContext:            dialer(j),
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: p.RootCAs},
 		TLSHandshakeTimeout:    dialTimeout,
 		MaxConnsPerHost:        conns,
@@ -134,37 +135,14 @@ func newTransport(p Policy, g *ssrf.Guardian) *http.Transport {
 	}
 }
 
-// dialer returns a dial function that asks g about every address it is about to
+// dialer returns a dial function that asks j about every address it is about to
 // connect to, after the name has been resolved.
-func dialer(g *ssrf.Guardian) func(context.Context, string, string) (net.Conn, error) {
+func dialer(j *judge) func(context.Context, string, string) (net.Conn, error) {
 	d := &net.Dialer{
 		Timeout: dialTimeout,
-		Control: func(network, address string, c syscall.RawConn) error {
-			if err := g.Safe(network, address, c); err != nil {
-				return fmt.Errorf("%w: %w", ErrBlocked, err)
-			}
-			return nil
-		},
+		Control: func(network, address string, _ syscall.RawConn) error { return j.connection(network, address) },
 	}
 	return d.DialContext
-}
-
-func guardian(p Policy) *ssrf.Guardian {
-	allow := p.Allow
-	if p.InsecureLoopback {
-		allow = append(loopback(), allow...)
-	}
-	v4, v6 := split(allow)
-	return ssrf.New(ssrf.WithAnyPort(), ssrf.WithAllowedV4Prefixes(v4...), ssrf.WithAllowedV6Prefixes(v6...))
-}
-
-func loopbackOnly() *ssrf.Guardian {
-	v4, v6 := split(loopback())
-	return ssrf.New(ssrf.WithAnyPort(),
-		ssrf.WithAllowedV4Prefixes(v4...),
-		ssrf.WithDeniedV4Prefixes(netip.PrefixFrom(netip.IPv4Unspecified(), 0)),
-		ssrf.WithAllowedV6Prefixes(v6...),
-		ssrf.WithDeniedV6Prefixes(netip.PrefixFrom(netip.IPv6Unspecified(), 0)))
 }
 
 func loopback() []netip.Prefix {

@@ -63,9 +63,7 @@ func check(u *url.URL, p Policy) error {
 		return nil
 	}
 	if literal {
-		if err := guardian(p).SafeAddr(addr); err != nil {
-			return fmt.Errorf("%w: %w", ErrBlocked, err)
-		}
+		return newJudge(p).address(addr)
 	}
 	return nil
 }
