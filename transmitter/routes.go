@@ -126,7 +126,7 @@ func (t *Transmitter) routes() *echo.Echo {
 	e.IPExtractor = echo.ExtractIPDirect()
 	e.Use(t.metrics.requests, t.recover, request.BoundBody, t.rates.pace, onlyListed)
 	for _, r := range append(t.treeAPI(), t.api()...) {
-		e.Add(r.method, t.base+r.path, r.handler, t.admit(r.operation))
+		e.Add(r.method, t.base+r.path, t.noted(r.method, r.path, r.handler), t.admit(r.operation))
 	}
 	open := func(method, path string, h echo.HandlerFunc) {
 		e.Add(method, path, h)

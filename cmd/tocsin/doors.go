@@ -87,6 +87,7 @@ func (d *doors) site(name string, l net.Listener, h http.Handler, secure *tls.Co
 	server := newServer(edge.Handler(h, edge.Config{
 		Listener: name, Trusted: d.settings.TrustedProxy, Quiet: []string{"/healthz", "/readyz", "/metrics"}, Logger: d.logger,
 	}), d.times, d.logger)
+	server.ConnContext = edge.ConnContext // who asks over a Unix socket
 	if secure != nil {
 		server.TLSConfig = secure.Clone()
 	}

@@ -33,6 +33,8 @@ const (
 	KindReplay Kind = 7
 	// KindParticipation: a RISC opt-in or opt-out state (RISC §2.8).
 	KindParticipation Kind = 8
+	// KindAct: an administrative act, or its outcome (see Act).
+	KindAct Kind = 9
 )
 
 // LeafSize is the length in bytes of a leaf of version 1.

@@ -69,6 +69,9 @@ type Handler struct {
 	Erasures    erase.Handler
 	// Backup copies the live stores into a new folder; nil: 501.
 	Backup func(ctx context.Context, dir string) error
+	// Note notes in the log what a request does, and Acts answers what was done.
+	Note echo.MiddlewareFunc
+	Acts echo.HandlerFunc
 	// Webhooks of all applications.
 	Webhooks *webhook.Service
 }
@@ -78,7 +81,8 @@ const Prefix = "/admin"
 
 // Mount adds the routes to g, a group at Prefix.
 func (h Handler) Mount(g *echo.Group) {
-	g.Use(noStore, asOperator)
+	g.Use(noStore, asOperator, h.Note)
+	g.GET("/acts", h.Acts)
 	g.GET("/applications", h.applications)
 	g.POST("/applications", h.addApplication)
 	g.PATCH("/applications/:id", h.changeApplication)

@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"os"
 	"strconv"
+
+	"github.com/tocsin-ssf/tocsin/set/delivery/edge"
 )
 
 // inProcess answers requests by a handler of this process.
@@ -14,7 +17,8 @@ type inProcess struct{ handler http.Handler }
 // request's context has ended it is its error: a handler then answers nothing.
 func (p inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	w := &recorder{header: http.Header{}}
-	p.handler.ServeHTTP(w, r)
+	own := edge.WithPeer(r.Context(), edge.Peer{UID: os.Getuid(), PID: os.Getpid(), Own: true}) // who did it is in the log
+	p.handler.ServeHTTP(w, r.WithContext(own))
 	if r.Body != nil {
 		_ = r.Body.Close()
 	}

@@ -1,0 +1,102 @@
+package eventlog
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+)
+
+// ActForm is the version of the form in which an act is kept.
+const ActForm = 1
+
+// Outcomes of an act. One without is that it was asked for: noted before anything was done.
+const (
+	ActDone    = "done"    // answered 2xx
+	ActRefused = "refused" // nothing was done: 4xx
+	ActFailed  = "failed"  // perhaps done, perhaps in part: 5xx, or the handler panicked
+)
+
+// Act is an administrative act: the body of an entry of KindAct. It is noted twice, when
+// it is asked for and when its outcome is known; the second names the first and says all
+// that the first says. An act that is an entry of the log by itself (a decision, an
+// erasure, a hold, a replay) is noted once, with its outcome. No secret is ever in it,
+// and no identifier of a subject.
+type Act struct {
+	// Form is ActForm.
+	Form int `json:"form"`
+	// Act is its name, "<what>.<verb>": "client.add".
+	Act string `json:"act"`
+	// By is who did it.
+	By Actor `json:"by"`
+	// From is the address it came from, "socket" for the Unix socket, "command" for a
+	// command that had opened the store itself.
+	From string `json:"from,omitempty"`
+	// Request is the id of the request, as its log line has it.
+	Request string `json:"request,omitempty"`
+	// Objects are the ids of what it is about, by what they are: "client", "stream".
+	Objects map[string]string `json:"objects,omitempty"`
+	// Set are members that were given; of URLs scheme and host alone.
+	Set map[string]json.RawMessage `json:"set,omitempty"`
+	// Hidden names members that were given and are not told.
+	Hidden []string `json:"hidden,omitempty"`
+	// Outcome is what became of it, empty when it is asked for. Status and Code are
+	// those of the answer.
+	Outcome string `json:"outcome,omitempty"`
+	Status  int    `json:"status,omitempty"`
+	Code    string `json:"code,omitempty"`
+	// Asked is the number of the entry that was noted before; 0: none.
+	Asked uint64 `json:"asked,omitempty"`
+}
+
+// Actor is who did an act: a client by its token, or a process on the Unix socket.
+type Actor struct {
+	Client      string `json:"client,omitempty"`
+	Application string `json:"application,omitempty"`
+	UID         *int   `json:"uid,omitempty"`
+	PID         *int   `json:"pid,omitempty"`
+}
+
+// String returns the word by which acts are found: the client's id, or "uid:1000".
+func (a Actor) String() string {
+	if a.UID != nil {
+		return "uid:" + strconv.Itoa(*a.UID)
+	}
+	return a.Client
+}
+
+// Keys of acts.
+func RefAct(name string) string     { return "act:" + name }
+func RefActBy(who string) string    { return "by:" + who }
+func RefActOn(object string) string { return "object:" + object }
+
+// RefActAsked is the key of the outcome of the act that was asked for at seq.
+func RefActAsked(seq uint64) string { return "asked:" + strconv.FormatUint(seq, 10) }
+
+// Entry returns the entry that says it. Error: ErrEvent.
+func (a *Act) Entry() (Entry, error) {
+	a.Form = ActForm
+	body, err := json.Marshal(a)
+	if err != nil {
+		return Entry{}, fmt.Errorf("%w: %w", ErrEvent, err)
+	}
+	refs := []string{RefAll, RefAct(a.Act), RefActBy(a.By.String())}
+	for _, id := range a.Objects {
+		refs = append(refs, RefActOn(id))
+	}
+	if a.Asked != 0 {
+		refs = append(refs, RefActAsked(a.Asked))
+	}
+	return Entry{Kind: KindAct, Body: body, Refs: refs}, nil
+}
+
+// ActOf reads an entry of KindAct.
+func ActOf(r *Record) (Act, error) {
+	var a Act
+	if err := json.Unmarshal(r.Entry, &a); err != nil {
+		return a, fmt.Errorf("eventlog: act at %d: %w", r.Seq, err)
+	}
+	if a.Form != ActForm {
+		return a, fmt.Errorf("eventlog: act at %d: form %d is not known", r.Seq, a.Form)
+	}
+	return a, nil
+}
