@@ -39,7 +39,17 @@ func (h *house) events() []*eventlog.Record {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	return all
+	return slices.DeleteFunc(all, func(r *eventlog.Record) bool { return r.Kind != eventlog.KindEvent })
+}
+
+// kept is what the log has besides administrative acts.
+func (h *house) kept() int {
+	h.t.Helper()
+	all, err := h.log.Read(context.Background(), 0, 10000)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return len(slices.DeleteFunc(all, func(r *eventlog.Record) bool { return r.Kind == eventlog.KindAct }))
 }
 
 // What each vendor sends, as it sends it, becomes events once, and SETs.

@@ -60,6 +60,7 @@ type cli struct {
 	Deadletter  deadletterCmd  `cmd:"" help:"List, resend and drop SETs that were set aside."`
 	Set         setCmd         `cmd:"" help:"Decode, verify and sign a Security Event Token."`
 	Key         keyCmd         `cmd:"" help:"List, rotate and retire signing keys."`
+	Audit       auditCmd       `cmd:"" help:"List what operators and applications did: who, from where, what, what became of it."`
 	Conformance conformanceCmd `cmd:"" help:"See what of the specifications a peer keeps."`
 	Bench       benchCmd       `cmd:"" help:"Measure the transmitter against the floor of this machine."`
 	Backup      backupCmd      `cmd:"" help:"Copy a data folder, also while a server runs on it."`

@@ -64,9 +64,13 @@ func (a Actor) String() string {
 	return a.Client
 }
 
-// Keys of acts.
-func RefAct(name string) string     { return "act:" + name }
-func RefActBy(who string) string    { return "by:" + who }
+// RefAct is the key of acts of a name.
+func RefAct(name string) string { return "act:" + name }
+
+// RefActBy is the key of acts by who did them ([Actor.String]).
+func RefActBy(who string) string { return "by:" + who }
+
+// RefActOn is the key of acts by the id of what they are about.
 func RefActOn(object string) string { return "object:" + object }
 
 // RefActAsked is the key of the outcome of the act that was asked for at seq.

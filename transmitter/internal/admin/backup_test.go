@@ -34,7 +34,7 @@ func (one) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"} }
 func TestLongBackup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := echo.New()
-		admin.Handler{Backup: func(ctx context.Context, _ string) error {
+		admin.Handler{Note: func(next echo.HandlerFunc) echo.HandlerFunc { return next }, Backup: func(ctx context.Context, _ string) error {
 			select {
 			case <-time.After(time.Hour):
 				return nil

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/adminapi"
+)
+
+// maxActs bounds --limit.
+const maxActs = 100_000
+
+// actsPage is how many acts are asked for at a time.
+const actsPage = 500
+
+type auditCmd struct {
+	dataFlags
+	printFlags
+	Act    string    `help:"Acts of this name alone, such as client.add." placeholder:"NAME"`
+	By     string    `help:"Acts of this client alone, or of this user on the Unix socket as uid:1000." placeholder:"WHO"`
+	Object string    `help:"Acts on what has this id: a client, an application, a stream, a key, …" placeholder:"ID"`
+	Since  time.Time `help:"Acts from this time on (RFC 3339)." placeholder:"TIME"`
+	Until  time.Time `help:"Acts before this time (RFC 3339)." placeholder:"TIME"`
+	Limit  int       `help:"At most so many, the newest (default: ${default})." default:"100" placeholder:"N"`
+}
+
+// Help shows an example.
+func (auditCmd) Help() string {
+	return "Example:\n  tocsin audit --act client.add --json\n" +
+		"Every administrative act is an entry of the event log: tocsin event verify-log checks them with all else."
+}
+
+// performed is an act as the admin API shows it.
+type performed struct {
+	Time    time.Time                  `json:"time"`
+	Act     string                     `json:"act"`
+	Outcome string                     `json:"outcome"`
+	From    string                     `json:"from"`
+	Objects map[string]string          `json:"objects"`
+	Set     map[string]json.RawMessage `json:"set"`
+	By      struct {
+		Client string `json:"client"`
+		UID    *int   `json:"uid"`
+		PID    *int   `json:"pid"`
+	} `json:"by"`
+}
+
+func (p *performed) who() string {
+	if p.By.UID != nil && p.By.PID != nil {
+		return fmt.Sprintf("uid:%d/pid:%d", *p.By.UID, *p.By.PID)
+	}
+	return p.By.Client
+}
+
+func (p *performed) on() string {
+	parts := make([]string, 0, len(p.Objects))
+	for _, what := range slices.Sorted(maps.Keys(p.Objects)) {
+		parts = append(parts, what+"="+p.Objects[what])
+	}
+	if len(parts) == 0 {
+		return "-"
+	}
+	return strings.Join(parts, ",")
+}
+
+// Run prints the acts, newest first.
+func (c auditCmd) Run(ctx context.Context, std streamsIO) error {
+	if c.Limit < 1 || c.Limit > maxActs {
+		return usage("--limit must be 1 to %d", maxActs)
+	}
+	return c.with(ctx, false, func(api *adminapi.Client) error {
+		raw, err := c.acts(ctx, api)
+		if err != nil {
+			return err
+		}
+		list := make([]performed, len(raw))
+		for i := range raw {
+			if err := json.Unmarshal(raw[i], &list[i]); err != nil {
+				return fmt.Errorf("reading the server's answer: %w", err)
+			}
+		}
+		return c.print(std.out, raw, "TIME ACT OUTCOME BY FROM ON", func(w io.Writer) {
+			for i := range list {
+				p := &list[i]
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", p.Time.Format(time.DateTime), p.Act, p.Outcome, p.who(), p.From, p.on())
+			}
+		})
+	})
+}
+
+// acts reads page by page up to the limit.
+func (c auditCmd) acts(ctx context.Context, api *adminapi.Client) ([]json.RawMessage, error) {
+	all := []json.RawMessage{}
+	for next := ""; len(all) < c.Limit; {
+		var page struct {
+			Acts []json.RawMessage `json:"acts"`
+			Next string            `json:"next"`
+		}
+		if err := api.Do(ctx, http.MethodGet, "/admin/acts?"+c.query(next, min(actsPage, c.Limit-len(all))), nil, &page); err != nil {
+			return nil, err
+		}
+		all = append(all, page.Acts...)
+		if next = page.Next; next == "" {
+			break
+		}
+	}
+	return all, nil
+}
+
+func (c auditCmd) query(before string, limit int) string {
+	q := url.Values{"limit": {strconv.Itoa(limit)}}
+	for name, v := range map[string]string{"act": c.Act, "by": c.By, "object": c.Object, "before": before} {
+		if v != "" {
+			q.Set(name, v)
+		}
+	}
+	for name, at := range map[string]time.Time{"since": c.Since, "until": c.Until} {
+		if !at.IsZero() {
+			q.Set(name, at.Format(time.RFC3339))
+		}
+	}
+	return q.Encode()
+}
