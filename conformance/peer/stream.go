@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -212,7 +213,7 @@ func (t *Transmitter) deliver(s *stream, w wishes) (why string) {
 		return ""
 	}
 	u, err := url.Parse(w.endpoint)
-	wrong := err != nil || u.Host == "" || u.Scheme != "https" && (u.Scheme != "http" || t.base.Scheme != "http")
+	wrong := err != nil || u.Host == "" || u.Scheme != "https" && (u.Scheme != "http" || t.base.Scheme != "http" || !isLoopback(u.Hostname()))
 	if wrong && !t.conduct.anyEndpoint {
 		return "delivery.endpoint_url is missing or not https"
 	}
@@ -221,4 +222,10 @@ func (t *Transmitter) deliver(s *stream, w wishes) (why string) {
 	}
 	s.method, s.endpoint = w.method, w.endpoint
 	return ""
+}
+
+// isLoopback reports whether a host is this machine, which plain http may reach.
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

@@ -56,6 +56,9 @@ func (s *suite) ask(ctx context.Context, c call) (conformance.Ask, error) {
 	if ask.Header.Get("Accept") == "" {
 		ask.Header.Set("Accept", "application/json")
 	}
+	if !s.secureText(c.url) {
+		return ask, fmt.Errorf("%q is not https, and gets no token", c.url)
+	}
 	token := ""
 	if c.token != nil {
 		token = *c.token

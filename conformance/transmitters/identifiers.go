@@ -131,13 +131,10 @@ func judgeIdentifier(t *conformance.T, raw json.RawMessage, depth int) {
 		return
 	}
 	t.Expect("SUBJ-3-02", true, "got a subject of the format %s", name)
-	want := append([]string{"format"}, f.members...)
-	got := slices.Sorted(maps.Keys(o))
-	slices.Sort(want)
-	if !t.Expect("SUBJ-3-01", slices.Equal(got, want), "got members %q of a subject of the format %s, want %q", got, name, want) {
-		return
+	for member := range o {
+		t.Expect("SUBJ-3-01", member == "format" || slices.Contains(f.members, member), "got the member %q of a subject of the format %s, want those that it describes", member, name)
 	}
-	_, err = subject.ParseStrict(raw)
+	_, err = subject.Parse(raw) // it lets pass what is told above
 	t.Expect(f.id, err == nil, "got a subject %s that is not right: %s", raw, orFine(err))
 	if name == "uri" {
 		scheme, _, _ := strings.Cut(o.text("uri"), ":")

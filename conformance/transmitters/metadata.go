@@ -99,7 +99,7 @@ func (s *suite) metadataChecks() []conformance.Check {
 			Name: "metadata-members", Title: "looks at the members of the metadata",
 			Decides: []string{
 				"SSF-7.1-02", "SSF-7.1-03", "SSF-7.1-04", "SSF-7.1-05", "SSF-7.1-07", "SSF-7.1-08", "SSF-7.1-10", "INTEROP-2.3.1-01", "INTEROP-2.3.2-01",
-				"INTEROP-2.3.7-01",
+				"INTEROP-2.3.4-01", "INTEROP-2.3.5-01", "INTEROP-2.3.6-01", "INTEROP-2.3.7-01",
 			},
 			Run: s.checkMembers,
 		},
@@ -174,6 +174,9 @@ func (s *suite) checkMembers(ctx context.Context, t *conformance.T) error {
 		if m.has(name) {
 			t.Expect("SSF-7.1-05", s.secureText(m.text(name)), "got %s %s, want an https URL", name, m.object[name])
 		}
+	}
+	for id, name := range map[string]string{"INTEROP-2.3.4-01": configurationEndpoint, "INTEROP-2.3.5-01": statusEndpoint, "INTEROP-2.3.6-01": verificationEndpoint} {
+		t.Expect(id, m.has(name), "got no %s, want it", name)
 	}
 	if m.has("critical_subject_members") {
 		names, ok := m.texts("critical_subject_members")

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"iter"
-	"maps"
 	"mime"
 	"net/http"
 	"slices"
@@ -103,6 +101,9 @@ func (o object) audience(name string) ([]string, bool) {
 
 // same reports whether two JSON values mean the same; the order of members is nothing.
 func same(a, b json.RawMessage) bool {
+	if bytes.Equal(a, b) {
+		return true // also where it is not right
+	}
 	x, y := jsontext.Value(slices.Clone(a)), jsontext.Value(slices.Clone(b))
 	if x.Canonicalize() != nil || y.Canonicalize() != nil {
 		return false
@@ -130,6 +131,3 @@ func encode(v any) []byte {
 	}
 	return raw
 }
-
-// keysOf are the names of an object's members.
-func keysOf(o object) iter.Seq[string] { return maps.Keys(o) }

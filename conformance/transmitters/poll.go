@@ -109,6 +109,9 @@ func (s *suite) checkPoll(ctx context.Context, t *conformance.T) error {
 			return err
 		}
 		answer, tokens, err := s.untilThere(ctx, t, st, map[string]any{})
+		if answer.Status != 0 {
+			t.Expect("POLL-2-01", answer.Status == http.StatusOK, "got %d for a poll with {}, want 200", answer.Status)
+		}
 		if err != nil {
 			return err
 		}
@@ -201,6 +204,9 @@ func (s *suite) checkPollLong(ctx context.Context, t *conformance.T) error {
 			err    error
 		}
 		done := make(chan outcome, 1)
+		if st.pollURL == "" {
+			return errNoPollURL
+		}
 		ask, err := s.ask(ctx, call{method: http.MethodPost, url: st.pollURL, body: map[string]any{"returnImmediately": false}})
 		if err != nil {
 			return err

@@ -29,6 +29,7 @@ type stream struct {
 	pending  []*token // SETs that came and were not looked at
 	acks     []string // jtis that the next poll acknowledges
 	verified time.Time
+	states   []string // of its verification requests
 }
 
 // spec is what a check wants of a stream.
@@ -151,20 +152,23 @@ func (s *suite) each(ctx context.Context, t *conformance.T, p spec, fn func(*str
 const removeTime = 5 * time.Second
 
 // remove deletes a stream that the suite made, also when ctx has ended.
-func (s *suite) remove(ctx context.Context, id string) {
-	if s.delete(context.WithoutCancel(ctx), id) == nil {
+func (s *suite) remove(ctx context.Context, id string) { s.removeAs(ctx, id, nil) }
+
+// removeAs deletes a stream with the token by which it was made; nil: the receiver's.
+func (s *suite) removeAs(ctx context.Context, id string, token *string) {
+	if s.delete(context.WithoutCancel(ctx), id, token) == nil {
 		s.made = slices.DeleteFunc(s.made, func(made string) bool { return made == id })
 	}
 }
 
-func (s *suite) delete(ctx context.Context, id string) error {
+func (s *suite) delete(ctx context.Context, id string, token *string) error {
 	ctx, cancel := context.WithTimeout(ctx, removeTime)
 	defer cancel()
 	if s.meta == nil {
 		return errors.New("there is no metadata")
 	}
 	answer, err := s.quietly(ctx, call{
-		method: http.MethodDelete, url: s.meta.text(configurationEndpoint), query: url.Values{"stream_id": {id}},
+		method: http.MethodDelete, url: s.meta.text(configurationEndpoint), query: url.Values{"stream_id": {id}}, token: token,
 	})
 	if err != nil {
 		return err
@@ -192,7 +196,7 @@ func (s *suite) clean(ctx context.Context) error {
 		}
 	}
 	for _, id := range left {
-		if err := s.delete(ctx, id); err != nil {
+		if err := s.delete(ctx, id, nil); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -236,7 +240,7 @@ func (s *suite) makeRoom(ctx context.Context, _ string) error {
 	}
 	for _, config := range listed {
 		if id := config.text("stream_id"); id != "" {
-			if err := s.delete(ctx, id); err != nil {
+			if err := s.delete(ctx, id, nil); err != nil {
 				return fmt.Errorf("deleting the streams of before: %w", err)
 			}
 		}

@@ -140,7 +140,6 @@ type suite struct {
 	stale   bool // the streams of before are dealt with
 	made    []string
 	seen    []*token // SETs, the first maxSeen
-	states  []string // of verification requests
 }
 
 // maxSeen bounds the SETs that are kept for the checks of SETs.
