@@ -39,6 +39,7 @@ type partition struct {
 	r       request
 	mirror  *mirror
 	glances glances
+	known   known
 }
 
 var _ streams.Partition = (*partition)(nil)
@@ -78,10 +79,7 @@ func (p *partition) Stream(ctx context.Context, id string) (streams.Stream, erro
 	if err := p.has(id); err != nil {
 		return streams.Stream{}, err
 	}
-	return p.glances.at(ctx, id, func(ctx context.Context) (streams.Stream, error) {
-		v, err := p.s.version(ctx, p.r, id)
-		return v.Stream, err
-	})
+	return p.glances.at(ctx, id, func(ctx context.Context) (streams.Stream, error) { return p.glance(ctx, id) })
 }
 
 // Put implements [streams.Partition].

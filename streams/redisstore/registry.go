@@ -67,6 +67,7 @@ func (s *Store) Stream(ctx context.Context, id string) (streams.Stream, error) {
 type version struct {
 	streams.Stream
 	number string // rises with each update
+	call   string // that made it: a failover may give a number anew
 	health []byte // empty: healthy
 }
 
@@ -84,10 +85,10 @@ func (s *Store) versionOf(id string, answer any) (version, error) {
 	if err != nil {
 		return version{}, err
 	}
-	if len(list) != 4 {
+	if len(list) != 5 {
 		return version{}, redisdb.ErrAnswer
 	}
-	v := version{number: redisdb.Text(list[0]), health: []byte(redisdb.Text(list[3]))}
+	v := version{number: redisdb.Text(list[0]), health: []byte(redisdb.Text(list[3])), call: redisdb.Text(list[4])}
 	if v.Stream, err = form.DecodeStream([]byte(redisdb.Text(list[2]))); err != nil {
 		return v, fmt.Errorf("redisstore: stream: %w", err)
 	}
