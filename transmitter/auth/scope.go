@@ -26,12 +26,17 @@ const (
 	ScopeRemoveSubject  Scope = "ssf.manage.remove_subject"
 	ScopeVerify         Scope = "ssf.manage.verify"
 	ScopePoll           Scope = "ssf.manage.poll"
+	ScopeReplay         Scope = "ssf.manage.replay"
+	ScopeReadLetters    Scope = "ssf.read.dead_letters"
+	ScopeManageLetters  Scope = "ssf.manage.dead_letters"
 	ScopeEventsWrite    Scope = "events.write"
 	ScopeEventsRead     Scope = "events.read"
 	ScopeEventsAnnotate Scope = "events.annotate"
 	ScopeEventsErase    Scope = "events.erase"
 	ScopeConsents       Scope = "consents.manage"
+	ScopeReadConsents   Scope = "consents.read"
 	ScopeWebhooks       Scope = "webhooks.manage"
+	ScopeReadWebhooks   Scope = "webhooks.read"
 	// ScopeLogRead covers checkpoints and tiles of the log's tree, for auditors
 	// and witnesses: hashes alone.
 	ScopeLogRead Scope = "log.read"
@@ -66,7 +71,9 @@ const (
 	OpAnnotateEvents   Operation = "event.annotate"
 	OpEraseEvents      Operation = "event.erase"
 	OpManageConsents   Operation = "consent.manage"
+	OpReadConsents     Operation = "consent.read"
 	OpManageWebhooks   Operation = "webhook.manage"
+	OpReadWebhooks     Operation = "webhook.read"
 	OpAdminister       Operation = "administer"
 )
 
@@ -88,16 +95,18 @@ var defaultRules = Rules{
 	OpRemoveSubject:    {ScopeManage, ScopeRemoveSubject, ScopeAdmin},
 	OpVerify:           {ScopeManage, ScopeVerify, ScopeAdmin},
 	OpPoll:             {ScopeRead, ScopeManage, ScopePoll, ScopeAdmin},
-	OpReadDeadLetters:  {ScopeRead, ScopeManage, ScopeAdmin},
-	OpResendDeadLetter: {ScopeManage, ScopeAdmin},
-	OpReplay:           {ScopeManage, ScopeAdmin},
+	OpReadDeadLetters:  {ScopeRead, ScopeManage, ScopeReadLetters, ScopeAdmin},
+	OpResendDeadLetter: {ScopeManage, ScopeManageLetters, ScopeAdmin},
+	OpReplay:           {ScopeManage, ScopeReplay, ScopeAdmin},
 	OpWriteEvents:      {ScopeEventsWrite, ScopeAdmin},
 	OpReadEvents:       {ScopeEventsRead, ScopeAdmin},
 	OpReadLog:          {ScopeLogRead, ScopeEventsRead, ScopeAdmin},
 	OpAnnotateEvents:   {ScopeEventsAnnotate, ScopeAdmin},
 	OpEraseEvents:      {ScopeEventsErase, ScopeAdmin},
 	OpManageConsents:   {ScopeConsents, ScopeAdmin},
+	OpReadConsents:     {ScopeConsents, ScopeReadConsents, ScopeAdmin},
 	OpManageWebhooks:   {ScopeWebhooks, ScopeAdmin},
+	OpReadWebhooks:     {ScopeWebhooks, ScopeReadWebhooks, ScopeAdmin},
 	OpAdminister:       {ScopeAdmin},
 }
 
