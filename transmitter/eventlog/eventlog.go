@@ -156,7 +156,8 @@ type Log interface {
 	Head(ctx context.Context) (uint64, error)
 	// Record returns the record at seq. Error: ErrNotFound.
 	Record(ctx context.Context, seq uint64) (*Record, error)
-	// Get returns the record with the public id. Errors: ErrMalformedID,
+	// Get returns the record with the public id. An id that there is not is looked
+	// for as one that there is, and takes as long. Errors: ErrMalformedID,
 	// ErrNotFound.
 	Get(ctx context.Context, id string) (*Record, error)
 }

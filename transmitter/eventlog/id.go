@@ -50,6 +50,18 @@ func (i *IDs) Seq(id string) (uint64, error) {
 	return binary.BigEndian.Uint64(b[:]), nil
 }
 
+// Decoy returns a number from 1 to head (at least 1) for a text that has the form of an id
+// and is none: who reads the record of it, too, takes as long as with an id that is
+// somebody else's. ok is false for other texts, which nobody takes for an id.
+func (i *IDs) Decoy(text string, head uint64) (seq uint64, ok bool) {
+	b, ok := decodeID(text)
+	if !ok || head == 0 {
+		return 0, false
+	}
+	i.block.Decrypt(b[:], b[:])
+	return 1 + binary.BigEndian.Uint64(b[:])%head, true
+}
+
 // HasIDForm reports whether the text looks like an id, of whatever log.
 func HasIDForm(text string) bool {
 	_, ok := decodeID(text)

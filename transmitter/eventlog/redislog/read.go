@@ -2,6 +2,7 @@ package redislog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
@@ -177,11 +178,16 @@ const maxSeq = 1<<48 - 1
 // another process is not returned.
 func (l *Log) Get(ctx context.Context, id string) (*eventlog.Record, error) {
 	seq, err := l.ids.Seq(id)
-	if err != nil {
-		return nil, err
-	}
-	if seq == 0 {
+	if err == nil && seq == 0 {
 		return nil, eventlog.ErrNotFound
 	}
-	return l.one(ctx, seq)
+	if err == nil {
+		return l.one(ctx, seq)
+	}
+	if decoy, ok := l.ids.Decoy(id, l.tail.Head()); ok {
+		if _, failed := l.one(ctx, decoy); failed != nil && !errors.Is(failed, eventlog.ErrNotFound) {
+			return nil, failed
+		}
+	}
+	return nil, err
 }

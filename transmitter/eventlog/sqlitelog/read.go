@@ -2,6 +2,7 @@ package sqlitelog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/tocsin-ssf/tocsin/streams/store/sqlitedb"
@@ -82,8 +83,13 @@ func (l *Log) Record(ctx context.Context, seq uint64) (*eventlog.Record, error) 
 // Get implements eventlog.Log.
 func (l *Log) Get(ctx context.Context, id string) (*eventlog.Record, error) {
 	seq, err := l.ids.Seq(id)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		return l.Record(ctx, seq)
 	}
-	return l.Record(ctx, seq)
+	if decoy, ok := l.ids.Decoy(id, l.tail.Head()); ok {
+		if _, failed := l.Record(ctx, decoy); failed != nil && !errors.Is(failed, eventlog.ErrNotFound) {
+			return nil, failed
+		}
+	}
+	return nil, err
 }

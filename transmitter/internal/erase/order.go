@@ -101,11 +101,22 @@ func (e *Eraser) Order(ctx context.Context, o Order) (Erasure, error) {
 // Erasure returns what became of an order, for an application ("" for an
 // operator). Error: ErrNotFound, for another application's alike.
 func (e *Eraser) Erasure(ctx context.Context, application, id string) (Erasure, error) {
-	x, err := e.erasure(ctx, id)
-	if err == nil && application != "" && x.application != application {
+	x, erased, err := e.order(ctx, id)
+	others := func() bool { return application != "" && x.application != application }
+	if err == nil && !erased && others() {
+		err = ErrNotFound // before more is asked of the log than for one that is not there
+	}
+	if err != nil {
+		return Erasure{}, err
+	}
+	// Of one that was carried out its reports alone know whose it was.
+	if err := e.reported(ctx, &x, erased); err != nil {
+		return Erasure{}, err
+	}
+	if others() {
 		return Erasure{}, ErrNotFound
 	}
-	return x, err
+	return x, nil
 }
 
 // Pending returns the orders that are still to be carried out, of an application
@@ -129,22 +140,34 @@ func (e *Eraser) Pending(ctx context.Context, application string) ([]Erasure, er
 }
 
 func (e *Eraser) erasure(ctx context.Context, id string) (Erasure, error) {
+	x, erased, err := e.order(ctx, id)
+	if err != nil {
+		return Erasure{}, err
+	}
+	if err := e.reported(ctx, &x, erased); err != nil {
+		return Erasure{}, err
+	}
+	return x, nil
+}
+
+// order returns an order without what was reported of it, and whether it is erased.
+func (e *Eraser) order(ctx context.Context, id string) (x Erasure, erased bool, err error) {
 	r, err := e.cfg.Log.Get(ctx, id)
 	if errors.Is(err, eventlog.ErrNotFound) || errors.Is(err, eventlog.ErrMalformedID) || err == nil && r.Kind != eventlog.KindErasure {
-		return Erasure{}, ErrNotFound
+		return Erasure{}, false, ErrNotFound
 	}
 	if err != nil {
-		return Erasure{}, fmt.Errorf("erase: %w", err)
+		return Erasure{}, false, fmt.Errorf("erase: %w", err)
 	}
-	x := Erasure{ID: r.ID, State: Pending, Ordered: r.Recorded, Waiting: e.waitsFor(r.Seq), seq: r.Seq}
+	x = Erasure{ID: r.ID, State: Pending, Ordered: r.Recorded, Waiting: e.waitsFor(r.Seq), seq: r.Seq}
 	if !r.Erased {
 		var body orderEntry
 		if json.Unmarshal(r.Entry, &body) != nil || body.Order == "" {
-			return Erasure{}, ErrNotFound // a report
+			return Erasure{}, false, ErrNotFound // a report
 		}
 		x.Reason, x.By, x.application = body.Reason, body.By, body.Application
 	}
-	return x, e.reported(ctx, &x, r.Erased)
+	return x, r.Erased, nil
 }
 
 // pendingOrders returns the orders that are not carried out, in the order of the
