@@ -17,6 +17,7 @@ import (
 
 type conformanceCmd struct {
 	Transmitter conformanceTransmitterCmd `cmd:"" help:"See what of the specifications a transmitter keeps."`
+	Receiver    conformanceReceiverCmd    `cmd:"" help:"See what of the specifications a receiver keeps, by transmitters that do not."`
 }
 
 // reportFlags say what of a suite is run, and where its report goes.

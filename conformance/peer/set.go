@@ -68,7 +68,7 @@ func (t *Transmitter) draft(s *stream, e Event, control bool) *Draft {
 		"sub_id": plain(e.Subject), "events": object{e.Type: plain(e.Payload)},
 	}
 	if e.Txn == "" {
-		d.Claims["txn"] = "txn-" + d.ID
+		d.Claims["txn"] = t.id("txn")
 	}
 	return d
 }

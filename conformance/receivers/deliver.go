@@ -211,13 +211,13 @@ func (s *suite) repeats(ctx context.Context, t *conformance.T, at *site) error {
 	if err := wait(ctx, s.cfg.Quiet); err != nil {
 		return err
 	}
-	times, err := s.cfg.Observe(ctx, first.id)
+	times, err := at.observe(ctx, first.id)
 	if err != nil {
 		return err
 	}
 	shown := at.shown(t, first.Verdict.Exchange)
 	shown.Expect("SEC-06", times == 1, "got a SET that came three times acted upon %d times, want once", times)
-	if times, err = s.cfg.Observe(ctx, forged.id); err == nil {
+	if times, err = at.observe(ctx, forged.id); err == nil {
 		at.shown(t, forged.Verdict.Exchange).Expect("SEC-05", times == 0, "got a forged SET acted upon %d times, want never", times)
 	}
 	return err
@@ -244,7 +244,7 @@ func (s *suite) critical(method string) conformance.Check {
 		if err := wait(ctx, s.cfg.Quiet); err != nil {
 			return err
 		}
-		times, err := s.cfg.Observe(ctx, v.id)
+		times, err := at.observe(ctx, v.id)
 		if err == nil {
 			shown.Expect(id, times == 0, "got the event acted upon %d times, want it discarded", times)
 		}

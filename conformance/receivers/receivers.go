@@ -58,9 +58,9 @@ type Config struct {
 	// Authorization is the Authorization header that it wants.
 	Endpoint, Authorization string
 
-	// Observe returns how often the receiver acted upon the SET with this jti; nil:
-	// nobody can tell, and what is about that is skipped.
-	Observe func(ctx context.Context, jti string) (times int, err error)
+	// Observe returns how often the receiver of a scenario acted upon the SET with this
+	// jti; nil: nobody can tell, and what is about that is skipped.
+	Observe func(ctx context.Context, scenario, jti string) (times int, err error)
 
 	// Wait is how long an answer, a request or an acknowledgement that is due may take;
 	// 0: DefaultWait. Quiet is how long nothing must come where nothing may; 0:

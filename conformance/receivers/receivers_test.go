@@ -79,7 +79,7 @@ func (s *stand) start(_ context.Context, i receivers.Invitation) (receivers.Proc
 }
 
 // observe is a receivers.Config.Observe.
-func (s *stand) observe(_ context.Context, jti string) (int, error) {
+func (s *stand) observe(_ context.Context, _, jti string) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := 0

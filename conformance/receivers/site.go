@@ -157,6 +157,11 @@ func (at *site) start(ctx context.Context) (err error) {
 	return err
 }
 
+// observe returns how often the receiver acted upon a SET.
+func (at *site) observe(ctx context.Context, jti string) (int, error) {
+	return at.cfg.Observe(ctx, at.invitation.Scenario, jti)
+}
+
 // close ends the receiver and the transmitter.
 func (at *site) close() error {
 	var err error

@@ -56,6 +56,23 @@ func Certificate(dir string, hosts []string) (tls.Certificate, string, error) {
 	return leaf, path, nil
 }
 
+// WritePair writes a certificate as of [Certificate] and its key to files, PEM, for a
+// server of somebody else's on this machine.
+func WritePair(dir string, hosts []string, certFile, keyFile string) error {
+	pair, _, err := Certificate(dir, hosts)
+	if err != nil {
+		return err
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		return err
+	}
+	if err := write(keyFile, 0o600, "PRIVATE KEY", private); err != nil {
+		return err
+	}
+	return write(certFile, 0o644, "CERTIFICATE", pair.Certificate[0])
+}
+
 // Renewed returns what tls.Config.GetCertificate wants: a certificate as of
 // [Certificate], the next one while there is still time, for a server may run
 // longer than a certificate lasts.
