@@ -19,7 +19,7 @@ type operator struct {
 }
 
 func (h *house) operator(handler http.Handler) *operator {
-	server := httptest.NewServer(handler)
+	server := httptest.NewServer(contractual(h.t, "", handler))
 	h.t.Cleanup(server.Close)
 	return &operator{h, server}
 }

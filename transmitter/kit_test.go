@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -91,7 +92,7 @@ func open(t testing.TB, change ...func(*setup)) *house {
 	if h.Transmitter, err = transmitter.New(s.Config); err != nil {
 		t.Fatal(err)
 	}
-	handler = h.Handler()
+	handler = contractual(t, strings.TrimSuffix(mustPath(t, h.issuer), "/"), h.Handler())
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	if !s.idle {
@@ -113,6 +114,16 @@ func open(t testing.TB, change ...func(*setup)) *house {
 		}
 	})
 	return h
+}
+
+// mustPath returns the path of a URL.
+func mustPath(t testing.TB, raw string) string {
+	t.Helper()
+	u, err := url.Parse(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.EscapedPath()
 }
 
 // stores opens the embedded stores in dir.
