@@ -24,6 +24,7 @@ type documented struct {
 	operations []*operationDoc
 	mu         sync.Mutex
 	looked     map[string]int // exchanges that were checked, by operation and status
+	lenient    bool           // what is taken may be more than the document says, and is checked without end
 }
 
 // operationDoc is one operation of the document.
@@ -110,8 +111,8 @@ func (d *documented) check(x *exchange) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock() // the library keeps what it has compiled
-	key := fmt.Sprint(x.method, op.path, x.status)
-	if d.looked[key]++; d.looked[key] > lookEach {
+	key := fmt.Sprint(x.method+op.path, x.status)
+	if d.looked[key]++; d.looked[key] > lookEach && !d.lenient {
 		return nil
 	}
 	r := &http.Request{Method: x.method, URL: x.url, Header: x.header.Clone(), Body: io.NopCloser(bytes.NewReader(x.body)), ContentLength: int64(len(x.body))}
@@ -127,7 +128,7 @@ func (d *documented) check(x *exchange) error {
 			ExcludeRequestBody: x.body == nil || anything,
 		},
 	}
-	if x.status < 300 {
+	if x.status < 300 && !d.lenient {
 		if err := openapi3filter.ValidateRequest(context.Background(), in); err != nil {
 			return fmt.Errorf("answered %d, but the document refuses the request: %w", x.status, err)
 		}

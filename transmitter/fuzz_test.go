@@ -19,14 +19,15 @@ type target struct {
 	put            *strings.Replacer
 	token          string
 	client, secret string // for the token endpoint
+	hook           string // id of a webhook, where there is one
 }
 
-func newTarget(t testing.TB) *target {
-	h := open(t, func(s *setup) {
+func newTarget(t testing.TB, change ...func(*setup)) *target {
+	h := open(t, append(change, func(s *setup) {
 		s.idle = true
 		s.LongPoll = 1 // a nanosecond: polls answer at once
-	})
-	made := h.credentials("alice", everyScope+" admin")
+	})...)
+	made := h.credentials("alice", everyScope+" webhooks.manage events.erase admin")
 	x := &target{house: h, handler: h.Handler(), admin: h.AdminHandler(), token: made.AccessToken, secret: made.Secret, client: made.ClientID}
 	x.renew()
 	return x
