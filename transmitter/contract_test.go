@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -111,7 +112,7 @@ func (d *documented) check(x *exchange) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock() // the library keeps what it has compiled
-	key := fmt.Sprint(x.method+op.path, x.status)
+	key := x.method + op.path + strconv.Itoa(x.status)
 	if d.looked[key]++; d.looked[key] > lookEach && !d.lenient {
 		return nil
 	}
