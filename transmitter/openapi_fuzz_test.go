@@ -277,6 +277,7 @@ func (x *target) renewHook() {
 // failure of ours, nothing of a panic, every refusal in the documented form.
 func (x *target) dream(t *testing.T, d *documented, seed uint64) {
 	t.Helper()
+	x.t = t
 	r := &dreamer{rand.New(rand.NewPCG(seed, 8935)), []int{0, 12, 4}[seed/uint64(len(d.operations))%3]}
 	o := d.operations[seed%uint64(len(d.operations))]
 	target, media, body := r.request(o)
