@@ -67,7 +67,7 @@ type serveCmd struct {
 
 	config.EdgeSettings
 	tokenFlags
-	RateClient config.Limit `help:"Requests a second of one client or source, \"off\" for any number (default: 2000)." placeholder:"N" group:"Limits:"`
+	RateClient config.Limit `help:"Requests a second of one client or source, \"off\" for any number (default: 10000)." placeholder:"N" group:"Limits:"`
 
 	config.RedisSettings
 	TakeBack bool `help:"Go on with a data folder that was moved to Redis (tocsin migrate), or is being moved there, as it was: what happened in Redis since is not in it." group:"Redis:"`

@@ -20,8 +20,8 @@ type EdgeSettings struct {
 const (
 	DefaultMaxConnections           = 10_000
 	DefaultMaxConnectionsPerAddress = 1000
-	DefaultRateAddress              = 50   // requests a second
-	DefaultRateClient               = 2000 // requests a second
+	DefaultRateAddress              = 50     // requests a second
+	DefaultRateClient               = 10_000 // requests a second
 )
 
 // Conns are the bounds on connections; zero: none.
