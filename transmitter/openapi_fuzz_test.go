@@ -354,7 +354,7 @@ func TestOpenAPIRequests(t *testing.T) {
 	t.Parallel()
 	rounds := uint64(24)
 	if os.Getenv("TOCSIN_TEST_LONG") != "" {
-		rounds = 3000
+		rounds = 500
 	}
 	x, d := newDreamt(t), lenient()
 	n := uint64(len(d.operations))
