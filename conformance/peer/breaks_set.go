@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/set/caep"
+	"github.com/tocsin-ssf/tocsin/set/risc"
 )
 
 // setBreaks are those of what SETs say and how they are signed.
@@ -58,6 +59,8 @@ func setBreaks() []Break {
 				events["https://schemas.openid.net/secevent/risc/event-type/account-enabled"] = object{}
 			}
 		}),
+		drafts("SUBJ-3-02", "a subject of the format badge, which anybody might call his own", about(object{"format": "badge", "badge": "17"})),
+		drafts("SUBJ-3.2-01", "a subject that is an email address as a URI", about(object{"format": "uri", "uri": "mailto:jo@example.com"})),
 		drafts("JWT-3.1-01", "alg says PS256, the signature is RS256", header("alg", "PS256")),
 		signs("JWT-3.2-01", "HS256, with the public key as the secret", func(d *Draft) string {
 			d.Header["alg"] = "HS256"
@@ -92,15 +95,18 @@ func payload(id, text string, alter func(p object)) Break {
 	})
 }
 
+// about replaces the subject of events, those about the stream itself excepted.
+func about(subject object) func(*Draft) {
+	return func(d *Draft) {
+		if !d.control {
+			d.Claims["sub_id"] = subject
+		}
+	}
+}
+
 // subjectForms are malformed subjects of events, each of another format.
 func subjectForms() []Break {
-	id := func(id, text string, subject object) Break {
-		return drafts(id, text, func(d *Draft) {
-			if !d.control {
-				d.Claims["sub_id"] = subject
-			}
-		})
-	}
+	id := func(id, text string, subject object) Break { return drafts(id, text, about(subject)) }
 	mail := object{"format": "email", "email": "jo@example.com"}
 	return []Break{
 		id("SUBJ-3-01", "the subject has no format", object{"email": "jo@example.com"}),
@@ -133,8 +139,18 @@ func payloadForms() []Break {
 		of("CAEP-3.2-01", "a token-claims-change without claims", caep.TokenClaimsChangeType, func(p object) { delete(p, "claims") }),
 		of("CAEP-3.3-01", "a credential-change without change_type", caep.CredentialChangeType, func(p object) { delete(p, "change_type") }),
 		of("CAEP-3.4-01", "an assurance-level-change without namespace", caep.AssuranceLevelChangeType, func(p object) { delete(p, "namespace") }),
+		of("CAEP-3.4-02", "an assurance-level-change with previous_level and no change_direction", caep.AssuranceLevelChangeType, func(p object) {
+			p["previous_level"] = "nist-aal3"
+			delete(p, "change_direction")
+		}),
 		of("CAEP-3.5-01", "a device-compliance-change without current_status", caep.DeviceComplianceChangeType, func(p object) { delete(p, "current_status") }),
 		of("CAEP-3.8-01", "a risk-level-change of an unknown level", caep.RiskLevelChangeType, func(p object) { p["current_level"] = "SEVERE" }),
+		of("RISC-2-01", "an account-purged with a member", risc.AccountPurgedType, func(p object) { p["note"] = "n" }),
+		of("RISC-2.5-01", "an identifier-changed with new_value in place of new-value", risc.IdentifierChangedType, func(p object) {
+			p["new_value"] = "jo@example.org"
+			delete(p, "new-value")
+		}),
+		of("RISC-2.7-01", "a credential-compromise without credential_type", risc.CredentialCompromiseType, func(p object) { delete(p, "credential_type") }),
 		of("INTEROP-3.1-01", "a session-revoked without reason_admin", caep.SessionRevokedType, func(p object) { delete(p, "reason_admin") }),
 		of("INTEROP-3.2-01", "a credential-change without reason_admin", caep.CredentialChangeType, func(p object) { delete(p, "reason_admin") }),
 	}

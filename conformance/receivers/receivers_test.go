@@ -291,3 +291,93 @@ func TestComplete(t *testing.T) {
 		t.Errorf("%s: got it untestable, want only what is in the checklist", id)
 	}
 }
+
+// A receiver that comes by itself is invited, and what needs a fresh one is skipped.
+func TestInvited(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &stand{memory: map[string]*peer.Memory{}, http: loopback()}
+	var running []receivers.Process
+	report, err := receivers.Run(t.Context(), receivers.Config{
+		Listener: listener, Base: "http://" + listener.Addr().String(), HTTP: loopback(), Key: testKey(), Push: true,
+		Wait: 8 * time.Second, Quiet: 100 * time.Millisecond, Arrive: 8 * time.Second,
+		Invite: func(i receivers.Invitation) {
+			p, err := s.start(t.Context(), i)
+			if err != nil {
+				t.Error(err)
+			}
+			running = append(running, p)
+		},
+	}, conformance.Options{Only: []string{"PUSH-2.2-01", "SET-2.4-01", "SSF-8.1.1.1-06", "SEC-06"}})
+	for _, p := range running {
+		_ = p.Stop(false) // it has nothing to say
+	}
+	if err != nil || len(running) != 1 {
+		t.Fatalf("got %d invitations and %v, want one", len(running), err)
+	}
+	for id, want := range map[string]conformance.Verdict{"PUSH-2.2-01": "passed", "SET-2.4-01": "passed", "SSF-8.1.1.1-06": "skipped", "SEC-06": "skipped"} {
+		if r, ok := report.Result(id); !ok || r.Verdict != want {
+			t.Errorf("%s: got %s (%s), want %s", id, r.Verdict, r.Reason, want)
+		}
+	}
+}
+
+// A push endpoint is tested without the stream API, one that takes everything fails, and
+// so does a receiver that never comes.
+func TestEndpoint(t *testing.T) {
+	t.Parallel()
+	credulous := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer registered" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		w.WriteHeader(http.StatusAccepted)
+	}))
+	defer credulous.Close()
+	run := func(change func(*receivers.Config)) *conformance.Report {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg := receivers.Config{
+			Listener: listener, Base: "http://" + listener.Addr().String(), HTTP: loopback(), Key: testKey(), Push: true,
+			Wait: 3 * time.Second, Quiet: 100 * time.Millisecond, Arrive: 3 * time.Second,
+		}
+		change(&cfg)
+		report, err := receivers.Run(t.Context(), cfg, conformance.Options{Only: []string{"PUSH-2.2-01", "PUSH-2-01", "SET-2.4-01", "SSF-4.1.8-03", "SSF-7.2.1-01"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return report
+	}
+	wants := func(name string, report *conformance.Report, want map[string]conformance.Verdict) {
+		for id, want := range want {
+			if r, ok := report.Result(id); !ok || r.Verdict != want {
+				t.Errorf("%s, %s: got %s (%s), want %s", name, id, r.Verdict, r.Reason, want)
+			}
+		}
+	}
+	wants("credulous", run(func(c *receivers.Config) { c.Endpoint, c.Authorization = credulous.URL, "Bearer registered" }), map[string]conformance.Verdict{
+		"PUSH-2.2-01": "passed", "PUSH-2-01": "passed", "SET-2.4-01": "failed", "SSF-4.1.8-03": "failed", "SSF-7.2.1-01": "skipped",
+	})
+	wants("absent", run(func(*receivers.Config) {}), map[string]conformance.Verdict{
+		"PUSH-2.2-01": "failed", "SET-2.4-01": "skipped", "SSF-7.2.1-01": "failed",
+	})
+	for name, change := range map[string]func(*receivers.Config){
+		"no listener": func(c *receivers.Config) { c.Listener = nil }, "no client": func(c *receivers.Config) { c.HTTP = nil },
+		"no method": func(c *receivers.Config) { c.Push = false }, "an endpoint to poll": func(c *receivers.Config) { c.Endpoint, c.Poll = "http://127.0.0.1/", true },
+	} {
+		cfg := receivers.Config{Base: "http://127.0.0.1", HTTP: loopback(), Push: true}
+		if listener, err := net.Listen("tcp", "127.0.0.1:0"); err == nil {
+			cfg.Listener = listener
+			defer listener.Close()
+		}
+		change(&cfg)
+		if _, err := receivers.Run(t.Context(), cfg, conformance.Options{}); err == nil {
+			t.Errorf("%s: got no error, want one", name)
+		}
+	}
+}
