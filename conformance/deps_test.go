@@ -67,14 +67,18 @@ var importMap = []folder{
 	{path: "transmitter/eventlog/indextest", ours: []string{"transmitter/eventlog", "set/subject"}},
 	{path: "transmitter/eventlog/sqliteindex", ours: []string{"transmitter/eventlog", "set/subject", "streams/store/..."}},
 	{path: "transmitter/eventlog/redislog", ours: []string{"transmitter/eventlog", "set/subject", "streams/store/..."}, fixed: []string{"go-redis"}},
-	{path: "transmitter/checkpoint", ours: []string{"transmitter/eventlog", "streams/store/..."}}, // its table is in admin.db, not in the log's file
+	// What seals private material where it is stored, below all that store some.
+	{path: "transmitter/vault", ours: []string{"streams/store/..."}},
+	{path: "transmitter/vault/vaulttest", ours: []string{"transmitter/vault"}},
+	{path: "transmitter/vault/redisvault", ours: []string{"transmitter/vault", "streams/store/..."}, fixed: []string{"go-redis"}},
+	{path: "transmitter/checkpoint", ours: []string{"transmitter/eventlog", "transmitter/vault", "streams/store/..."}}, // its table is in admin.db, not in the log's file
 	{path: "transmitter/checkpoint/checkpointtest", ours: []string{"transmitter/checkpoint", "transmitter/eventlog"}},
 	{path: "transmitter/checkpoint/redischeckpoint", ours: []string{"transmitter/checkpoint", "transmitter/eventlog", "streams/store/..."}, fixed: []string{"go-redis"}},
 	{path: "transmitter/audit", ours: []string{"transmitter/eventlog", "transmitter/checkpoint"}},
-	{path: "transmitter/auth", ours: []string{"set/jose", "wellknown", "streams/store/..."}},
+	{path: "transmitter/auth", ours: []string{"set/jose", "wellknown", "transmitter/vault", "streams/store/..."}},
 	{path: "transmitter/auth/authtest", ours: []string{"transmitter/auth", "set/jose"}},
 	{path: "transmitter/auth/redisauth", ours: []string{"transmitter/auth", "streams/store/..."}, fixed: []string{"go-redis"}},
-	{path: "transmitter/keys", ours: []string{"set/jose", "streams/store/..."}},
+	{path: "transmitter/keys", ours: []string{"set/jose", "transmitter/vault", "streams/store/..."}},
 	{path: "transmitter/keys/keystest", ours: []string{"transmitter/keys", "set/jose"}},
 	{path: "transmitter/keys/rediskeys", ours: []string{"transmitter/keys", "set/jose", "streams/store/..."}, fixed: []string{"go-redis"}},
 	{path: "transmitter/mapping", ours: []string{"set", "set/subject", "set/yamlfile", "set/caep", "set/risc"}},
@@ -85,7 +89,7 @@ var importMap = []folder{
 	{path: "transmitter/profile", ours: []string{"set/..."}},
 	{path: "transmitter/internal", ours: []string{
 		"set/...", "streams", "wellknown",
-		"transmitter/eventlog", "transmitter/checkpoint", "transmitter/audit", "transmitter/auth", "transmitter/keys", "transmitter/mapping",
+		"transmitter/eventlog", "transmitter/checkpoint", "transmitter/audit", "transmitter/auth", "transmitter/keys", "transmitter/vault", "transmitter/mapping",
 		"transmitter/consent", "transmitter/source", "transmitter/profile",
 	}, fixed: []string{"echo"}},
 	{path: "transmitter", ours: []string{"set/...", "streams/...", "wellknown", "transmitter/..."}, fixed: []string{"echo"}},

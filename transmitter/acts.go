@@ -155,6 +155,7 @@ func keeperActs() map[routeName]acts.Spec {
 	return map[routeName]acts.Spec{
 		on(http.MethodPost, ops+"/keys/rotate"):      {Name: "key.rotate", Objects: key},
 		on(http.MethodPost, ops+"/keys/:kid/retire"): {Name: "key.retire", Objects: key, Shown: []string{"force"}},
+		on(http.MethodPost, ops+"/keys/rewrap"):      {Name: "key.rewrap"},
 		on(http.MethodPost, ops+"/index/rebuild"):    {Name: "index.rebuild"},
 		on(http.MethodPost, ops+"/backup"):           {Name: "store.backup", Shown: []string{"dir"}},
 	}

@@ -63,6 +63,7 @@ func acts() []operation {
 		{method: "GET", path: "/admin/keys"},
 		{method: "POST", path: "/admin/keys/rotate"},
 		{method: "POST", path: "/admin/keys/x/retire", body: "{}"},
+		{method: "POST", path: "/admin/keys/rewrap", body: "{}"},
 		{method: "GET", path: "/admin/streams"},
 		{method: "GET", path: "/admin/streams/x"},
 		{method: "POST", path: "/admin/streams/x/status", body: "{}"},

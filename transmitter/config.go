@@ -20,6 +20,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/eventapi"
 	"github.com/tocsin-ssf/tocsin/transmitter/keys"
 	"github.com/tocsin-ssf/tocsin/transmitter/mapping"
+	"github.com/tocsin-ssf/tocsin/transmitter/vault"
 )
 
 // Config is what a transmitter is made of. Issuer, Log, Streams, Applications
@@ -89,6 +90,10 @@ type Config struct {
 	Mapping mapping.Config
 	// Backup copies the live stores into a new folder (admin API); nil: not offered.
 	Backup func(ctx context.Context, dir string) error
+
+	// Rewrap encrypts what private keys are encrypted with under another secret (admin
+	// API); nil: not offered.
+	Rewrap func(ctx context.Context, from, to vault.Secret) error
 
 	// Push says where SETs may be pushed to; the zero value: to public
 	// addresses by https, and as many connections to one host as SETs may be

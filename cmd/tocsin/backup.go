@@ -19,7 +19,7 @@ type backupCmd struct {
 // Help shows an example.
 func (backupCmd) Help() string {
 	return "Example:\n  tocsin backup --data ./tocsin-data --to /var/backups/tocsin-2026-11-23\n" +
-		"The copy holds the private signing keys, and the CA that serve made. Start a server on it with --data."
+		"The copy holds the private signing keys, and the CA that serve made, encrypted if they are. Start a server on it with --data."
 }
 
 // Run copies the folder.

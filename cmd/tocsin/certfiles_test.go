@@ -181,7 +181,7 @@ func TestRenewalDropsNothing(t *testing.T) {
 // TLS is 1.2 or newer, with forward secrecy and authenticated encryption alone; of its
 // older ways none is spoken.
 func TestTLSVersionsAndSuites(t *testing.T) {
-	pair, _, err := localca.Certificate(t.TempDir(), []string{"localhost"})
+	pair, _, err := localca.Certificate(t.TempDir(), []string{"localhost"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

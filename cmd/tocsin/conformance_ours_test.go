@@ -169,7 +169,7 @@ func TestConformanceOfOursSecure(t *testing.T) {
 func secureOurs(t *testing.T, subjects string) (ours, []string) {
 	t.Helper()
 	dir := t.TempDir()
-	leaf, ca, err := localca.Certificate(dir, []string{"127.0.0.1"})
+	leaf, ca, err := localca.Certificate(dir, []string{"127.0.0.1"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -132,7 +132,7 @@ func (c conformanceReceiverCmd) secure(ctx context.Context, std streamsIO, f fro
 		return "", err
 	}
 	defer os.RemoveAll(strange) // its authority is nobody's
-	pair, _, err := localca.Certificate(strange, hosts)
+	pair, _, err := localca.Certificate(strange, hosts, nil)
 	if err != nil {
 		return "", err
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/localca"
+	"github.com/tocsin-ssf/tocsin/transmitter/vault"
 )
 
 // front is where a server of ours is reached.
@@ -18,6 +19,7 @@ type front struct {
 	listen           string
 	cert, key        string // files; empty: a CA of our own signs a certificate
 	insecureLoopback bool
+	vault            *vault.Vault // encrypts the CA's key; nil: it is in clear
 }
 
 // open opens the listener. Plain http is for loopback alone, by the address that is
@@ -63,7 +65,7 @@ func (f front) tls(dir string, hosts []string, logger *slog.Logger) (secure *tls
 		}
 		return tlsConfig(files.get), "", nil
 	}
-	get, ca, err := localca.Renewed(dir, hosts)
+	get, ca, err := localca.Renewed(dir, hosts, f.vault)
 	return tlsConfig(get), ca, err
 }
 

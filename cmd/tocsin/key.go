@@ -15,6 +15,7 @@ type keyCmd struct {
 	List   keyListCmd   `cmd:"" help:"List the signing keys."`
 	Rotate keyRotateCmd `cmd:"" help:"Make a new key that signs from now on, also in the running server."`
 	Retire keyRetireCmd `cmd:"" help:"Take an old key out of the JWKS for good."`
+	Rewrap keyRewrapCmd `cmd:"" help:"Encrypt private keys and secrets under another passphrase or key."`
 }
 
 type keyListCmd struct {

@@ -24,7 +24,7 @@ func (migrateCmd) Help() string {
 	return "Example:\n  tocsin migrate --from ./tocsin-data --to rediss://redis.example:6379\n" +
 		"All is taken along as it is: the log with its tree, applications, clients and keys, streams with what waits on them.\n" +
 		"Where it was ended it goes on when it is run again. In the end the log in Redis is proven to be that of the folder, and\n" +
-		"the folder says that it was moved. Then: tocsin serve --redis URL."
+		"the folder says that it was moved. What is encrypted stays so, under the same passphrase. Then: tocsin serve --redis URL."
 }
 
 // Run moves the folder.

@@ -22,6 +22,7 @@ import (
 // open the folder if none runs on it.
 type dataFlags struct {
 	config.RedisSettings
+	config.KeySettings
 	Data string `help:"Data folder; the server that runs on it is asked, else it is opened (default: ${default})." default:"./tocsin-data" placeholder:"DIR"`
 }
 
@@ -43,7 +44,11 @@ func (d dataFlags) with(ctx context.Context, make bool, fn func(*adminapi.Client
 	if err != nil {
 		return err
 	}
-	client, err := adminapi.Open(ctx, node.Config{Dir: dir, Redis: shared, Offline: true, Transmitter: transmitter.Config{Issuer: offlineIssuer}}, patience)
+	secret, err := d.KeySettings.Secret(newLogger(io.Discard, "error"))
+	if err != nil {
+		return err
+	}
+	client, err := adminapi.Open(ctx, node.Config{Dir: dir, Redis: shared, Secret: secret, Offline: true, Transmitter: transmitter.Config{Issuer: offlineIssuer}}, patience)
 	if err != nil {
 		return err
 	}

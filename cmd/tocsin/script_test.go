@@ -225,7 +225,7 @@ func certificate(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	dir := ts.MkAbs(".authority")
 	ts.Check(os.MkdirAll(dir, 0o700))
-	pair, ca, err := localca.Certificate(dir, args)
+	pair, ca, err := localca.Certificate(dir, args, nil)
 	ts.Check(err)
 	root, err := os.ReadFile(ca)
 	ts.Check(err)

@@ -11,12 +11,14 @@ import (
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/config"
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/localca"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/node"
 	"github.com/tocsin-ssf/tocsin/set/delivery/guard"
 	"github.com/tocsin-ssf/tocsin/set/jose"
 	"github.com/tocsin-ssf/tocsin/streams"
 	"github.com/tocsin-ssf/tocsin/transmitter"
 	"github.com/tocsin-ssf/tocsin/transmitter/mapping"
+	"github.com/tocsin-ssf/tocsin/transmitter/vault"
 )
 
 // minKeyMemory is the least of --key-memory.
@@ -69,6 +71,8 @@ type serveCmd struct {
 	tokenFlags
 	RateClient config.Limit `help:"Requests a second of one client or source, \"off\" for any number (default: 10000)." placeholder:"N" group:"Limits:"`
 
+	config.KeySettings
+
 	config.RedisSettings
 	TakeBack bool `help:"Go on with a data folder that was moved to Redis (tocsin migrate), or is being moved there, as it was: what happened in Redis since is not in it." group:"Redis:"`
 
@@ -106,7 +110,7 @@ func (s serveCmd) Run(ctx context.Context, std streamsIO) error {
 		return err
 	}
 	defer n.Close() // closed and checked below on the ordinary way
-	secure, hint, err := s.tls(listener.Addr(), logger)
+	secure, hint, err := s.tls(listener.Addr(), n.Vault, logger)
 	if err != nil {
 		return err
 	}
@@ -189,8 +193,12 @@ func (s serveCmd) config(addr net.Addr, logger *slog.Logger) (node.Config, error
 	if err != nil {
 		return node.Config{}, err
 	}
+	secret, err := s.KeySettings.Secret(logger)
+	if err != nil {
+		return node.Config{}, err
+	}
 	return node.Config{
-		Dir: s.Data, Redis: s.RedisSettings.Served(logger), TakeBack: s.TakeBack, Algorithm: jose.Algorithm(s.Algorithm), MaxDepth: s.MaxQueue, KeyMemory: s.KeyMemory, Witnesses: s.Witness,
+		Dir: s.Data, Redis: s.RedisSettings.Served(logger), TakeBack: s.TakeBack, Secret: secret, Algorithm: jose.Algorithm(s.Algorithm), MaxDepth: s.MaxQueue, KeyMemory: s.KeyMemory, Witnesses: s.Witness,
 		Transmitter: transmitter.Config{
 			Conformance: s.exercise(),
 			Issuer:      s.Issuer, DefaultSubjects: streams.DefaultSubjects(s.DefaultSubjects),
@@ -208,8 +216,17 @@ func (s serveCmd) config(addr net.Addr, logger *slog.Logger) (node.Config, error
 
 // tls returns how the public listener is served and, if its certificate is of our own
 // CA, how a client trusts it.
-func (s serveCmd) tls(addr net.Addr, logger *slog.Logger) (*tls.Config, string, error) {
-	secure, ca, err := s.front().tls(s.Data, certificateHosts(addr, s.Issuer, s.AdminListen), logger)
+func (s serveCmd) tls(addr net.Addr, v *vault.Vault, logger *slog.Logger) (*tls.Config, string, error) {
+	sealed, err := localca.Seal(s.Data, v)
+	if err != nil {
+		return nil, "", err
+	}
+	if sealed {
+		logger.Warn("the CA's key was stored in clear and is encrypted now; copies made before have it in clear")
+	}
+	f := s.front()
+	f.vault = v
+	secure, ca, err := f.tls(s.Data, certificateHosts(addr, s.Issuer, s.AdminListen), logger)
 	if ca != "" {
 		ca = "--cacert " + ca + " "
 	}

@@ -76,7 +76,7 @@ func trickle(t *testing.T, c net.Conn, text string) string {
 // thousand years of patience do not keep a place.
 func TestSlowClients(t *testing.T) {
 	t.Parallel() // it waits
-	pair, _, err := localca.Certificate(t.TempDir(), []string{"localhost"})
+	pair, _, err := localca.Certificate(t.TempDir(), []string{"localhost"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -22,6 +23,7 @@ const generatedRSABits = 2048
 type PrivateKey struct {
 	raw    crypto.Signer // the library's own type, ready for use: no work per signature
 	public *PublicKey
+	held   bool // raw is another's
 }
 
 // Generate makes a key for alg. Its kid is the RFC 7638 SHA-256 thumbprint,
@@ -128,6 +130,20 @@ func consistent(key *ecdsa.PrivateKey) bool {
 	return err == nil && again.PublicKey.Equal(&key.PublicKey)
 }
 
+// Hold returns a key whose private half is elsewhere: signer signs for it, as [crypto.Signer]
+// says: a digest for RS256, PS256 (salt as long as the digest) and ES256 (answered in
+// ASN.1), the message itself for EdDSA. Error: [ErrMalformed] if signer is another key's.
+func Hold(public *PublicKey, signer crypto.Signer) (*PrivateKey, error) {
+	if public == nil || signer == nil {
+		return nil, errors.New("jose: a key that is held elsewhere needs its public half and a signer")
+	}
+	own, ok := public.raw.(interface{ Equal(crypto.PublicKey) bool })
+	if !ok || !own.Equal(signer.Public()) {
+		return nil, fmt.Errorf("%w: the signer has another key", ErrMalformed)
+	}
+	return &PrivateKey{raw: signer, public: public, held: true}, nil
+}
+
 // ID returns the kid.
 func (k *PrivateKey) ID() string { return k.public.id }
 
@@ -137,8 +153,12 @@ func (k *PrivateKey) Algorithm() Algorithm { return k.public.alg }
 // Public returns the half to publish.
 func (k *PrivateKey) Public() *PublicKey { return k.public }
 
-// MarshalPrivateJWK returns the whole key as a JWK, for storage alone.
+// MarshalPrivateJWK returns the whole key as a JWK, for storage alone. Of a key that is
+// held elsewhere there is none.
 func (k *PrivateKey) MarshalPrivateJWK() ([]byte, error) {
+	if k.held {
+		return nil, errors.New("jose: private JWK: the key is held elsewhere")
+	}
 	key, err := jwk.FromRaw(k.raw)
 	if err != nil {
 		return nil, fmt.Errorf("jose: private JWK: %w", err)

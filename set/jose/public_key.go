@@ -33,6 +33,10 @@ func (k *PublicKey) Algorithm() Algorithm { return k.alg }
 // MarshalJSON returns the key as a JWK with kid, alg and use "sig" (RFC 7517).
 func (k *PublicKey) MarshalJSON() ([]byte, error) { return k.jwk, nil }
 
+// Raw returns the key as crypto/… has it: *rsa.PublicKey, *ecdsa.PublicKey or
+// ed25519.PublicKey. The caller must not change it.
+func (k *PublicKey) Raw() crypto.PublicKey { return k.raw }
+
 // Thumbprint returns the RFC 7638 SHA-256 thumbprint, base64url.
 func (k *PublicKey) Thumbprint() (string, error) {
 	parsed, err := jwk.ParseKey(k.jwk)

@@ -4,7 +4,7 @@ package auth
 const applicationID = 0x546f6341
 
 // migrations returns the schema of admin.db. The table signing_keys is the
-// ring's in transmitter/keys, log_key, checkpoints and cosignatures are
+// ring's in transmitter/keys, vault is transmitter/vault's, log_key, checkpoints and cosignatures are
 // transmitter/checkpoint's: one file, one schema version, one owner of all.
 func migrations() []string {
 	return []string{`
@@ -75,6 +75,12 @@ ALTER TABLE clients ADD COLUMN old_static_hash BLOB;
 ALTER TABLE clients ADD COLUMN old_until_ms INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE clients ADD COLUMN rotated_ms INTEGER NOT NULL DEFAULT 0;
 CREATE UNIQUE INDEX clients_old_static ON clients (old_static_hash) WHERE old_static_hash IS NOT NULL;
+`, `
+-- the key that private keys and secrets are sealed under, sealed itself; none: they are in clear
+CREATE TABLE vault (
+  one    INTEGER PRIMARY KEY CHECK (one = 1),
+  header BLOB NOT NULL
+) STRICT;
 `}
 }
 

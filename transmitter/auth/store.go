@@ -42,7 +42,11 @@ func (s *Store) Run(ctx context.Context) error { return s.backend.Watch(ctx, s.v
 // whose tables are part of the same schema; nil for another backend. It is closed with
 // the store.
 func (s *Store) DB() *sqlitedb.DB {
-	if b, ok := s.backend.(*SQLite); ok {
+	backend := s.backend
+	if within, ok := backend.(sealed); ok {
+		backend = within.Backend
+	}
+	if b, ok := backend.(*SQLite); ok {
 		return b.db
 	}
 	return nil

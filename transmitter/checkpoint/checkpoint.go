@@ -11,12 +11,10 @@ package checkpoint
 
 import (
 	"crypto/ed25519"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"time"
 
@@ -25,6 +23,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
+	"github.com/tocsin-ssf/tocsin/transmitter/vault"
 )
 
 // MaxBytes bounds the text of a checkpoint with its signatures.
@@ -98,46 +97,13 @@ func witness(key string) (note.Verifier, error) {
 	return v, nil
 }
 
-// Key signs the checkpoints of a log. It is secret.
-type Key struct{ seed [ed25519.SeedSize]byte }
-
-// NewKey returns a new key.
-func NewKey() (k Key) {
-	rand.Read(k.seed[:]) // never fails
-	return k
-}
-
-// ParseKey returns the key of a stored seed.
-func ParseKey(seed []byte) (Key, error) {
-	if len(seed) != ed25519.SeedSize {
-		return Key{}, fmt.Errorf("checkpoint: the log's key has %d bytes, want %d", len(seed), ed25519.SeedSize)
-	}
-	return Key{seed: [ed25519.SeedSize]byte(seed)}, nil
-}
-
-// Seed returns what the key is stored as. It is for storage alone.
-func (k Key) Seed() []byte { return k.seed[:] }
-
-// String shows nothing of the key.
-func (Key) String() string { return "key of a log" }
-
-// LogValue shows nothing of the key.
-func (k Key) LogValue() slog.Value { return slog.StringValue(k.String()) }
-
-// Verifier returns the key that others verify an origin's checkpoints with:
-// "origin+hash+key", as golang.org/x/mod/sumdb/note reads it.
-func (k Key) Verifier(origin string) string {
-	text, err := note.NewEd25519VerifierKey(origin, k.private().Public().(ed25519.PublicKey))
-	if err != nil { // impossible: it has the size of a key
-		return ""
-	}
-	return text
-}
-
 func (k Key) private() ed25519.PrivateKey { return ed25519.NewKeyFromSeed(k.seed[:]) }
 
 // sign returns the checkpoint of a tree.
 func (k Key) sign(origin string, t eventlog.Tree, at time.Time) (Checkpoint, error) {
+	if k.sealed != "" {
+		return Checkpoint{}, fmt.Errorf("checkpoint: sign: %w", vault.ErrLocked)
+	}
 	head := log.Checkpoint{Origin: origin, Size: t.Size, Hash: t.Root[:]}
 	text, err := note.Sign(&note.Note{Text: string(head.Marshal())}, signer{k, origin})
 	if err != nil {
@@ -158,7 +124,7 @@ func (s signer) Name() string { return s.origin }
 // (https://c2sp.org/signed-note).
 func (s signer) KeyHash() uint32 {
 	b := append([]byte(s.origin), '\n', algEd25519)
-	sum := sha256.Sum256(append(b, s.key.private().Public().(ed25519.PublicKey)...))
+	sum := sha256.Sum256(append(b, s.key.public[:]...))
 	return binary.BigEndian.Uint32(sum[:])
 }
 

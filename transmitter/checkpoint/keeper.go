@@ -12,6 +12,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
+	"github.com/tocsin-ssf/tocsin/transmitter/vault"
 )
 
 // DefaultEvery is what a Config's zero value stands for.
@@ -51,6 +52,9 @@ type Log interface {
 type Config struct {
 	Store Store
 	Log   Log
+	// Vault encrypts the key where it is stored; nil: it is in clear. What is in clear
+	// already is encrypted by Open. With a locked one nothing is signed.
+	Vault *vault.Vault
 	// Origin of the log; "": the one signed under last, and if there was none
 	// nothing is signed.
 	Origin string
@@ -106,7 +110,7 @@ func Open(ctx context.Context, cfg Config) (*Keeper, error) {
 		}
 		k.witnesses = append(k.witnesses, v)
 	}
-	key, origin, err := cfg.Store.Key(ctx)
+	key, origin, err := openKey(ctx, &cfg)
 	if err != nil {
 		return nil, err
 	}

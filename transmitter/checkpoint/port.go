@@ -8,7 +8,8 @@ import (
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
 )
 
-// ErrOtherKey: the store has a key of its own, with which it signs another log.
+// ErrOtherKey: the store has another key, with which it signs another log, or another
+// form of the key.
 var ErrOtherKey = errors.New("checkpoint: the store has another key")
 
 // Cosignature is a witness's line under the checkpoint of a size.
@@ -29,7 +30,8 @@ type Exporter interface {
 // Importer is a Store that Copy can take all to.
 type Importer interface {
 	Store
-	// ImportKey makes k the key; the store has none yet, or k. Error: ErrOtherKey.
+	// ImportKey makes k the key, in clear or sealed; the store has none yet, or k. Error:
+	// ErrOtherKey.
 	ImportKey(ctx context.Context, k Key) error
 }
 

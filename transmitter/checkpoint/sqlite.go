@@ -20,7 +20,7 @@ func NewStore(db *sqlitedb.DB) Exporter { return sqliteStore{db} }
 func (s sqliteStore) Key(ctx context.Context) (k Key, origin string, err error) {
 	err = s.db.Write(ctx, func(tx *sqlitedb.Tx) error {
 		fresh := NewKey()
-		if _, err := tx.Exec("INSERT INTO log_key(one, seed, origin) VALUES(1, ?, '') ON CONFLICT DO NOTHING", fresh.seed[:]); err != nil {
+		if _, err := tx.Exec("INSERT INTO log_key(one, seed, origin) VALUES(1, ?, '') ON CONFLICT DO NOTHING", fresh.Stored()); err != nil {
 			return err
 		}
 		var seed []byte
@@ -35,6 +35,29 @@ func (s sqliteStore) Key(ctx context.Context) (k Key, origin string, err error) 
 		return Key{}, "", fmt.Errorf("checkpoint: key: %w", err)
 	}
 	return k, origin, nil
+}
+
+func (s sqliteStore) ReplaceKey(ctx context.Context, from, to Key) error {
+	err := s.db.Write(ctx, func(tx *sqlitedb.Tx) error {
+		var done sqlitedb.Result
+		var err error
+		if from == (Key{}) {
+			done, err = tx.Exec("INSERT INTO log_key(one, seed, origin) VALUES(1, ?, '') ON CONFLICT DO NOTHING", to.Stored())
+		} else {
+			done, err = tx.Exec("UPDATE log_key SET seed = ? WHERE seed = ?", to.Stored(), from.Stored())
+		}
+		if err == nil && done.Changes == 0 {
+			err = ErrOtherKey
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("checkpoint: key: %w", err)
+	}
+	// The form before shall be gone from the write-ahead log too. A reader in the way puts
+	// that off until the next checkpoint of the file.
+	_ = s.db.Checkpoint(ctx, true)
+	return nil
 }
 
 func (s sqliteStore) Verifier(ctx context.Context) (string, error) {

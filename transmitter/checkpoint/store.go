@@ -30,6 +30,9 @@ type Store interface {
 	// Key returns the key, made at the first call, and the origin that it signed
 	// under last; "" if it never did.
 	Key(ctx context.Context) (k Key, origin string, err error)
+	// ReplaceKey puts another form of the key in the place of from; the zero Key: there
+	// is none. Error: ErrOtherKey if that is not what is there.
+	ReplaceKey(ctx context.Context, from, to Key) error
 	// Verifier returns the verifier key of the log; it makes none. Error: ErrNone.
 	Verifier(ctx context.Context) (string, error)
 	// Add stores a checkpoint of a log that is known to go on from after, the tree of

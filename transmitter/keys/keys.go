@@ -80,7 +80,8 @@ type Key struct {
 // Record is a key as it is stored.
 type Record struct {
 	Key
-	// Private is the key as a private JWK. It is for storage alone.
+	// Private is the key as a private JWK, or encrypted (Config.Vault). It is for
+	// storage alone.
 	Private []byte `json:"-"`
 }
 
@@ -102,6 +103,9 @@ type Store interface {
 	// step. Errors: [ErrChanged] if another key than before is current,
 	// [ErrFull] if there are [MaxKeys].
 	Add(ctx context.Context, r Record, before string, replaced time.Time) error
+	// Replace puts another form of the private half of a key in the place of from.
+	// Error: [ErrChanged] if that is not there.
+	Replace(ctx context.Context, kid string, from, to []byte) error
 	// Mark sets the last use of keys by kid, never back: of the marks of several
 	// processes the latest counts. An unknown kid is ignored.
 	Mark(ctx context.Context, used map[string]time.Time) error

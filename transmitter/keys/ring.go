@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/set/jose"
+	"github.com/tocsin-ssf/tocsin/transmitter/vault"
 )
 
 // Config says where a [Ring] has its keys.
@@ -20,6 +21,9 @@ type Config struct {
 	// Algorithm of keys made from now on; empty is the current key's, or RS256
 	// if there is no key yet.
 	Algorithm jose.Algorithm
+	// Vault encrypts what is stored; nil: it is in clear. What is in clear already is
+	// encrypted by Open. With a locked one the ring publishes keys and signs nothing.
+	Vault *vault.Vault
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 	// Logger is told when marks of last use cannot be saved; nil: nobody is.
@@ -78,6 +82,9 @@ func Open(ctx context.Context, cfg Config) (*Ring, error) {
 	r := &Ring{cfg: cfg}
 	r.shared, _ = cfg.Store.(Shared)
 	r.held.Store(&held{})
+	if err := r.seal(ctx); err != nil {
+		return nil, err
+	}
 	if err := r.look(ctx); err != nil {
 		return nil, err
 	}
@@ -110,14 +117,18 @@ func (r *Ring) load(ctx context.Context) error {
 		if isCurrent := record.Current && before.isCurrent(record.ID); isCurrent {
 			s = before.signers
 		} else if e == nil || record.Current {
-			key, err := jose.ParsePrivateKey(record.Private)
-			if err != nil {
-				return fmt.Errorf("keys: stored key %s: %w", record.ID, err)
-			}
 			if e == nil {
-				e = newEntry(key, record.Created, record.LastUsed)
+				public, err := publicOf(record)
+				if err != nil {
+					return fmt.Errorf("keys: stored key %s: %w", record.ID, err)
+				}
+				e = newEntry(public, record.Created, record.LastUsed)
 			}
 			if record.Current {
+				key, err := privateOf(record, r.cfg.Vault)
+				if err != nil {
+					return fmt.Errorf("keys: stored key %s: %w", record.ID, err)
+				}
 				if s, err = newSigners(key); err != nil {
 					return err
 				}
@@ -141,8 +152,8 @@ func (e *entry) raise(stored time.Time) {
 	}
 }
 
-func newEntry(key *jose.PrivateKey, created, used time.Time) *entry {
-	e := &entry{id: key.ID(), public: key.Public(), created: created}
+func newEntry(key *jose.PublicKey, created, used time.Time) *entry {
+	e := &entry{id: key.ID(), public: key, created: created}
 	e.used.Store(used.Unix())
 	e.saved.Store(used.Unix())
 	return e

@@ -97,12 +97,15 @@ func (r *Ring) add(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("keys: %w", err)
 	}
+	if private, err = stored(key.Public(), private, r.cfg.Vault); err != nil {
+		return "", fmt.Errorf("keys: %w", err)
+	}
 	s, err := newSigners(key)
 	if err != nil {
 		return "", err
 	}
 	now := r.cfg.Now().Truncate(time.Second).UTC()
-	e := newEntry(key, now, now)
+	e := newEntry(key.Public(), now, now)
 	record := Record{
 		Key:     Key{ID: e.id, Algorithm: key.Algorithm(), Created: now, LastUsed: now, Current: true},
 		Private: private,

@@ -33,6 +33,8 @@ func (s *fakeStore) Add(_ context.Context, r keys.Record, _ string, _ time.Time)
 	return s.fail
 }
 
+func (s *fakeStore) Replace(context.Context, string, []byte, []byte) error { return s.fail }
+
 func (s *fakeStore) Mark(_ context.Context, used map[string]time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

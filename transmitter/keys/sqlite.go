@@ -74,6 +74,21 @@ func (s sqliteStore) Add(ctx context.Context, r Record, before string, replaced 
 	return nil
 }
 
+func (s sqliteStore) Replace(ctx context.Context, kid string, from, to []byte) error {
+	err := s.db.Write(ctx, func(tx *sqlitedb.Tx) error {
+		done, err := tx.Exec("UPDATE signing_keys SET private_jwk = ? WHERE kid = ? AND private_jwk = ?", to, kid, from)
+		if err == nil && done.Changes == 0 {
+			err = ErrChanged
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("keys: replace: %w", err)
+	}
+	_ = s.db.Checkpoint(ctx, true) // as in Remove
+	return nil
+}
+
 func (s sqliteStore) Mark(ctx context.Context, used map[string]time.Time) error {
 	err := s.db.Write(ctx, func(tx *sqlitedb.Tx) error {
 		for kid, at := range used {

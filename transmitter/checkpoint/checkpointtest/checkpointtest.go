@@ -25,6 +25,7 @@ func Run(t *testing.T, open Open) {
 		test func(*suite)
 	}{
 		{"the key is made once", keyOnce},
+		{"another form of the key", keyReplaced},
 		{"kept", kept},
 		{"no fork, contracts.md §9", noFork},
 		{"goes on from the last", goesOn},
@@ -117,6 +118,23 @@ func keyOnce(s *suite) {
 	}
 	if got, err := s.store.Verifier(s.Context()); err != nil || got != k.Verifier(s.origin) {
 		s.Errorf("got verifier %q (%v), want %q", got, err, k.Verifier(s.origin))
+	}
+}
+
+func keyReplaced(s *suite) {
+	first, second := checkpoint.NewKey(), checkpoint.NewKey()
+	if err := s.store.ReplaceKey(s.Context(), first, second); !errors.Is(err, checkpoint.ErrOtherKey) {
+		s.Errorf("in the place of one that is not there: got %v, want ErrOtherKey", err)
+	}
+	s.check(s.store.ReplaceKey(s.Context(), checkpoint.Key{}, first))
+	if err := s.store.ReplaceKey(s.Context(), checkpoint.Key{}, second); !errors.Is(err, checkpoint.ErrOtherKey) {
+		s.Errorf("in the place of none: got %v, want ErrOtherKey", err)
+	}
+	s.add(1)
+	s.check(s.store.ReplaceKey(s.Context(), first, second))
+	s.store = s.open(s.T, s.dir)
+	if got, origin, err := s.store.Key(s.Context()); err != nil || got != second || origin != s.origin {
+		s.Errorf("got origin %q (%v), want the second key of %q", origin, err, s.origin)
 	}
 }
 

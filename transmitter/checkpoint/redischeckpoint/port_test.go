@@ -91,7 +91,7 @@ func TestCopy(t *testing.T) {
 			t.Errorf("cosigned by %s: got %v, %v, diff %s", witness, errWant, err, diff)
 		}
 	}
-	if got, origin, err := to.Key(ctx); err != nil || origin != "x" || string(got.Seed()) != string(key.Seed()) {
+	if got, origin, err := to.Key(ctx); err != nil || origin != "x" || string(got.Stored()) != string(key.Stored()) {
 		t.Errorf("key: got origin %q (%v), want x and the same key", origin, err)
 	}
 	add(to, 60)

@@ -1,7 +1,8 @@
 // Package redischeckpoint keeps the log's key and its checkpoints in Redis (7.0 or
 // later), for several processes that sign the heads of one log.
 //
-// The key is there in clear, see docs/operations/redis.md. All is in one slot of a
+// The key is there as it is given: in clear, unless a vault has sealed it, see
+// docs/operations/keys.md. All is in one slot of a
 // cluster, another than the log's.
 package redischeckpoint
 
@@ -48,7 +49,7 @@ func New(db *redisdb.DB) *Store {
 
 // Key returns the key, made at the first call, and its origin.
 func (s *Store) Key(ctx context.Context) (checkpoint.Key, string, error) {
-	answer, err := s.db.Write(ctx, s.scripts.key, s.keys, checkpoint.NewKey().Seed())
+	answer, err := s.db.Write(ctx, s.scripts.key, s.keys, checkpoint.NewKey().Stored())
 	if err != nil {
 		return checkpoint.Key{}, "", fmt.Errorf("checkpoint: key: %w", err)
 	}
@@ -60,6 +61,23 @@ func (s *Store) Key(ctx context.Context) (checkpoint.Key, string, error) {
 	origin, _ := parts[1].(string)
 	k, err := checkpoint.ParseKey([]byte(seed))
 	return k, origin, err
+}
+
+// ReplaceKey puts another form of the key in the place of from. Until the server rewrites
+// its append-only file, the form before is still in that.
+func (s *Store) ReplaceKey(ctx context.Context, from, to checkpoint.Key) error {
+	was := []byte{}
+	if from != (checkpoint.Key{}) {
+		was = from.Stored()
+	}
+	answer, err := s.db.Write(ctx, s.scripts.replace, s.keys, was, to.Stored())
+	if err == nil && answer != "ok" {
+		err = checkpoint.ErrOtherKey
+	}
+	if err != nil {
+		return fmt.Errorf("checkpoint: key: %w", err)
+	}
+	return nil
 }
 
 // Verifier returns the verifier key of the log; it makes none.
@@ -217,11 +235,11 @@ func decode(size, text string) (checkpoint.Checkpoint, error) {
 
 // ImportKey makes k the key.
 func (s *Store) ImportKey(ctx context.Context, k checkpoint.Key) error {
-	answer, err := s.db.Write(ctx, s.scripts.key, s.keys, k.Seed())
+	answer, err := s.db.Write(ctx, s.scripts.key, s.keys, k.Stored())
 	if err != nil {
 		return fmt.Errorf("checkpoint: key: %w", err)
 	}
-	if parts, _ := answer.([]any); len(parts) != 2 || parts[0] != string(k.Seed()) {
+	if parts, _ := answer.([]any); len(parts) != 2 || parts[0] != string(k.Stored()) {
 		return checkpoint.ErrOtherKey
 	}
 	return nil

@@ -7,7 +7,7 @@ import "github.com/redis/go-redis/v9"
 // each that changes something writes then, too, so that replicas can be waited for.
 //
 // A checkpoint is kept as "MADE KEPT ROOT", a newline, and its text.
-type scripts struct{ key, add, read, cosign *redis.Script }
+type scripts struct{ key, replace, add, read, cosign *redis.Script }
 
 func newScripts() scripts {
 	return scripts{
@@ -16,6 +16,13 @@ func newScripts() scripts {
 local seed = redis.call('HGET', KEYS[1], 'seed') or ARGV[1]
 redis.call('HSET', KEYS[1], 'seed', seed)
 return {seed, redis.call('HGET', KEYS[1], 'origin') or ''}`),
+
+		// what is there or '', and what to put there
+		replace: redis.NewScript(`
+local there = redis.call('HGET', KEYS[1], 'seed') or ''
+if there ~= ARGV[1] and there ~= ARGV[2] then return 'other' end
+redis.call('HSET', KEYS[1], 'seed', ARGV[2])
+return 'ok'`),
 
 		// size, root, made, text, origin, size and root before or '', begin of the hour, an hour ago
 		add: redis.NewScript(`

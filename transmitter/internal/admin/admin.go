@@ -23,6 +23,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/webhook"
 	"github.com/tocsin-ssf/tocsin/transmitter/keys"
 	"github.com/tocsin-ssf/tocsin/transmitter/mapping"
+	"github.com/tocsin-ssf/tocsin/transmitter/vault"
 )
 
 // maxBodyBytes bounds a request, events apart.
@@ -72,6 +73,8 @@ type Handler struct {
 	// Note notes in the log what a request does, and Acts answers what was done.
 	Note echo.MiddlewareFunc
 	Acts echo.HandlerFunc
+	// Rewrap changes what private keys are encrypted under; nil: 501.
+	Rewrap func(ctx context.Context, from, to vault.Secret) error
 	// Webhooks of all applications.
 	Webhooks *webhook.Service
 }
@@ -105,6 +108,7 @@ func (h Handler) Mount(g *echo.Group) {
 	g.GET("/keys", h.keys)
 	g.POST("/keys/rotate", h.rotate)
 	g.POST("/keys/:kid/retire", h.retire)
+	g.POST("/keys/rewrap", h.rewrap)
 	g.GET("/streams", h.streams)
 	g.GET("/streams/:stream_id", h.stream)
 	g.POST("/streams/:stream_id/replay", h.replay)

@@ -26,6 +26,7 @@ func Run(t *testing.T, open Open) {
 		{"replaced in one step", replaced},
 		{"added beside another's current key", changed},
 		{"bounded", bounded},
+		{"another form of the private half", anotherForm},
 		{"marks never go back", marks},
 		{"removed", removed},
 		{"removed no sooner than its last use allows, contracts.md §6", removedLate},
@@ -170,6 +171,26 @@ func bounded(s *suite) {
 	s.add("more")
 	if got := s.all(); len(got) != keys.MaxKeys {
 		s.Errorf("got %d keys, want %d", len(got), keys.MaxKeys)
+	}
+}
+
+func anotherForm(s *suite) {
+	s.add("a", "b")
+	was, to := s.key("a").Private, []byte(`{"sealed":"of a"}`)
+	for kid, from := range map[string][]byte{"b": was, "unknown": was} {
+		if err := s.store.Replace(s.Context(), kid, from, to); !errors.Is(err, keys.ErrChanged) {
+			s.Errorf("%s in the place of what is not there: got %v, want ErrChanged", kid, err)
+		}
+	}
+	before := s.key("a")
+	s.check(s.store.Replace(s.Context(), "a", before.Private, to))
+	s.store = s.open(s.T, s.dir)
+	got := s.all()
+	if len(got) != 2 || string(got[0].Private) != string(to) || got[0].Key != before.Key || string(got[1].Private) != string(record("b", epoch).Private) {
+		s.Errorf("got %+v, want a in its other form and b as it was", got)
+	}
+	if err := s.store.Replace(s.Context(), "a", before.Private, []byte("x")); !errors.Is(err, keys.ErrChanged) {
+		s.Errorf("in the place of what was: got %v, want ErrChanged", err)
 	}
 }
 

@@ -1,8 +1,9 @@
 // Package rediskeys keeps the transmitter's signing keys in Redis (7.0 or later), for
 // several processes that sign with the same keys.
 //
-// The private halves are there in clear: who may read these keys of the server can sign
-// as the transmitter, see docs/operations/redis.md. All is in one slot of a cluster.
+// The private halves are there as the ring gives them: in clear, unless it encrypts them.
+// Who may read these keys of the server can then sign as the transmitter, see
+// docs/operations/keys.md. All is in one slot of a cluster.
 package rediskeys
 
 import (
@@ -100,6 +101,27 @@ func (s *Store) Add(ctx context.Context, r keys.Record, before string, replaced 
 		return fmt.Errorf("keys: add: %w", err)
 	}
 	return s.write(ctx, "add", s.scripts.add, r.ID, text, r.LastUsed.UnixMilli(), before, replaced.UnixMilli(), keys.MaxKeys)
+}
+
+// Replace puts another form of the private half of a key in the place of from. Until the
+// server rewrites its append-only file, the form before is still in that.
+func (s *Store) Replace(ctx context.Context, kid string, from, to []byte) error {
+	all, err := s.Keys(ctx)
+	if err != nil {
+		return err
+	}
+	for _, r := range all {
+		if r.ID != kid {
+			continue
+		}
+		was, err1 := json.Marshal(kept{r.Algorithm, r.Created.UnixMilli(), from})
+		is, err2 := json.Marshal(kept{r.Algorithm, r.Created.UnixMilli(), to})
+		if err := errors.Join(err1, err2); err != nil {
+			return fmt.Errorf("keys: replace: %w", err)
+		}
+		return s.write(ctx, "replace", s.scripts.replace, kid, was, is)
+	}
+	return fmt.Errorf("keys: replace: %w", keys.ErrChanged)
 }
 
 // Mark sets the last use of keys by kid, never back.

@@ -6,7 +6,7 @@ import "github.com/redis/go-redis/v9"
 // same; each that changes something writes then, too, so that replicas can be waited
 // for. A version comes from the clock as well: it does not come again when a server
 // that takes over has lost the last ones.
-type scripts struct{ read, add, mark, remove *redis.Script }
+type scripts struct{ read, add, replace, mark, remove *redis.Script }
 
 const changed = `
 local function changed()
@@ -46,6 +46,12 @@ redis.call('ZADD', KEYS[3], changed(), kid)
 redis.call('HSET', KEYS[1], kid, ARGV[2])
 redis.call('HSET', KEYS[2], kid, ARGV[3])
 redis.call('HSET', KEYS[4], 'current', kid)
+return 'ok'`),
+		// kid, what is there, and what to put there
+		replace: redis.NewScript(`
+local there = redis.call('HGET', KEYS[1], ARGV[1])
+if there ~= ARGV[2] and there ~= ARGV[3] then return 'changed' end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 return 'ok'`),
 		// kid, last use, ...
 		mark: redis.NewScript(`

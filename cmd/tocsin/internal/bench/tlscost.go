@@ -45,7 +45,7 @@ func (s *sink) tls(ctx context.Context) (tlsServer, error) {
 		return tlsServer{}, err
 	}
 	defer os.RemoveAll(dir) // the key is in memory
-	cert, caFile, err := localca.Certificate(dir, []string{"localhost", "127.0.0.1"})
+	cert, caFile, err := localca.Certificate(dir, []string{"localhost", "127.0.0.1"}, nil)
 	if err != nil {
 		return tlsServer{}, err
 	}

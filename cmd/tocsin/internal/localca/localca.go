@@ -1,6 +1,7 @@
 // Package localca keeps a certificate authority of a data folder's own, for
-// https without a certificate from elsewhere. Its key never leaves the folder;
-// clients trust it by its certificate (curl --cacert DIR/ca.pem).
+// https without a certificate from elsewhere. Its key never leaves the folder, and is
+// encrypted there if a vault is given; clients trust it by its certificate (curl --cacert
+// DIR/ca.pem).
 package localca
 
 import (
@@ -20,6 +21,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/tocsin-ssf/tocsin/transmitter/vault"
 )
 
 // Files of the authority.
@@ -33,19 +36,24 @@ const (
 	leafLife   = 397 * 24 * time.Hour
 	renewAfter = leafLife / 2
 	backdate   = time.Hour // clocks of clients may be behind
+
+	keyMode  = 0o600
+	certMode = 0o644
 )
 
 // Certificate returns a fresh server certificate for the hosts (names or
 // addresses), signed by the authority of dir, which is made if there is none,
 // and the path of the authority's certificate.
-func Certificate(dir string, hosts []string) (tls.Certificate, string, error) {
+//
+// v encrypts the authority's key; nil: it is in clear.
+func Certificate(dir string, hosts []string, v *vault.Vault) (tls.Certificate, string, error) {
 	path := filepath.Join(dir, CertFile)
 	found := load
 	// An empty certificate is a start's that a power cut ended.
 	if info, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
 		found = create
 	}
-	ca, key, err := found(dir)
+	ca, key, err := found(dir, v)
 	if err != nil {
 		return tls.Certificate{}, "", fmt.Errorf("the certificate authority of %s: %w", dir, err)
 	}
@@ -59,7 +67,7 @@ func Certificate(dir string, hosts []string) (tls.Certificate, string, error) {
 // WritePair writes a certificate as of [Certificate] and its key to files, PEM, for a
 // server of somebody else's on this machine.
 func WritePair(dir string, hosts []string, certFile, keyFile string) error {
-	pair, _, err := Certificate(dir, hosts)
+	pair, _, err := Certificate(dir, hosts, nil)
 	if err != nil {
 		return err
 	}
@@ -67,17 +75,17 @@ func WritePair(dir string, hosts []string, certFile, keyFile string) error {
 	if err != nil {
 		return err
 	}
-	if err := write(keyFile, 0o600, "PRIVATE KEY", private); err != nil {
+	if err := write(keyFile, keyMode, encode("PRIVATE KEY", private)); err != nil {
 		return err
 	}
-	return write(certFile, 0o644, "CERTIFICATE", pair.Certificate[0])
+	return write(certFile, certMode, encode("CERTIFICATE", pair.Certificate[0]))
 }
 
 // Renewed returns what tls.Config.GetCertificate wants: a certificate as of
 // [Certificate], the next one while there is still time, for a server may run
 // longer than a certificate lasts.
-func Renewed(dir string, hosts []string) (get func(*tls.ClientHelloInfo) (*tls.Certificate, error), ca string, err error) {
-	now, ca, err := Certificate(dir, hosts)
+func Renewed(dir string, hosts []string, v *vault.Vault) (get func(*tls.ClientHelloInfo) (*tls.Certificate, error), ca string, err error) {
+	now, ca, err := Certificate(dir, hosts, v)
 	if err != nil {
 		return nil, "", err
 	}
@@ -87,7 +95,7 @@ func Renewed(dir string, hosts []string) (get func(*tls.ClientHelloInfo) (*tls.C
 		mu.Lock()
 		defer mu.Unlock()
 		if time.Now().After(due) {
-			next, _, err := Certificate(dir, hosts)
+			next, _, err := Certificate(dir, hosts, v)
 			if err == nil {
 				now, due = next, time.Now().Add(renewAfter)
 			} else { // the one that there is lasts for a while
@@ -99,8 +107,41 @@ func Renewed(dir string, hosts []string) (get func(*tls.ClientHelloInfo) (*tls.C
 	}, ca, nil
 }
 
-func load(dir string) (*x509.Certificate, *ecdsa.PrivateKey, error) {
-	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, CertFile), filepath.Join(dir, KeyFile))
+// keyName is what the authority's key is sealed under.
+const keyName = "CA key"
+
+// Seal encrypts the key of an authority that has it in clear, and reports whether it did.
+func Seal(dir string, v *vault.Vault) (bool, error) {
+	path := filepath.Join(dir, KeyFile)
+	stored, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && (len(stored) == 0 || vault.Sealed(stored)) || !v.Opens() {
+		return false, nil
+	}
+	if err == nil {
+		stored, err = v.Seal(keyName, stored)
+	}
+	if err == nil {
+		err = write(path, keyMode, stored)
+	}
+	if err != nil {
+		return false, fmt.Errorf("encrypting the key of the certificate authority of %s: %w", dir, err)
+	}
+	return true, nil
+}
+
+func load(dir string, v *vault.Vault) (*x509.Certificate, *ecdsa.PrivateKey, error) {
+	cert, err := os.ReadFile(filepath.Join(dir, CertFile))
+	if err != nil {
+		return nil, nil, err
+	}
+	stored, err := os.ReadFile(filepath.Join(dir, KeyFile))
+	if err != nil {
+		return nil, nil, err
+	}
+	if stored, err = v.Open(keyName, stored); err != nil {
+		return nil, nil, err
+	}
+	pair, err := tls.X509KeyPair(cert, stored)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -111,7 +152,7 @@ func load(dir string) (*x509.Certificate, *ecdsa.PrivateKey, error) {
 	return pair.Leaf, key, nil
 }
 
-func create(dir string) (*x509.Certificate, *ecdsa.PrivateKey, error) {
+func create(dir string, v *vault.Vault) (*x509.Certificate, *ecdsa.PrivateKey, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, nil, err
@@ -131,18 +172,26 @@ func create(dir string) (*x509.Certificate, *ecdsa.PrivateKey, error) {
 		return nil, nil, err
 	}
 	// The certificate last: without it the authority does not exist yet.
-	if err := write(filepath.Join(dir, KeyFile), 0o600, "PRIVATE KEY", private); err != nil {
+	stored, err := v.Seal(keyName, encode("PRIVATE KEY", private))
+	if err != nil {
 		return nil, nil, err
 	}
-	if err := write(filepath.Join(dir, CertFile), 0o644, "CERTIFICATE", der); err != nil {
+	if err := write(filepath.Join(dir, KeyFile), keyMode, stored); err != nil {
 		return nil, nil, err
 	}
-	return load(dir)
+	if err := write(filepath.Join(dir, CertFile), certMode, encode("CERTIFICATE", der)); err != nil {
+		return nil, nil, err
+	}
+	return load(dir, v)
+}
+
+func encode(kind string, der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }
 
 // write writes a new file, which replaces what is left of a start cut off. It
 // is durable, and there as a whole or not at all.
-func write(path string, mode fs.FileMode, kind string, der []byte) error {
+func write(path string, mode fs.FileMode, text []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".ca-")
 	if err != nil {
 		return err
@@ -150,7 +199,7 @@ func write(path string, mode fs.FileMode, kind string, der []byte) error {
 	defer os.Remove(f.Name()) // gone once it has its name
 	err = f.Chmod(mode)
 	if err == nil {
-		err = pem.Encode(f, &pem.Block{Type: kind, Bytes: der})
+		_, err = f.Write(text)
 	}
 	if err == nil {
 		err = f.Sync()

@@ -15,7 +15,7 @@ import (
 
 func authority(t *testing.T, dir string, hosts ...string) (*x509.Certificate, []byte) {
 	t.Helper()
-	cert, path, err := localca.Certificate(dir, hosts)
+	cert, path, err := localca.Certificate(dir, hosts, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,16 +111,16 @@ func TestDamage(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, localca.KeyFile), key, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := localca.Certificate(dir, []string{"localhost"}); err == nil {
+	if _, _, err := localca.Certificate(dir, []string{"localhost"}, nil); err == nil {
 		t.Error("a key of another authority: got no error")
 	}
 	if err := os.Remove(filepath.Join(dir, localca.KeyFile)); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := localca.Certificate(dir, []string{"localhost"}); err == nil {
+	if _, _, err := localca.Certificate(dir, []string{"localhost"}, nil); err == nil {
 		t.Error("a certificate without its key: got no error, clients would lose their trust")
 	}
-	if _, _, err := localca.Certificate(filepath.Join(dir, "missing"), []string{"localhost"}); err == nil {
+	if _, _, err := localca.Certificate(filepath.Join(dir, "missing"), []string{"localhost"}, nil); err == nil {
 		t.Error("no folder: got no error")
 	}
 }
@@ -150,7 +150,7 @@ func TestPowerCut(t *testing.T) {
 func TestRenewed(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		get, _, err := localca.Renewed(dir, []string{"localhost"})
+		get, _, err := localca.Renewed(dir, []string{"localhost"}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -180,7 +180,7 @@ func TestRenewed(t *testing.T) {
 
 // The certificate serves TLS as it is.
 func TestServes(t *testing.T) {
-	cert, ca, err := localca.Certificate(t.TempDir(), []string{"localhost"})
+	cert, ca, err := localca.Certificate(t.TempDir(), []string{"localhost"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,6 +21,8 @@ import (
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog/sqlitelog"
 	"github.com/tocsin-ssf/tocsin/transmitter/keys"
 	"github.com/tocsin-ssf/tocsin/transmitter/keys/rediskeys"
+	"github.com/tocsin-ssf/tocsin/transmitter/vault"
+	"github.com/tocsin-ssf/tocsin/transmitter/vault/redisvault"
 )
 
 // ErrNoFolder: there is nothing to move.
@@ -74,11 +76,13 @@ type mover struct {
 	state   *sqlitestore.Store
 	admin   *auth.SQLite
 	keys    keys.Store
+	vault   vault.Store
 	heads   checkpoint.Exporter
 	toLog   *redislog.Log
 	toState *redisstore.Store
 	toAdmin *redisauth.Backend
 	toKeys  *rediskeys.Store
+	toVault *redisvault.Store
 	toHeads *redischeckpoint.Store
 	closers []func() error
 }
@@ -182,12 +186,12 @@ func (m *mover) openSource(ctx context.Context) (err error) {
 	}
 	m.closers = append(m.closers, m.admin.Close)
 	store := auth.NewStore(m.admin)
-	m.keys, m.heads = keys.NewStore(store.DB()), checkpoint.NewStore(store.DB())
+	m.keys, m.heads, m.vault = keys.NewStore(store.DB()), checkpoint.NewStore(store.DB()), vault.NewStore(store.DB())
 	if err := follows(ctx, m.log, m.state, restoreFiles); err != nil {
 		return err
 	}
 	// That the log is the one that was signed.
-	_, err = checkpoint.Open(ctx, checkpoint.Config{Store: m.heads, Log: m.log})
+	_, err = checkpoint.Open(ctx, checkpoint.Config{Store: m.heads, Log: m.log, Vault: vault.Locked()})
 	return err
 }
 
@@ -205,7 +209,7 @@ func (m *mover) openTarget(ctx context.Context, db *redisdb.DB) error {
 		return err
 	}
 	m.closers = append(m.closers, m.toState.Close)
-	m.toAdmin, m.toKeys, m.toHeads = redisauth.New(db), rediskeys.New(db), redischeckpoint.New(db)
+	m.toAdmin, m.toKeys, m.toHeads, m.toVault = redisauth.New(db), rediskeys.New(db), redischeckpoint.New(db), redisvault.New(db)
 	return nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/transmitter/checkpoint"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
 	"github.com/tocsin-ssf/tocsin/transmitter/keys"
+	"github.com/tocsin-ssf/tocsin/transmitter/vault"
 )
 
 // How much is read at once: of all that is in memory there are two such pages at most.
@@ -123,8 +124,12 @@ func moveStep[T any](ctx context.Context, m *mover, step string, read func(conte
 	return nil
 }
 
-// moveAdmin takes along what admin.db has. It is small, and done again as a whole.
+// moveAdmin takes along what admin.db has, what is encrypted as it is, with the sealed key
+// that opens it. It is small, and done again as a whole.
 func (m *mover) moveAdmin(ctx context.Context) error {
+	if err := vault.Copy(ctx, m.vault, m.toVault); err != nil {
+		return err
+	}
 	if err := keys.Copy(ctx, m.keys, m.toKeys); err != nil {
 		return err
 	}

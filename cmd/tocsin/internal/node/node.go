@@ -30,6 +30,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog/sqliteindex"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog/sqlitelog"
 	"github.com/tocsin-ssf/tocsin/transmitter/keys"
+	"github.com/tocsin-ssf/tocsin/transmitter/vault"
 )
 
 // Files of a data folder.
@@ -61,6 +62,9 @@ type Config struct {
 	// Redis, if set, is where the state is that several nodes share; nil: it is in
 	// the folder.
 	Redis *redisdb.Config
+	// Secret is what private keys and secrets are encrypted under; nil: none is given.
+	// Where they are encrypted it is needed, unless Offline: then what needs none works.
+	Secret *vault.Secret
 	// TakeBack goes on with a folder that was moved to Redis, or is being moved there,
 	// as it was.
 	TakeBack bool
@@ -81,6 +85,8 @@ type Node struct {
 	Transmitter  *transmitter.Transmitter
 	Applications *auth.Store
 	Keys         *keys.Ring
+	// Vault encrypts private keys and secrets; nil: they are in clear.
+	Vault *vault.Vault
 	// Index finds events. The transmitter's Run runs it.
 	Index *sqliteindex.Index
 
@@ -147,6 +153,7 @@ type stores struct {
 	applications *auth.Store
 	keys         keys.Store
 	checkpoints  checkpoint.Store
+	vault        vault.Store
 }
 
 // observer is told of the commits of a store.
@@ -182,11 +189,12 @@ func (n *Node) stores(ctx context.Context, cfg *Config) (*transmitter.Transmitte
 	if err := follows(ctx, s.log, s.streams, restore); err != nil {
 		return nil, err
 	}
-	n.Keys, err = keys.Open(ctx, keys.Config{Store: s.keys, Algorithm: cfg.Algorithm, Now: tc.Now, Logger: tc.Logger})
+	n.Keys, err = keys.Open(ctx, keys.Config{Store: s.keys, Vault: n.Vault, Algorithm: cfg.Algorithm, Now: tc.Now, Logger: tc.Logger})
 	if err != nil {
 		return nil, err
 	}
 	n.closers = append(n.closers, func() error { return n.Keys.Close(context.WithoutCancel(ctx)) })
+	tc.Rewrap = func(ctx context.Context, from, to vault.Secret) error { return vault.Rewrap(ctx, s.vault, from, to) }
 	if tc.Checkpoints, err = checkpoint.Open(ctx, n.checkpoints(cfg, s)); err != nil {
 		return nil, err
 	}
@@ -228,20 +236,28 @@ func (n *Node) embedded(ctx context.Context, cfg *Config, observe observer) (*st
 	if err := n.owned(ctx, state); err != nil {
 		return nil, err
 	}
-	applications, err := auth.Open(ctx, n.path(adminFile))
+	admin, err := auth.OpenSQLite(ctx, n.path(adminFile))
 	if err != nil {
 		return nil, err
 	}
-	n.opened(adminFile, applications.Close, applications.Backup)
+	n.opened(adminFile, admin.Close, auth.NewStore(admin).Backup)
+	db := auth.NewStore(admin).DB()
+	secrets := vault.NewStore(db)
+	applications, sealed, err := n.unlock(ctx, cfg, secrets, admin)
+	if err != nil {
+		return nil, err
+	}
+	if sealed { // what was in clear shall be gone from the write-ahead log too
+		_ = db.Checkpoint(ctx, true)
+	}
 	tc.Backup = n.Backup
-	db := applications.DB()
-	return &stores{log, state, applications, keys.NewStore(db), checkpoint.NewStore(db)}, nil
+	return &stores{log, state, applications, keys.NewStore(db), checkpoint.NewStore(db), secrets}, nil
 }
 
 // checkpoints says how the log is signed.
 func (n *Node) checkpoints(cfg *Config, s *stores) checkpoint.Config {
 	c := checkpoint.Config{
-		Store: s.checkpoints, Log: s.log,
+		Store: s.checkpoints, Log: s.log, Vault: n.Vault,
 		Witnesses: cfg.Witnesses, Now: cfg.Transmitter.Now, Logger: cfg.Transmitter.Logger,
 	}
 	if cfg.Redis != nil {

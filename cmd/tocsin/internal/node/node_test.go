@@ -228,7 +228,7 @@ func TestBackup(t *testing.T) {
 	if _, err := n.Applications.AddApplication(t.Context(), auth.Application{ID: "shop", Audience: []string{"https://shop.example"}}); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := localca.Certificate(dir, []string{"localhost"}); err != nil {
+	if _, _, err := localca.Certificate(dir, []string{"localhost"}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := n.Backup(t.Context(), to); err != nil {

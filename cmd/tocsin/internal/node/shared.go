@@ -13,11 +13,11 @@ import (
 
 	"github.com/tocsin-ssf/tocsin/streams/redisstore"
 	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
-	"github.com/tocsin-ssf/tocsin/transmitter/auth"
 	"github.com/tocsin-ssf/tocsin/transmitter/auth/redisauth"
 	"github.com/tocsin-ssf/tocsin/transmitter/checkpoint/redischeckpoint"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog/redislog"
 	"github.com/tocsin-ssf/tocsin/transmitter/keys/rediskeys"
+	"github.com/tocsin-ssf/tocsin/transmitter/vault/redisvault"
 )
 
 // Files of a node that shares a Redis.
@@ -64,7 +64,11 @@ func (n *Node) shared(ctx context.Context, cfg *Config, observe observer) (*stor
 	}
 	n.closers = append(n.closers, state.Close)
 	admin := redisauth.New(db)
-	applications := auth.NewStore(admin)
+	secrets := redisvault.New(db)
+	applications, _, err := n.unlock(ctx, cfg, secrets, admin)
+	if err != nil {
+		return nil, err
+	}
 	n.closers = append(n.closers, applications.Close)
 	// A search that one node began another goes on with.
 	cursors, err := admin.Secret(ctx, "search cursors", len(tc.CursorKey))
@@ -79,7 +83,7 @@ func (n *Node) shared(ctx context.Context, cfg *Config, observe observer) (*stor
 		return nil, err
 	}
 	tc.Beside = append(tc.Beside, wakes.Run)
-	return &stores{log, state, applications, rediskeys.New(db), redischeckpoint.New(db)}, nil
+	return &stores{log, state, applications, rediskeys.New(db), redischeckpoint.New(db), secrets}, nil
 }
 
 // once returns a transmitter.Config.Once: who holds the lease does it.
