@@ -59,6 +59,10 @@ func (s *suite) checkCreate(ctx context.Context, t *conformance.T) error {
 	if _, err := s.endpoint(ctx, t, configurationEndpoint); err != nil {
 		return err
 	}
+	m, err := s.metadata(ctx, t)
+	if err != nil {
+		return err
+	}
 	for _, method := range s.methods() {
 		st, err := s.create(ctx, t, spec{method: method, header: secret})
 		if err == nil {
@@ -67,6 +71,9 @@ func (s *suite) checkCreate(ctx context.Context, t *conformance.T) error {
 			return err
 		}
 		t.Expect("INTEROP-2.3.8.1-01", err == nil, "got %s for %s, want a stream", orFine(err), methodName(method))
+		if m.supports(method) {
+			t.Expect("SSF-8.1.1.1-01", err == nil, "got %s for %s, want a stream", orFine(err), methodName(method))
+		}
 	}
 	return s.each(ctx, t, spec{header: secret}, func(st *stream) error {
 		t := t.With(st.created.Exchange)
