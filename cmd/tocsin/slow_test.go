@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	main "github.com/tocsin-ssf/tocsin/cmd/tocsin"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/config"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/localca"
+	"github.com/tocsin-ssf/tocsin/set/delivery/edge"
 )
 
 // hurry is the part of the usual times that the doors of these tests give: 0.2 s for
@@ -207,5 +209,40 @@ func TestLongPollBehindTheEdge(t *testing.T) {
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil || resp.StatusCode != http.StatusNoContent {
 		t.Errorf("got %v, %v, want 204", resp, err)
+	}
+}
+
+// What a listener of the command does with a request is done on every one: an id, the
+// headers of an API, one line in the log, and the client's address, which is a proxy's
+// word only if that is trusted.
+func TestDoor(t *testing.T) {
+	t.Parallel()
+	for _, trusted := range []bool{true, false} {
+		var settings config.EdgeSettings
+		want := "127.0.0.1"
+		if trusted {
+			settings.TrustedProxy = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+			want = "203.0.113.7"
+		}
+		to := door(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.WriteString(w, edge.Address(r).String())
+		}), settings, nil)
+		c := raw(t, to)
+		if _, err := io.WriteString(c, "GET /x HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 198.51.100.1, 203.0.113.7\r\nX-Request-Id: abcdefgh-1\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		said, err := io.ReadAll(resp.Body)
+		if err != nil || string(said) != want {
+			t.Errorf("proxy trusted %t: got address %s (%v), want %s", trusted, said, err, want)
+		}
+		for name, value := range map[string]string{"X-Request-Id": "abcdefgh-1", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "Strict-Transport-Security": ""} {
+			if got := resp.Header.Get(name); got != value {
+				t.Errorf("%s: got %q, want %q", name, got, value)
+			}
+		}
 	}
 }

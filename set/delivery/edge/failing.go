@@ -10,9 +10,13 @@ import (
 // Failing returns next behind a bound on what fails: who sent more requests than rates
 // allow that were answered 4xx is answered 429 with Retry-After until there is room
 // again. It is for endpoints where nobody can be told apart before the work is done.
-func Failing(next http.Handler, rates *Rates[netip.Prefix]) http.Handler {
+// limited is told of each such answer; nil: nobody is.
+func Failing(next http.Handler, rates *Rates[netip.Prefix], limited func()) http.Handler {
 	if rates == nil {
 		return next
+	}
+	if limited == nil {
+		limited = func() {}
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		from := Network(Address(r))
@@ -21,6 +25,7 @@ func Failing(next http.Handler, rates *Rates[netip.Prefix]) http.Handler {
 			return
 		}
 		if wait, spent := rates.Spent(from); spent {
+			limited()
 			w.Header().Set("Retry-After", RetryAfter(wait))
 			w.WriteHeader(http.StatusTooManyRequests)
 			return

@@ -114,7 +114,7 @@ func TestRatesTogether(t *testing.T) {
 // What fails is counted by address; what succeeds never is, and others are not held up.
 func TestFailing(t *testing.T) {
 	c := &clock{time.Unix(1_700_000_000, 0)}
-	asked := 0
+	asked, limited := 0, 0
 	h := edge.Failing(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked++
 		switch r.URL.Path {
@@ -125,7 +125,7 @@ func TestFailing(t *testing.T) {
 		default:
 			w.WriteHeader(http.StatusAccepted)
 		}
-	}), edge.NewRates[netip.Prefix](1, c.now))
+	}), edge.NewRates[netip.Prefix](1, c.now), func() { limited++ })
 	do := func(path, from string) *http.Response {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, nil)
 		r.RemoteAddr = from
@@ -150,6 +150,9 @@ func TestFailing(t *testing.T) {
 	resp := do("/good", "[2001:db8::ffff]:2") // another address of the same network
 	if resp.StatusCode != http.StatusTooManyRequests || resp.Header.Get("Retry-After") != "1" || asked != before {
 		t.Errorf("got %d, Retry-After %q, asked %d times more, want 429 after 1 s without asking", resp.StatusCode, resp.Header.Get("Retry-After"), asked-before)
+	}
+	if limited != 1 {
+		t.Errorf("got %d times told, want once", limited)
 	}
 	for _, from := range []string{"[2001:db8:0:1::1]:1", "203.0.113.1:1", "@"} {
 		if got := do("/good", from).StatusCode; got != http.StatusAccepted {

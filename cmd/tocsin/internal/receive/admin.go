@@ -51,7 +51,7 @@ func (d *Daemon) AdminHandler(token string) http.Handler {
 	mux.Handle("GET /admin/health", guarded(token, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusOK, d.Health(r.Context()))
 	})))
-	return edge.Failing(mux, d.failing)
+	return edge.Failing(mux, d.failing, d.metrics.limited.Inc)
 }
 
 // open adds what needs no credential and tells no names.

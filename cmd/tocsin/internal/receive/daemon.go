@@ -150,7 +150,7 @@ func (d *Daemon) Handler() http.Handler {
 			return
 		}
 		http.NotFound(w, r)
-	}), d.failing)
+	}), d.failing, d.metrics.limited.Inc)
 }
 
 // Refuse answers every further push with 503: the end is near.

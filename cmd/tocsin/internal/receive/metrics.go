@@ -36,6 +36,7 @@ type metrics struct {
 	gate     *prometheus.CounterVec   // by status
 	gateTook prometheus.Histogram     // seconds of one check
 	reloads  *prometheus.CounterVec   // by outcome
+	limited  prometheus.Counter       // requests refused for the rate of their address
 	commits  *prometheus.HistogramVec
 	commit   *prometheus.HistogramVec
 }
@@ -65,6 +66,9 @@ func newMetrics() *metrics {
 		gateTook: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "tocsin_receive_gate_seconds", Help: "Time of one check.", Buckets: prometheus.ExponentialBuckets(0.000002, 4, 10),
 		}),
+		limited: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "tocsin_receive_limited_total", Help: "Requests answered 429 for the rate of their address.",
+		}),
 		reloads: counter("tocsin_receive_reloads_total", "Times the configuration was read again, by outcome.", "outcome"),
 		commits: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "tocsin_receive_commit_batch_size", Help: "Operations that shared one commit.", Buckets: prometheus.ExponentialBuckets(1, 2, 9),
@@ -73,7 +77,7 @@ func newMetrics() *metrics {
 			Name: "tocsin_receive_commit_seconds", Help: "Time of one commit.", Buckets: seconds(),
 		}, []string{"store"}),
 	}
-	m.registry.MustRegister(m.sets, m.refused, m.polls, m.handled, m.took, m.asked, m.askTook, m.calls, m.gate, m.gateTook, m.reloads, m.commits, m.commit)
+	m.registry.MustRegister(m.sets, m.refused, m.polls, m.handled, m.took, m.asked, m.askTook, m.calls, m.gate, m.gateTook, m.reloads, m.limited, m.commits, m.commit)
 	return m
 }
 

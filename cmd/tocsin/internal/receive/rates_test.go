@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -63,6 +64,11 @@ func TestRateOfAddress(t *testing.T) {
 		}
 		if got := ask(d.AdminHandler("token"), one, http.MethodGet, "/metrics"); got != want {
 			t.Errorf("rate_address %s, the admin listener: got %d, want %d", limit, got, want)
+		}
+		w := httptest.NewRecorder()
+		d.SocketHandler(nil).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+		if counted := map[string]string{"1": "2", "off": "0"}[limit]; !strings.Contains(w.Body.String(), "tocsin_receive_limited_total "+counted+"\n") {
+			t.Errorf("rate_address %s: got no count of %s in the metrics", limit, counted)
 		}
 	}
 }
