@@ -397,7 +397,7 @@ func (d *documented) done(o *operationDoc) bool {
 func neverDone() []string {
 	return []string{
 		"fetchRecord", "sourceTypes", // they need a vendor's server
-		"backup",                     // the stores are not of one folder
+		"backup", "rewrapKeys", // the stores are not of one folder, and not encrypted
 		"cosign", "cosignAsOperator", // they need a witness' key
 		"liftHold", "readErasure", "addApplication", "resendWebhookDeadLetter", "dropWebhookDeadLetter", "readAnyErasure", "rotateSource", "removeSource", "vendorRecords",
 		"removeApplication", "changeApplication", "removeClient", "rotateClient", "retireKey", "revoke", "checkpoint", "tile",
