@@ -4,9 +4,11 @@ GO        ?= go
 TOOL      := $(GO) tool -modfile=.ci/tools/go.mod
 TESTFLAGS ?=
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-LDFLAGS   := -s -w -X main.version=$(VERSION)
+# The same source and version give the same bytes: no folder, no time, no build id is in them.
+LDFLAGS   := -s -w -buildid= -X main.version=$(VERSION)
+FUZZTIME  ?= 10s
 
-.PHONY: help fmt vet lint tidy check needs test test-long race bench build
+.PHONY: help fmt vet lint tidy check needs test test-long race fuzz bench build
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,8 +42,16 @@ test-long: needs ## test and the storms besides: kills, failover, soak, millions
 race: needs ## test under the race detector
 	$(GO) test -race -timeout 30m $(TESTFLAGS) ./...
 
+fuzz: ## every fuzz target in turn, FUZZTIME each; their seeds run in test
+	@set -e; for file in $$(git grep -l '^func Fuzz' -- '*_test.go'); do \
+		for name in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$$file"); do \
+			echo "$$(dirname $$file) $$name"; \
+			$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "./$$(dirname $$file)"; \
+		done; \
+	done
+
 bench: ## Go benchmarks; for ratios to the machine's floor see tocsin bench
 	$(GO) test -run '^$$' -bench . -benchmem $(TESTFLAGS) ./...
 
-build: ## bin/tocsin, static
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/tocsin ./cmd/tocsin
+build: ## bin/tocsin, static and reproducible
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/tocsin ./cmd/tocsin

@@ -63,8 +63,10 @@ type cli struct {
 	Audit       auditCmd       `cmd:"" help:"List what operators and applications did: who, from where, what, what became of it."`
 	Conformance conformanceCmd `cmd:"" help:"See what of the specifications a peer keeps."`
 	Bench       benchCmd       `cmd:"" help:"Measure the transmitter against the floor of this machine."`
+	Health      healthCmd      `cmd:"" help:"Say whether the server of a data folder takes work, by the exit code."`
 	Backup      backupCmd      `cmd:"" help:"Copy a data folder, also while a server runs on it."`
 	Migrate     migrateCmd     `cmd:"" help:"Move a data folder to Redis."`
+	Build       versionCmd     `cmd:"" help:"Print the version, and how it was built." name:"version"`
 }
 
 // streamsIO are the standard streams of a command.

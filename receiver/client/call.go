@@ -162,7 +162,9 @@ func (c *Client) request(ctx context.Context, call call, token string) (*http.Re
 	return req, nil
 }
 
-// failure reads an answer that is no success. What cannot be read of its body is left out.
+// failure reads an answer that is no success. What cannot be read of its body is left
+// out, and so is the token of the request: a transmitter may repeat what it was sent, and
+// errors are logged.
 func failure(operation string, resp *http.Response) *Error {
 	excerpt := make([]byte, MaxExcerpt)
 	n := 0
@@ -173,10 +175,37 @@ func failure(operation string, resp *http.Response) *Error {
 			break
 		}
 	}
-	return &Error{
+	e := &Error{
 		Operation: operation, Status: resp.StatusCode, Body: strings.ToValidUTF8(string(excerpt[:n]), ""),
 		WWWAuthenticate: resp.Header.Values("WWW-Authenticate"), RetryAfter: retryAfter(resp.Header),
 	}
+	if resp.Request == nil {
+		return e
+	}
+	_, token, _ := strings.Cut(resp.Request.Header.Get("Authorization"), " ")
+	e.Body = without(e.Body, token)
+	for i, field := range e.WWWAuthenticate {
+		e.WWWAuthenticate[i] = without(field, token)
+	}
+	return e
+}
+
+// minPart is the shortest beginning of a token, at the end of a text that was cut, that is
+// taken for one.
+const minPart = 8
+
+// without returns a text without a secret, and without the beginning of one at its end.
+func without(text, secret string) string {
+	if secret == "" {
+		return text
+	}
+	text = strings.ReplaceAll(text, secret, "[token]")
+	for n := min(len(secret)-1, len(text)); n >= minPart; n-- {
+		if strings.HasSuffix(text, secret[:n]) {
+			return text[:len(text)-n] + "[token]"
+		}
+	}
+	return text
 }
 
 // retryAfter reads the field in both of its forms (RFC 9110 §10.2.3).

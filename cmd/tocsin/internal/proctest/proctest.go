@@ -44,6 +44,8 @@ type Server struct {
 	Admin  string // address of the admin listener of this life
 	File   string // of a receiver: its configuration, in Dir
 	Secure bool   // of a transmitter: served by https, with the CA of its folder
+	// Said gets all that the process prints; nil: it is let go of but for its end.
+	Said io.Writer
 
 	cmd  *exec.Cmd
 	done chan struct{}
@@ -104,7 +106,11 @@ func (s *Server) Start(env ...string) error {
 	}
 	s.cmd = exec.Command(s.Binary, args...)
 	s.cmd.Env = append(os.Environ(), env...)
-	s.cmd.Stderr = s.logs
+	said := s.Said
+	if said == nil {
+		said = io.Discard
+	}
+	s.cmd.Stderr = io.MultiWriter(s.logs, said)
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {
 		return err
@@ -116,9 +122,10 @@ func (s *Server) Start(env ...string) error {
 	done := make(chan struct{})
 	s.done = done
 	go func() {
-		line, _ := bufio.NewReader(out).ReadString('\n')
+		lines := bufio.NewReader(out)
+		line, _ := lines.ReadString('\n')
 		ready <- line
-		_, _ = io.Copy(io.Discard, out)
+		_, _ = io.Copy(said, lines)
 		_ = s.cmd.Wait()
 		close(done)
 	}()
