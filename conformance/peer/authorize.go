@@ -52,11 +52,23 @@ func (t *Transmitter) authorize(r *request) *reply {
 		scopes = []string{"ssf.manage"}
 	}
 	for _, scope := range scopes {
+		scope = t.scope(scope)
 		if slices.Contains(g.scopes, scope) || t.conduct.anyScope {
 			return nil
 		}
 	}
 	return challenge(http.StatusForbidden, "insufficient_scope")
+}
+
+// scope is what a scope of SSF is called here.
+func (t *Transmitter) scope(name string) string {
+	switch {
+	case name == "ssf.read" && len(t.cfg.ResourceScopes) > 0:
+		return t.cfg.ResourceScopes[0]
+	case name == "ssf.manage" && len(t.cfg.ResourceScopes) > 1:
+		return t.cfg.ResourceScopes[1]
+	}
+	return name
 }
 
 func challenge(status int, code string) *reply {

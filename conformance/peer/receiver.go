@@ -31,8 +31,10 @@ const (
 // ReceiverConfig says what a [Receiver] is. All but Break, Authorization and HTTP is
 // required.
 type ReceiverConfig struct {
-	// Issuer is the transmitter's, Token the access token for its API.
-	Issuer, Token string
+	// Issuer is the transmitter's, Token the access token for its API; empty: one is got
+	// at TokenURL.
+	Issuer, Token                    string
+	ClientID, ClientSecret, TokenURL string
 	// Audience is the aud that means the receiver.
 	Audience string
 	// PushURL is where Handler is served; empty: SETs are polled.
@@ -101,7 +103,7 @@ type streamAnswer struct {
 
 // NewReceiver checks cfg and returns a receiver that has started nothing.
 func NewReceiver(cfg ReceiverConfig) (*Receiver, error) {
-	if cfg.Issuer == "" || cfg.Token == "" || cfg.Audience == "" {
+	if cfg.Issuer == "" || cfg.Token == "" && cfg.TokenURL == "" || cfg.Audience == "" {
 		return nil, errors.New("peer: ReceiverConfig lacks Issuer, Token or Audience")
 	}
 	if cfg.HTTP == nil {
@@ -188,6 +190,9 @@ func (r *Receiver) begin(ctx context.Context) error {
 	r.mu.Lock()
 	r.meta = meta
 	r.mu.Unlock()
+	if err := r.authorize(ctx, meta); err != nil {
+		return err
+	}
 	if err := r.makeStream(ctx, meta); err != nil {
 		return err
 	}

@@ -85,6 +85,8 @@ func ReceiverBreaks() []ReceiverBreak {
 		{"INTEROP-2.4.2-01", "a subject is added that it wants to hear of"},
 		{"INTEROP-2.5-01", "a subject of format iss_sub is refused"},
 		{"INTEROP-2.6-01", "a key of 1,024 bits will do"},
+		{"INTEROP-2.7.2-01", "scopes are the usual ones, whatever the metadata of the resource says"},
+		{"PRM-3.3-01", "metadata of another resource is used"},
 		{"INTEROP-3.2-01", "a credential-change with change_type delete is refused"},
 		{"SEC-02", "answers are read however long they are, and redirects are followed with the token"},
 		{"SEC-03", "each unknown kid has the keys fetched"},

@@ -52,8 +52,8 @@ type TransmitterConfig struct {
 
 	// CriticalMembers are critical_subject_members of the metadata; nil: absent.
 	CriticalMembers []string
-	// ResourceScopes are the scopes that the metadata of its resources (RFC 9728) has;
-	// nil: ssf.read and ssf.manage.
+	// ResourceScopes are the scopes to read and to manage, in this order, which the
+	// metadata of its resources (RFC 9728) tells; nil: ssf.read and ssf.manage.
 	ResourceScopes []string
 	// FinalRefusals takes every 400 to a push as the last word on its SET.
 	FinalRefusals bool
@@ -152,7 +152,7 @@ func NewTransmitter(cfg TransmitterConfig) (*Transmitter, error) {
 	for i := range cfg.Clients {
 		c := &t.cfg.Clients[i]
 		if c.Scopes == nil {
-			c.Scopes = []string{"ssf.read", "ssf.manage"}
+			c.Scopes = cfg.ResourceScopes
 		}
 		if c.Token != "" {
 			t.tokens[c.Token] = grant{client: c, scopes: c.Scopes}

@@ -200,6 +200,11 @@ func conductTricks() []Break {
 		foreign("foreign-iss", "iss of streams is another transmitter's", "iss", "https://another-transmitter.example"),
 		foreign("foreign-aud", "aud of streams is another receiver's", "aud", "https://another-receiver.example"),
 		lackingEndpoints(),
+		answers("foreign-resource", "the metadata of a resource is that of another one", func(_ *request, a *reply) {
+			if doc, ok := a.body.(object); ok {
+				doc["resource"] = "https://another-transmitter.example/streams"
+			}
+		}, OpResource),
 		does("polls-never-wait", "polls are answered at once", func(c *conduct) { c.waitsNever = true }),
 		does("more-for-ever", "moreAvailable is always true", func(c *conduct) { c.moreAlways, c.waitsNever = true, true }),
 		does("deaf", "what was acknowledged or refused comes again", func(c *conduct) { c.acksIgnored, c.errsIgnored = true, true }),

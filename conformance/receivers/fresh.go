@@ -35,6 +35,11 @@ func (s *suite) fresh() []conformance.Check {
 		s.alone("inactive", "wants activity on a stream", []string{"SSF-8.1.1-07"}, s.inactive, func(c *peer.TransmitterConfig) {
 			c.InactivityTimeout, c.LongPoll = inactivity, inactivity/4 // a poll counts when it comes
 		}),
+		s.alone("resource-scopes", "tells scopes of its own in the metadata of its resource", []string{"INTEROP-2.7.2-01"}, s.resourceScopes, ownScopes),
+		s.alone("foreign-resource", "has metadata of another resource in the place of its own", []string{"PRM-3.3-01"}, s.foreignResource, func(c *peer.TransmitterConfig) {
+			ownScopes(c)
+			c.Break = []string{"foreign-resource"}
+		}),
 		s.untrusted(),
 		s.alone("restart", "sees the receiver killed and started again", []string{"SSF-8.1.4.2-06", "PUSH-2-04", "POLL-2.4-03"}, s.restart, breaks("lost-verifications")),
 	}
@@ -61,6 +66,9 @@ func (s *suite) alone(name, title string, ids []string, run func(ctx context.Con
 			if err != nil {
 				return errors.Join(err, at.close())
 			}
+		}
+		if slices.Contains([]string{"resource-scopes", "foreign-resource"}, name) {
+			at.invitation.Token = "" // it is to be got
 		}
 		if err := at.start(ctx); err != nil {
 			return errors.Join(err, at.close())

@@ -47,7 +47,7 @@ func (p *inProcess) Stop(bool) error {
 
 // start is a receivers.Config.Start.
 func (s *stand) start(_ context.Context, i receivers.Invitation) (receivers.Process, error) {
-	cfg := peer.ReceiverConfig{Issuer: i.Issuer, Token: i.Token, Audience: i.Audience, Break: s.breaks, HTTP: s.http, Authorization: "Bearer push-secret"}
+	cfg := peer.ReceiverConfig{Issuer: i.Issuer, Token: i.Token, ClientID: i.ClientID, ClientSecret: i.ClientSecret, TokenURL: i.TokenURL, Audience: i.Audience, Break: s.breaks, HTTP: s.http, Authorization: "Bearer push-secret"}
 	var server *httptest.Server
 	var handler http.Handler
 	if i.Delivery == "push" {
