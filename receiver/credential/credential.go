@@ -51,6 +51,10 @@ type Config struct {
 	TokenURL, AuthorizationServer string
 	// Scopes are asked for; none: the server's default.
 	Scopes []string
+	// Resource returns the URL that tokens are for. Where metadata of it (RFC 9728) tells
+	// scopes, those of Scopes that are among them are asked for, or all of them if none
+	// is (CAEP interoperability profile §2.7.2). Nil: Scopes, as they are.
+	Resource func(ctx context.Context) (url string, err error)
 	// Parameters are further form parameters of the request, such as audience or
 	// resource.
 	Parameters map[string]string

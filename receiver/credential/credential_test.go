@@ -182,6 +182,40 @@ func TestClientCredentialsDiscovered(t *testing.T) {
 	want(t, s, "t1.ssf.read.api")
 }
 
+// INTEROP-2.7.2-01, PRM-3.3-01: scopes are those that the metadata of the resource tells,
+// unless it is another's.
+func TestResourceScopes(t *testing.T) {
+	for _, tt := range []struct{ name, resource, scopes, want string }{
+		{"names of its own", "", `"signals.read"`, "t1.signals.read.api"},
+		{"ours among others", "", `"other","ssf.read"`, "t1.ssf.read.api"},
+		{"another's", "https://another.example/streams", `"signals.read"`, "t1.ssf.read.api"},
+		{"no scopes", "", ``, "t1.ssf.read.api"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			srv := newServer(t)
+			var own string
+			resource := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path != "/.well-known/oauth-protected-resource/streams" {
+					w.WriteHeader(http.StatusNotFound)
+					return
+				}
+				of := tt.resource
+				if of == "" {
+					of = own
+				}
+				_, _ = w.Write([]byte(`{"resource":"` + of + `","scopes_supported":[` + tt.scopes + `]}`))
+			}))
+			defer resource.Close()
+			own = resource.URL + "/streams"
+			cfg := srv.config()
+			cfg.Resource = func(context.Context) (string, error) { return own, nil }
+			want(t, build(t, cfg), tt.want)
+			cfg.Resource = func(context.Context) (string, error) { return "", errors.New("no metadata") }
+			want(t, build(t, cfg), "t2.ssf.read.api")
+		})
+	}
+}
+
 // A token that is about to expire is replaced, one of a short life used by half; a
 // server that refuses is asked again by the next call, and its words are not repeated.
 func TestClientCredentialsExpire(t *testing.T) {

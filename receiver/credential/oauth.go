@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
@@ -44,12 +45,34 @@ func newClientCredentials(cfg Config) func(context.Context) (*oauth2.Token, erro
 				return nil, fmt.Errorf("credential: Config.ClientSecretFile: %w", err)
 			}
 		}
+		client.Scopes = cfg.scopes(ctx, servers)
 		token, err := client.Token(context.WithValue(ctx, oauth2.HTTPClient, cfg.HTTP))
 		if err != nil {
 			return nil, fmt.Errorf("credential: token endpoint: %w", told(err))
 		}
 		return token, nil
 	}
+}
+
+// scopes returns those to ask for. Metadata that is not there, or that speaks for another
+// resource, tells nothing (RFC 9728 §3.3).
+func (cfg Config) scopes(ctx context.Context, documents *wellknown.Client) []string {
+	if cfg.Resource == nil {
+		return cfg.Scopes
+	}
+	at, err := cfg.Resource(ctx)
+	if err != nil || at == "" {
+		return cfg.Scopes
+	}
+	of, err := documents.ProtectedResource(ctx, at)
+	if err != nil || len(of.ScopesSupported) == 0 {
+		return cfg.Scopes
+	}
+	foreign := func(scope string) bool { return !slices.Contains(of.ScopesSupported, scope) }
+	if ours := slices.DeleteFunc(slices.Clone(cfg.Scopes), foreign); len(ours) > 0 {
+		return ours
+	}
+	return of.ScopesSupported
 }
 
 // told keeps of an error what may be shown: the answer's body may repeat what was sent.

@@ -163,7 +163,7 @@ type Client struct {
 	// TokenURL is the token endpoint; empty: as the metadata of AuthorizationServer
 	// says, which is the issuer unless it is named.
 	TokenURL, AuthorizationServer string
-	Scopes                        []string          // none: ssf.read and ssf.manage
+	Scopes                        []string          // none: ssf.read and ssf.manage, or what the metadata of the API tells
 	Parameters                    map[string]string // further ones of the request
 }
 

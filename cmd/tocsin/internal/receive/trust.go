@@ -1,6 +1,7 @@
 package receive
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/set/delivery"
 	"github.com/tocsin-ssf/tocsin/set/delivery/guard"
 	"github.com/tocsin-ssf/tocsin/streams"
+	"github.com/tocsin-ssf/tocsin/wellknown"
 )
 
 // stateFolder holds a file of each stream that is kept.
@@ -114,6 +116,7 @@ func endpoint(cfg Config, is Issuer, address string) string {
 // credentialOf returns where the issuer's access tokens come from; nil: there are none.
 func credentialOf(is Issuer, client *http.Client) (*credential.Source, error) {
 	c := is.Credentials
+	usual := len(c.Client.Scopes) == 0
 	switch {
 	case c.Token == "" && c.TokenFile == "" && c.Client.ID == "" && len(c.Command) == 0:
 		return nil, nil
@@ -127,12 +130,28 @@ func credentialOf(is Issuer, client *http.Client) (*credential.Source, error) {
 	}
 	if c.Client.ID != "" {
 		cc.Scopes = c.Client.Scopes
+		if usual && is.Mode != ModeStatic {
+			cc.Resource = resourceOf(is, client)
+		}
 		if c.Client.TokenURL == "" {
 			cc.AuthorizationServer = c.Client.AuthorizationServer
 			setDefault(&cc.AuthorizationServer, is.Issuer)
 		}
 	}
 	return credential.New(cc)
+}
+
+// resourceOf returns where an issuer says that its API is, whose metadata tells scopes.
+func resourceOf(is Issuer, client *http.Client) func(context.Context) (string, error) {
+	wc := wellknown.Config{HTTP: client}
+	if is.MetadataURL != "" {
+		wc.MetadataURLs = map[string]string{is.Issuer: is.MetadataURL}
+	}
+	documents := wellknown.NewClient(wc)
+	return func(ctx context.Context) (string, error) {
+		of, err := documents.Configuration(ctx, is.Issuer)
+		return of.ConfigurationEndpoint, err
+	}
 }
 
 // nowhere is an inbox for receivers that never run.
