@@ -90,6 +90,7 @@ func New(cfg Config) (*Transmitter, error) {
 	t.root = strings.TrimSuffix(cfg.Issuer, "/")
 	t.base = basePath(t.root)
 	t.metrics = newMetrics(cfg.Streams, cfg.Log, cfg.Index)
+	t.metrics.registry.MustRegister(keyCollector{cfg.Keys, cfg.Now})
 	if cfg.Checkpoints != nil {
 		t.metrics.registry.MustRegister(checkpointCollector{cfg.Checkpoints})
 	}
@@ -173,7 +174,7 @@ func (t *Transmitter) Catalog() *streams.Catalog { return t.catalog }
 func (t *Transmitter) Run(ctx context.Context) error {
 	t.sweep(ctx) // before anything leaves
 	t.warnOfSources(ctx)
-	chores := []func(context.Context) error{t.pollers.Run, t.keepTime}
+	chores := []func(context.Context) error{t.pollers.Run, t.keepTime, t.cfg.Keys.Keep}
 	parts := append(slices.Clone(t.cfg.Beside), t.work.run, t.cfg.Keys.Run, t.cfg.Applications.Run, t.keepSwept, t.lookForTokenIssuer)
 	if t.cfg.Index != nil {
 		parts = append(parts, t.cfg.Index.Run)

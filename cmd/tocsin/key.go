@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/adminapi"
@@ -35,13 +36,18 @@ func (c keyListCmd) Run(ctx context.Context, std streamsIO) error {
 			Created   time.Time `json:"created"`
 			LastUsed  time.Time `json:"last_used"`
 			Current   bool      `json:"current"`
+			Next      bool      `json:"next,omitempty"`
 		}
 		if err := api.Do(ctx, http.MethodGet, "/admin/keys", nil, &list); err != nil {
 			return err
 		}
 		return c.print(std.out, list, "KID ALG CURRENT LAST_USED", func(w io.Writer) {
 			for _, k := range list {
-				fmt.Fprintf(w, "%s\t%s\t%t\t%s\n", k.ID, k.Algorithm, k.Current, k.LastUsed.Format(time.DateTime))
+				current := strconv.FormatBool(k.Current)
+				if k.Next {
+					current = "next"
+				}
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", k.ID, k.Algorithm, current, k.LastUsed.Format(time.DateTime))
 			}
 		})
 	})
@@ -54,7 +60,7 @@ type keyRotateCmd struct {
 
 // Help shows an example.
 func (keyRotateCmd) Help() string {
-	return "Example:\n  tocsin key rotate --data ./tocsin-data\nThe old key stays in the JWKS until it is retired."
+	return "Example:\n  tocsin key rotate --data ./tocsin-data\nThe old key stays in the JWKS until it is retired; one that was published to sign next is discarded."
 }
 
 // Run rotates and prints the new key's id.

@@ -72,6 +72,7 @@ type serveCmd struct {
 	RateClient config.Limit `help:"Requests a second of one client or source, \"off\" for any number (default: 10000)." placeholder:"N" group:"Limits:"`
 
 	config.KeySettings
+	config.RotationSettings
 
 	config.RedisSettings
 	TakeBack bool `help:"Go on with a data folder that was moved to Redis (tocsin migrate), or is being moved there, as it was: what happened in Redis since is not in it." group:"Redis:"`
@@ -198,7 +199,7 @@ func (s serveCmd) config(addr net.Addr, logger *slog.Logger) (node.Config, error
 		return node.Config{}, err
 	}
 	return node.Config{
-		Dir: s.Data, Redis: s.RedisSettings.Served(logger), TakeBack: s.TakeBack, Secret: secret, Algorithm: jose.Algorithm(s.Algorithm), MaxDepth: s.MaxQueue, KeyMemory: s.KeyMemory, Witnesses: s.Witness,
+		Dir: s.Data, Redis: s.RedisSettings.Served(logger), TakeBack: s.TakeBack, Secret: secret, Rotation: s.rotation(), Algorithm: jose.Algorithm(s.Algorithm), MaxDepth: s.MaxQueue, KeyMemory: s.KeyMemory, Witnesses: s.Witness,
 		Transmitter: transmitter.Config{
 			Conformance: s.exercise(),
 			Issuer:      s.Issuer, DefaultSubjects: streams.DefaultSubjects(s.DefaultSubjects),
@@ -212,6 +213,11 @@ func (s serveCmd) config(addr net.Addr, logger *slog.Logger) (node.Config, error
 			Logger: logger, Crash: crash,
 		},
 	}, nil
+}
+
+// rotation is the schedule of the signing keys.
+func (s serveCmd) rotation() node.Rotation {
+	return node.Rotation{Every: time.Duration(s.RotateEvery), Ahead: time.Duration(s.RotateAhead), Retire: time.Duration(s.RetireAfter)}
 }
 
 // tls returns how the public listener is served and, if its certificate is of our own

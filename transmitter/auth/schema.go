@@ -81,6 +81,10 @@ CREATE TABLE vault (
   one    INTEGER PRIMARY KEY CHECK (one = 1),
   header BLOB NOT NULL
 ) STRICT;
+`, `
+-- the key that signs next: it is published before it does
+ALTER TABLE signing_keys ADD COLUMN next INTEGER NOT NULL DEFAULT 0;
+CREATE UNIQUE INDEX signing_keys_next ON signing_keys (next) WHERE next = 1;
 `}
 }
 

@@ -75,6 +75,8 @@ type Key struct {
 	LastUsed time.Time `json:"last_used"`
 	// Current marks the key that signs.
 	Current bool `json:"current"`
+	// Next marks the key that signs next: it is published already.
+	Next bool `json:"next,omitempty"`
 }
 
 // Record is a key as it is stored.
@@ -96,13 +98,21 @@ func (r Record) LogValue() slog.Value {
 // Store keeps the keys of a ring. Durable on return; safe for concurrent use.
 // The suite of the contract is keystest.
 type Store interface {
-	// Keys returns all keys, oldest first, the current one last.
+	// Keys returns all keys, oldest first, the current one last, and the next one, if
+	// there is one, behind it.
 	Keys(ctx context.Context) ([]Record, error)
 	// Add adds r as the current key in place of before ("": there is none),
-	// whose last use becomes replaced, unless it is later already. All in one
+	// whose last use becomes replaced, unless it is later already; if there is a next
+	// key it is removed: who rotates by hand may know why. All in one
 	// step. Errors: [ErrChanged] if another key than before is current,
 	// [ErrFull] if there are [MaxKeys].
 	Add(ctx context.Context, r Record, before string, replaced time.Time) error
+	// Announce adds r as the next key beside current. Errors: [ErrChanged] if another
+	// key than current is, or there is a next one; [ErrFull].
+	Announce(ctx context.Context, r Record, current string) error
+	// Promote makes the next key, kid, the current one in place of before, and the last
+	// use of both at, unless it is later already. Error: [ErrChanged] if they are not.
+	Promote(ctx context.Context, kid, before string, at time.Time) error
 	// Replace puts another form of the private half of a key in the place of from.
 	// Error: [ErrChanged] if that is not there.
 	Replace(ctx context.Context, kid string, from, to []byte) error
@@ -118,6 +128,7 @@ type Store interface {
 // Shared is a [Store] that several processes have at once.
 type Shared interface {
 	Store
-	// Version is another one after each Add and Remove by whomever. It is cheap.
+	// Version is another one after each Add, Announce, Promote and Remove by whomever. It
+	// is cheap.
 	Version(ctx context.Context) (uint64, error)
 }

@@ -22,6 +22,10 @@ func Copy(ctx context.Context, from, to Store) error {
 	for i, r := range all {
 		used[r.ID] = r.LastUsed
 		switch {
+		case i >= len(have) && r.Next:
+			if err := to.Announce(ctx, r, before); err != nil {
+				return err
+			}
 		case i >= len(have):
 			if err := to.Add(ctx, r, before, time.Time{}); err != nil {
 				return err

@@ -21,6 +21,15 @@ type Config struct {
 	// Algorithm of keys made from now on; empty is the current key's, or RS256
 	// if there is no key yet.
 	Algorithm jose.Algorithm
+	// RotateEvery is for how long a key signs before [Ring.Keep] replaces it; 0: it
+	// rotates nothing. At least PublishAhead.
+	RotateEvery time.Duration
+	// PublishAhead is how long a key is in the key set before it signs: receivers keep
+	// the set for so long at most; 0: [DefaultAhead].
+	PublishAhead time.Duration
+	// RetireAfter is how long after its last signature a key is retired by Keep; at
+	// least [Overlap]; 0: [DefaultRetire].
+	RetireAfter time.Duration
 	// Vault encrypts what is stored; nil: it is in clear. What is in clear already is
 	// encrypted by Open. With a locked one the ring publishes keys and signs nothing.
 	Vault *vault.Vault
@@ -44,7 +53,8 @@ type Ring struct {
 
 // held is the ring at one moment. Immutable but for the marks of last use.
 type held struct {
-	keys    []*entry // the current one first, then from young to old
+	keys    []*entry // the current one first, then the next one, then from young to old
+	next    string   // the kid of the next one; "": there is none
 	set     *jose.KeySet
 	entries map[string]*entry
 	signers
@@ -79,6 +89,9 @@ func Open(ctx context.Context, cfg Config) (*Ring, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	if err := cfg.checkSchedule(); err != nil {
+		return nil, err
+	}
 	r := &Ring{cfg: cfg}
 	r.shared, _ = cfg.Store.(Shared)
 	r.held.Store(&held{})
@@ -111,6 +124,7 @@ func (r *Ring) load(ctx context.Context) error {
 	}
 	before := r.held.Load()
 	all := make([]*entry, len(records))
+	next := ""
 	var s signers
 	for i, record := range records {
 		e := before.entries[record.ID]
@@ -136,9 +150,15 @@ func (r *Ring) load(ctx context.Context) error {
 		}
 		e.raise(record.LastUsed)
 		all[len(records)-1-i] = e
+		if record.Next {
+			next = e.id
+		}
 	}
-	if !slices.Equal(all, before.keys) || s != before.signers {
-		r.held.Store(hold(all, s))
+	if next != "" && len(all) > 1 {
+		all[0], all[1] = all[1], all[0]
+	}
+	if !slices.Equal(all, before.keys) || s != before.signers || next != before.next {
+		r.held.Store(hold(all, next, s))
 	}
 	return nil
 }
@@ -168,8 +188,8 @@ func newSigners(key *jose.PrivateKey) (s signers, err error) {
 	return s, nil
 }
 
-func hold(all []*entry, s signers) *held {
-	h := &held{keys: all, signers: s, entries: make(map[string]*entry, len(all))}
+func hold(all []*entry, next string, s signers) *held {
+	h := &held{keys: all, next: next, signers: s, entries: make(map[string]*entry, len(all))}
 	public := make([]*jose.PublicKey, len(all))
 	for i, e := range all {
 		public[i] = e.public
@@ -224,6 +244,7 @@ func (e *entry) describe(h *held) Key {
 		ID: e.id, Algorithm: e.public.Algorithm(), Created: e.created,
 		LastUsed: time.Unix(e.used.Load(), 0).UTC(),
 		Current:  h.isCurrent(e.id),
+		Next:     h.next == e.id,
 	}
 }
 

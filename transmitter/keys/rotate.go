@@ -54,7 +54,8 @@ func (r *Ring) look(ctx context.Context) error {
 }
 
 // Rotate makes a key of the configured algorithm, publishes it and signs with
-// it from its return on. The key before stays published and counts as used
+// it from its return on; a next key that is published is discarded, for it may have
+// leaked with this one. The key before stays published and counts as used
 // until now, so that it cannot be retired too soon even if marks were lost.
 // It returns the new kid.
 //
@@ -89,40 +90,52 @@ func (r *Ring) add(ctx context.Context) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
-	key, err := jose.Generate(r.cfg.Algorithm)
-	if err != nil {
-		return "", fmt.Errorf("keys: %w", err)
-	}
-	private, err := key.MarshalPrivateJWK()
-	if err != nil {
-		return "", fmt.Errorf("keys: %w", err)
-	}
-	if private, err = stored(key.Public(), private, r.cfg.Vault); err != nil {
-		return "", fmt.Errorf("keys: %w", err)
-	}
-	s, err := newSigners(key)
+	record, e, s, err := r.generate()
 	if err != nil {
 		return "", err
-	}
-	now := r.cfg.Now().Truncate(time.Second).UTC()
-	e := newEntry(key.Public(), now, now)
-	record := Record{
-		Key:     Key{ID: e.id, Algorithm: key.Algorithm(), Created: now, LastUsed: now, Current: true},
-		Private: private,
 	}
 	replaced := ""
 	if before.sets != nil {
 		replaced = before.sets.KeyID()
 	}
 	// Once begun it is done whole: store and memory must not differ.
-	if err := r.cfg.Store.Add(context.WithoutCancel(ctx), record, replaced, now); err != nil {
+	if err := r.cfg.Store.Add(context.WithoutCancel(ctx), record, replaced, record.Created); err != nil {
 		return "", err
 	}
-	r.held.Store(hold(append([]*entry{e}, before.keys...), s))
+	left := slices.DeleteFunc(slices.Clone(before.keys), func(k *entry) bool { return k.id == before.next })
+	r.held.Store(hold(append([]*entry{e}, left...), "", s))
 	if replaced != "" {
 		r.Signed(replaced)
 	}
 	return e.id, nil
+}
+
+// generate makes a key, and the signers for it.
+func (r *Ring) generate() (Record, *entry, signers, error) {
+	fail := func(err error) (Record, *entry, signers, error) {
+		return Record{}, nil, signers{}, fmt.Errorf("keys: %w", err)
+	}
+	key, err := jose.Generate(r.cfg.Algorithm)
+	if err != nil {
+		return fail(err)
+	}
+	private, err := key.MarshalPrivateJWK()
+	if err != nil {
+		return fail(err)
+	}
+	if private, err = stored(key.Public(), private, r.cfg.Vault); err != nil {
+		return fail(err)
+	}
+	s, err := newSigners(key)
+	if err != nil {
+		return fail(err)
+	}
+	now := r.cfg.Now().Truncate(time.Second).UTC()
+	e := newEntry(key.Public(), now, now)
+	return Record{
+		Key:     Key{ID: e.id, Algorithm: key.Algorithm(), Created: now, LastUsed: now, Current: true},
+		Private: private,
+	}, e, s, nil
 }
 
 // Retire takes the key out of the key set and erases it: what it signed can no
@@ -160,7 +173,11 @@ func (r *Ring) Retire(ctx context.Context, kid string, force bool) error {
 		}
 		before := r.held.Load()
 		left := slices.DeleteFunc(slices.Clone(before.keys), func(k *entry) bool { return k.id == kid })
-		r.held.Store(hold(left, before.signers))
+		next := before.next
+		if next == kid {
+			next = ""
+		}
+		r.held.Store(hold(left, next, before.signers))
 		return nil
 	}
 }

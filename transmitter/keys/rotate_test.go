@@ -33,6 +33,10 @@ func (s *fakeStore) Add(_ context.Context, r keys.Record, _ string, _ time.Time)
 	return s.fail
 }
 
+func (s *fakeStore) Announce(context.Context, keys.Record, string) error { return s.fail }
+
+func (s *fakeStore) Promote(context.Context, string, string, time.Time) error { return s.fail }
+
 func (s *fakeStore) Replace(context.Context, string, []byte, []byte) error { return s.fail }
 
 func (s *fakeStore) Mark(_ context.Context, used map[string]time.Time) error {

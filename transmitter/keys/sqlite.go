@@ -22,8 +22,8 @@ func NewStore(db *sqlitedb.DB) Store { return sqliteStore{db} }
 func (s sqliteStore) Keys(ctx context.Context) ([]Record, error) {
 	var all []Record
 	err := s.db.Read(ctx, func(v *sqlitedb.View) error {
-		rows, err := v.Query(`SELECT kid, algorithm, private_jwk, created_ms, last_used_ms, current
-			FROM signing_keys ORDER BY current, created_ms, rowid`)
+		rows, err := v.Query(`SELECT kid, algorithm, private_jwk, created_ms, last_used_ms, current, next
+			FROM signing_keys ORDER BY next, current, created_ms, rowid`)
 		if err != nil {
 			return err
 		}
@@ -31,7 +31,7 @@ func (s sqliteStore) Keys(ctx context.Context) ([]Record, error) {
 			var r Record
 			var alg string
 			var made, used int64
-			if err := rows.Scan(&r.ID, &alg, &r.Private, &made, &used, &r.Current); err != nil {
+			if err := rows.Scan(&r.ID, &alg, &r.Private, &made, &used, &r.Current, &r.Next); err != nil {
 				return err
 			}
 			r.Algorithm = jose.Algorithm(alg)
@@ -63,13 +63,62 @@ func (s sqliteStore) Add(ctx context.Context, r Record, before string, replaced 
 			WHERE current = 1`, replaced.UnixMilli()); err != nil {
 			return err
 		}
-		_, err := tx.Exec(`INSERT INTO signing_keys (kid, algorithm, private_jwk, created_ms, last_used_ms, current)
-			VALUES (?, ?, ?, ?, ?, 1)`,
-			r.ID, string(r.Algorithm), r.Private, r.Created.UnixMilli(), r.LastUsed.UnixMilli())
-		return err
+		if _, err := tx.Exec("DELETE FROM signing_keys WHERE next = 1"); err != nil {
+			return err
+		}
+		return insert(tx, r, 1, 0)
 	})
 	if err != nil {
 		return fmt.Errorf("keys: add: %w", err)
+	}
+	return nil
+}
+
+func insert(tx *sqlitedb.Tx, r Record, current, next int) error {
+	_, err := tx.Exec(`INSERT INTO signing_keys (kid, algorithm, private_jwk, created_ms, last_used_ms, current, next)
+		VALUES (?, ?, ?, ?, ?, ?, ?)`,
+		r.ID, string(r.Algorithm), r.Private, r.Created.UnixMilli(), r.LastUsed.UnixMilli(), current, next)
+	return err
+}
+
+func (s sqliteStore) Announce(ctx context.Context, r Record, current string) error {
+	err := s.db.Write(ctx, func(tx *sqlitedb.Tx) error {
+		var n, next int
+		var now string
+		if err := tx.QueryRow("SELECT count(*), coalesce(sum(next), 0), coalesce(max(CASE current WHEN 1 THEN kid END), '') FROM signing_keys").Scan(&n, &next, &now); err != nil {
+			return err
+		}
+		switch {
+		case now != current || next > 0:
+			return ErrChanged
+		case n >= MaxKeys:
+			return ErrFull
+		}
+		return insert(tx, r, 0, 1)
+	})
+	if err != nil {
+		return fmt.Errorf("keys: announce: %w", err)
+	}
+	return nil
+}
+
+func (s sqliteStore) Promote(ctx context.Context, kid, before string, at time.Time) error {
+	err := s.db.Write(ctx, func(tx *sqlitedb.Tx) error {
+		for _, step := range []struct{ set, kid, was string }{
+			{"current = 0", before, "current"}, {"next = 0, current = 1", kid, "next"},
+		} {
+			done, err := tx.Exec("UPDATE signing_keys SET "+step.set+", last_used_ms = max(last_used_ms, ?) WHERE kid = ? AND "+step.was+" = 1", at.UnixMilli(), step.kid)
+			if err != nil {
+				return err
+			}
+			if done.Changes == 0 {
+				return ErrChanged
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("keys: promote: %w", err)
 	}
 	return nil
 }

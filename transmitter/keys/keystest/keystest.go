@@ -26,6 +26,9 @@ func Run(t *testing.T, open Open) {
 		{"replaced in one step", replaced},
 		{"added beside another's current key", changed},
 		{"bounded", bounded},
+		{"announced, then promoted", announced},
+		{"announced beside another's keys", announcedChanged},
+		{"the next one goes with a rotation, or alone", nextGoes},
 		{"another form of the private half", anotherForm},
 		{"marks never go back", marks},
 		{"removed", removed},
@@ -172,6 +175,78 @@ func bounded(s *suite) {
 	if got := s.all(); len(got) != keys.MaxKeys {
 		s.Errorf("got %d keys, want %d", len(got), keys.MaxKeys)
 	}
+}
+
+// next makes a next key.
+func next(kid string, at time.Time) keys.Record {
+	r := record(kid, at)
+	r.Current, r.Next = false, true
+	return r
+}
+
+// wantKeys wants these keys, in this order, after the store was opened anew.
+func (s *suite) wantKeys(current, next string, kids ...string) {
+	s.Helper()
+	s.store = s.open(s.T, s.dir)
+	got := s.all()
+	if len(got) != len(kids) {
+		s.Fatalf("got %v, want %v", got, kids)
+	}
+	for i, r := range got {
+		if r.ID != kids[i] || r.Current != (r.ID == current) || r.Next != (r.ID == next) {
+			s.Errorf("%d: got %+v, want %s, of which %q is current and %q next", i, r.Key, kids[i], current, next)
+		}
+	}
+}
+
+func announced(s *suite) {
+	s.add("c", "b")
+	s.check(s.store.Announce(s.Context(), next("a", epoch.Add(-time.Hour)), "b")) // its clock went back
+	s.wantKeys("b", "a", "c", "b", "a")
+	at := epoch.Add(time.Hour)
+	if err := s.store.Promote(s.Context(), "a", "c", at); !errors.Is(err, keys.ErrChanged) {
+		s.Errorf("in place of another: got %v, want ErrChanged", err)
+	}
+	if err := s.store.Promote(s.Context(), "c", "b", at); !errors.Is(err, keys.ErrChanged) {
+		s.Errorf("one that is not next: got %v, want ErrChanged", err)
+	}
+	s.wantKeys("b", "a", "c", "b", "a")
+	later := at.Add(time.Hour)
+	s.check(s.store.Mark(s.Context(), map[string]time.Time{"b": later}))
+	s.check(s.store.Promote(s.Context(), "a", "b", at))
+	s.store = s.open(s.T, s.dir)
+	if k := s.key("a"); !k.Current || k.Next || s.key("b").Current {
+		s.Errorf("got %+v, want a current", s.all())
+	}
+	s.wantUsed("a", at)
+	s.wantUsed("b", later)
+	s.check(s.store.Add(s.Context(), record("d", at), "a", at))
+}
+
+func announcedChanged(s *suite) {
+	s.add("a")
+	for _, current := range []string{"", "x"} {
+		if err := s.store.Announce(s.Context(), next("b", epoch), current); !errors.Is(err, keys.ErrChanged) {
+			s.Errorf("beside %q: got %v, want ErrChanged", current, err)
+		}
+	}
+	s.check(s.store.Announce(s.Context(), next("b", epoch), "a"))
+	if err := s.store.Announce(s.Context(), next("c", epoch), "a"); !errors.Is(err, keys.ErrChanged) {
+		s.Errorf("a second one: got %v, want ErrChanged", err)
+	}
+	s.wantKeys("a", "b", "a", "b")
+}
+
+func nextGoes(s *suite) {
+	s.add("a")
+	s.check(s.store.Announce(s.Context(), next("b", epoch), "a"))
+	s.check(s.store.Add(s.Context(), record("c", epoch.Add(time.Minute)), "a", epoch))
+	s.wantKeys("c", "", "a", "c")
+	s.check(s.store.Announce(s.Context(), next("d", epoch), "c"))
+	s.check(s.store.Remove(s.Context(), "d", time.Time{}))
+	s.wantKeys("c", "", "a", "c")
+	s.check(s.store.Announce(s.Context(), next("e", epoch), "c"))
+	s.wantKeys("c", "e", "a", "c", "e")
 }
 
 func anotherForm(s *suite) {

@@ -87,7 +87,7 @@ func decode(part []any) (keys.Record, error) {
 	}
 	return keys.Record{
 		Key: keys.Key{
-			ID: text[0], Algorithm: k.Algorithm, Current: text[3] == "1",
+			ID: text[0], Algorithm: k.Algorithm, Current: text[3] == "1", Next: text[3] == "2",
 			Created: time.UnixMilli(k.Created).UTC(), LastUsed: time.UnixMilli(used).UTC(),
 		},
 		Private: k.Private,
@@ -101,6 +101,20 @@ func (s *Store) Add(ctx context.Context, r keys.Record, before string, replaced 
 		return fmt.Errorf("keys: add: %w", err)
 	}
 	return s.write(ctx, "add", s.scripts.add, r.ID, text, r.LastUsed.UnixMilli(), before, replaced.UnixMilli(), keys.MaxKeys)
+}
+
+// Announce adds r as the next key beside current.
+func (s *Store) Announce(ctx context.Context, r keys.Record, current string) error {
+	text, err := json.Marshal(kept{r.Algorithm, r.Created.UnixMilli(), r.Private})
+	if err != nil {
+		return fmt.Errorf("keys: announce: %w", err)
+	}
+	return s.write(ctx, "announce", s.scripts.announce, r.ID, text, r.LastUsed.UnixMilli(), current, keys.MaxKeys)
+}
+
+// Promote makes the next key the current one.
+func (s *Store) Promote(ctx context.Context, kid, before string, at time.Time) error {
+	return s.write(ctx, "promote", s.scripts.promote, kid, before, at.UnixMilli())
 }
 
 // Replace puts another form of the private half of a key in the place of from. Until the

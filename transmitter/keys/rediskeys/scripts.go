@@ -6,7 +6,7 @@ import "github.com/redis/go-redis/v9"
 // same; each that changes something writes then, too, so that replicas can be waited
 // for. A version comes from the clock as well: it does not come again when a server
 // that takes over has lost the last ones.
-type scripts struct{ read, add, replace, mark, remove *redis.Script }
+type scripts struct{ read, add, announce, promote, replace, mark, remove *redis.Script }
 
 const changed = `
 local function changed()
@@ -21,12 +21,12 @@ end
 func newScripts() scripts {
 	return scripts{
 		read: redis.NewScript(`
-local current, all = redis.call('HGET', KEYS[4], 'current'), {}
+local current, next, all = redis.call('HGET', KEYS[4], 'current'), redis.call('HGET', KEYS[4], 'next'), {}
 for _, kid in ipairs(redis.call('ZRANGE', KEYS[3], 0, -1)) do
 	all[#all + 1] = kid
 	all[#all + 1] = redis.call('HGET', KEYS[1], kid)
 	all[#all + 1] = redis.call('HGET', KEYS[2], kid)
-	all[#all + 1] = kid == current and '1' or '0'
+	all[#all + 1] = kid == current and '1' or kid == next and '2' or '0'
 end
 return all`),
 		// kid, key, last use, kid before, last use of that, most
@@ -42,10 +42,47 @@ if redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[6]) then return 'full' end
 if current ~= '' and tonumber(redis.call('HGET', KEYS[2], current)) < tonumber(ARGV[5]) then
 	redis.call('HSET', KEYS[2], current, ARGV[5])
 end
+local next = redis.call('HGET', KEYS[4], 'next')
+if next then
+	redis.call('HDEL', KEYS[1], next)
+	redis.call('HDEL', KEYS[2], next)
+	redis.call('ZREM', KEYS[3], next)
+	redis.call('HDEL', KEYS[4], 'next')
+end
 redis.call('ZADD', KEYS[3], changed(), kid)
 redis.call('HSET', KEYS[1], kid, ARGV[2])
 redis.call('HSET', KEYS[2], kid, ARGV[3])
 redis.call('HSET', KEYS[4], 'current', kid)
+return 'ok'`),
+		// kid, key, last use, current kid, most
+		announce: redis.NewScript(changed + `
+local kid, next = ARGV[1], redis.call('HGET', KEYS[4], 'next')
+if next == kid then
+	changed()
+	return 'ok'
+end
+if next or (redis.call('HGET', KEYS[4], 'current') or '') ~= ARGV[4] then return 'changed' end
+if redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[5]) then return 'full' end
+redis.call('ZADD', KEYS[3], changed(), kid)
+redis.call('HSET', KEYS[1], kid, ARGV[2])
+redis.call('HSET', KEYS[2], kid, ARGV[3])
+redis.call('HSET', KEYS[4], 'next', kid)
+return 'ok'`),
+		// kid, kid before, last use of both
+		promote: redis.NewScript(changed + `
+local kid, before, at = ARGV[1], ARGV[2], ARGV[3]
+local current = redis.call('HGET', KEYS[4], 'current')
+if current == kid then
+	changed()
+	return 'ok'
+end
+if current ~= before or redis.call('HGET', KEYS[4], 'next') ~= kid then return 'changed' end
+for _, one in ipairs({kid, before}) do
+	if tonumber(redis.call('HGET', KEYS[2], one)) < tonumber(at) then redis.call('HSET', KEYS[2], one, at) end
+end
+redis.call('HDEL', KEYS[4], 'next')
+redis.call('HSET', KEYS[4], 'current', kid)
+changed()
 return 'ok'`),
 		// kid, what is there, and what to put there
 		replace: redis.NewScript(`
@@ -72,6 +109,7 @@ if used and ARGV[2] ~= '' and used > tonumber(ARGV[2]) then return 'used' end
 redis.call('HDEL', KEYS[1], kid)
 redis.call('HDEL', KEYS[2], kid)
 redis.call('ZREM', KEYS[3], kid)
+if kid == redis.call('HGET', KEYS[4], 'next') then redis.call('HDEL', KEYS[4], 'next') end
 changed()
 return 'ok'`),
 	}

@@ -7,6 +7,9 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/tocsin-ssf/tocsin/transmitter/vault"
 )
@@ -88,4 +91,35 @@ func readSecretFile(path string, logger *slog.Logger) ([]byte, error) {
 		err = errors.New(path + " is too large for a secret")
 	}
 	return raw, err
+}
+
+// RotationSettings say how signing keys are replaced by themselves.
+type RotationSettings struct {
+	RotateEvery Days `help:"Replace the signing key after so long; 0: never." default:"0" placeholder:"90d" group:"Keys:"`
+	RotateAhead Days `help:"How long a new key is published before it signs: as long as receivers keep key sets." default:"24h" group:"Keys:"`
+	RetireAfter Days `help:"Take a key that was replaced out of the key set so long after its last signature." default:"7d" group:"Keys:"`
+}
+
+// Days is a duration that may be given in days: 90d.
+type Days time.Duration
+
+// day is one.
+const day = 24 * time.Hour
+
+// UnmarshalText reads a whole number of days, or a duration.
+func (d *Days) UnmarshalText(text []byte) error {
+	if days, ok := strings.CutSuffix(string(text), "d"); ok {
+		n, err := strconv.ParseUint(days, 10, 16)
+		if err != nil {
+			return fmt.Errorf("want a number of days (90d), or a duration (36h)")
+		}
+		*d = Days(time.Duration(n) * day)
+		return nil
+	}
+	length, err := time.ParseDuration(string(text))
+	if err != nil || length < 0 {
+		return fmt.Errorf("want a number of days (90d), or a duration (36h)")
+	}
+	*d = Days(length)
+	return nil
 }

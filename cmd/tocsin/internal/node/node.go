@@ -65,6 +65,8 @@ type Config struct {
 	// Secret is what private keys and secrets are encrypted under; nil: none is given.
 	// Where they are encrypted it is needed, unless Offline: then what needs none works.
 	Secret *vault.Secret
+	// Rotation of the signing keys by themselves; the zero value: none.
+	Rotation Rotation
 	// TakeBack goes on with a folder that was moved to Redis, or is being moved there,
 	// as it was.
 	TakeBack bool
@@ -79,6 +81,9 @@ func (c *Config) keyMemory() time.Duration {
 	}
 	return c.KeyMemory
 }
+
+// Rotation says how signing keys are replaced: keys.Config has what each is.
+type Rotation struct{ Every, Ahead, Retire time.Duration }
 
 // Node is an open data folder with the transmitter on it.
 type Node struct {
@@ -189,7 +194,10 @@ func (n *Node) stores(ctx context.Context, cfg *Config) (*transmitter.Transmitte
 	if err := follows(ctx, s.log, s.streams, restore); err != nil {
 		return nil, err
 	}
-	n.Keys, err = keys.Open(ctx, keys.Config{Store: s.keys, Vault: n.Vault, Algorithm: cfg.Algorithm, Now: tc.Now, Logger: tc.Logger})
+	n.Keys, err = keys.Open(ctx, keys.Config{
+		Store: s.keys, Vault: n.Vault, Algorithm: cfg.Algorithm, Now: tc.Now, Logger: tc.Logger,
+		RotateEvery: cfg.Rotation.Every, PublishAhead: cfg.Rotation.Ahead, RetireAfter: cfg.Rotation.Retire,
+	})
 	if err != nil {
 		return nil, err
 	}

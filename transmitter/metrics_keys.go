@@ -1,0 +1,45 @@
+package transmitter
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tocsin-ssf/tocsin/transmitter/keys"
+)
+
+// keyCollector tells at each scrape which signing keys there are.
+type keyCollector struct {
+	ring *keys.Ring
+	now  func() time.Time
+}
+
+var (
+	keysDesc   = prometheus.NewDesc("tocsin_signing_keys", "Signing keys in the key set, by state: current, next, old.", []string{"state"}, nil)
+	keyAgeDesc = prometheus.NewDesc("tocsin_signing_key_age_seconds", "Age of the key that signs.", nil, nil)
+)
+
+// Describe names the collector's metrics.
+func (keyCollector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- keysDesc
+	ch <- keyAgeDesc
+}
+
+// Collect counts the keys.
+func (c keyCollector) Collect(ch chan<- prometheus.Metric) {
+	count := map[string]int{"current": 0, "next": 0, "old": 0}
+	for _, k := range c.ring.List() {
+		switch {
+		case k.Current:
+			count["current"]++
+			ch <- prometheus.MustNewConstMetric(keyAgeDesc, prometheus.GaugeValue, c.now().Sub(k.Created).Seconds())
+		case k.Next:
+			count["next"]++
+		default:
+			count["old"]++
+		}
+	}
+	for state, n := range count {
+		ch <- prometheus.MustNewConstMetric(keysDesc, prometheus.GaugeValue, float64(n), state)
+	}
+}
