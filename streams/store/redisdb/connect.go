@@ -19,7 +19,8 @@ const (
 	answerTimeout   = 3 * time.Second // more than MaxReplicaWait
 	maxRetryBackoff = 250 * time.Millisecond
 	minPoolSize     = 32 // a write that waits for replicas has its connection meanwhile
-	leasePoolSize   = 2  // of leases alone
+	leaseTurns      = 2  // calls about leases at a time
+	leasePoolSize   = 8  // of leases alone: nobody waits for a connection that is being made or given back
 	clientName      = "tocsin"
 )
 

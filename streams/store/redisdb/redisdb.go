@@ -69,7 +69,7 @@ type DB struct {
 	client redis.UniversalClient
 	own    bool
 	leases *DB           // the same with connections of its own, for leases; nil where the client was given
-	turns  chan struct{} // of leases: as many at a time as there are connections; nil: any number
+	turns  chan struct{} // of leases; nil: any number at a time
 
 	cluster   bool
 	knowsDisk atomic.Bool // every server that was met knows WAITAOF
@@ -98,7 +98,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 			return nil, fmt.Errorf("redisdb: %w", err)
 		}
 		db.cluster = t.topology == cluster
-		db.leases = &DB{cfg: cfg, client: t.forLeases().client(db.meet), own: true, cluster: db.cluster, turns: make(chan struct{}, leasePoolSize)}
+		db.leases = &DB{cfg: cfg, client: t.forLeases().client(db.meet), own: true, cluster: db.cluster, turns: make(chan struct{}, leaseTurns)}
 		db.client = t.client(db.meet)
 	}
 	if err := db.await(ctx); err != nil {
