@@ -92,14 +92,14 @@ func TestAnnotateWhileErased(t *testing.T) {
 		t.Errorf("got %d %s, want 404", a.status, a.body)
 	}
 	var named []eventlog.Seqs
-	for _, r := range h.events() {
+	for _, r := range h.records() {
 		runs, err := r.Erasures()
 		if err != nil {
 			t.Errorf("record %d: got %v", r.Seq, err)
 		}
 		named = append(named, runs...)
 	}
-	for _, r := range h.events() {
+	for _, r := range h.records() {
 		if r.Kind == eventlog.KindAnnotation && !r.Erased {
 			t.Errorf("the log keeps %s", r.Entry)
 		}
@@ -134,7 +134,7 @@ func TestAnnotateBeforeErased(t *testing.T) {
 	until(t, "it is done", func() bool {
 		return operator.must(200, "GET", "/admin/erasures/"+x, "", "").member("state") == "done"
 	})
-	for _, r := range h.events() {
+	for _, r := range h.records() {
 		if r.Kind == eventlog.KindAnnotation && !r.Erased {
 			t.Errorf("the log keeps %s", r.Entry)
 		}

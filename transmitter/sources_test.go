@@ -32,24 +32,26 @@ func (h *house) vendor(v auth.VendorSource) string {
 	return given.Secret
 }
 
-// events returns what is in the log.
-func (h *house) events() []*eventlog.Record {
+// records returns what is in the log.
+func (h *house) records() []*eventlog.Record {
 	h.t.Helper()
 	all, err := h.log.Read(context.Background(), 0, 10000)
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	return slices.DeleteFunc(all, func(r *eventlog.Record) bool { return r.Kind != eventlog.KindEvent })
+	return all
+}
+
+// events returns the events in the log.
+func (h *house) events() []*eventlog.Record {
+	h.t.Helper()
+	return slices.DeleteFunc(h.records(), func(r *eventlog.Record) bool { return r.Kind != eventlog.KindEvent })
 }
 
 // kept is what the log has besides administrative acts.
 func (h *house) kept() int {
 	h.t.Helper()
-	all, err := h.log.Read(context.Background(), 0, 10000)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	return len(slices.DeleteFunc(all, func(r *eventlog.Record) bool { return r.Kind == eventlog.KindAct }))
+	return len(slices.DeleteFunc(h.records(), func(r *eventlog.Record) bool { return r.Kind == eventlog.KindAct }))
 }
 
 // What each vendor sends, as it sends it, becomes events once, and SETs.

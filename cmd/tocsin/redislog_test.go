@@ -38,6 +38,7 @@ func TestRedisWords(t *testing.T) {
 // A Redis that is not there ends the start with a clear word, and neither it nor the help
 // shows the password.
 func TestRedisPasswordIsNotShown(t *testing.T) {
+	t.Parallel() // it waits for a server that does not come
 	const secret = "hunter2"
 	env := []string{"TOCSIN_REDIS=redis://tocsin:" + secret + "@127.0.0.1:1", "TOCSIN_DATA=" + t.TempDir()}
 	issuer := []string{"--issuer", "https://idp.example", "--audience", "https://shop.example", "--listen", "127.0.0.1:0", "--log-level", "debug"}
