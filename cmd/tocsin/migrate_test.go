@@ -94,6 +94,9 @@ func TestMigrateToCluster(t *testing.T) {
 
 // To the master that Sentinels know.
 func TestMigrateToSentinel(t *testing.T) {
+	if os.Getenv("TOCSIN_TEST_LONG") != "1" {
+		t.Skip("long: TOCSIN_TEST_LONG=1 runs it; make test has a plain server and a cluster")
+	}
 	migrates(t, redistest.StartSentinel(t, "--appendonly", "yes").URL(), []string{"migrate.stream:2"})
 }
 
