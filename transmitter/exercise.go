@@ -8,6 +8,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/exercise"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/ingest"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/poll"
 )
 
 // newExercise makes what Config.Conformance asks for.
@@ -38,7 +39,7 @@ func (t *Transmitter) asked() func(streams.Item) {
 }
 
 // polled is the queue that polls work on.
-func (t *Transmitter) polled() streams.Queue {
+func (t *Transmitter) polled() poll.Queue {
 	if t.exercise == nil {
 		return t.cfg.Streams
 	}

@@ -133,16 +133,7 @@ func newTenants(t *testing.T, stores func(*testing.T, *calls, *transmitter.Confi
 
 func (h *tenants) client(app, scope string, source *auth.Source) auth.Credentials {
 	h.t.Helper()
-	ctx := context.Background()
-	if _, err := h.apps.Application(ctx, app); err != nil {
-		if _, err := h.apps.AddApplication(ctx, auth.Application{ID: app, Audience: []string{audience(app)}}); err != nil {
-			h.t.Fatal(err)
-		}
-	}
-	scopes, err := auth.ParseScopes(scope)
-	if err != nil {
-		h.t.Fatal(err)
-	}
+	ctx, scopes := context.Background(), scopesOf(h.t, h.apps, app, scope)
 	made, err := h.apps.AddClient(ctx, auth.Client{Application: app, Scopes: scopes, Static: true, Source: source})
 	if err != nil {
 		h.t.Fatal(err)

@@ -193,18 +193,24 @@ func (h *house) client(app, scope string, source ...*auth.Source) string {
 	return h.credentials(app, scope, source...).AccessToken
 }
 
-func (h *house) credentials(app, scope string, source ...*auth.Source) auth.Credentials {
-	h.t.Helper()
-	ctx := context.Background()
-	if _, err := h.apps.Application(ctx, app); err != nil {
-		if _, err := h.apps.AddApplication(ctx, auth.Application{ID: app, Audience: []string{audience(app)}}); err != nil {
-			h.t.Fatal(err)
+// scopesOf adds the application if need be, and reads scopes of a client of it.
+func scopesOf(t testing.TB, apps *auth.Store, app, scope string) []auth.Scope {
+	t.Helper()
+	if _, err := apps.Application(context.Background(), app); err != nil {
+		if _, err := apps.AddApplication(context.Background(), auth.Application{ID: app, Audience: []string{audience(app)}}); err != nil {
+			t.Fatal(err)
 		}
 	}
 	scopes, err := auth.ParseScopes(scope)
 	if err != nil {
-		h.t.Fatal(err)
+		t.Fatal(err)
 	}
+	return scopes
+}
+
+func (h *house) credentials(app, scope string, source ...*auth.Source) auth.Credentials {
+	h.t.Helper()
+	ctx, scopes := context.Background(), scopesOf(h.t, h.apps, app, scope)
 	c := auth.Client{Application: app, Scopes: scopes, Static: true}
 	if len(source) > 0 {
 		c.Source = source[0]

@@ -70,11 +70,21 @@ func (t *tails) look(head uint64, age time.Duration) (look *tailLook, begun bool
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Now()
-	if l := t.last; l != nil && l.head >= head && now.Sub(l.at) < age {
+	if l := t.last; l != nil && l.head >= head && now.Sub(l.at) < age && !l.failed() {
 		return l, false
 	}
 	t.last = &tailLook{head: head, at: now, done: make(chan struct{})}
 	return t.last, true
+}
+
+// failed reports whether the look has ended, and told nothing.
+func (l *tailLook) failed() bool {
+	select {
+	case <-l.done:
+		return l.err != nil
+	default:
+		return false
+	}
 }
 
 // ask makes a look. A partition that fails has no place: its mirror asks by itself.

@@ -18,6 +18,30 @@ import (
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog/redislog"
 )
 
+// loses runs a keeper until it has signed a second record, which a failover to the
+// replica then takes back; it has to end because of that.
+func loses(t *testing.T, k *checkpoint.Keeper, l *redislog.Log, lagging *redistest.Server, way *line) {
+	t.Helper()
+	cut(t, lagging, "1")
+	add(t, l, event(2))
+	ended := make(chan error, 1)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	go func() { ended <- k.Run(ctx) }()
+	for size := uint64(0); size < 2; {
+		c, err := k.Last(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		size = c.Size
+	}
+	promote(t, lagging)
+	way.to(lagging.Addr)
+	if err := <-ended; !errors.Is(err, redislog.ErrLost) {
+		t.Errorf("got %v from Run, want %v", err, redislog.ErrLost)
+	}
+}
+
 // A running keeper of checkpoints ends with an error when records are lost, and signs
 // nothing of what is left; nor does one that is started then.
 func TestKeeper(t *testing.T) {
@@ -40,24 +64,7 @@ func TestKeeper(t *testing.T) {
 		t.Fatal(err)
 	}
 	add(t, l, event(1))
-	cut(t, lagging, "1")
-	add(t, l, event(2))
-	ended := make(chan error, 1)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	go func() { ended <- k.Run(ctx) }()
-	for size := uint64(0); size < 2; {
-		c, err := k.Last(ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
-		size = c.Size
-	}
-	promote(t, lagging)
-	way.to(lagging.Addr)
-	if err := <-ended; !errors.Is(err, redislog.ErrLost) {
-		t.Errorf("got %v from Run, want %v", err, redislog.ErrLost)
-	}
+	loses(t, k, l, lagging, way)
 
 	var told bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&told, nil))
@@ -104,24 +111,7 @@ func TestKeeperPutsBack(t *testing.T) {
 	if _, err := k.Sign(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	cut(t, lagging, "1")
-	add(t, l, event(2))
-	ended := make(chan error, 1)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	go func() { ended <- k.Run(ctx) }()
-	for size := uint64(0); size < 2; {
-		c, err := k.Last(ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
-		size = c.Size
-	}
-	promote(t, lagging)
-	way.to(lagging.Addr)
-	if err := <-ended; !errors.Is(err, redislog.ErrLost) {
-		t.Errorf("got %v from Run, want %v", err, redislog.ErrLost)
-	}
+	loses(t, k, l, lagging, way)
 	last, err := redischeckpoint.New(connect(t, plain(lagging))).Last(t.Context())
 	if err != nil || last.Size != 2 {
 		t.Errorf("got the checkpoint of %d (%v) at the server, want that of 2", last.Size, err)

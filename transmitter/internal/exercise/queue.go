@@ -8,45 +8,38 @@ import (
 )
 
 // Pushed returns a store that is the same to push, and is watched.
-func (e *Exercise) Pushed(store push.Store) push.Store { return pushed{store, e} }
+func (e *Exercise) Pushed(store push.Store) push.Store { return watched{store, e} }
 
-type pushed struct {
+// Polled returns a queue that is the same to polls, and is watched.
+func (e *Exercise) Polled(store streams.Store) Polled { return Polled{watched{store, e}, store} }
+
+// watched sees which items are taken and how they are settled.
+type watched struct {
 	push.Store
 	e *Exercise
 }
 
-func (q pushed) Take(ctx context.Context, stream string, opts streams.TakeOptions) ([]streams.Item, error) {
-	items, err := q.Store.Take(ctx, stream, opts)
-	q.e.taken(items)
+func (w watched) Take(ctx context.Context, stream string, opts streams.TakeOptions) ([]streams.Item, error) {
+	items, err := w.Store.Take(ctx, stream, opts)
+	w.e.taken(items)
 	return items, err
 }
 
-func (q pushed) Settle(ctx context.Context, stream string, outcomes []streams.Outcome, health *streams.Health) ([]streams.Item, error) {
-	items, err := q.Store.Settle(ctx, stream, outcomes, health)
+func (w watched) Settle(ctx context.Context, stream string, outcomes []streams.Outcome, health *streams.Health) ([]streams.Item, error) {
+	items, err := w.Store.Settle(ctx, stream, outcomes, health)
 	if err == nil {
-		q.e.settled(outcomes)
+		w.e.settled(outcomes)
 	}
 	return items, err
 }
 
-// Polled returns a queue that is the same to polls, and is watched.
-func (e *Exercise) Polled(queue streams.Queue) streams.Queue { return polled{queue, e} }
-
-type polled struct {
-	streams.Queue
-	e *Exercise
+// Polled is what polls ask of a queue.
+type Polled struct {
+	watched
+	queue streams.Queue
 }
 
-func (q polled) Take(ctx context.Context, stream string, opts streams.TakeOptions) ([]streams.Item, error) {
-	items, err := q.Queue.Take(ctx, stream, opts)
-	q.e.taken(items)
-	return items, err
-}
-
-func (q polled) Settle(ctx context.Context, stream string, outcomes []streams.Outcome, health *streams.Health) ([]streams.Item, error) {
-	items, err := q.Queue.Settle(ctx, stream, outcomes, health)
-	if err == nil {
-		q.e.settled(outcomes)
-	}
-	return items, err
+// More is that of the queue.
+func (p Polled) More(ctx context.Context, stream string) (bool, error) {
+	return p.queue.More(ctx, stream)
 }

@@ -33,15 +33,18 @@ const (
 	writeTimeout = 60 * time.Second
 )
 
+// Queue is what polls ask of the queues.
+type Queue interface {
+	Take(ctx context.Context, stream string, opts streams.TakeOptions) ([]streams.Item, error)
+	Settle(ctx context.Context, stream string, outcomes []streams.Outcome, health *streams.Health) ([]streams.Item, error)
+	More(ctx context.Context, stream string) (bool, error)
+}
+
 // Handler answers polls. Set its fields before the first one. Safe for
 // concurrent use.
 type Handler struct {
 	// Queue is where the SETs wait. Required.
-	Queue interface {
-		Take(ctx context.Context, stream string, opts streams.TakeOptions) ([]streams.Item, error)
-		Settle(ctx context.Context, stream string, outcomes []streams.Outcome, health *streams.Health) ([]streams.Item, error)
-		More(ctx context.Context, stream string) (bool, error)
-	}
+	Queue Queue
 	// Registry knows the streams. Required.
 	Registry interface {
 		Stream(ctx context.Context, id string) (streams.Stream, error)
