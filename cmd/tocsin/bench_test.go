@@ -6,11 +6,13 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/proctest"
 )
 
 // What bench prints as JSON is a contract; what it measures is no test.
 func TestBenchJSON(t *testing.T) {
-	out, err := exec.CommandContext(t.Context(), binary(t), "bench", "--only", "verify-rs256", "--quick", "--json", "--dir", t.TempDir()).Output()
+	out, err := exec.CommandContext(t.Context(), proctest.Binary(t), "bench", "--only", "verify-rs256", "--quick", "--json", "--dir", t.TempDir()).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +43,7 @@ func TestBenchJSON(t *testing.T) {
 // nothing is left of it.
 func TestBenchAppend(t *testing.T) {
 	dir := t.TempDir()
-	out, err := exec.CommandContext(t.Context(), binary(t), "bench", "--only", "append", "--quick", "--json", "--dir", dir).Output()
+	out, err := exec.CommandContext(t.Context(), proctest.Binary(t), "bench", "--only", "append", "--quick", "--json", "--dir", dir).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +77,7 @@ func TestBenchRedis(t *testing.T) {
 		t.Skip("SKIPPED, not tested: redis-server is not installed (Debian package redis-server)")
 	}
 	dir := t.TempDir()
-	out, err := exec.CommandContext(t.Context(), binary(t), "bench", "--redis", "start", "--only", "redis-state", "--quick", "--json", "--dir", dir).Output()
+	out, err := exec.CommandContext(t.Context(), proctest.Binary(t), "bench", "--redis", "start", "--only", "redis-state", "--quick", "--json", "--dir", dir).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +106,7 @@ func TestBenchRedis(t *testing.T) {
 
 func TestBenchUsage(t *testing.T) {
 	for _, args := range [][]string{{"bench", "--only", "nonsense"}, {"bench", "--quick", "--full"}, {"bench", "receive", "--only", "append"}, {"bench", "send"}, {"bench", "--only", "redis-push"}, {"bench", "--costs", "f"}, {"bench", "simulate", "--parties", "0"}, {"bench", "simulate", "--algorithm", "none"}} {
-		err := exec.CommandContext(t.Context(), binary(t), args...).Run()
+		err := exec.CommandContext(t.Context(), proctest.Binary(t), args...).Run()
 		var exit *exec.ExitError
 		if !errors.As(err, &exit) || exit.ExitCode() != 2 {
 			t.Errorf("tocsin %v: got %v, want exit code 2", args, err)

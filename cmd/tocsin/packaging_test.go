@@ -74,7 +74,7 @@ func TestDockerfile(t *testing.T) {
 
 // tocsin health tells by its exit code whether the server of a folder takes work.
 func TestHealth(t *testing.T) {
-	s := proctest.New(t, binary(t), "--log-level", "error")
+	s := proctest.New(t, "--log-level", "error")
 	if out, err := s.Command(t.Context(), "health", "--data", s.Dir); err == nil {
 		t.Errorf("without a server: got %s, want a failure", out)
 	}

@@ -10,13 +10,15 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/proctest"
 )
 
 // PUSH-5.3-01, POLL-4.3-01: the server speaks TLS 1.2 or newer alone, with a
 // certificate of its name from an authority that a client can check.
 func TestServerTLS(t *testing.T) {
 	dir := t.TempDir()
-	server := exec.CommandContext(t.Context(), binary(t), "serve", "--data", dir, "--listen", "127.0.0.1:0", "--log-level", "error")
+	server := exec.CommandContext(t.Context(), proctest.Binary(t), "serve", "--data", dir, "--listen", "127.0.0.1:0", "--log-level", "error")
 	out, err := server.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/proctest"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/receive"
 )
 
@@ -35,7 +36,7 @@ func hangup(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	before := receiverHealth(ts)
 	ts.Check(s.cmd.Process.Signal(syscall.SIGHUP))
-	for deadline := time.Now().Add(hookPatience); time.Now().Before(deadline); pause(20 * time.Millisecond) {
+	for deadline := time.Now().Add(hookPatience); time.Now().Before(deadline); proctest.Pause(20 * time.Millisecond) {
 		now := receiverHealth(ts)
 		if !now.Loaded.Equal(before.Loaded) || now.Reload != before.Reload {
 			return
@@ -71,7 +72,7 @@ func until(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	want, err := regexp.Compile("(?m)" + args[1])
 	ts.Check(err)
-	for deadline := time.Now().Add(hookPatience); time.Now().Before(deadline); pause(20 * time.Millisecond) {
+	for deadline := time.Now().Add(hookPatience); time.Now().Before(deadline); proctest.Pause(20 * time.Millisecond) {
 		ts.Check(ts.Exec(args[2], args[3:]...))
 		if want.MatchString(ts.ReadFile("stdout")) {
 			return

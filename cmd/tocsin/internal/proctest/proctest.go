@@ -1,5 +1,6 @@
-// Package proctest runs the real binary as real processes, for tests that
-// kill them.
+// Package proctest runs the real binary as real processes, for tests that kill them. Those
+// tests are packages below it, which go test runs side by side: a test of the binary waits
+// more than it works.
 package proctest
 
 import (
@@ -24,19 +25,8 @@ import (
 // other tests.
 const StartTime = 60 * time.Second
 
-// Build builds the binary into dir, with crash points, and returns its path.
-func Build(dir string) (string, error) {
-	path := filepath.Join(dir, "tocsin")
-	cmd := exec.Command("go", "build", "-tags", "crashpoints", "-o", path, "github.com/tocsin-ssf/tocsin/cmd/tocsin")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building tocsin: %w\n%s", err, out)
-	}
-	return path, nil
-}
-
 // Server is a `tocsin serve` on one data folder and one port, over several lives.
 type Server struct {
-	Binary string
 	Dir    string
 	Listen string
 	Args   []string // further flags
@@ -47,13 +37,14 @@ type Server struct {
 	// Said gets all that the process prints; nil: it is let go of but for its end.
 	Said io.Writer
 
-	cmd  *exec.Cmd
-	done chan struct{}
-	logs *tail
+	binary string
+	cmd    *exec.Cmd
+	done   chan struct{}
+	logs   *tail
 }
 
 // New returns a server that is not started, on a free port.
-func New(t testing.TB, binary string, args ...string) *Server {
+func New(t testing.TB, args ...string) *Server {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -63,7 +54,7 @@ func New(t testing.TB, binary string, args ...string) *Server {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{Binary: binary, Dir: t.TempDir(), Listen: address, Args: args, Issuer: "http://" + address, logs: &tail{}}
+	s := &Server{binary: Binary(t), Dir: t.TempDir(), Listen: address, Args: args, Issuer: "http://" + address, logs: &tail{}}
 	t.Cleanup(func() {
 		s.Kill()
 		if t.Failed() {
@@ -75,9 +66,9 @@ func New(t testing.TB, binary string, args ...string) *Server {
 
 // NewReceiver returns a `tocsin receive` that is not started, on a free port, with a
 // configuration to which its address is added. Issuer is its own address.
-func NewReceiver(t testing.TB, binary, config string) *Server {
+func NewReceiver(t testing.TB, config string) *Server {
 	t.Helper()
-	s := New(t, binary)
+	s := New(t)
 	s.File = filepath.Join(s.Dir, "receive.yaml")
 	s.Configure(t, config)
 	return s
@@ -104,7 +95,7 @@ func (s *Server) Start(env ...string) error {
 	if s.File != "" {
 		args = append([]string{"receive", "--config", s.File}, s.Args...)
 	}
-	s.cmd = exec.Command(s.Binary, args...)
+	s.cmd = exec.Command(s.binary, args...)
 	s.cmd.Env = append(os.Environ(), env...)
 	said := s.Said
 	if said == nil {
@@ -164,7 +155,7 @@ func (s *Server) ExitCode() int { return s.cmd.ProcessState.ExitCode() }
 
 // Command runs another command of the binary and returns its output.
 func (s *Server) Command(ctx context.Context, args ...string) ([]byte, error) {
-	out, err := exec.CommandContext(ctx, s.Binary, args...).Output()
+	out, err := exec.CommandContext(ctx, s.binary, args...).Output()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		return out, fmt.Errorf("tocsin %s: %w\n%s", strings.Join(args, " "), err, exit.Stderr)

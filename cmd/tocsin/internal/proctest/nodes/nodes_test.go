@@ -1,20 +1,20 @@
-package main_test
+// Package nodes_test does the same to nodes that share a Redis, and moves a folder there.
+package nodes_test
 
 import (
-	"context"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
 	"os"
 	"slices"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/proctest"
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/proctest/storm"
+	"github.com/tocsin-ssf/tocsin/set/caep"
 	"github.com/tocsin-ssf/tocsin/set/delivery"
 	"github.com/tocsin-ssf/tocsin/streams/store/redisdb/redistest"
 )
@@ -32,82 +32,12 @@ func startNodes(t *testing.T, redis string, n int, args ...string) []*proctest.S
 		if i > 0 {
 			all = append(all, "--issuer", nodes[0].Issuer)
 		}
-		nodes[i] = proctest.New(t, binary(t), all...)
+		nodes[i] = proctest.New(t, all...)
 		if err := nodes[i].Start(); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return nodes
-}
-
-// nodesStorm is the storm on nodes that share a Redis.
-func nodesStorm(t *testing.T, nodes []*proctest.Server, pushes, polls int) *storm {
-	t.Helper()
-	s := &storm{server: nodes[0], nodes: nodes, pace: 20 * time.Millisecond, client: &http.Client{Timeout: 3 * time.Second}, over: make(chan struct{})}
-	var err error
-	if s.source, err = nodes[0].Token(t.Context(), "source", "https://source.example", "events.write"); err != nil {
-		t.Fatal(err)
-	}
-	for i := range pushes {
-		s.receivers = append(s.receivers, s.newReceiver(t, fmt.Sprintf("push-%d", i)))
-	}
-	for i := range polls {
-		s.receivers = append(s.receivers, s.newReceiver(t, fmt.Sprintf("poll-%d", i)))
-	}
-	return s
-}
-
-// ask makes nodes the ones that are asked.
-func (s *storm) ask(nodes []*proctest.Server) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.nodes = nodes
-}
-
-// accepted returns what was answered 202 so far.
-func (s *storm) accepted() []sent {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.sent)
-}
-
-// run runs the load while fn does its work to the nodes, and judges.
-func (s *storm) run(t *testing.T, fn func()) {
-	t.Helper()
-	ctx, stop := context.WithCancel(t.Context())
-	var senders, pollers sync.WaitGroup
-	for i := range 3 {
-		senders.Go(func() { s.send(ctx, i) })
-	}
-	for _, r := range s.receivers {
-		if r.poll != "" {
-			pollers.Go(func() { s.pollLoop(t.Context(), r) })
-		}
-	}
-	fn()
-	stop()
-	senders.Wait()
-	s.settle(t)
-	close(s.over)
-	pollers.Wait()
-	s.mu.Lock()
-	t.Logf("%d events", len(s.sent))
-	if len(s.sent) == 0 {
-		t.Error("no event was accepted: it proves nothing")
-	}
-	s.mu.Unlock()
-	for _, r := range s.receivers {
-		if missing := s.missing(r); len(missing) > 0 {
-			t.Errorf("%s: events answered 202 and never delivered: got %d, want 0: %v", r.name, len(missing), missing[:min(5, len(missing))])
-		}
-		s.judgeIdentity(t, r)
-		s.judgeOrder(t, r)
-		for _, again := range r.repeats {
-			if r.poll != "" && again.acked {
-				t.Errorf("%s: %s came back after its acknowledgement was answered", r.name, again.jti)
-			}
-		}
-	}
 }
 
 // contracts.md §9: whichever nodes are killed, one after the other, every accepted event
@@ -119,13 +49,13 @@ func TestNodesKilled(t *testing.T) {
 		each, rounds = 25, 30
 	}
 	nodes := startNodes(t, "redis://"+redistest.StartDurable(t).Addr, 3, "--push-schedule", "20ms,50ms,100ms", "--redeliver", "1s")
-	s := nodesStorm(t, nodes, each, each)
-	s.run(t, func() {
+	s := storm.OnNodes(t, nodes, each, each)
+	s.Run(t, func() {
 		for i := range rounds {
-			pause(time.Second)
+			proctest.Pause(time.Second)
 			node := nodes[i%len(nodes)]
 			node.Kill()
-			pause(500 * time.Millisecond)
+			proctest.Pause(500 * time.Millisecond)
 			if err := node.Start(); err != nil {
 				t.Fatal(err)
 			}
@@ -137,26 +67,26 @@ func TestNodesKilled(t *testing.T) {
 // counts, and what it had taken was delivered under the same jtis.
 func TestNodeFrozen(t *testing.T) {
 	nodes := startNodes(t, "redis://"+redistest.StartDurable(t).Addr, 2, "--push-schedule", "20ms,50ms,100ms", "--redeliver", "1s")
-	s := nodesStorm(t, nodes, 8, 2)
-	s.run(t, func() {
-		pause(time.Second)
+	s := storm.OnNodes(t, nodes, 8, 2)
+	s.Run(t, func() {
+		proctest.Pause(time.Second)
 		frozen := nodes[0].Process()
 		if err := frozen.Signal(syscall.SIGSTOP); err != nil {
 			t.Fatal(err)
 		}
 		began := time.Now()
-		s.ask(nodes[1:])
-		early := s.accepted()
+		s.Ask(nodes[1:])
+		early := s.Accepted()
 		for late := 1; late > 0; {
 			late = 0
-			for _, r := range s.receivers {
-				for _, e := range s.missing(r) {
+			for _, r := range s.Receivers {
+				for _, e := range s.Missing(r) {
 					if slices.Contains(early, e) {
 						late++
 					}
 				}
 			}
-			pause(100 * time.Millisecond)
+			proctest.Pause(100 * time.Millisecond)
 			if took := time.Since(began); took > frozenTime {
 				t.Fatalf("%d deliveries were not taken over within %v", late, took)
 			}
@@ -165,8 +95,8 @@ func TestNodeFrozen(t *testing.T) {
 		if err := frozen.Signal(syscall.SIGCONT); err != nil {
 			t.Fatal(err)
 		}
-		s.ask(nodes)
-		pause(3 * time.Second)
+		s.Ask(nodes)
+		proctest.Pause(3 * time.Second)
 	})
 }
 
@@ -174,8 +104,8 @@ func TestNodeFrozen(t *testing.T) {
 // poll that waits on one is woken by an event on another.
 func TestNodesWakeEachOther(t *testing.T) {
 	nodes := startNodes(t, "redis://"+redistest.StartDurable(t).Addr, 2)
-	s := nodesStorm(t, nodes, 0, 1)
-	r := s.receivers[0]
+	s := storm.OnNodes(t, nodes, 0, 1)
+	r := s.Receivers[0]
 	type polled struct {
 		status int
 		body   []byte
@@ -185,13 +115,13 @@ func TestNodesWakeEachOther(t *testing.T) {
 	for range 5 {
 		got := make(chan polled, 1)
 		go func() {
-			status, body, err := nodes[0].Call(t.Context(), http.DefaultClient, http.MethodPost, r.poll, r.token, map[string]any{"maxEvents": 1})
+			status, body, err := nodes[0].Call(t.Context(), http.DefaultClient, http.MethodPost, r.Poll, r.Token, map[string]any{"maxEvents": 1})
 			got <- polled{status, body, err, time.Now()}
 		}()
-		pause(200 * time.Millisecond) // it waits by then; if not, the test is only easier
+		proctest.Pause(200 * time.Millisecond) // it waits by then; if not, the test is only easier
 		began := time.Now()
-		status, body, err := nodes[1].Call(t.Context(), http.DefaultClient, http.MethodPost, "/v1/events", s.source, map[string]any{
-			"type": stormType, "subject": map[string]string{"format": "email", "email": "u@example.com"},
+		status, body, err := nodes[1].Call(t.Context(), http.DefaultClient, http.MethodPost, "/v1/events", s.Source, map[string]any{
+			"type": caep.SessionRevokedType, "subject": map[string]string{"format": "email", "email": "u@example.com"},
 		})
 		if err != nil || status != http.StatusAccepted {
 			t.Fatalf("POST /v1/events: got %d %s %v, want 202", status, body, err)
@@ -203,8 +133,8 @@ func TestNodesWakeEachOther(t *testing.T) {
 				t.Fatalf("poll: got %d %s %v, want one SET", p.status, p.body, p.err)
 			}
 			t.Logf("woken %v after the event was sent", p.at.Sub(began))
-			_, _, _ = nodes[1].Call(t.Context(), http.DefaultClient, http.MethodPost, r.poll, r.token,
-				map[string]any{"ack": []string{s.keep(r, answer.Sets[0].SET, 0)}, "maxEvents": 0})
+			_, _, _ = nodes[1].Call(t.Context(), http.DefaultClient, http.MethodPost, r.Poll, r.Token,
+				map[string]any{"ack": []string{s.Keep(r, answer.Sets[0].SET, 0)}, "maxEvents": 0})
 		case <-time.After(frozenTime):
 			t.Fatal("the poll was not woken")
 		}
@@ -233,7 +163,7 @@ func TestNodesSearch(t *testing.T) {
 	sent := map[any]bool{}
 	for i := range 6 {
 		sent[call(i%2, http.MethodPost, "/v1/events", map[string]any{
-			"type": stormType, "subject": map[string]string{"format": "email", "email": "u@example.com"},
+			"type": caep.SessionRevokedType, "subject": map[string]string{"format": "email", "email": "u@example.com"},
 		})["id"]] = true
 	}
 	found := map[any]bool{}
@@ -264,20 +194,20 @@ func TestNodesOutliveRedis(t *testing.T) {
 	}
 	server := redistest.StartDurable(t)
 	nodes := startNodes(t, "redis://"+server.Addr, 2, "--push-schedule", "20ms,50ms,100ms", "--redeliver", "1s")
-	s := nodesStorm(t, nodes, 2, 2)
-	s.run(t, func() {
-		pause(time.Second)
+	s := storm.OnNodes(t, nodes, 2, 2)
+	s.Run(t, func() {
+		proctest.Pause(time.Second)
 		server.Stop()
-		pause(away)
+		proctest.Pause(away)
 		for i, node := range nodes {
-			status, body, err := node.Call(t.Context(), &http.Client{Timeout: 20 * time.Second}, http.MethodPost, "/v1/events", s.source, map[string]any{
-				"type": stormType, "subject": map[string]string{"format": "email", "email": "u@example.com"},
+			status, body, err := node.Call(t.Context(), &http.Client{Timeout: 20 * time.Second}, http.MethodPost, "/v1/events", s.Source, map[string]any{
+				"type": caep.SessionRevokedType, "subject": map[string]string{"format": "email", "email": "u@example.com"},
 			})
 			if err != nil || status != http.StatusServiceUnavailable {
 				t.Errorf("POST /v1/events to node %d while Redis is away: got %d %s %v, want 503", i, status, body, err)
 			}
 		}
 		server.Restart(t)
-		pause(2 * time.Second)
+		proctest.Pause(2 * time.Second)
 	})
 }

@@ -1,6 +1,6 @@
 //go:build linux
 
-package main_test
+package servers_test
 
 import (
 	"encoding/json"
@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/proctest"
 	"github.com/tocsin-ssf/tocsin/transmitter/source/sourcetest"
 )
 
@@ -37,7 +38,7 @@ func TestPollerKilled(t *testing.T) {
 		}
 		select {
 		case <-s.server.Done():
-		case <-time.After(settleTime):
+		case <-time.After(proctest.Patience):
 			t.Fatalf("%s: the server still lives", point)
 		}
 	}
@@ -49,7 +50,7 @@ func TestPollerKilled(t *testing.T) {
 		defer s.mu.Unlock()
 		return len(s.got)
 	}
-	deadline := time.After(settleTime)
+	deadline := time.After(proctest.Patience)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for delivered() < n {

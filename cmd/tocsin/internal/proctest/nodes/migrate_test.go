@@ -1,4 +1,4 @@
-package main_test
+package nodes_test
 
 import (
 	"context"
@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/proctest"
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/proctest/storm"
 	"github.com/tocsin-ssf/tocsin/streams/store/redisdb/redistest"
 )
 
@@ -32,7 +33,7 @@ func movePoints() []string {
 // moving runs a move, and returns what it printed, what it said, and its error.
 func moving(t *testing.T, dir, redis string, env ...string) (out, said string, err error) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), binary(t), "migrate", "--json", "--from", dir, "--to", redis)
+	cmd := exec.CommandContext(t.Context(), proctest.Binary(t), "migrate", "--json", "--from", dir, "--to", redis)
 	cmd.Env = append(os.Environ(), env...)
 	var words strings.Builder
 	cmd.Stderr = &words
@@ -55,7 +56,7 @@ func refuses(t *testing.T, words string, args ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), proctest.StartTime)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, binary(t), args...).CombinedOutput()
+	out, err := exec.CommandContext(ctx, proctest.Binary(t), args...).CombinedOutput()
 	if err == nil || ctx.Err() != nil || !strings.Contains(string(out), words) {
 		t.Errorf("tocsin %s: got %v, %s, want a refusal with %q", args[0], err, out, words)
 	}
@@ -101,13 +102,13 @@ func TestMigrateToSentinel(t *testing.T) {
 }
 
 func migrates(t *testing.T, redis string, points []string) {
-	s := newStorm(t)
-	s.pace = 5 * time.Millisecond
+	s := storm.New(t)
+	s.Pace = 5 * time.Millisecond
 	var pollers sync.WaitGroup
 	polling := func(name string) {
-		for _, r := range s.receivers {
-			if r.name == name {
-				pollers.Go(func() { s.pollLoop(t.Context(), r) })
+		for _, r := range s.Receivers {
+			if r.Name == name {
+				pollers.Go(func() { s.PollLoop(t.Context(), r) })
 			}
 		}
 	}
@@ -115,17 +116,17 @@ func migrates(t *testing.T, redis string, points []string) {
 		ctx, stop := context.WithCancel(t.Context())
 		var senders sync.WaitGroup
 		for i := range 3 {
-			senders.Go(func() { s.send(ctx, i) })
+			senders.Go(func() { s.Send(ctx, i) })
 		}
-		pause(d)
+		proctest.Pause(d)
 		stop()
 		senders.Wait()
 	}
 	polling("poll-a") // poll-b has everything on its queue when it is moved
 	load(3 * time.Second)
-	dir := s.server.Dir
-	s.kill()
-	before := verifyLog(t, s.server, "--data", dir)
+	dir := s.Server.Dir
+	s.Kill()
+	before := verifyLog(t, s.Server, "--data", dir)
 	for i, point := range points {
 		if _, said, err := moving(t, dir, redis, "TOCSIN_CRASH_POINT="+point); !killed(err) {
 			t.Fatalf("at %s: got %v, %s, want it to be killed", point, err, said)
@@ -154,26 +155,26 @@ func migrates(t *testing.T, redis string, points []string) {
 	if !strings.Contains(said, "streams checked: 4 of 4\n") || !strings.Contains(said, "records checked: ") {
 		t.Errorf("progress: got %q, want lines of the steps", said)
 	}
-	if diff := cmp.Diff(before, verifyLog(t, s.server, "--redis", redis)); diff != "" {
+	if diff := cmp.Diff(before, verifyLog(t, s.Server, "--redis", redis)); diff != "" {
 		t.Errorf("verify-log (-before +after):\n%s", diff)
 	}
 	refuses(t, "use --redis", "serve", "--data", dir, "--listen", "127.0.0.1:0", "--insecure-loopback")
-	s.server.Args = append(s.server.Args, "--redis", redis) // on the same folder: its index goes on
-	if err := s.server.Start(); err != nil {
+	s.Server.Args = append(s.Server.Args, "--redis", redis) // on the same folder: its index goes on
+	if err := s.Server.Start(); err != nil {
 		t.Fatal(err)
 	}
 	polling("poll-b")
 	load(2 * time.Second)
-	s.settle(t)
-	close(s.over)
+	s.Settle(t)
+	s.End()
 	pollers.Wait()
-	s.judge(t)
+	s.Judge(t)
 }
 
 // What stands in the way of a move is told, and changes nothing; what was moved can be
 // taken back.
 func TestMigrateRefuses(t *testing.T) {
-	server := proctest.New(t, binary(t), "--log-level", "error")
+	server := proctest.New(t, "--log-level", "error")
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +188,7 @@ func TestMigrateRefuses(t *testing.T) {
 	refuses(t, "--to", "migrate", "--from", server.Dir)
 	server.Kill()
 
-	other := proctest.New(t, binary(t), "--redis", redis, "--redis-prefix", "other", "--log-level", "error")
+	other := proctest.New(t, "--redis", redis, "--redis-prefix", "other", "--log-level", "error")
 	if err := other.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package main_test
+package receivers_test
 
 import (
 	"context"
@@ -107,7 +107,7 @@ func (c *crew) times(jti string) (n int) {
 // receiver returns one of the receivers, not started. more is of its configuration.
 func (c *crew) receiver(more string) *proctest.Server {
 	c.Helper()
-	r := proctest.NewReceiver(c.T, binary(c.T), "")
+	r := proctest.NewReceiver(c.T, "")
 	public, err := json.Marshal(jose.NewKeySet(c.key.Public()))
 	if err == nil {
 		err = os.WriteFile(filepath.Join(r.Dir, "jwks.json"), public, 0o600)
@@ -220,9 +220,9 @@ func TestReceiversShareRedis(t *testing.T) {
 	first := c.set("first")
 	c.accepted(a, first)
 	c.accepted(b, first)
-	eventually(t, "the first event", func() bool { return c.times("first") > 0 })
+	proctest.Eventually(t, "the first event", func() bool { return c.times("first") > 0 })
 	c.accepted(b, first)
-	eventually(t, "the journal", func() bool { return slices.Contains(c.journal(b), "first app done") })
+	proctest.Eventually(t, "the journal", func() bool { return slices.Contains(c.journal(b), "first app done") })
 
 	// A session of which a is told is known at b, and ends there by what a is pushed.
 	var took []time.Duration
@@ -239,7 +239,7 @@ func TestReceiversShareRedis(t *testing.T) {
 		c.accepted(a, compact)
 		began := time.Now()
 		for gates[1].asked(t, http.MethodGet, "/check", "s-"+user, "") != http.StatusUnauthorized {
-			if time.Since(began) > settleTime {
+			if time.Since(began) > proctest.Patience {
 				t.Fatalf("the gate of the other receiver is still open for %s", user)
 			}
 		}
@@ -293,7 +293,7 @@ func TestReceiverKilledAtHook(t *testing.T) {
 		t.Fatalf("got nothing within %v of the kill, want the hook run by the other receiver", takeOver)
 	}
 	c.release()
-	eventually(t, "the journal", func() bool { return slices.Contains(c.journal(b), "one app done") })
+	proctest.Eventually(t, "the journal", func() bool { return slices.Contains(c.journal(b), "one app done") })
 }
 
 // Redis is away for longer than any lease lasts: pushes are answered 503 meanwhile, and
@@ -311,15 +311,15 @@ func TestReceiversOutliveRedis(t *testing.T) {
 		if got := c.push([]*proctest.Server{a, b}[n%2], c.set("meanwhile")); got != http.StatusServiceUnavailable {
 			t.Fatalf("push without Redis: got %d, want 503", got)
 		}
-		pause(200 * time.Millisecond)
+		proctest.Pause(200 * time.Millisecond)
 	}
 	c.release()
 	c.redis.Restart(t)
 	back := time.Now()
 	for n, r := range []*proctest.Server{a, b} {
-		eventually(t, "a push that is accepted again", func() bool { return c.push(r, c.set(fmt.Sprint("after-", n))) == http.StatusAccepted })
+		proctest.Eventually(t, "a push that is accepted again", func() bool { return c.push(r, c.set(fmt.Sprint("after-", n))) == http.StatusAccepted })
 	}
-	eventually(t, "every event", func() bool {
+	proctest.Eventually(t, "every event", func() bool {
 		got := c.journal(b)
 		return slices.Contains(got, "before app done") && slices.Contains(got, "after-0 app done") && slices.Contains(got, "after-1 app done")
 	})
@@ -333,7 +333,7 @@ func TestReceiversPollByTurns(t *testing.T) {
 	s := newShop(t, func(s *shop) string {
 		return "redis: redis://" + redis.Addr + "\n" + s.hooks() + "issuers:\n" + s.issuer("polled", "poll")
 	}, "polled")
-	other := proctest.NewReceiver(t, binary(t), "redis: redis://"+redis.Addr+"\n"+s.hooks()+"issuers:\n"+s.issuer("polled", "poll"))
+	other := proctest.NewReceiver(t, "redis: redis://"+redis.Addr+"\n"+s.hooks()+"issuers:\n"+s.issuer("polled", "poll"))
 	first := s.receiver
 	for _, r := range []*proctest.Server{first, other} {
 		if err := r.Start(); err != nil {
@@ -361,11 +361,11 @@ func TestReceiversPollByTurns(t *testing.T) {
 		s.emit(t, fmt.Sprint(n), email(fmt.Sprintf("u%d@example.com", n)))
 	}
 	emit(1)
-	eventually(t, "the first session's end", func() bool { return len(s.left(t)) == 0 })
+	proctest.Eventually(t, "the first session's end", func() bool { return len(s.left(t)) == 0 })
 	polling.Kill()
 	killed := time.Now()
 	emit(2)
-	eventually(t, "the second session's end", func() bool { return len(s.left(t)) == 0 })
+	proctest.Eventually(t, "the second session's end", func() bool { return len(s.left(t)) == 0 })
 	took := time.Since(killed)
 	t.Logf("taken over after %v", took)
 	if took > takeOver {

@@ -1,4 +1,4 @@
-package main_test
+package servers_test
 
 import (
 	"encoding/json"
@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/proctest"
+	"github.com/tocsin-ssf/tocsin/set/caep"
 )
 
 // hookStorm is the receiver of one webhook through several lives of the server.
@@ -56,7 +57,7 @@ func (h *hookStorm) got() []string {
 // every event that was answered 202 arrives, those about one subject in their
 // order, and a webhook that was answered 201 is there.
 func TestWebhooksOutliveKills(t *testing.T) {
-	server := proctest.New(t, binary(t), "--push-schedule", "20ms")
+	server := proctest.New(t, "--push-schedule", "20ms")
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +93,7 @@ func TestWebhooksOutliveKills(t *testing.T) {
 		}
 		for n := 0; n < 20; n++ {
 			event := map[string]any{
-				"source_id": fmt.Sprintf("%d-%d", round, n), "type": stormType,
+				"source_id": fmt.Sprintf("%d-%d", round, n), "type": caep.SessionRevokedType,
 				"subject": map[string]string{"format": "email", "email": "jo@example.com"},
 			}
 			status, body, err := server.Call(t.Context(), client, http.MethodPost, "/v1/events", token, event)
@@ -114,18 +115,18 @@ func TestWebhooksOutliveKills(t *testing.T) {
 		}
 		select {
 		case <-server.Done():
-		case <-time.After(settleTime):
+		case <-time.After(proctest.Patience):
 			t.Errorf("the server did not come to %s", point)
 		}
 	}
 	for format, storm := range storms {
-		deadline := time.Now().Add(settleTime)
+		deadline := time.Now().Add(proctest.Patience)
 		has := func() bool {
 			got := storm.got()
 			return !slices.ContainsFunc(sent, func(id string) bool { return !slices.Contains(got, id) })
 		}
 		for !has() && time.Now().Before(deadline) {
-			pause(20 * time.Millisecond)
+			proctest.Pause(20 * time.Millisecond)
 		}
 		got := slices.DeleteFunc(storm.got(), func(id string) bool { return !slices.Contains(sent, id) }) // one that died unanswered may be there
 		if !slices.Equal(got, sent) {

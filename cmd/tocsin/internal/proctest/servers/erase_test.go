@@ -1,6 +1,6 @@
 //go:build linux
 
-package main_test
+package servers_test
 
 import (
 	"bytes"
@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/proctest"
 )
 
 // An erasure that a kill -9 interrupts, right after it was ordered, once it is
@@ -44,11 +46,11 @@ func TestKilledErase(t *testing.T) {
 		_, _, _ = call(http.MethodPost, "/v1/erasures", map[string]any{
 			"subject": map[string]string{"format": "email", "email": who + "@erase.example"}, "now": true, "reason": "ticket",
 		})
-		waitFor(t, s.server, point)
+		s.server.Crashed(t, point)
 		if err := s.server.Start(); err != nil {
 			t.Fatal(err)
 		}
-		for deadline := time.Now().Add(settleTime); traced(t, s.server.Dir, who); pause(50 * time.Millisecond) {
+		for deadline := time.Now().Add(proctest.Patience); traced(t, s.server.Dir, who); proctest.Pause(50 * time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatalf("%s: got a trace of the subject in the files, want none", point)
 			}

@@ -1,6 +1,6 @@
 //go:build linux
 
-package main_test
+package servers_test
 
 import (
 	"bytes"
@@ -10,6 +10,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/proctest"
 )
 
 // A server that is killed (kill -9) while it indexes finds every event that it
@@ -46,7 +48,7 @@ func TestIndexKilled(t *testing.T) {
 		if err := s.server.Start("TOCSIN_CRASH_POINT=" + point); err != nil {
 			t.Fatal(err)
 		}
-		for end, alive := time.Now().Add(settleTime), true; alive; n++ {
+		for end, alive := time.Now().Add(proctest.Patience), true; alive; n++ {
 			send(n)
 			select {
 			case <-s.server.Done():

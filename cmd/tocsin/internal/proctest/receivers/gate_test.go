@@ -1,4 +1,4 @@
-package main_test
+package receivers_test
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/proctest"
 	"github.com/tocsin-ssf/tocsin/receiver/sessions/check"
 )
 
@@ -82,7 +83,7 @@ func TestReceiveGateOutlivesKill(t *testing.T) {
 		}
 	}
 	s.emit(t, "1", email("jo@example.com"))
-	eventually(t, "a gate that is closed", func() bool { return g.asked(t, http.MethodGet, "/check", "s-jo", "") == http.StatusUnauthorized })
+	proctest.Eventually(t, "a gate that is closed", func() bool { return g.asked(t, http.MethodGet, "/check", "s-jo", "") == http.StatusUnauthorized })
 	s.receiver.Kill()
 	if err := s.receiver.Start(); err != nil {
 		t.Fatal(err)

@@ -1,4 +1,4 @@
-package main_test
+package nodes_test
 
 import (
 	"encoding/json"
@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/proctest"
+	"github.com/tocsin-ssf/tocsin/set/caep"
 	"github.com/tocsin-ssf/tocsin/streams/store/redisdb/redistest"
 )
 
@@ -33,7 +34,7 @@ func TestNodesAreOne(t *testing.T) {
 	}
 	for i := range 5 {
 		call(b, http.MethodPost, "/v1/events", token, map[string]any{
-			"type": stormType, "source_id": fmt.Sprint("e", i), "subject": map[string]string{"format": "email", "email": "u@example.com"},
+			"type": caep.SessionRevokedType, "source_id": fmt.Sprint("e", i), "subject": map[string]string{"format": "email", "email": "u@example.com"},
 		}, http.StatusAccepted)
 	}
 

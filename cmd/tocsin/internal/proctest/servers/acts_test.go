@@ -1,4 +1,4 @@
-package main_test
+package servers_test
 
 import (
 	"encoding/json"
@@ -7,13 +7,14 @@ import (
 	"testing"
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/proctest"
+	"github.com/tocsin-ssf/tocsin/set/caep"
 	"github.com/tocsin-ssf/tocsin/set/delivery"
 )
 
 // What was answered with success is there after a kill -9 that follows at once
 // (contracts.md §7): management of streams, clients and keys.
 func TestKilledAfterAnswer(t *testing.T) {
-	s := proctest.New(t, binary(t), "--default-subjects", "NONE", "--log-level", "error")
+	s := proctest.New(t, "--default-subjects", "NONE", "--log-level", "error")
 	if err := s.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +42,7 @@ func TestKilledAfterAnswer(t *testing.T) {
 		ID string `json:"stream_id"`
 	}
 	created := call(http.StatusCreated, http.MethodPost, "/ssf/streams", map[string]any{
-		"delivery": map[string]string{"method": delivery.MethodPoll}, "events_requested": []string{stormType},
+		"delivery": map[string]string{"method": delivery.MethodPoll}, "events_requested": []string{caep.SessionRevokedType},
 	})
 	if err := json.Unmarshal([]byte(created), &made); err != nil {
 		t.Fatal(err)
@@ -61,7 +62,7 @@ func TestKilledAfterAnswer(t *testing.T) {
 		t.Errorf("after a pause: got %s", got)
 	}
 	call(http.StatusOK, http.MethodPost, "/ssf/status", map[string]string{"stream_id": made.ID, "status": "enabled"})
-	call(http.StatusAccepted, http.MethodPost, "/v1/events", map[string]any{"type": stormType, "subject": jo})
+	call(http.StatusAccepted, http.MethodPost, "/v1/events", map[string]any{"type": caep.SessionRevokedType, "subject": jo})
 	again()
 	if got := call(http.StatusOK, http.MethodPost, "/ssf/poll/"+made.ID, map[string]any{}); !strings.Contains(got, `:"ey`) {
 		t.Errorf("an event about the added subject: got %s, want its SET", got)

@@ -1,4 +1,4 @@
-package main_test
+package servers_test
 
 import (
 	"encoding/json"
@@ -10,6 +10,7 @@ import (
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/proctest"
 	"github.com/tocsin-ssf/tocsin/set"
+	"github.com/tocsin-ssf/tocsin/set/caep"
 	"github.com/tocsin-ssf/tocsin/set/delivery"
 )
 
@@ -19,7 +20,7 @@ const heldEvents = 1100
 // A release, and a replay, that a kill -9 interrupts ends with one SET for
 // each event, in the order of the log and before what came later.
 func TestKilledRelease(t *testing.T) {
-	s := proctest.New(t, binary(t), "--log-level", "error", "--algorithm", "EdDSA")
+	s := proctest.New(t, "--log-level", "error", "--algorithm", "EdDSA")
 	start := func(env ...string) {
 		t.Helper()
 		if err := s.Start(env...); err != nil {
@@ -50,7 +51,7 @@ func TestKilledRelease(t *testing.T) {
 		for len(ids) < n {
 			var list []any
 			for range min(600, n-len(ids)) {
-				list = append(list, map[string]any{"type": stormType, "subject": map[string]string{"format": "email", "email": "jo@example.com"}})
+				list = append(list, map[string]any{"type": caep.SessionRevokedType, "subject": map[string]string{"format": "email", "email": "jo@example.com"}})
 			}
 			var done struct{ Results []struct{ ID string } }
 			call(http.MethodPost, "/v1/events", list, &done)
@@ -64,7 +65,7 @@ func TestKilledRelease(t *testing.T) {
 		ID string `json:"stream_id"`
 	}
 	call(http.MethodPost, "/ssf/streams", map[string]any{
-		"delivery": map[string]string{"method": delivery.MethodPoll}, "events_requested": []string{stormType},
+		"delivery": map[string]string{"method": delivery.MethodPoll}, "events_requested": []string{caep.SessionRevokedType},
 	}, &made)
 	call(http.MethodPut, "/v1/consents/gate", map[string]any{"enabled": true}, nil)
 	// drain polls until all came, and returns their events; no jti comes twice.
@@ -72,7 +73,7 @@ func TestKilledRelease(t *testing.T) {
 	drain := func(n int) (txns []string) {
 		t.Helper()
 		ack := []string{}
-		deadline := time.Now().Add(4 * settleTime)
+		deadline := time.Now().Add(4 * proctest.Patience)
 		for (len(txns) < n || len(ack) > 0) && time.Now().Before(deadline) {
 			status, body, err := s.Call(t.Context(), client, http.MethodPost, "/ssf/poll/"+made.ID, token,
 				map[string]any{"maxEvents": 500, "returnImmediately": true, "ack": ack})
@@ -111,7 +112,7 @@ func TestKilledRelease(t *testing.T) {
 		grant := decide("grant", fmt.Sprint("grant-", round))
 		// The answer may not come: the grant is known by its source_id.
 		_, _, _ = s.Call(t.Context(), client, http.MethodPost, "/v1/consents", token, grant)
-		waitFor(t, s, point)
+		s.Crashed(t, point)
 		start()
 		call(http.MethodPost, "/v1/consents", grant, nil)
 		want = append(want, emit(1)...)
@@ -124,14 +125,14 @@ func TestKilledRelease(t *testing.T) {
 	for _, point := range []string{"fanout.before-replay-put:2", "fanout.after-replay-put:1"} {
 		// The fan-out saves its place when the log is quiet: else it carries out
 		// the replay before again, and comes to the crash point with that one.
-		pause(3 * time.Second)
+		proctest.Pause(3 * time.Second)
 		s.Kill()
 		start("TOCSIN_CRASH_POINT=" + point)
 		path := "/v1/streams/" + made.ID + "/replay"
 		// Where the fan-out's place was not saved before the kill, the earlier
 		// order is carried out once more: 409. The answer to the order itself
 		// may not come.
-		for deadline := time.Now().Add(settleTime); ; pause(50 * time.Millisecond) {
+		for deadline := time.Now().Add(proctest.Patience); ; proctest.Pause(50 * time.Millisecond) {
 			status, body, err := s.Call(t.Context(), client, http.MethodPost, path, token, map[string]any{"from": from})
 			if err != nil || status == http.StatusAccepted {
 				break
@@ -140,21 +141,10 @@ func TestKilledRelease(t *testing.T) {
 				t.Fatalf("replay: got %d %s", status, body)
 			}
 		}
-		waitFor(t, s, point)
+		s.Crashed(t, point)
 		start()
 		if got := drain(len(last)); !slices.Equal(got, last) {
 			t.Errorf("%s: got %d SETs, want %d, each event's one in its order", point, len(got), len(last))
 		}
-	}
-}
-
-// waitFor waits until the server has ended itself at a crash point.
-func waitFor(t *testing.T, s *proctest.Server, point string) {
-	t.Helper()
-	select {
-	case <-s.Done():
-		s.Kill()
-	case <-time.After(settleTime):
-		t.Fatalf("the server did not come to %s", point)
 	}
 }

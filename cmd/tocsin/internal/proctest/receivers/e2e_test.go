@@ -1,4 +1,5 @@
-package main_test
+// Package receivers_test runs `tocsin receive` beside the transmitters that send to it.
+package receivers_test
 
 import (
 	"context"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/proctest"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/receive"
+	"github.com/tocsin-ssf/tocsin/set/caep"
 )
 
 // shop is an application whose sessions stand in a table, with a transmitter of real
@@ -34,7 +36,7 @@ type shop struct {
 func newShop(t *testing.T, text func(s *shop) string, applications ...string) *shop {
 	t.Helper()
 	s := &shop{
-		idp:    proctest.New(t, binary(t), "--push-schedule", "20ms,50ms,100ms", "--redeliver", "1s", "--log-level", "error"),
+		idp:    proctest.New(t, "--push-schedule", "20ms,50ms,100ms", "--redeliver", "1s", "--log-level", "error"),
 		client: &http.Client{Timeout: 10 * time.Second}, path: filepath.Join(t.TempDir(), "shop.db"),
 	}
 	if err := s.idp.Start(); err != nil {
@@ -59,7 +61,7 @@ func newShop(t *testing.T, text func(s *shop) string, applications ...string) *s
 	t.Cleanup(func() { _ = s.db.Close() })
 	s.exec(t, "CREATE TABLE sessions (id TEXT PRIMARY KEY, email TEXT, sid TEXT, begun TEXT)")
 	s.exec(t, "CREATE TABLE ran (jti TEXT)")
-	s.receiver = proctest.NewReceiver(t, binary(t), text(s))
+	s.receiver = proctest.NewReceiver(t, text(s))
 	return s
 }
 
@@ -111,7 +113,7 @@ func (s *shop) column(t *testing.T, query string) (out []string) {
 // emit lets something happen to a user and returns the event's id.
 func (s *shop) emit(t *testing.T, id, subject string) string {
 	t.Helper()
-	event := map[string]any{"source_id": id, "type": stormType, "subject": json.RawMessage(subject)}
+	event := map[string]any{"source_id": id, "type": caep.SessionRevokedType, "subject": json.RawMessage(subject)}
 	status, body, err := s.idp.Call(t.Context(), s.client, http.MethodPost, "/v1/events", s.source, event)
 	if err != nil || status != http.StatusAccepted {
 		t.Fatalf("emit: got %d %s %v, want 202", status, body, err)
@@ -125,17 +127,6 @@ func (s *shop) emit(t *testing.T, id, subject string) string {
 
 func email(address string) string { return `{"format":"email","email":"` + address + `"}` }
 
-// eventually waits until check holds.
-func eventually(t *testing.T, what string, check func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(settleTime); time.Now().Before(deadline); pause(20 * time.Millisecond) {
-		if check() {
-			return
-		}
-	}
-	t.Fatalf("%s: not in time", what)
-}
-
 func (s *shop) health(ctx context.Context) (receive.Health, error) {
 	var h receive.Health
 	out, err := s.receiver.Command(ctx, "receive", "health", "--json", "--config", s.receiver.File)
@@ -148,7 +139,7 @@ func (s *shop) health(ctx context.Context) (receive.Health, error) {
 // verified waits until every issuer is verified.
 func (s *shop) verified(t *testing.T, names ...string) {
 	t.Helper()
-	eventually(t, "verified streams", func() bool {
+	proctest.Eventually(t, "verified streams", func() bool {
 		h, err := s.health(t.Context())
 		if err != nil || len(h.Issuers) != len(names) {
 			return false
@@ -202,10 +193,10 @@ func TestReceiveEndToEnd(t *testing.T) {
 	s.login(t, "jo@example.com", "jo-1", "jo-2")
 	s.login(t, "al@example.com", "al-1", "al-2")
 	s.emit(t, "1", email("jo@example.com"))
-	eventually(t, "the end of jo's sessions", func() bool { return slices.Equal(s.left(t), []string{"al-1", "al-2"}) })
+	proctest.Eventually(t, "the end of jo's sessions", func() bool { return slices.Equal(s.left(t), []string{"al-1", "al-2"}) })
 	s.emit(t, "2", `{"format":"complex","user":{"format":"email","email":"al@example.com"},"session":{"format":"opaque","id":"sid-al-1"}}`)
-	eventually(t, "the end of one session", func() bool { return slices.Equal(s.left(t), []string{"al-2"}) })
-	eventually(t, "both streams", func() bool { return len(s.column(t, "SELECT jti FROM ran")) == 4 })
+	proctest.Eventually(t, "the end of one session", func() bool { return slices.Equal(s.left(t), []string{"al-2"}) })
+	proctest.Eventually(t, "both streams", func() bool { return len(s.column(t, "SELECT jti FROM ran")) == 4 })
 
 	out, err := s.receiver.Command(t.Context(), "receive", "journal", "--json", "--config", s.receiver.File, "--hook", "shop")
 	if err != nil || strings.Count(string(out), `"verdict": "done"`) != 4 {
@@ -220,7 +211,7 @@ func TestReceiveEndToEnd(t *testing.T) {
 	s.verified(t, "pushed", "polled", "late")
 	s.login(t, "jo@example.com", "jo-3")
 	s.emit(t, "3", email("jo@example.com"))
-	eventually(t, "three streams", func() bool { return len(s.column(t, "SELECT jti FROM ran")) == 7 })
+	proctest.Eventually(t, "three streams", func() bool { return len(s.column(t, "SELECT jti FROM ran")) == 7 })
 	if left := s.left(t); !slices.Equal(left, []string{"al-2"}) {
 		t.Errorf("got %q left, want al's other session alone", left)
 	}
@@ -271,15 +262,15 @@ func TestReceiveOutlivesKills(t *testing.T) {
 		}
 		select {
 		case <-s.receiver.Done():
-		case <-time.After(settleTime):
+		case <-time.After(proctest.Patience):
 			t.Fatalf("the receiver did not come to %s", point)
 		}
 	}
 	if err := s.receiver.Start(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the end of every session", func() bool { return len(s.left(t)) == 0 })
-	eventually(t, "every event on both streams", func() bool {
+	proctest.Eventually(t, "the end of every session", func() bool { return len(s.left(t)) == 0 })
+	proctest.Eventually(t, "every event on both streams", func() bool {
 		return len(s.column(t, "SELECT DISTINCT jti FROM ran")) == 2*n
 	})
 	h, err := s.health(t.Context())

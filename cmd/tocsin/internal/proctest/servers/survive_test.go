@@ -1,6 +1,6 @@
 //go:build linux
 
-package main_test
+package servers_test
 
 import (
 	"context"
@@ -20,6 +20,7 @@ import (
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/proctest"
 	"github.com/tocsin-ssf/tocsin/set"
+	"github.com/tocsin-ssf/tocsin/set/caep"
 	"github.com/tocsin-ssf/tocsin/set/delivery"
 )
 
@@ -38,7 +39,7 @@ type station struct {
 func newStation(t *testing.T, args ...string) *station {
 	t.Helper()
 	s := &station{
-		server: proctest.New(t, binary(t), append(args, "--log-level", "error", "--push-schedule", "20ms,50ms")...),
+		server: proctest.New(t, append(args, "--log-level", "error", "--push-schedule", "20ms,50ms")...),
 		got:    map[string]int{}, answer: func() int { return http.StatusAccepted },
 	}
 	if err := s.server.Start(); err != nil {
@@ -56,7 +57,7 @@ func newStation(t *testing.T, args ...string) *station {
 	}
 	status, body, err := s.server.Call(t.Context(), http.DefaultClient, http.MethodPost, "/ssf/streams", token, map[string]any{
 		"delivery":         map[string]string{"method": delivery.MethodPush, "endpoint_url": sink.URL},
-		"events_requested": []string{stormType},
+		"events_requested": []string{caep.SessionRevokedType},
 	})
 	if err != nil || status != http.StatusCreated {
 		t.Fatalf("create stream: got %d %s %v, want 201", status, body, err)
@@ -85,7 +86,7 @@ func (s *station) sink(w http.ResponseWriter, r *http.Request) {
 // and the Retry-After header.
 func (s *station) emit(ctx context.Context, n int) (status int, id, retryAfter string, err error) {
 	raw, err := json.Marshal(map[string]any{
-		"source_id": fmt.Sprint(n), "type": stormType,
+		"source_id": fmt.Sprint(n), "type": caep.SessionRevokedType,
 		"subject": map[string]string{"format": "email", "email": fmt.Sprintf("u%d@example.com", n)},
 		"data":    map[string]any{"reason_admin": map[string]string{"en": strings.Repeat("x", 2000)}},
 	})
@@ -113,7 +114,7 @@ func (s *station) emit(ctx context.Context, n int) (status int, id, retryAfter s
 // arrives waits until every event was delivered.
 func (s *station) arrives(t *testing.T, ids []string) {
 	t.Helper()
-	deadline := time.Now().Add(settleTime)
+	deadline := time.Now().Add(proctest.Patience)
 	for {
 		missing := 0
 		s.mu.Lock()
@@ -129,7 +130,7 @@ func (s *station) arrives(t *testing.T, ids []string) {
 		if time.Now().After(deadline) {
 			t.Fatalf("of %d events %d were not delivered", len(ids), missing)
 		}
-		pause(10 * time.Millisecond)
+		proctest.Pause(10 * time.Millisecond)
 	}
 }
 
@@ -228,7 +229,7 @@ func TestTerminate(t *testing.T) {
 			}
 		})
 	}
-	pause(300 * time.Millisecond)
+	proctest.Pause(300 * time.Millisecond)
 	if err := s.server.Process().Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,6 @@
 //go:build linux
 
-package main_test
+package servers_test
 
 import (
 	"context"
@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/proctest"
+	"github.com/tocsin-ssf/tocsin/set/caep"
 	"github.com/tocsin-ssf/tocsin/set/delivery"
 	"github.com/tocsin-ssf/tocsin/set/subject"
 	"github.com/tocsin-ssf/tocsin/streams/sqlitestore"
@@ -49,8 +50,8 @@ type hostile struct {
 func newHostile(t *testing.T) *hostile {
 	t.Helper()
 	h := &hostile{
-		server: proctest.New(t, binary(t), "--log-level", "error", "--push-timeout", "1s", "--push-schedule", "100ms"),
-		client: &http.Client{Timeout: settleTime},
+		server: proctest.New(t, "--log-level", "error", "--push-timeout", "1s", "--push-schedule", "100ms"),
+		client: &http.Client{Timeout: proctest.Patience},
 	}
 	if err := h.server.Start(); err != nil {
 		t.Fatal(err)
@@ -98,7 +99,7 @@ func peak(t *testing.T, file string) int {
 func (h *hostile) emit(t *testing.T, email string) {
 	t.Helper()
 	status, body, err := h.server.Call(t.Context(), h.client, http.MethodPost, "/v1/events", h.token,
-		map[string]any{"type": stormType, "subject": map[string]string{"format": "email", "email": email}})
+		map[string]any{"type": caep.SessionRevokedType, "subject": map[string]string{"format": "email", "email": email}})
 	if err != nil || status != http.StatusAccepted {
 		t.Fatalf("event: got %d %s %v, want 202", status, body, err)
 	}
@@ -108,7 +109,7 @@ func (h *hostile) emit(t *testing.T, email string) {
 func (h *hostile) stream(t *testing.T, how map[string]string) string {
 	t.Helper()
 	status, body, err := h.server.Call(t.Context(), h.client, http.MethodPost, "/ssf/streams", h.token,
-		map[string]any{"delivery": how, "events_requested": []string{stormType}})
+		map[string]any{"delivery": how, "events_requested": []string{caep.SessionRevokedType}})
 	var made struct {
 		ID string `json:"stream_id"`
 	}
@@ -202,12 +203,12 @@ func (h *hostile) endlessAnswers(t *testing.T) {
 		for i := range 30 {
 			h.emit(t, fmt.Sprintf("u%d@example.com", i))
 		}
-		deadline := time.Now().Add(settleTime)
+		deadline := time.Now().Add(proctest.Patience)
 		for asked.Load() < 5*many {
 			if time.Now().After(deadline) {
 				t.Fatalf("got %d requests, want each stream's receiver asked over and over", asked.Load())
 			}
-			pause(10 * time.Millisecond)
+			proctest.Pause(10 * time.Millisecond)
 		}
 	})
 }
@@ -238,7 +239,7 @@ func (h *hostile) manySubjects(t *testing.T) {
 		}
 	})
 	// What holds the subjects counts from nothing: against a server that has none.
-	bare := proctest.New(t, binary(t), "--log-level", "error")
+	bare := proctest.New(t, "--log-level", "error")
 	if err := bare.Start(); err != nil {
 		t.Fatal(err)
 	}

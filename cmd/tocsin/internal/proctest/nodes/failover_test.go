@@ -1,4 +1,4 @@
-package main_test
+package nodes_test
 
 import (
 	"fmt"
@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/proctest"
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/proctest/storm"
+	"github.com/tocsin-ssf/tocsin/set/caep"
 	"github.com/tocsin-ssf/tocsin/streams/store/redisdb/redistest"
 )
 
@@ -15,16 +17,16 @@ import (
 func TestNodesFailover(t *testing.T) {
 	redis := redistest.StartSentinel(t)
 	nodes := startNodes(t, redis.URL(), 2, "--redis-replicas", "1", "--push-schedule", "20ms,50ms,100ms", "--redeliver", "1s")
-	s := nodesStorm(t, nodes, 2, 2)
-	s.run(t, func() {
-		pause(time.Second)
+	s := storm.OnNodes(t, nodes, 2, 2)
+	s.Run(t, func() {
+		proctest.Pause(time.Second)
 		before := redis.Master(t)
-		early := len(s.accepted())
+		early := len(s.Accepted())
 		before.Stop()
 		redis.WaitMaster(t, before)
-		for end := time.Now().Add(frozenTime); len(s.accepted()) < early+50; pause(50 * time.Millisecond) {
+		for end := time.Now().Add(frozenTime); len(s.Accepted()) < early+50; proctest.Pause(50 * time.Millisecond) {
 			if time.Now().After(end) {
-				t.Fatalf("got %d events accepted after the failover, want 50", len(s.accepted())-early)
+				t.Fatalf("got %d events accepted after the failover, want 50", len(s.Accepted())-early)
 			}
 		}
 	})
@@ -41,7 +43,7 @@ func TestNodesFindLoss(t *testing.T) {
 	}
 	emit := func(node *proctest.Server, n int) int {
 		status, _, err := node.Call(t.Context(), &http.Client{Timeout: 20 * time.Second}, http.MethodPost, "/v1/events", source, map[string]any{
-			"source_id": fmt.Sprint(n), "type": stormType, "subject": map[string]string{"format": "email", "email": "u@example.com"},
+			"source_id": fmt.Sprint(n), "type": caep.SessionRevokedType, "subject": map[string]string{"format": "email", "email": "u@example.com"},
 		})
 		if err != nil {
 			return 0
@@ -57,7 +59,7 @@ func TestNodesFindLoss(t *testing.T) {
 		}
 	}
 	accepted(0, 10)
-	pause(2 * time.Second) // the head is signed, and the replicas have it
+	proctest.Pause(2 * time.Second) // the head is signed, and the replicas have it
 	master, replicas := redis.Master(t), redis.Replicas(t)
 	for _, replica := range replicas {
 		replica.Pause(t)
@@ -66,7 +68,7 @@ func TestNodesFindLoss(t *testing.T) {
 		t.Fatal(err)
 	}
 	accepted(10, 20) // which no replica gets
-	pause(2 * time.Second)
+	proctest.Pause(2 * time.Second)
 	master.Stop()
 	for _, replica := range replicas {
 		replica.Resume(t)
@@ -74,7 +76,7 @@ func TestNodesFindLoss(t *testing.T) {
 	redis.WaitMaster(t, master)
 	for i, node := range nodes {
 		// It has reached the new master: what it reads there it gets.
-		for end := time.Now().Add(frozenTime); ; pause(100 * time.Millisecond) {
+		for end := time.Now().Add(frozenTime); ; proctest.Pause(100 * time.Millisecond) {
 			status, body, err := node.Call(t.Context(), http.DefaultClient, http.MethodGet, "/ssf/streams", source, nil)
 			if err == nil && status == http.StatusOK {
 				break

@@ -1,7 +1,6 @@
-package main_test
+package suites_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -9,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	main "github.com/tocsin-ssf/tocsin/cmd/tocsin"
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/proctest"
 )
 
 // underTest starts tocsin receive as the suite wants it; what it acts upon is in the file
@@ -46,7 +45,7 @@ exec BINARY receive --config "$SSF_DIR/receive.yaml"
 func TestConformanceReceiver(t *testing.T) {
 	dir := t.TempDir()
 	start := filepath.Join(dir, "start.sh")
-	if err := os.WriteFile(start, []byte(strings.Replace(underTest, "BINARY", binary(t), 1)), 0o600); err != nil {
+	if err := os.WriteFile(start, []byte(strings.Replace(underTest, "BINARY", proctest.Binary(t), 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	// What shows only if a receiver does something that it need not do.
@@ -90,17 +89,16 @@ type receiverReport struct {
 func ownReceiver(t *testing.T, dir, start, method string) (report receiverReport) {
 	t.Helper()
 	junit, page := dir+".xml", dir+".html"
-	var out, errOut bytes.Buffer
-	code := main.Run(t.Context(), []string{
+	out, errOut, code := run(t,
 		"conformance", "receiver", "--data", dir, "--delivery", method, "--json", "--junit", junit, "--html", page, "--profile", "all",
-		"--receiver-cmd", "exec sh " + start, "--wait", "15s", "--quiet", "500ms",
+		"--receiver-cmd", "exec sh "+start, "--wait", "15s", "--quiet", "500ms",
 		"--observe-cmd", `grep -o "\"jti\":\"$SSF_JTI\"" "$SSF_DIR/seen" | wc -l`,
-	}, nil, strings.NewReader(""), &out, &errOut)
-	if err := json.Unmarshal(out.Bytes(), &report); err != nil {
-		t.Fatalf("%v: %s\n%s", err, &out, &errOut)
+	)
+	if err := json.Unmarshal([]byte(out), &report); err != nil {
+		t.Fatalf("%v: %s\n%s", err, out, errOut)
 	}
 	if code != 0 {
-		t.Errorf("got exit code %d, want 0\n%s", code, &errOut)
+		t.Errorf("got exit code %d, want 0\n%s", code, errOut)
 	}
 	for _, name := range []string{junit, page} {
 		if text, err := os.ReadFile(name); err != nil || !strings.Contains(string(text), "SSF-7.2.4-01") {
@@ -108,27 +106,4 @@ func ownReceiver(t *testing.T, dir, start, method string) (report receiverReport
 		}
 	}
 	return report
-}
-
-// What is wrong with how the command is called is said before anything is done.
-func TestConformanceReceiverUsage(t *testing.T) {
-	for _, tt := range []struct {
-		args []string
-		want string
-	}{
-		{[]string{"--endpoint", "https://app.example/in", "--delivery", "poll"}, "--endpoint"},
-		{[]string{"--endpoint", "http://app.example/in"}, "--endpoint"},
-		{[]string{"--endpoint", "https://app.example/in", "--receiver-cmd", "x"}, "endpoint"},
-		{[]string{"--insecure-loopback", "--listen", "0.0.0.0:0"}, "--insecure-loopback"},
-		{[]string{"--issuer-url", "http://suite.example"}, "--issuer-url"},
-		{[]string{"--push-ca", "missing.pem"}, "missing.pem"},
-		{[]string{"--only", "XYZ-0-99"}, "XYZ-0-99"},
-		{[]string{"--observe-cmd", "a", "--observe-url", "b"}, "observe"},
-	} {
-		var out, errOut bytes.Buffer
-		args := append([]string{"conformance", "receiver", "--data", t.TempDir(), "--arrive", "1ms"}, tt.args...)
-		if code := main.Run(t.Context(), args, nil, strings.NewReader(""), &out, &errOut); code == 0 || !strings.Contains(errOut.String(), tt.want) {
-			t.Errorf("%q: got exit code %d and %q, want an error that says %q", tt.args, code, &errOut, tt.want)
-		}
-	}
 }

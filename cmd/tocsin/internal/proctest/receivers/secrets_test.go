@@ -1,4 +1,4 @@
-package main_test
+package receivers_test
 
 import (
 	"bytes"
@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/proctest"
+	"github.com/tocsin-ssf/tocsin/set/caep"
 )
 
 // planted are secrets of a run, by what they are, and what was said in public.
@@ -120,7 +121,7 @@ func echo(t *testing.T) *httptest.Server {
 // answers to errors, metrics, health, what operators list, the dump of a crash.
 func TestNoSecretIsSaid(t *testing.T) {
 	p := &planted{secrets: map[string]string{}, public: map[string]*bytes.Buffer{}}
-	s := proctest.New(t, binary(t), "--log-level", "debug", "--push-schedule", "500ms", "--redeliver", "1s")
+	s := proctest.New(t, "--log-level", "debug", "--push-schedule", "500ms", "--redeliver", "1s")
 	s.Said = p.where("the transmitter's log")
 	if err := s.Start(); err != nil {
 		t.Fatal(err)
@@ -133,7 +134,7 @@ func TestNoSecretIsSaid(t *testing.T) {
 	w.mistakes(app)
 	w.operators(app)
 	w.files()
-	eventually(t, "a vendor, a push, a webhook and a hook that failed", func() bool {
+	proctest.Eventually(t, "a vendor, a push, a webhook and a hook that failed", func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		sent, received := p.public["the transmitter's log"].String(), p.public["the receiver's log"].String()
@@ -308,7 +309,7 @@ func (w *secretWorld) who() map[string]string {
 // events lets things happen to subjects that nobody shall read of in a log.
 func (w *secretWorld) events(token string) {
 	who := w.who()
-	ask := map[string]any{"type": stormType, "source_id": "1", "subject": who, "data": map[string]any{"reason_admin": map[string]string{"en": w.plant("an event's data")}}}
+	ask := map[string]any{"type": caep.SessionRevokedType, "source_id": "1", "subject": who, "data": map[string]any{"reason_admin": map[string]string{"en": w.plant("an event's data")}}}
 	w.call(token, http.MethodPost, "/v1/events", ask, http.StatusAccepted)
 	ask["type"] = "no-such-type"
 	w.say("refused events", w.call(token, http.MethodPost, "/v1/events", ask, http.StatusBadRequest))
@@ -411,7 +412,7 @@ func (w *secretWorld) receive() *proctest.Server {
 		}
 		return path
 	}
-	r := proctest.NewReceiver(w.t, binary(w.t), fmt.Sprintf(`log_level: debug
+	r := proctest.NewReceiver(w.t, fmt.Sprintf(`log_level: debug
 hooks:
   told: {type: webhook, url: "%s/told-500/%s", secrets_file: %s}
 issuers:
@@ -426,7 +427,7 @@ issuers:
 	if err := r.Start(); err != nil {
 		w.t.Fatal(err)
 	}
-	eventually(w.t, "a stream of the receiver", func() bool {
+	proctest.Eventually(w.t, "a stream of the receiver", func() bool {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		said := w.public["the receiver's log"]

@@ -1,4 +1,4 @@
-package main_test
+package nodes_test
 
 import (
 	"encoding/json"
@@ -12,7 +12,7 @@ import (
 // What a command does is in the log with its user and process, on the socket of a server
 // and on a folder that it opens itself, and the log is verified with it.
 func TestAudit(t *testing.T) {
-	s := proctest.New(t, binary(t), "--log-level", "error")
+	s := proctest.New(t, "--log-level", "error")
 	if err := s.Start(); err != nil {
 		t.Fatal(err)
 	}
