@@ -50,7 +50,7 @@ type serveCmd struct {
 
 	PushWindow   int             `help:"SETs in flight per stream." default:"32"`
 	PushTimeout  time.Duration   `help:"Time for one push." default:"15s"`
-	PushSchedule []time.Duration `help:"Pauses after the first, second, … failure in a row." placeholder:"5s,30s,…"`
+	PushSchedule []time.Duration `help:"Pauses after the first, second, … failure in a row; the last one goes on." default:"5s,30s,2m,10m,30m,1h,2h,4h,6h"`
 	PushGiveUp   time.Duration   `help:"Pause a stream without one success for so long." default:"120h"`
 	PushRefusals int             `help:"Pause a stream after so many refused SETs in a row." default:"20"`
 	LongPoll     time.Duration   `help:"How long a poll waits for SETs." default:"30s"`

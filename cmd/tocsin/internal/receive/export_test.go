@@ -3,6 +3,7 @@ package receive
 import (
 	"log/slog"
 	"net/http"
+	"reflect"
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/settings"
 	"github.com/tocsin-ssf/tocsin/receiver/hooks"
@@ -45,3 +46,9 @@ func CheckGate(cfg Config) error {
 	_, _, err := readGate(cfg)
 	return err
 }
+
+// SessionSettings and GateSettings are the sections of a configuration.
+var (
+	SessionSettings = reflect.TypeFor[sessionSettings]()
+	GateSettings    = reflect.TypeFor[gateSettings]()
+)
