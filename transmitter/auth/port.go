@@ -21,6 +21,13 @@ type Revocation struct {
 	Expires time.Time
 }
 
+// Assertion is one that a client has used, known until it expires.
+type Assertion struct {
+	Client  string
+	Digest  []byte
+	Expires time.Time
+}
+
 // Exporter is a Backend of which Copy can take all along: what its tables do not tell.
 // Pages have up to max, from a place on ("": the start); next is where the following
 // begins, "" at the end.
@@ -28,6 +35,7 @@ type Exporter interface {
 	Backend
 	Removals(ctx context.Context, from string, max int) (page []Removal, next string, err error)
 	Revocations(ctx context.Context, from string, max int) (page []Revocation, next string, err error)
+	Assertions(ctx context.Context, from string, max int) (page []Assertion, next string, err error)
 }
 
 // Importer is a Backend that Copy can take all to.
@@ -63,6 +71,7 @@ func Copy(ctx context.Context, from Exporter, to Importer, now time.Time, done f
 				return nil
 			})
 		},
+		func() error { return copyAssertions(ctx, from, to, now, done) },
 	} {
 		if err := step(); err != nil {
 			return err
@@ -102,6 +111,23 @@ func copyPlaces(ctx context.Context, from, to Backend) error {
 		}
 	}
 	return err
+}
+
+// copyAssertions copies which assertions were used: else they could be used once more.
+func copyAssertions(ctx context.Context, from Exporter, to Importer, now time.Time, done func(n int)) error {
+	return eachPage(ctx, from.Assertions, func(page []Assertion) error {
+		for _, a := range page {
+			if !a.Expires.After(now) {
+				continue
+			}
+			err := to.UseAssertion(ctx, a.Client, a.Digest, a.Expires, now)
+			if err := ignore(err, ErrUsed); err != nil { // begun again
+				return err
+			}
+		}
+		done(len(page))
+		return nil
+	})
 }
 
 func eachPage[T any](ctx context.Context, read func(context.Context, string, int) ([]T, string, error), fn func([]T) error) error {

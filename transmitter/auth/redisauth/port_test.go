@@ -35,7 +35,7 @@ func TestCopy(t *testing.T) {
 			if diff := cmp.Diff(everything(t, from), everything(t, to)); diff != "" {
 				t.Errorf("got another content (-want +got):\n%s", diff)
 			}
-			if want := 150 + 151 + 2 + 1 + 2 + 70; count != want {
+			if want := 150 + 151 + 2 + 1 + 2 + 70 + 72; count != want {
 				t.Errorf("got %d records, want %d", count, want)
 			}
 		}
@@ -53,6 +53,15 @@ func TestCopy(t *testing.T) {
 			if err != nil || h.Revoked != want {
 				t.Errorf("token %s: got revoked %v (%v), want %v", jti, h.Revoked, err, want)
 			}
+		}
+		for _, used := range []struct{ client, assertion string }{{"c1", "assertion-0"}, {"c1", "assertion-69"}, {"c2", "assertion-1"}} {
+			err := store.UseAssertion(ctx, used.client, []byte(used.assertion), time.Now().Add(time.Hour), time.Now())
+			if !errors.Is(err, auth.ErrUsed) {
+				t.Errorf("%s of %s, used before the move: got %v, want ErrUsed", used.assertion, used.client, err)
+			}
+		}
+		if err := store.UseAssertion(ctx, "c2", []byte("assertion-2"), time.Now().Add(time.Hour), time.Now()); err != nil {
+			t.Errorf("another client's: got %v, want no error", err)
 		}
 	})
 }
@@ -100,6 +109,11 @@ func populate(t *testing.T, s *auth.Store) {
 	for i := range 70 {
 		note(s.Revoke(ctx, fmt.Sprint("revoked-", i), time.Now().Add(time.Hour), time.Now()))
 	}
+	for i := range 70 {
+		note(s.UseAssertion(ctx, "c1", fmt.Append(nil, "assertion-", i), time.Now().Add(time.Hour), time.Now()))
+	}
+	note(s.UseAssertion(ctx, "c2", []byte("assertion-1"), time.Now().Add(time.Hour), time.Now()))
+	note(s.UseAssertion(ctx, "c2", []byte("past"), time.Now(), time.Now()))
 	if err := errors.Join(errs...); err != nil {
 		t.Fatal(err)
 	}
