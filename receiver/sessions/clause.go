@@ -22,7 +22,8 @@ var ErrNobody = fmt.Errorf("%w: it fits nothing", ErrScope)
 
 // Clause is a set of digests that a session must have all of: the form in which scopes
 // are kept. The digests stand one after the other, first the one that it is looked up
-// by: that of its narrowest member. A scope is met if one of its clauses is.
+// by: that of its narrowest member. A scope is met if one of its clauses is. That of a
+// denial of somebody's own ends with whose it is, so that each has a mark of its own.
 type Clause string
 
 // Clauses returns the clauses of a scope. A session fits the scope (receiver.Scope.Fits)
@@ -105,6 +106,28 @@ func newClause(digests []Digest) Clause {
 		text = append(text, d[:]...)
 	}
 	return Clause(text)
+}
+
+// byMark stands before the digest of whose word a clause is, both behind all others. No
+// identifier has it as its digest.
+var byMark Digest
+
+// byName is the name under which whose word it is becomes a digest.
+const byName = "by"
+
+// by returns the clause of a denial of somebody's own. Sessions need not have the digest
+// of whose it is.
+func (c Clause) by(who string) Clause {
+	d := hash(byName, "", who, "")
+	return c + Clause(byMark[:]) + Clause(d[:])
+}
+
+// needed returns those of the digests behind the first that a session must have.
+func needed(rest []Digest) []Digest {
+	if n := len(rest); n >= 2 && rest[n-2] == byMark {
+		return rest[:n-2]
+	}
+	return rest
 }
 
 // Valid reports whether c could be a clause: whole digests, at least one.

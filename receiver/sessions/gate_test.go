@@ -87,7 +87,7 @@ func session(user string, begun time.Time) sessions.Session {
 
 func apply(t testing.TB, state *sessions.State, op sessions.Op, user string, at time.Time) {
 	t.Helper()
-	changes, err := sessions.Changes(op, receiver.Scope{{Name: "user", Identifiers: []subject.Identifier{subject.Email(user + "@example.com")}}}, at, at)
+	changes, err := sessions.Changes(op, receiver.Scope{{Name: "user", Identifiers: []subject.Identifier{subject.Email(user + "@example.com")}}}, "", at, at)
 	if err != nil {
 		t.Fatal(err)
 	}

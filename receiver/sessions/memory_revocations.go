@@ -27,24 +27,24 @@ func NewMemoryRevocations(cfg RevocationsConfig) (*MemoryRevocations, error) {
 
 // Revoke ends the sessions in scope that began at or before until.
 func (m *MemoryRevocations) Revoke(_ context.Context, scope receiver.Scope, until time.Time) error {
-	return m.change(OpRevoke, scope, until)
+	return m.change(OpRevoke, scope, "", until)
 }
 
 // Deny ends the sessions in scope and lets none be good until Allow.
-func (m *MemoryRevocations) Deny(_ context.Context, scope receiver.Scope, at time.Time) error {
-	return m.change(OpDeny, scope, at)
+func (m *MemoryRevocations) Deny(_ context.Context, scope receiver.Scope, by string, at time.Time) error {
+	return m.change(OpDeny, scope, by, at)
 }
 
 // Allow takes back what Deny said at or before at.
-func (m *MemoryRevocations) Allow(_ context.Context, scope receiver.Scope, at time.Time) error {
-	return m.change(OpAllow, scope, at)
+func (m *MemoryRevocations) Allow(_ context.Context, scope receiver.Scope, by string, at time.Time) error {
+	return m.change(OpAllow, scope, by, at)
 }
 
 // State returns what checks read.
 func (m *MemoryRevocations) State() *State { return m.state }
 
-func (m *MemoryRevocations) change(op Op, scope receiver.Scope, at time.Time) error {
-	changes, err := Changes(op, scope, at, m.state.cfg.Now())
+func (m *MemoryRevocations) change(op Op, scope receiver.Scope, by string, at time.Time) error {
+	changes, err := Changes(op, scope, by, at, m.state.cfg.Now())
 	if err != nil {
 		return err
 	}

@@ -44,11 +44,12 @@ type Revocations interface {
 	Revoke(ctx context.Context, scope receiver.Scope, until time.Time) error
 	// Deny ends them as Revoke does and lets none in scope be good from then on, also
 	// later ones, until Allow. A session of which only the user is known is not denied
-	// by a scope of the user and one session.
-	Deny(ctx context.Context, scope receiver.Scope, at time.Time) error
-	// Allow takes back what Deny said of the same scope at or before at. What ended
-	// stays ended.
-	Allow(ctx context.Context, scope receiver.Scope, at time.Time) error
+	// by a scope of the user and one session. by is whose word it is, an issuer's; empty:
+	// nobody's in particular.
+	Deny(ctx context.Context, scope receiver.Scope, by string, at time.Time) error
+	// Allow takes back what Deny said of the same scope at or before at: by the same, or
+	// by nobody in particular. What others denied stands, and what ended stays ended.
+	Allow(ctx context.Context, scope receiver.Scope, by string, at time.Time) error
 	// State returns what checks read: the revocations in memory.
 	State() *State
 }
@@ -107,9 +108,9 @@ type Change struct {
 	At     int64 // microseconds since the epoch
 }
 
-// Changes returns what a call says, for a backend to merge into its marks (Mark.With).
-// Errors: ErrScope, ErrInvalid without a time.
-func Changes(op Op, scope receiver.Scope, at, now time.Time) ([]Change, error) {
+// Changes returns what a call says, for a backend to merge into its marks (Mark.With). by
+// is whose word it is. Errors: ErrScope, ErrInvalid without a time.
+func Changes(op Op, scope receiver.Scope, by string, at, now time.Time) ([]Change, error) {
 	if at.IsZero() {
 		return nil, fmt.Errorf("%w: a revocation without a time", ErrInvalid)
 	}
@@ -120,9 +121,15 @@ func Changes(op Op, scope receiver.Scope, at, now time.Time) ([]Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	changes := make([]Change, len(clauses))
-	for i, c := range clauses {
-		changes[i] = Change{op, c, at.UnixMicro()}
+	var changes []Change
+	for _, c := range clauses {
+		if op != OpRevoke && by != "" && !c.Alone() {
+			changes = append(changes, Change{op, c.by(by), at.UnixMicro()})
+			if op == OpDeny {
+				continue
+			}
+		}
+		changes = append(changes, Change{op, c, at.UnixMicro()})
 	}
 	return changes, nil
 }
@@ -134,7 +141,8 @@ type RevocationsConfig struct {
 	// a session that began longer ago (see Config.FailOpen).
 	Retention time.Duration
 	// MaxMarks bounds what is kept in memory: one mark for each identifier that a
-	// scope of one member has, more for scopes of several. Zero: DefaultMaxMarks.
+	// scope of one member has, more for scopes of several, two for an allowance. Zero:
+	// DefaultMaxMarks.
 	// About 100 bytes each.
 	MaxMarks int
 	// Now is the clock; nil: time.Now.

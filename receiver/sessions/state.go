@@ -252,7 +252,7 @@ func (s *State) look(keys []Digest, begun int64) (denied, ended bool) {
 func lookWide(list []wideMark, keys []Digest, begun int64) (denied, ended bool) {
 	for i := range list {
 		w := &list[i]
-		if !w.mark.Denied && w.mark.Until < begun || !containsAll(keys, w.rest) {
+		if !w.mark.Denied && w.mark.Until < begun || !containsAll(keys, needed(w.rest)) {
 			continue
 		}
 		denied, ended = denied || w.mark.Denied, ended || w.mark.Until >= begun

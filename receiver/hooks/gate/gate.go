@@ -38,6 +38,9 @@ type Config struct {
 	// where sessions and tokens are not known by them: a session that does not know its
 	// tenant fits no event about a user in one. Sessions of others than are meant may end.
 	Ignore []string
+	// AnyIssuer lets each issuer take back what others denied, where all speak for the
+	// same users. Else a denial stands until its own issuer takes it back.
+	AnyIssuer bool
 }
 
 // Hook closes a gate. Safe for concurrent use.
@@ -61,8 +64,8 @@ func New(cfg Config) (*Hook, error) {
 	return &Hook{cfg}, nil
 }
 
-// Act keeps what a says: End, Deny and Allow as they are named. Forget takes a denial
-// back that an earlier event said, since nobody would be told of its end any more; one
+// Act keeps what a says: End, Deny and Allow as they are named. Allow takes back what
+// the same issuer denied. Forget takes a denial back that an earlier event of it said, since nobody would be told of its end any more; one
 // of the same event stands (an account that is gone for good is denied and forgotten).
 // What ended stays ended, and what is kept of it are digests that expire. Repeated or
 // late, it never makes a session good that a newer event ended.
@@ -73,11 +76,11 @@ func (h *Hook) Act(ctx context.Context, a hooks.Action) (hooks.Outcome, error) {
 	case hooks.End:
 		err = h.cfg.Revocations.Revoke(ctx, a.Scope, a.Until)
 	case hooks.Deny:
-		err = h.cfg.Revocations.Deny(ctx, a.Scope, a.Until)
+		err = h.cfg.Revocations.Deny(ctx, a.Scope, h.by(a), a.Until)
 	case hooks.Allow:
-		err = h.cfg.Revocations.Allow(ctx, a.Scope, a.Until)
+		err = h.cfg.Revocations.Allow(ctx, a.Scope, h.by(a), a.Until)
 	case hooks.Forget:
-		err = h.cfg.Revocations.Allow(ctx, a.Scope, a.Until.Add(-before))
+		err = h.cfg.Revocations.Allow(ctx, a.Scope, h.by(a), a.Until.Add(-before))
 	default:
 		return hooks.Outcome{}, hooks.ErrNotApplicable
 	}
@@ -95,10 +98,18 @@ func (h *Hook) Preview(ctx context.Context, a hooks.Action) (hooks.Outcome, erro
 	default:
 		return hooks.Outcome{}, hooks.ErrNotApplicable
 	}
-	if _, err := sessions.Changes(sessions.OpRevoke, a.Scope, a.Until, time.Now()); err != nil {
+	if _, err := sessions.Changes(sessions.OpRevoke, a.Scope, "", a.Until, time.Now()); err != nil {
 		return hooks.Outcome{}, outcomeOf(err)
 	}
 	return h.outcome(ctx, a)
+}
+
+// by is whose word a is.
+func (h *Hook) by(a hooks.Action) string {
+	if h.cfg.AnyIssuer {
+		return ""
+	}
+	return a.Delivery.Issuer
 }
 
 // scope returns a scope without what is ignored; of an event about nothing else nothing.
@@ -120,7 +131,7 @@ func outcomeOf(err error) error {
 
 func (h *Hook) outcome(ctx context.Context, a hooks.Action) (hooks.Outcome, error) {
 	if a.Effect == hooks.Allow || a.Effect == hooks.Forget {
-		return hooks.Outcome{Detail: "no longer denied"}, nil
+		return hooks.Outcome{Detail: "no longer denied by this issuer"}, nil
 	}
 	o := hooks.Outcome{Ended: hooks.Unknown, Detail: "gate closed for what began before"}
 	if a.Effect == hooks.Deny {

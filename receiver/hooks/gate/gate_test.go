@@ -99,6 +99,49 @@ func TestAct(t *testing.T) {
 	k.act(hooks.Forget, 7*time.Second, time.Minute, sessions.Denied) // of the same event: account-purged
 }
 
+// What one issuer denied another does not take back, neither by an allowance nor when it
+// forgets; where any issuer may, it does.
+func TestAnotherIssuer(t *testing.T) {
+	for _, any := range []bool{false, true} {
+		r, err := sessions.NewMemoryRevocations(sessions.RevocationsConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		hook, err := gate.New(gate.Config{Revocations: r, AnyIssuer: any})
+		if err != nil {
+			t.Fatal(err)
+		}
+		door, err := sessions.NewGate(sessions.Config{Revocations: r, Fail: sessions.FailClosed})
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := kit{t, hook, door, nil, time.Now().Add(-time.Minute)}
+		say := func(issuer string, effect hooks.Effect, at time.Duration) {
+			a := k.action(effect, at)
+			a.Delivery.Issuer = issuer
+			if _, err := hook.Act(t.Context(), a); err != nil {
+				t.Fatalf("%s: %v", effect, err)
+			}
+		}
+		for _, effect := range []hooks.Effect{hooks.Allow, hooks.Forget} {
+			say("https://idp.example", hooks.Deny, time.Second)
+			say("https://other.example", effect, 2*time.Second)
+			want := sessions.Denied
+			if any {
+				want = sessions.Good
+			}
+			if got := door.Session(k.session(k.start.Add(time.Minute))); got != want {
+				t.Errorf("any issuer %v, %s of another: got %v, want %v", any, effect, got, want)
+			}
+			say("https://idp.example", effect, 3*time.Second)
+			if got := door.Session(k.session(k.start.Add(time.Minute))); got != sessions.Good {
+				t.Errorf("any issuer %v, %s of its own: got %v, want %v", any, effect, got, sessions.Good)
+			}
+			k.start = k.start.Add(10 * time.Second)
+		}
+	}
+}
+
 // Preview says the same and does nothing.
 func TestPreview(t *testing.T) {
 	k := newKit(t)

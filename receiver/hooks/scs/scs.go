@@ -197,9 +197,9 @@ func (h *Hook) remember(ctx context.Context, a hooks.Action) error {
 	case hooks.End:
 		return h.revocations.Revoke(ctx, a.Scope, a.Until)
 	case hooks.Deny:
-		return h.revocations.Deny(ctx, a.Scope, a.Until)
+		return h.revocations.Deny(ctx, a.Scope, a.Delivery.Issuer, a.Until)
 	case hooks.Allow:
-		return h.revocations.Allow(ctx, a.Scope, a.Until)
+		return h.revocations.Allow(ctx, a.Scope, a.Delivery.Issuer, a.Until)
 	}
 	return hooks.ErrNotApplicable
 }

@@ -61,7 +61,7 @@ func newKit(t *testing.T, fail sessions.FailMode) kit {
 		}
 	}
 	scope := func(name string) receiver.Scope { return receiver.ScopeOf(subject.Aliases(user(name)...)) }
-	if err := errors.Join(r.Revoke(t.Context(), scope("mo"), k.now), r.Deny(t.Context(), scope("no"), k.now),
+	if err := errors.Join(r.Revoke(t.Context(), scope("mo"), k.now), r.Deny(t.Context(), scope("no"), "", k.now),
 		r.Revoke(t.Context(), receiver.ScopeOf(subject.Opaque("ended")), k.now)); err != nil {
 		t.Fatal(err)
 	}

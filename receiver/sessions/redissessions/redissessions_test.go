@@ -212,7 +212,7 @@ func TestServerForgets(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := start(t, redissessions.Config{Client: client, Prefix: prefix(t)})
-	if err := other.Deny(t.Context(), scopeOf("jo"), now.Add(time.Second)); err != nil {
+	if err := other.Deny(t.Context(), scopeOf("jo"), "", now.Add(time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	if got := gate.Session(jo(now)); got == sessions.Good {

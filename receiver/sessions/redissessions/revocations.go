@@ -65,25 +65,25 @@ return marks`
 
 // Revoke ends the sessions in scope that began at or before until.
 func (s *Store) Revoke(ctx context.Context, scope receiver.Scope, until time.Time) error {
-	return s.change(ctx, sessions.OpRevoke, scope, until)
+	return s.change(ctx, sessions.OpRevoke, scope, "", until)
 }
 
 // Deny ends the sessions in scope and lets none be good until Allow.
-func (s *Store) Deny(ctx context.Context, scope receiver.Scope, at time.Time) error {
-	return s.change(ctx, sessions.OpDeny, scope, at)
+func (s *Store) Deny(ctx context.Context, scope receiver.Scope, by string, at time.Time) error {
+	return s.change(ctx, sessions.OpDeny, scope, by, at)
 }
 
 // Allow takes back what Deny said at or before at.
-func (s *Store) Allow(ctx context.Context, scope receiver.Scope, at time.Time) error {
-	return s.change(ctx, sessions.OpAllow, scope, at)
+func (s *Store) Allow(ctx context.Context, scope receiver.Scope, by string, at time.Time) error {
+	return s.change(ctx, sessions.OpAllow, scope, by, at)
 }
 
 // State returns what checks read.
 func (s *Store) State() *sessions.State { return s.state }
 
-func (s *Store) change(ctx context.Context, op sessions.Op, scope receiver.Scope, at time.Time) error {
+func (s *Store) change(ctx context.Context, op sessions.Op, scope receiver.Scope, by string, at time.Time) error {
 	now := s.cfg.Revocations.Now()
-	changes, err := sessions.Changes(op, scope, at, now)
+	changes, err := sessions.Changes(op, scope, by, at, now)
 	if err != nil {
 		return err
 	}

@@ -77,9 +77,11 @@ func revocationsSurvive(x *durable) {
 	now := x.Now()
 	x.check(x.store.Revoke(x.Context(), userScope(x, "jo"), now))
 	x.check(x.store.Revoke(x.Context(), userSession(x, "ho", "s1"), now))
-	x.check(x.store.Deny(x.Context(), userScope(x, "mo"), now))
-	x.check(x.store.Deny(x.Context(), userScope(x, "no"), now))
-	x.check(x.store.Allow(x.Context(), userScope(x, "no"), now.Add(time.Second)))
+	x.check(x.store.Deny(x.Context(), userScope(x, "mo"), "", now))
+	x.check(x.store.Deny(x.Context(), userScope(x, "no"), "", now))
+	x.check(x.store.Allow(x.Context(), userScope(x, "no"), "", now.Add(time.Second)))
+	x.check(x.store.Deny(x.Context(), userScope(x, "lo"), thisIssuer, now))
+	x.check(x.store.Allow(x.Context(), userScope(x, "lo"), otherIssuer, now.Add(time.Second)))
 	for range 2 {
 		x.says(of("a", "jo", "", now), sessions.Revoked)
 		x.says(of("a", "jo", "", now.Add(time.Second)), sessions.Good)
@@ -88,17 +90,21 @@ func revocationsSurvive(x *durable) {
 		x.says(of("a", "ho", "", now), sessions.Revoked)
 		x.says(of("a", "mo", "", now.Add(time.Hour)), sessions.Denied)
 		x.says(of("a", "no", "", now.Add(time.Hour)), sessions.Good)
+		x.says(of("a", "lo", "", now.Add(time.Hour)), sessions.Denied)
 		x.restart()
 		// Older state overrides nothing after a restart either.
 		x.check(x.store.Revoke(x.Context(), userScope(x, "jo"), now.Add(-time.Hour)))
-		x.check(x.store.Deny(x.Context(), userScope(x, "no"), now))
-		x.check(x.store.Allow(x.Context(), userScope(x, "mo"), now.Add(-time.Second)))
+		x.check(x.store.Deny(x.Context(), userScope(x, "no"), "", now))
+		x.check(x.store.Allow(x.Context(), userScope(x, "mo"), "", now.Add(-time.Second)))
+		x.check(x.store.Allow(x.Context(), userScope(x, "lo"), otherIssuer, now.Add(time.Minute)))
 	}
+	x.check(x.store.Allow(x.Context(), userScope(x, "lo"), thisIssuer, now.Add(time.Minute)))
+	x.says(of("a", "lo", "", now.Add(time.Hour)), sessions.Good)
 }
 
 func expiredNotLoaded(x *durable) {
 	x.check(x.store.Revoke(x.Context(), userScope(x, "jo"), x.Now()))
-	x.check(x.store.Deny(x.Context(), userScope(x, "mo"), x.Now()))
+	x.check(x.store.Deny(x.Context(), userScope(x, "mo"), "", x.Now()))
 	x.advance(Retention + time.Minute)
 	x.restart()
 	if got := x.store.State().Len(); got != 1 {

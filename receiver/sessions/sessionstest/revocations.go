@@ -37,6 +37,9 @@ func RunRevocations(t *testing.T, open OpenRevocations) {
 		{"a deny older than the allow denies nothing", olderDeny},
 		{"at the same time the later call holds", sameTime},
 		{"denied by each alias", deniedByAlias},
+		{"each takes back what it denied itself", deniedByOthers},
+		{"an allow older than the deny of its own does nothing, whatever others said", olderOfOthers},
+		{"a denial of nobody in particular is taken back by each", deniedByNobody},
 		{"a session of which only the user is known is not denied by another", deniedAlone},
 		{"what ended stays ended when allowed", allowedStaysEnded},
 		{"bad calls", badCalls},
@@ -83,12 +86,12 @@ func (x *revocations) revoke(scope receiver.Scope, until time.Time) {
 
 func (x *revocations) deny(scope receiver.Scope, at time.Time) {
 	x.Helper()
-	x.check(x.Deny(x.Context(), scope, at))
+	x.check(x.Deny(x.Context(), scope, "", at))
 }
 
 func (x *revocations) allow(scope receiver.Scope, at time.Time) {
 	x.Helper()
-	x.check(x.Allow(x.Context(), scope, at))
+	x.check(x.Allow(x.Context(), scope, "", at))
 }
 
 // says fails the case unless the gate's verdict on the session is want.
@@ -250,6 +253,69 @@ func deniedByAlias(x *revocations) {
 	x.says(byIss, sessions.Good)
 }
 
+// Issuers of denials.
+const (
+	thisIssuer  = "https://idp.example"
+	otherIssuer = "https://other.example"
+)
+
+func (x *revocations) denyBy(by string, scope receiver.Scope, at time.Time) {
+	x.Helper()
+	x.check(x.Deny(x.Context(), scope, by, at))
+}
+
+func (x *revocations) allowBy(by string, scope receiver.Scope, at time.Time) {
+	x.Helper()
+	x.check(x.Allow(x.Context(), scope, by, at))
+}
+
+func deniedByOthers(x *revocations) {
+	for name, scope := range map[string]receiver.Scope{
+		"jo": userScope(x, "jo"), "mo": userSession(x, "mo", "s1"),
+		"bo": complexScope(x, map[string]subject.Identifier{"user": email("bo"), "tenant": sid("t1")}),
+	} {
+		s := of("a", name, "s1", x.Now().Add(time.Hour))
+		s.Members["tenant"] = ids(sid("t1"))
+		old := s
+		old.Begun = x.Now()
+		x.says(old, sessions.Good)
+		x.denyBy(thisIssuer, scope, x.Now())
+		x.says(old, sessions.Denied)
+		x.says(s, sessions.Denied)
+		x.says(of("b", "else", "s2", x.Now()), sessions.Good)
+		x.allowBy(otherIssuer, scope, x.Now().Add(time.Minute))
+		x.says(s, sessions.Denied)
+		x.allow(scope, x.Now().Add(time.Minute)) // of nobody in particular
+		x.says(s, sessions.Denied)
+		x.denyBy(otherIssuer, scope, x.Now().Add(2*time.Minute))
+		x.allowBy(thisIssuer, scope, x.Now().Add(3*time.Minute))
+		x.says(s, sessions.Denied)
+		x.allowBy(otherIssuer, scope, x.Now().Add(3*time.Minute))
+		x.says(s, sessions.Good)
+		x.says(old, sessions.Revoked) // what ended stays ended
+	}
+}
+
+func olderOfOthers(x *revocations) {
+	x.denyBy(thisIssuer, userScope(x, "jo"), x.Now())
+	x.denyBy(otherIssuer, userScope(x, "jo"), x.Now().Add(-time.Minute))
+	x.allowBy(otherIssuer, userScope(x, "jo"), x.Now().Add(-time.Second))
+	x.allowBy(thisIssuer, userScope(x, "jo"), x.Now().Add(-time.Second))
+	x.says(x.jo(time.Hour), sessions.Denied)
+	x.allowBy(thisIssuer, userScope(x, "jo"), x.Now())
+	x.denyBy(thisIssuer, userScope(x, "jo"), x.Now().Add(-time.Second)) // late
+	x.says(x.jo(time.Hour), sessions.Good)
+}
+
+func deniedByNobody(x *revocations) {
+	x.deny(userScope(x, "jo"), x.Now())
+	x.says(x.jo(time.Hour), sessions.Denied)
+	x.allowBy(otherIssuer, userScope(x, "jo"), x.Now().Add(-time.Second))
+	x.says(x.jo(time.Hour), sessions.Denied)
+	x.allowBy(otherIssuer, userScope(x, "jo"), x.Now())
+	x.says(x.jo(time.Hour), sessions.Good)
+}
+
 func deniedAlone(x *revocations) {
 	x.deny(userSession(x, "jo", "s1"), x.Now())
 	x.says(of("a", "jo", "s1", x.Now().Add(time.Hour)), sessions.Denied)
@@ -282,8 +348,8 @@ func badCalls(x *revocations) {
 	} {
 		for call, err := range map[string]error{
 			"revoke": x.Revoke(x.Context(), bad.scope, bad.at),
-			"deny":   x.Deny(x.Context(), bad.scope, bad.at),
-			"allow":  x.Allow(x.Context(), bad.scope, bad.at),
+			"deny":   x.Deny(x.Context(), bad.scope, "", bad.at),
+			"allow":  x.Allow(x.Context(), bad.scope, "", bad.at),
 		} {
 			if !errors.Is(err, bad.want) {
 				x.Errorf("%s %s: got %v, want %v", call, name, err, bad.want)
@@ -348,7 +414,7 @@ func changedAtOnce(x *revocations) {
 			var err error
 			for i := range each {
 				err = errors.Join(err, x.Revoke(x.Context(), userScope(x, fmt.Sprint("u", c)), x.Now().Add(-time.Duration(i)*time.Second)),
-					x.Deny(x.Context(), userScope(x, "all"), x.Now().Add(-time.Duration(i)*time.Second)))
+					x.Deny(x.Context(), userScope(x, "all"), "", x.Now().Add(-time.Duration(i)*time.Second)))
 				if x.gate.Session(of("a", fmt.Sprint("u", c), "", x.Now())) != sessions.Revoked {
 					err = errors.Join(err, errors.New("got a revocation that is not seen after it returned, want it seen"))
 				}

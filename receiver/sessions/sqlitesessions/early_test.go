@@ -28,6 +28,11 @@ func TestClosedBeforeTheDisk(t *testing.T) {
 	scope := receiver.ScopeOf(subject.Email("jo@example.com"))
 	failing, cancel := context.WithCancel(t.Context())
 	cancel()
+	by := func(call func(context.Context, receiver.Scope, string, time.Time) error) func(context.Context, receiver.Scope, time.Time) error {
+		return func(ctx context.Context, scope receiver.Scope, at time.Time) error {
+			return call(ctx, scope, "https://idp.example", at)
+		}
+	}
 	for _, step := range []struct {
 		name string
 		call func(context.Context, receiver.Scope, time.Time) error
@@ -35,10 +40,10 @@ func TestClosedBeforeTheDisk(t *testing.T) {
 		want sessions.Verdict
 	}{
 		{"revoked, not kept", store.Revoke, failing, sessions.Revoked},
-		{"denied, not kept", store.Deny, failing, sessions.Denied},
-		{"denied", store.Deny, t.Context(), sessions.Denied},
-		{"allowed, not kept", store.Allow, failing, sessions.Denied},
-		{"allowed", store.Allow, t.Context(), sessions.Revoked},
+		{"denied, not kept", by(store.Deny), failing, sessions.Denied},
+		{"denied", by(store.Deny), t.Context(), sessions.Denied},
+		{"allowed, not kept", by(store.Allow), failing, sessions.Denied},
+		{"allowed", by(store.Allow), t.Context(), sessions.Revoked},
 	} {
 		err := step.call(step.ctx, scope, now)
 		if (err != nil) != (step.ctx == failing) {

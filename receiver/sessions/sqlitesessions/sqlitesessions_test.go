@@ -109,7 +109,7 @@ func TestUpgrade(t *testing.T) {
 	scope := receiver.ScopeOf(jo.Members["user"][0])
 	if *update {
 		s := open(t, cfg)
-		if err := errors.Join(s.Add(t.Context(), jo), s.Deny(t.Context(), scope, then), os.RemoveAll(first), s.Backup(t.Context(), first)); err != nil {
+		if err := errors.Join(s.Add(t.Context(), jo), s.Deny(t.Context(), scope, "", then), os.RemoveAll(first), s.Backup(t.Context(), first)); err != nil {
 			t.Fatal(err)
 		}
 	}

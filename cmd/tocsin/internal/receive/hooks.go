@@ -71,14 +71,14 @@ const gateHook = "gate"
 
 // newGateHook returns the hook of the daemon's own gate.
 func newGateHook(at settings.Node, env hookEnv) (hooks.Hook, error) {
-	var cfg struct{ Ignore []string }
+	var cfg gateHookSettings
 	if err := at.Decode(&cfg); err != nil {
 		return nil, err
 	}
 	if env.Gate == nil {
 		return nil, at.Fault("there is no gate: the sections sessions and gate say where revocations are kept")
 	}
-	hook, err := env.Gate.hook(cfg.Ignore...)
+	hook, err := env.Gate.hook(cfg)
 	if err != nil {
 		return nil, at.Fault("%v", err)
 	}
@@ -126,7 +126,7 @@ func built[C any, H hooks.Hook](make func(C) (H, error), fill func(*C, hookEnv))
 func newHooks(all map[string]settings.Node, env hookEnv) (_ map[string]hooks.Hook, dry []string, err error) {
 	out := map[string]hooks.Hook{}
 	if _, named := all[gateHook]; !named && env.Gate != nil {
-		if out[gateHook], err = env.Gate.hook(); err != nil {
+		if out[gateHook], err = env.Gate.hook(gateHookSettings{}); err != nil {
 			return nil, nil, err
 		}
 	}

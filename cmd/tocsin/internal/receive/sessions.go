@@ -217,10 +217,15 @@ func dryGate(cfg Config) (*gateParts, error) {
 	return p, p.build(cfg, nil)
 }
 
-// hook returns the hook that closes the gate, which leaves those members of a scope out
-// of account.
-func (p *gateParts) hook(ignore ...string) (*gate.Hook, error) {
-	return gate.New(gate.Config{Revocations: p.revocations, Index: p.index, Ignore: ignore})
+// gateHookSettings are those of the hook that closes the gate, as gate.Config has them.
+type gateHookSettings struct {
+	Ignore    []string
+	AnyIssuer bool
+}
+
+// hook returns the hook that closes the gate.
+func (p *gateParts) hook(s gateHookSettings) (*gate.Hook, error) {
+	return gate.New(gate.Config{Revocations: p.revocations, Index: p.index, Ignore: s.Ignore, AnyIssuer: s.AnyIssuer})
 }
 
 // CheckListen returns where the check endpoint is to be served; "" if there is none.
