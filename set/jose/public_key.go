@@ -66,11 +66,7 @@ func ParsePublicKey(raw []byte) (*PublicKey, error) {
 
 // newPublicKey binds a JWK that bears a kid.
 func newPublicKey(key jwk.Key) (*PublicKey, error) {
-	raw, err := jwk.PublicRawKeyOf(key)
-	if err != nil {
-		return nil, fmt.Errorf("%w: no public key", ErrMalformed)
-	}
-	raw, err = checkStrength(raw)
+	raw, err := strongKey(key)
 	if err != nil {
 		return nil, err
 	}
@@ -103,6 +99,15 @@ func (k *PublicKey) bind(alg Algorithm) (*PublicKey, error) {
 		return nil, err
 	}
 	return &PublicKey{id: k.id, alg: alg, unbound: k.unbound, raw: k.raw, verifier: verifier, jwk: encoded}, nil
+}
+
+// strongKey returns the public half as crypto/… has it, if it is good for anything.
+func strongKey(key jwk.Key) (crypto.PublicKey, error) {
+	raw, err := jwk.PublicRawKeyOf(key)
+	if err != nil {
+		return nil, fmt.Errorf("%w: no public key", ErrMalformed)
+	}
+	return checkStrength(raw)
 }
 
 // checkStrength refuses keys that are too small or that would make the
@@ -147,7 +152,12 @@ func parseJWK(raw []byte) (jwk.Key, error) {
 	return key, nil
 }
 
+// setThumbprint names a key by its thumbprint. It looks at the key before: the library
+// panics over coordinates that do not fit their curve.
 func setThumbprint(key jwk.Key) error {
+	if _, err := strongKey(key); err != nil {
+		return err
+	}
 	id, err := thumbprint(key)
 	if err != nil {
 		return err

@@ -2,6 +2,9 @@ package auth
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 
 	"github.com/tocsin-ssf/tocsin/streams/store/sqlitedb"
 )
@@ -25,4 +28,16 @@ func (s *Store) Revocations(ctx context.Context) (n int, err error) {
 		return v.QueryRow("SELECT count(*) FROM revoked_tokens").Scan(&n)
 	})
 	return n, err
+}
+
+// BearsSignature is what is made of a vendor's header of signatures.
+func BearsSignature(secret string, values []string, body []byte) bool {
+	return bearsSignature(secret, values, body)
+}
+
+// Signature is the vendor's of a body.
+func Signature(secret string, body []byte) string {
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write(body)
+	return hex.EncodeToString(mac.Sum(nil))
 }

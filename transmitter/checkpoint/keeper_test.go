@@ -26,7 +26,7 @@ import (
 
 // house is a folder with a log and its checkpoints.
 type house struct {
-	t         *testing.T
+	t         testing.TB
 	dir       string
 	log       *sqlitelog.Log
 	admin     *auth.Store
@@ -35,7 +35,7 @@ type house struct {
 	origin    string
 }
 
-func newHouse(t *testing.T) *house {
+func newHouse(t testing.TB) *house {
 	h := &house{t: t, dir: t.TempDir(), now: epoch, origin: "ssf.example/log"}
 	h.open()
 	return h

@@ -97,10 +97,10 @@ func (a *Act) Entry() (Entry, error) {
 func ActOf(r *Record) (Act, error) {
 	var a Act
 	if err := json.Unmarshal(r.Entry, &a); err != nil {
-		return a, fmt.Errorf("eventlog: act at %d: %w", r.Seq, err)
+		return Act{}, fmt.Errorf("eventlog: act at %d: %w", r.Seq, err)
 	}
 	if a.Form != ActForm {
-		return a, fmt.Errorf("eventlog: act at %d: form %d is not known", r.Seq, a.Form)
+		return Act{}, fmt.Errorf("eventlog: act at %d: form %d is not known", r.Seq, a.Form)
 	}
 	return a, nil
 }

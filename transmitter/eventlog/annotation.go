@@ -45,7 +45,7 @@ func (a *Annotation) Entry(seq uint64) (Entry, error) {
 func AnnotationOf(r *Record) (Annotation, error) {
 	var a Annotation
 	if err := json.Unmarshal(r.Entry, &a); err != nil {
-		return a, fmt.Errorf("eventlog: annotation at %d: %w", r.Seq, err)
+		return Annotation{}, fmt.Errorf("eventlog: annotation at %d: %w", r.Seq, err)
 	}
 	return a, nil
 }

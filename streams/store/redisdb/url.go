@@ -14,10 +14,12 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// MaxURLBytes and MaxAddrs bound Config.URL and what it names.
+// Bounds of Config.URL and what it names.
 const (
 	MaxURLBytes = 8 << 10
 	MaxAddrs    = 64
+	// MaxConns bounds what a URL may say of the number of connections to a server.
+	MaxConns = 10_000
 )
 
 const (
@@ -189,6 +191,11 @@ func (t *target) readOptions(scheme, user, path string, parameters url.Values, s
 		return fmt.Errorf("url: its parameters: %w", err) // names alone
 	case err != nil:
 		return errors.New("url: the database's number or the value of a parameter is not one")
+	}
+	for _, n := range []int{options.PoolSize, options.MinIdleConns, options.MaxIdleConns, options.MaxActiveConns, options.PipelinePoolSize, options.MaxConcurrentDials} {
+		if n < 0 || n > MaxConns {
+			return fmt.Errorf("url: its parameters: want 0 to %d connections", MaxConns)
+		}
 	}
 	t.options = options
 	if options.TLSConfig != nil {

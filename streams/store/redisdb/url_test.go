@@ -126,6 +126,8 @@ func TestConnectRefused(t *testing.T) {
 		{url: "redis://jo:secret@host/secret", want: "database"},
 		{url: "redis://jo:secret@host?pool_size=secret", want: "parameter"},
 		{url: "redis://jo:secret@host?pool=4", want: "pool"},
+		{url: "redis://jo:secret@host?pool_size=2000000000", want: "0 to 10000 connections"},
+		{url: "redis://jo:secret@host?min_idle_conns=2000000000", want: "0 to 10000 connections"},
 		{url: "redis://jo:secret@host?tls_ca=x", want: "tls_ca is for rediss"},
 		{url: "redis://jo:secret@host?sentinel_password=secret", want: "sentinel_password is for"},
 		{url: "redis://jo:secret@host?password_file=x", want: "a password and a password_file"},
