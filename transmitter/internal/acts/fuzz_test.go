@@ -14,7 +14,10 @@ import (
 func FuzzTell(f *testing.F) {
 	for _, seed := range [][2]string{
 		{`{"id":"x","secret":"s3cr3t","scope":"a b","delivery":{"endpoint_url":"https://u:s3cr3t@r.example/s3cr3t?a=s3cr3t","auth":"s3cr3t"}}`, `{"id":"made"}`},
-		{`{"scope":["s3cr3t"],"delivery":7}`, `[]`}, {`{"delivery":{"endpoint_url":"s3cr3t"}}`, ``}, {`{"delivery":{"endpoint_url":"//s3cr3t@h/"}}`, `{"id":null}`}, {`{"scope":"` + strings.Repeat("x", 2000) + `"}`, `{"id":"` + strings.Repeat("y", 300) + `"}`},
+		{`{"scope":["s3cr3t"],"delivery":7}`, `[]`},
+		{`{"delivery":{"endpoint_url":"s3cr3t"}}`, ``},
+		{`{"delivery":{"endpoint_url":"//s3cr3t@h/"}}`, `{"id":null}`},
+		{`{"scope":"` + strings.Repeat("x", 2000) + `"}`, `{"id":"` + strings.Repeat("y", 300) + `"}`},
 	} {
 		f.Add([]byte(seed[0]), []byte(seed[1]))
 	}
