@@ -7,6 +7,8 @@ VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo un
 # The same source and version give the same bytes: no folder, no time, no build id is in them.
 LDFLAGS   := -s -w -buildid= -X main.version=$(VERSION)
 FUZZTIME  ?= 10s
+# Packages side by side: their tests wait as much as they work.
+SIDE      ?= 4
 
 .PHONY: help fmt vet lint tidy check needs test test-long race fuzz bench build
 
@@ -34,13 +36,13 @@ needs: ## install what tests call and this machine lacks
 	@.ci/needs
 
 test: needs ## every promise; under ten minutes
-	$(GO) test -timeout 15m $(TESTFLAGS) ./...
+	.ci/in-memory $(GO) test -p $(SIDE) -timeout 15m $(TESTFLAGS) ./...
 
 test-long: needs ## test and the storms besides: kills, failover, soak, millions
 	TOCSIN_TEST_LONG=1 $(GO) test -timeout 2h $(TESTFLAGS) ./...
 
 race: needs ## test under the race detector
-	$(GO) test -race -timeout 30m $(TESTFLAGS) ./...
+	.ci/in-memory $(GO) test -race -timeout 30m $(TESTFLAGS) ./...
 
 fuzz: ## every fuzz target in turn, FUZZTIME each; their seeds run in test
 	@set -e; for file in $$(git grep -l '^func Fuzz' -- '*_test.go'); do \

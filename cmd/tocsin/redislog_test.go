@@ -53,14 +53,17 @@ func TestRedisPasswordIsNotShown(t *testing.T) {
 		{append([]string{"receive", "--redis", "http://tocsin:" + secret + "@127.0.0.1:1"}, issuer...), 2, "--redis: url"},
 		{append([]string{"receive", "--redis-replicas", "x"}, issuer...), 2, "redis-replicas"},
 	} {
-		var out, errOut bytes.Buffer
-		code := main.Run(t.Context(), tt.args, env, strings.NewReader(""), &out, &errOut)
-		all := fmt.Sprint(&out, &errOut)
-		if code != tt.code || !strings.Contains(all, tt.want) {
-			t.Errorf("%q: got exit code %d and %s, want %d and %q", tt.args, code, all, tt.code, tt.want)
-		}
-		if strings.Contains(all, secret) {
-			t.Errorf("%q: got the password in %s", tt.args, all)
-		}
+		t.Run(tt.args[0]+" "+tt.args[1], func(t *testing.T) {
+			t.Parallel()
+			var out, errOut bytes.Buffer
+			code := main.Run(t.Context(), tt.args, env, strings.NewReader(""), &out, &errOut)
+			all := fmt.Sprint(&out, &errOut)
+			if code != tt.code || !strings.Contains(all, tt.want) {
+				t.Errorf("%q: got exit code %d and %s, want %d and %q", tt.args, code, all, tt.code, tt.want)
+			}
+			if strings.Contains(all, secret) {
+				t.Errorf("%q: got the password in %s", tt.args, all)
+			}
+		})
 	}
 }

@@ -45,6 +45,7 @@ import (
 //	sqlite FILE SQL       change a database that nobody has open
 //	jwk                   write a signing key, key.jwk, and its set, jwks.json
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	needCurl(t)
 	noStop(t)
 	testscript.Run(t, testscript.Params{

@@ -102,6 +102,11 @@ var testKey = sync.OnceValue(func() *rsa.PrivateKey {
 
 // suite runs the suite against receivers with breaks.
 func suite(ctx context.Context, o conformance.Options, methods string, breaks ...string) (*conformance.Report, error) {
+	return patiently(ctx, 1, o, methods, breaks...)
+}
+
+// patiently is suite with so many times its usual patience.
+func patiently(ctx context.Context, patience time.Duration, o conformance.Options, methods string, breaks ...string) (*conformance.Report, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -110,7 +115,7 @@ func suite(ctx context.Context, o conformance.Options, methods string, breaks ..
 	cfg := receivers.Config{
 		Listener: listener, Base: "http://" + listener.Addr().String(), HTTP: loopback(), Key: testKey(),
 		Push: methods == "push" || methods == "both", Poll: methods != "push", Start: s.start, Observe: s.observe,
-		Wait: 8 * time.Second, Quiet: 500 * time.Millisecond,
+		Wait: patience * 8 * time.Second, Quiet: patience * 500 * time.Millisecond,
 	}
 	if methods == "poll by https" {
 		end, err := secure(&cfg, s)
@@ -223,6 +228,14 @@ func TestMutants(t *testing.T) {
 		}
 		return []string{id}
 	}
+	// sound reports whether a report finds what is expected of a break and nothing else.
+	sound := func(id string, report *conformance.Report) bool {
+		var got []string
+		for _, r := range report.Violations() {
+			got = append(got, r.ID)
+		}
+		return slices.Equal(slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(expected(id)))) && len(report.Faults) == 0
+	}
 	for i, b := range list {
 		group.Go(func() error {
 			method := "push"
@@ -234,25 +247,28 @@ func TestMutants(t *testing.T) {
 			case b.ID == "INTEROP-2.1-02":
 				method = "poll by https"
 			}
-			reports[i], errs[i] = suite(t.Context(), conformance.Options{Only: related(expected(b.ID)[0])}, method, b.ID)
+			only := conformance.Options{Only: related(expected(b.ID)[0])}
+			for _, patience := range []time.Duration{1, 6} { // the second on a machine that is busy with other tests
+				reports[i], errs[i] = patiently(t.Context(), patience, only, method, b.ID)
+				if errs[i] == nil && sound(b.ID, reports[i]) {
+					break
+				}
+			}
 			return nil
 		})
 	}
 	_ = group.Wait() // errors are told below
 	for i, b := range list {
-		report, want := reports[i], expected(b.ID)
 		if errs[i] != nil {
 			t.Errorf("%s: %v", b.ID, errs[i])
 			continue
 		}
-		var got []string
-		for _, r := range report.Violations() {
-			got = append(got, r.ID)
-		}
-		slices.Sort(got)
-		slices.Sort(want)
-		if !slices.Equal(got, want) || len(report.Faults) > 0 {
-			t.Errorf("%s, %s: got %q violated and faults %q, want %q", b.ID, b.Does, got, report.Faults, want)
+		if report := reports[i]; !sound(b.ID, report) {
+			var got []string
+			for _, r := range report.Violations() {
+				got = append(got, r.ID)
+			}
+			t.Errorf("%s, %s: got %q violated and faults %q, want %q", b.ID, b.Does, got, report.Faults, expected(b.ID))
 			for _, r := range report.Results {
 				t.Logf("%s %s: %s", r.ID, r.Verdict, r.Reason)
 			}
