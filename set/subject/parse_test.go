@@ -311,3 +311,33 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// The law of the older forms: what is read is written in the current names and read back
+// the same; none allowed is Parse; a failed parse returns nothing.
+func FuzzParseLegacy(f *testing.F) {
+	for _, raw := range []string{
+		`{"subject_type":"iss-sub","iss":"https://i.example","sub":"1"}`, `{"subject_type":"id_token_claims","email":"a@b.example","iss":"i","sub":"s"}`, `{"format":"phone-number","phone":"+12065550100"}`,
+		`{"user":{"format":"opaque","id":"1"},"tenant":null}`, `{"subject_type":"aliases","identifiers":[{"subject_type":"email","email":"a@b.example"},null]}`, `{"format":"jwt-id","iss":"i","jti":"j"}`, `{"subject_type":null}`, `{"format":"email","email":null,"subject_type":"x"}`,
+	} {
+		for forms := range uint8(16) {
+			f.Add([]byte(raw), forms)
+		}
+	}
+	f.Fuzz(func(t *testing.T, raw []byte, forms uint8) {
+		l := subject.Legacy{SubjectType: forms&1 > 0, FormatNames: forms&2 > 0, ImplicitComplex: forms&4 > 0, NullMembers: forms&8 > 0}
+		id, err := subject.ParseLegacy(raw, l)
+		if (err != nil) != id.IsZero() {
+			t.Fatalf("got %v with %v", id, err)
+		}
+		current, currentErr := subject.Parse(raw)
+		if l == (subject.Legacy{}) && ((err == nil) != (currentErr == nil) || !id.Equal(current)) {
+			t.Fatalf("without older forms: got %v, %v, want %v, %v", id, err, current, currentErr)
+		}
+		if err != nil || len(id.Raw()) > subject.MaxBytes {
+			return
+		}
+		if back, err := subject.Parse(id.Raw()); err != nil || !back.Equal(id) {
+			t.Fatalf("%s of %s: reads as %s, %v", id.Raw(), raw, back.Canonical(), err)
+		}
+	})
+}

@@ -25,14 +25,14 @@ const (
 
 // kit is a gate that knows jo, mo (revoked) and no (denied), by e-mail, iss and sub, and sid.
 type kit struct {
-	*testing.T
+	testing.TB
 	gate  *sessions.Gate
 	index *sessions.Memory
 	key   *jose.PrivateKey
 	now   time.Time
 }
 
-func newKit(t *testing.T, fail sessions.FailMode) kit {
+func newKit(t testing.TB, fail sessions.FailMode) kit {
 	t.Helper()
 	r, err := sessions.NewMemoryRevocations(sessions.RevocationsConfig{})
 	if err != nil {
@@ -98,7 +98,7 @@ func (k kit) signed(key *jose.PrivateKey, typ, sub string, change func(claims ma
 	if err != nil {
 		k.Fatal(err)
 	}
-	compact, err := signer.Sign(marshal(k.T, claims))
+	compact, err := signer.Sign(marshal(k.TB, claims))
 	if err != nil {
 		k.Fatal(err)
 	}
