@@ -17,8 +17,16 @@ func FuzzCheck(f *testing.F) {
 	k := newKit(f, sessions.FailClosed)
 	jo, mo := k.token("jo", nil), k.token("mo", nil)
 	for _, seed := range [][2]string{
-		{"sid=jo", ""}, {"", "Bearer {jo}"}, {"sid=jo; sid=mo", "Bearer {jo}"}, {"sid=mo", "bearer\t{jo} "}, {"sid=\"jo\"", "Basic x"}, {"sid=jo", "Bearer {mo}"}, {"sid=", "Bearer a.b.c"},
-		{";;;=;sid = jo", "Bearer {jo}.x"}, {"sid=" + strings.Repeat("x", 3000), ""}, {"sid=j\x00o", "Bearer"},
+		{"sid=jo", ""},
+		{"", "Bearer {jo}"},
+		{"sid=jo; sid=mo", "Bearer {jo}"},
+		{"sid=mo", "bearer\t{jo} "},
+		{"sid=\"jo\"", "Basic x"},
+		{"sid=jo", "Bearer {mo}"},
+		{"sid=", "Bearer a.b.c"},
+		{";;;=;sid = jo", "Bearer {jo}.x"},
+		{"sid=" + strings.Repeat("x", 3000), ""},
+		{"sid=j\x00o", "Bearer"},
 	} {
 		f.Add(seed[0], seed[1])
 	}
