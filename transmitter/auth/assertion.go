@@ -74,11 +74,11 @@ func (a *Authenticator) asserted(ctx context.Context, form url.Values, header ht
 		return Registration{}, badRequest(CodeInvalidRequest, "client_id differs from the authenticated client")
 	}
 	h, err := a.cfg.Store.backend.Holder(ctx, Credential{Client: claims.Subject}, 0)
-	if err == nil {
+	if err == nil || errors.Is(err, ErrNotFound) { // who is not known has no keys
 		err = a.signedByClient(ctx, &h.Client, m)
 	}
 	switch {
-	case errors.Is(err, ErrNotFound), noSuchKey(err), errors.Is(err, jose.ErrSignature):
+	case noSuchKey(err), errors.Is(err, jose.ErrSignature):
 		return Registration{}, a.unauthenticated(claims.Subject)
 	case err != nil:
 		return Registration{}, err
@@ -120,13 +120,21 @@ func parseAssertion(text string) (*jose.Message, assertion, error) {
 	return m, c, nil
 }
 
-// signedByClient reports whether a key of the client signed m. Errors: those of
-// [KeySource], and [jose.ErrSignature].
+// signedByClient reports whether a key of the client signed m; it takes as long if there
+// is none that could have. Errors: those of [KeySource], and [jose.ErrSignature].
 func (a *Authenticator) signedByClient(ctx context.Context, c *Client, m *jose.Message) error {
 	alg, err := jose.ParseAlgorithm(m.Header.Algorithm)
 	if err != nil {
 		return err
 	}
+	err = a.signedByKey(ctx, c, m, alg)
+	if noSuchKey(err) {
+		a.vainly(m, alg, c.hasKeys())
+	}
+	return err
+}
+
+func (a *Authenticator) signedByKey(ctx context.Context, c *Client, m *jose.Message, alg jose.Algorithm) error {
 	if c.JWKSURI == "" {
 		key, err := c.key(m.Header.KeyID, alg)
 		if err != nil {
@@ -137,7 +145,7 @@ func (a *Authenticator) signedByClient(ctx context.Context, c *Client, m *jose.M
 	if a.cfg.ClientKeys == nil {
 		return jose.ErrUnknownKey
 	}
-	err = signedByPublished(ctx, a.cfg.ClientKeys, c.JWKSURI, m, alg)
+	err := signedByPublished(ctx, a.cfg.ClientKeys, c.JWKSURI, m, alg)
 	if err == nil || noSuchKey(err) || errors.Is(err, jose.ErrSignature) {
 		return err
 	}

@@ -63,6 +63,7 @@ type Authenticator struct {
 	cfg      Config
 	verified cache
 	failures *failures
+	decoys   map[jose.Algorithm]decoy
 }
 
 // New checks cfg and returns an Authenticator. It starts nothing.
@@ -88,7 +89,11 @@ func New(cfg Config) (*Authenticator, error) {
 		return nil, fmt.Errorf("auth: Config: %w", errors.Join(errs...))
 	}
 	cfg.setDefaults()
-	return &Authenticator{cfg: cfg, failures: newFailures()}, nil
+	decoys, err := newDecoys()
+	if err != nil {
+		return nil, fmt.Errorf("auth: %w", err)
+	}
+	return &Authenticator{cfg: cfg, failures: newFailures(), decoys: decoys}, nil
 }
 
 func (cfg *Config) setDefaults() {

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -86,15 +87,17 @@ func (b *SQLite) Holder(ctx context.Context, c Credential, known uint64) (Holder
 		if c.Static != nil {
 			query, arg = registrationColumns+" WHERE static_hash = ?1 OR old_static_hash = ?1", c.Static
 		}
-		var err error
-		if h.Registration, err = scanRegistration(v.QueryRow(query, arg)); err != nil {
-			return err
+		var unknown, err error
+		h.Registration, unknown = scanRegistration(v.QueryRow(query, arg))
+		if unknown != nil && !errors.Is(unknown, sqlitedb.ErrNoRows) {
+			return unknown
 		}
+		// Who is not known costs the same questions.
 		if h.Audience, err = audience(v, h.Application); err != nil {
 			return err
 		}
-		if err := v.QueryRow("SELECT profile FROM applications WHERE id = ?", h.Application).Scan(&h.Profile); err != nil {
-			return err
+		if err := v.QueryRow("SELECT profile FROM applications WHERE id = ?", h.Application).Scan(&h.Profile); unknown != nil || err != nil {
+			return cmp.Or(unknown, err)
 		}
 		if c.TokenID != "" {
 			h.Revoked, err = exists(v, "SELECT 1 FROM revoked_tokens WHERE jti = ?", c.TokenID)

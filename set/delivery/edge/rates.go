@@ -51,12 +51,11 @@ func (r *Rates[K]) Take(key K) (wait time.Duration, ok bool) {
 		return 0, true
 	}
 	now := r.now()
-	one := r.of(key).ReserveN(now, 1)
-	if wait = one.DelayFrom(now); wait > 0 {
-		one.CancelAt(now)
-		return wait, false
+	one := r.of(key)
+	if one.AllowN(now, 1) { // a reservation that is taken back costs something, where there are others
+		return 0, true
 	}
-	return 0, true
+	return max(r.wait(one, now), 1), false
 }
 
 // Spent reports what Take would, and counts nothing.
@@ -64,12 +63,14 @@ func (r *Rates[K]) Spent(key K) (wait time.Duration, spent bool) {
 	if r == nil {
 		return 0, false
 	}
-	now := r.now()
-	missing := 1 - r.of(key).TokensAt(now)
-	if missing <= 0 {
-		return 0, false
-	}
-	return time.Duration(missing / float64(r.limit) * float64(time.Second)), true
+	wait = r.wait(r.of(key), r.now())
+	return wait, wait > 0
+}
+
+// wait is after how long one has room, zero if it has.
+func (r *Rates[K]) wait(one *rate.Limiter, now time.Time) time.Duration {
+	missing := 1 - one.TokensAt(now)
+	return max(0, time.Duration(missing/float64(r.limit)*float64(time.Second)))
 }
 
 // of returns the limiter of key.

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -162,5 +163,34 @@ func TestFailing(t *testing.T) {
 	c.at = c.at.Add(time.Second)
 	if got := do("/good", "[2001:db8::1]:1").StatusCode; got != http.StatusAccepted {
 		t.Errorf("a second later: got %d, want 202", got)
+	}
+}
+
+// What is refused is not counted, also of many who come at once: when the storm is over the
+// next is let in as soon as if nobody had been refused.
+func TestRatesStorm(t *testing.T) {
+	now := time.Now()
+	rates := edge.NewRates[string](10, func() time.Time { return now })
+	var let atomic.Int64
+	var storm sync.WaitGroup
+	for range 8 {
+		storm.Go(func() {
+			for range 5000 {
+				wait, ok := rates.Take("a")
+				if ok {
+					let.Add(1)
+				} else if wait > 100*time.Millisecond {
+					t.Errorf("got a wait of %v, want 100ms at most", wait)
+					return
+				}
+			}
+		})
+	}
+	storm.Wait()
+	if let.Load() != 100 {
+		t.Errorf("got %d let in, want ten seconds' worth", let.Load())
+	}
+	if wait, _ := rates.Take("a"); wait != 100*time.Millisecond {
+		t.Errorf("after the storm: got a wait of %v, want 100ms", wait)
 	}
 }
