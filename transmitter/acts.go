@@ -1,12 +1,15 @@
 package transmitter
 
 import (
+	"context"
+	"errors"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/acts"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/admin"
+	"github.com/tocsin-ssf/tocsin/transmitter/keys"
 )
 
 // Routes are named by method and path: "POST /ssf/streams", "POST /admin/keys/rotate".
@@ -18,6 +21,16 @@ func (t *Transmitter) acts() acts.Recorder {
 		a, _ := answerOf(err)
 		return a.Status, a.Err
 	}}
+}
+
+// keepKeys replaces signing keys by their schedule; each step is an act of this node's.
+func (t *Transmitter) keepKeys(ctx context.Context) error {
+	nothing := func(err error) bool { // others did something meanwhile
+		return errors.Is(err, keys.ErrChanged) || errors.Is(err, keys.ErrTooSoon) || errors.Is(err, keys.ErrNotFound) || errors.Is(err, keys.ErrFull)
+	}
+	return t.cfg.Keys.Keep(ctx, func(ctx context.Context, step, kid string, do func(context.Context) (string, error)) error {
+		return t.acts().Own(ctx, t.cfg.Node, step, "key", kid, nothing, do)
+	})
 }
 
 // noted returns the handler of a route with its act noted around it, if it is one.

@@ -37,6 +37,8 @@ type Config struct {
 	Streams      streams.Store
 	Applications *auth.Store
 	Keys         *keys.Ring
+	// Node is what this process is called in the log where it acts by itself; "": tocsin.
+	Node string
 	// Once runs what one process at a time is to do of those that share the
 	// stores (Streams is a streams.Shared then), until ctx ends: it may run it
 	// late, end it, and run it again. nil: there is one process. It is called
@@ -167,6 +169,7 @@ const (
 	maxStreams  = 100
 	maxSubjects = 1_000_000
 	expiry      = 7 * 24 * time.Hour
+	nodeName    = "tocsin"
 	// sourceTimeout bounds one call of a vendor's API: a page of a search may
 	// take its time.
 	sourceTimeout = 30 * time.Second
@@ -216,6 +219,7 @@ func (c *Config) setDefaults() error {
 	}
 	c.MaxStreams = orElse(c.MaxStreams, maxStreams)
 	c.MaxSubjects = orElse(c.MaxSubjects, maxSubjects)
+	c.Node = orElse(c.Node, nodeName)
 	c.Expiry = orElse(c.Expiry, expiry)
 	c.Push.InsecureLoopback = c.Push.InsecureLoopback || c.InsecureLoopback
 	c.Sources.InsecureLoopback = c.Sources.InsecureLoopback || c.InsecureLoopback

@@ -174,7 +174,7 @@ func (t *Transmitter) Catalog() *streams.Catalog { return t.catalog }
 func (t *Transmitter) Run(ctx context.Context) error {
 	t.sweep(ctx) // before anything leaves
 	t.warnOfSources(ctx)
-	chores := []func(context.Context) error{t.pollers.Run, t.keepTime, t.cfg.Keys.Keep}
+	chores := []func(context.Context) error{t.pollers.Run, t.keepTime, t.keepKeys}
 	parts := append(slices.Clone(t.cfg.Beside), t.work.run, t.cfg.Keys.Run, t.cfg.Applications.Run, t.keepSwept, t.lookForTokenIssuer)
 	if t.cfg.Index != nil {
 		parts = append(parts, t.cfg.Index.Run)

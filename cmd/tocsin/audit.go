@@ -26,7 +26,7 @@ type auditCmd struct {
 	dataFlags
 	printFlags
 	Act    string    `help:"Acts of this name alone, such as client.add." placeholder:"NAME"`
-	By     string    `help:"Acts of this client alone, or of this user on the Unix socket as uid:1000." placeholder:"WHO"`
+	By     string    `help:"Acts of this client alone, of this user on the Unix socket as uid:1000, or of a node by itself as node:NAME." placeholder:"WHO"`
 	Object string    `help:"Acts on what has this id: a client, an application, a stream, a key, …" placeholder:"ID"`
 	Since  time.Time `help:"Acts from this time on (RFC 3339)." placeholder:"TIME"`
 	Until  time.Time `help:"Acts before this time (RFC 3339)." placeholder:"TIME"`
@@ -48,6 +48,7 @@ type performed struct {
 	Objects map[string]string          `json:"objects"`
 	Set     map[string]json.RawMessage `json:"set"`
 	By      struct {
+		Node   string `json:"node"`
 		Client string `json:"client"`
 		UID    *int   `json:"uid"`
 		PID    *int   `json:"pid"`
@@ -57,6 +58,9 @@ type performed struct {
 func (p *performed) who() string {
 	if p.By.UID != nil && p.By.PID != nil {
 		return fmt.Sprintf("uid:%d/pid:%d", *p.By.UID, *p.By.PID)
+	}
+	if p.By.Node != "" {
+		return "node:" + p.By.Node
 	}
 	return p.By.Client
 }

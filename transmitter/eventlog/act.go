@@ -29,7 +29,7 @@ type Act struct {
 	// By is who did it.
 	By Actor `json:"by"`
 	// From is the address it came from, "socket" for the Unix socket, "command" for a
-	// command that had opened the store itself.
+	// command that had opened the store itself, "schedule" for what a node does by itself.
 	From string `json:"from,omitempty"`
 	// Request is the id of the request, as its log line has it.
 	Request string `json:"request,omitempty"`
@@ -48,18 +48,24 @@ type Act struct {
 	Asked uint64 `json:"asked,omitempty"`
 }
 
-// Actor is who did an act: a client by its token, or a process on the Unix socket.
+// Actor is who did an act: a client by its token, a process on the Unix socket, or a node
+// by itself.
 type Actor struct {
+	Node        string `json:"node,omitempty"`
 	Client      string `json:"client,omitempty"`
 	Application string `json:"application,omitempty"`
 	UID         *int   `json:"uid,omitempty"`
 	PID         *int   `json:"pid,omitempty"`
 }
 
-// String returns the word by which acts are found: the client's id, or "uid:1000".
+// String returns the word by which acts are found: the client's id, "uid:1000", or
+// "node:" and the node's name.
 func (a Actor) String() string {
-	if a.UID != nil {
+	switch {
+	case a.UID != nil:
 		return "uid:" + strconv.Itoa(*a.UID)
+	case a.Node != "":
+		return "node:" + a.Node
 	}
 	return a.Client
 }

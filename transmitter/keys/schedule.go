@@ -46,6 +46,17 @@ func (c *Config) checkSchedule() error {
 	return nil
 }
 
+// Steps of a schedule, as acts are named.
+const (
+	StepAnnounce = "key.announce"
+	StepRotate   = "key.rotate"
+	StepRetire   = "key.retire"
+)
+
+// Noting does one step of a schedule and notes it. kid is the key that it is about; empty:
+// do returns it. What cannot be noted is not to be done: the error is either one.
+type Noting func(ctx context.Context, step, kid string, do func(ctx context.Context) (kid string, err error)) error
+
 // Keep rotates by the schedule until ctx ends; then it returns nil. A key is published
 // for PublishAhead before it signs, signs for RotateEvery, and is retired when it has not
 // signed for RetireAfter. Of several processes with one store one does it at a time; one
@@ -54,18 +65,23 @@ func (c *Config) checkSchedule() error {
 // A clock that jumps while it runs changes nothing: time is measured, and the clock asked
 // at the start alone. A key that was made in the future, by a clock that was ahead, is
 // replaced.
-func (r *Ring) Keep(ctx context.Context) error {
+//
+// Each step is done within noting, if that is not nil.
+func (r *Ring) Keep(ctx context.Context, noting Noting) error {
 	if r.cfg.RotateEvery == 0 {
 		return nil
 	}
-	k := &keeper{ring: r, wall: r.cfg.Now(), begun: time.Now(), seen: map[string]sight{}}
+	if noting == nil {
+		noting = func(ctx context.Context, _, _ string, do func(context.Context) (string, error)) error {
+			_, err := do(ctx)
+			return err
+		}
+	}
+	k := &keeper{ring: r, noting: noting, wall: r.cfg.Now(), begun: time.Now(), seen: map[string]sight{}}
 	tick := time.NewTicker(keepEvery)
 	defer tick.Stop()
 	for {
-		if err := k.turn(ctx); err != nil && ctx.Err() == nil && err.Error() != k.told {
-			k.told = err.Error()
-			r.cfg.Logger.ErrorContext(ctx, "signing keys are not rotated as scheduled", slog.Any("err", err))
-		}
+		k.tell(ctx, k.turn(ctx))
 		select {
 		case <-ctx.Done():
 			return nil
@@ -76,11 +92,27 @@ func (r *Ring) Keep(ctx context.Context) error {
 
 // keeper is one run of the schedule.
 type keeper struct {
-	ring  *Ring
-	wall  time.Time // the clock at the start
-	begun time.Time // the same, by which time is measured
-	seen  map[string]sight
-	told  string // the last error that was logged
+	ring   *Ring
+	noting Noting
+	wall   time.Time // the clock at the start
+	begun  time.Time // the same, by which time is measured
+	seen   map[string]sight
+	told   string // the last error that was logged; "": all was well since
+}
+
+// tell logs how a turn ended, if it did otherwise than the one before.
+func (k *keeper) tell(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if text != "" && text != k.told {
+		k.ring.cfg.Logger.ErrorContext(ctx, "signing keys are not rotated as scheduled", slog.Any("err", err))
+	}
+	k.told = text
 }
 
 // sight is what was known of a key when it was seen first.
@@ -132,24 +164,36 @@ func (k *keeper) turn(ctx context.Context) error {
 		if age, future := k.age(*current); age < cfg.RotateEvery && !future {
 			return nil
 		}
-		kid, err := k.ring.announce(ctx, current.ID)
-		if err == nil {
-			cfg.Logger.InfoContext(ctx, "a signing key is published, to sign later", slog.String("kid", kid), slog.Duration("signs_in", cfg.PublishAhead))
+		if len(k.ring.List()) >= MaxKeys {
+			return fmt.Errorf("%w: at most %d", ErrFull, MaxKeys)
 		}
-		return raced(err)
+		return raced(k.noting(ctx, StepAnnounce, "", func(ctx context.Context) (string, error) {
+			kid, err := k.ring.announce(ctx, current.ID)
+			if err == nil {
+				cfg.Logger.InfoContext(ctx, "a signing key is published, to sign later", slog.String("kid", kid), slog.Duration("signs_in", cfg.PublishAhead))
+			}
+			return kid, err
+		}))
 	}
 	switch age, future := k.age(*next); {
 	case future:
 		cfg.Logger.WarnContext(ctx, "a signing key was published by a clock that was ahead, and is replaced", slog.String("kid", next.ID))
-		return k.ring.Retire(ctx, next.ID, true)
+		return k.step(ctx, StepRetire, next.ID, func(ctx context.Context) error { return k.ring.Retire(ctx, next.ID, true) })
 	case age >= cfg.PublishAhead:
-		err := k.ring.promote(ctx, next.ID, current.ID)
-		if err == nil {
-			cfg.Logger.InfoContext(ctx, "signing keys rotated by schedule", slog.String("kid", next.ID), slog.String("before", current.ID))
-		}
-		return raced(err)
+		return raced(k.step(ctx, StepRotate, next.ID, func(ctx context.Context) error {
+			err := k.ring.promote(ctx, next.ID, current.ID)
+			if err == nil {
+				cfg.Logger.InfoContext(ctx, "signing keys rotated by schedule", slog.String("kid", next.ID), slog.String("before", current.ID))
+			}
+			return err
+		}))
 	}
 	return nil
+}
+
+// step does a step about a key that there is.
+func (k *keeper) step(ctx context.Context, step, kid string, do func(ctx context.Context) error) error {
+	return k.noting(ctx, step, kid, func(ctx context.Context) (string, error) { return kid, do(ctx) })
 }
 
 // raced takes it for done if somebody else did something: the next turn looks again.
@@ -167,7 +211,10 @@ func (k *keeper) retire(ctx context.Context, old []Key) error {
 		if now.Sub(key.LastUsed) < k.ring.cfg.RetireAfter {
 			continue
 		}
-		err := k.ring.Retire(ctx, key.ID, false)
+		if _, err := k.ring.retirable(key.ID, false); err != nil {
+			continue // it signed later than is known to all
+		}
+		err := k.step(ctx, StepRetire, key.ID, func(ctx context.Context) error { return k.ring.Retire(ctx, key.ID, false) })
 		switch {
 		case err == nil:
 			k.ring.cfg.Logger.InfoContext(ctx, "a signing key is retired by schedule", slog.String("kid", key.ID))

@@ -3,10 +3,12 @@ package keys_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -26,7 +28,9 @@ type house struct {
 	store keys.Store
 	ring  *keys.Ring
 	ahead atomic.Int64 // of the clock, nanoseconds
-	end   func()
+
+	noting keys.Noting // nil: nothing is noted
+	end    func()
 }
 
 func (h *house) now() time.Time { return time.Now().Add(time.Duration(h.ahead.Load())) }
@@ -42,7 +46,7 @@ func (h *house) start() {
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(h.Context()))
 	done := make(chan error, 2)
-	go func() { done <- r.Keep(ctx) }()
+	go func() { done <- r.Keep(ctx, h.noting) }()
 	go func() { done <- r.Run(ctx) }()
 	h.ring, h.end = r, func() {
 		cancel()
@@ -202,4 +206,45 @@ func TestScheduleIsChecked(t *testing.T) {
 			t.Errorf("%s: got %v, want an error that names the field", name, err)
 		}
 	}
+}
+
+// Each step is done within what notes it; one that cannot be noted is not done, and is tried
+// again.
+func TestScheduleIsNoted(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "admin.db")
+	synctest.Test(t, func(t *testing.T) {
+		var noted []string
+		deaf := false
+		admin := openAdmin(t, path)
+		h := &house{T: t, store: keys.NewStore(admin.DB())}
+		h.noting = func(ctx context.Context, step, kid string, do func(context.Context) (string, error)) error {
+			if deaf {
+				return errors.New("the disk is full")
+			}
+			done, err := do(ctx)
+			if err != nil || kid != "" && kid != done {
+				t.Errorf("%s %s: got %s, %v, want that key", step, kid, done, err)
+			}
+			noted = append(noted, step+" "+done)
+			return err
+		}
+		h.start()
+		first, _, _ := h.state()
+		deaf = true
+		<-time.After(30*day + time.Hour)
+		if _, next, _ := h.state(); next != "" {
+			t.Errorf("got %s published, want nothing done that is not noted", next)
+		}
+		deaf = false
+		<-time.After(time.Hour)
+		_, next, _ := h.state()
+		<-time.After(5 * day)
+		if now, _, old := h.state(); now != next || old != 0 {
+			t.Errorf("got %s and %d old ones, want %s alone", now, old, next)
+		}
+		h.end()
+		if want := []string{"key.announce " + next, "key.rotate " + next, "key.retire " + first}; !slices.Equal(noted, want) {
+			t.Errorf("got %q, want %q", noted, want)
+		}
+	})
 }

@@ -50,6 +50,7 @@ func (n *Node) shared(ctx context.Context, cfg *Config, observe observer) (*stor
 	if err != nil {
 		return nil, err
 	}
+	tc.Node = name
 	wakes := redisdb.NewWakes(db, tc.Logger)
 	log, err := redislog.Open(ctx, redislog.Config{DB: db, KeyMemory: cfg.keyMemory(), Wakes: wakes, Now: tc.Now, Observe: observe("log")})
 	if err != nil {
