@@ -186,6 +186,9 @@ func (r *Receiver) handle(ctx context.Context, m *inbox.Message) inbox.Outcome {
 	}
 	outcome := r.outcome(ctx, log, m, err)
 	r.cfg.Observer.Handled(outcome.Verdict, time.Since(began))
+	if outcome.Verdict == inbox.Done {
+		r.cfg.Observer.Done(r.cfg.Now().Sub(m.Received))
+	}
 	return outcome
 }
 

@@ -22,6 +22,9 @@ type Observer struct {
 	Arrived func(by string, repeat bool, err error)
 	// Handled is told of each run of an event's hooks, with its verdict.
 	Handled func(verdict inbox.Verdict, took time.Duration)
+	// Done is told of each event whose hooks have done what they were asked, and how long
+	// that is after its SET came.
+	Done func(sinceReceived time.Duration)
 	// Polled is told of each poll, and how it ended.
 	Polled func(err error)
 }
@@ -33,6 +36,9 @@ func (o Observer) complete() Observer {
 	}
 	if o.Handled == nil {
 		o.Handled = func(inbox.Verdict, time.Duration) {}
+	}
+	if o.Done == nil {
+		o.Done = func(time.Duration) {}
 	}
 	if o.Polled == nil {
 		o.Polled = func(error) {}

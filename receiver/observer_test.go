@@ -47,6 +47,7 @@ func (s *sightings) observer() receiver.Observer {
 			s.note("%s repeat=%v %s", by, repeat, code)
 		},
 		Handled: func(v inbox.Verdict, took time.Duration) { s.note("handled %d after %v", v, took) },
+		Done:    func(since time.Duration) { s.note("done after %v", since) },
 		Polled:  func(err error) { s.note("polled failed=%v", err != nil) },
 	}
 }
@@ -76,7 +77,7 @@ func TestObserver(t *testing.T) {
 		<-time.After(2 * time.Second)
 		synctest.Wait()
 		stop()
-		saw.want(t, "push repeat=false ", "push repeat=true ", "push repeat=false invalid_audience", "handled 0 after 1s")
+		saw.want(t, "push repeat=false ", "push repeat=true ", "push repeat=false invalid_audience", "handled 0 after 1s", "done after 1s")
 		points.all = points.all[4:] // those of the second and third push
 		points.want(t, "receive.before-append", "receive.after-append", "hook.before-run", "hook.after-run", "hook.after-settle")
 	})
@@ -86,7 +87,7 @@ func TestObserverOfPolls(t *testing.T) {
 	saw := &sightings{}
 	observe := func(cfg *receiver.Config) {
 		cfg.Observer = saw.observer()
-		cfg.Observer.Handled = nil
+		cfg.Observer.Handled, cfg.Observer.Done = nil, nil
 	}
 	polled(t, observe, func(t *testing.T, r *receiver.Receiver, q *queue, _ *recorder, _ inbox.Inbox) {
 		q.before = func(n int, _ *http.Request) (*http.Response, error) {

@@ -32,6 +32,7 @@ type metrics struct {
 	attempts *prometheus.CounterVec   // by verdict
 	took     prometheus.Histogram     // seconds of one push
 	delivery *prometheus.HistogramVec // seconds from recording to delivery, by method
+	pollSets *prometheus.CounterVec   // SETs of polls, by outcome
 	ingested *prometheus.CounterVec   // by outcome
 	recorded *prometheus.CounterVec   // by source of a vendor, and outcome
 	polls    *prometheus.CounterVec   // of vendors' APIs, by source and outcome
@@ -48,6 +49,10 @@ type metrics struct {
 // seconds are the buckets of durations: 0.5 ms to about 4 hours.
 func seconds() []float64 { return prometheus.ExponentialBuckets(0.0005, 4, 13) }
 
+// fineSeconds are those of the durations whose quantiles people look at: 0.5 ms to more
+// than 2 hours, doubling, so that a quantile is never off by more than that.
+func fineSeconds() []float64 { return prometheus.ExponentialBuckets(0.0005, 2, 25) }
+
 func newMetrics(store streams.Queue, log eventlog.Log, index eventlog.Index) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
@@ -58,8 +63,11 @@ func newMetrics(store streams.Queue, log eventlog.Log, index eventlog.Index) *me
 			Name: "tocsin_push_attempt_seconds", Help: "Time of one push with its answer.", Buckets: seconds(),
 		}),
 		delivery: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "tocsin_delivery_seconds", Help: "Time from the recording of an event to its delivery.", Buckets: seconds(),
+			Name: "tocsin_delivery_seconds", Help: "Time from the recording of an event to its acknowledgement.", Buckets: fineSeconds(),
 		}, []string{"method"}),
+		pollSets: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tocsin_poll_sets_total", Help: "SETs of polls: sent, acknowledged, refused.",
+		}, []string{"outcome"}),
 		ingested: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tocsin_events_total", Help: "Events offered, by outcome.",
 		}, []string{"outcome"}),
@@ -95,7 +103,7 @@ func newMetrics(store streams.Queue, log eventlog.Log, index eventlog.Index) *me
 			Name: "tocsin_commit_seconds", Help: "Time of one commit.", Buckets: seconds(),
 		}, []string{"store"}),
 	}
-	m.registry.MustRegister(m.attempts, m.took, m.delivery, m.ingested, m.recorded, m.polls, m.pollAt, m.gated, m.notKept, m.expired, m.answers, m.limited,
+	m.registry.MustRegister(m.attempts, m.took, m.delivery, m.pollSets, m.ingested, m.recorded, m.polls, m.pollAt, m.gated, m.notKept, m.expired, m.answers, m.limited,
 		m.commits, m.commit, queueCollector{store})
 	if index != nil {
 		m.registry.MustRegister(indexCollector{log, index})
@@ -118,6 +126,9 @@ func (t *Transmitter) Collect(more ...prometheus.Collector) error {
 	}
 	return errors.Join(errs...)
 }
+
+// Gatherer has the metrics that [Transmitter.AdminHandler] serves.
+func (t *Transmitter) Gatherer() prometheus.Gatherer { return t.metrics.registry }
 
 // attempt counts one push.
 func (m *metrics) attempt(a push.Attempt) {
@@ -165,9 +176,16 @@ func (m *metrics) passed(released bool) {
 }
 
 // polled counts an item that a poll acknowledged.
-func (m *metrics) polled(sinceAdded time.Duration) {
-	m.delivery.WithLabelValues("poll").Observe(sinceAdded.Seconds())
+func (m *metrics) polled(sinceAccepted time.Duration) {
+	m.pollSets.WithLabelValues("acknowledged").Inc()
+	m.delivery.WithLabelValues("poll").Observe(sinceAccepted.Seconds())
 }
+
+// pollSent counts SETs that an answer to a poll bore.
+func (m *metrics) pollSent(sets int) { m.pollSets.WithLabelValues("sent").Add(float64(sets)) }
+
+// pollRefused counts a SET that a receiver refused by a poll.
+func (m *metrics) pollRefused() { m.pollSets.WithLabelValues("refused").Inc() }
 
 // Commit observes one commit of a store; hand it to the stores as their observer.
 func (t *Transmitter) Commit(store string, batch int, took time.Duration) {

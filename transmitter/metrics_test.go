@@ -128,3 +128,44 @@ func TestMetricsOfTheLog(t *testing.T) {
 		t.Errorf("signed at: got %v, want now", got)
 	}
 }
+
+// SETs of polls are counted, and the time to their acknowledgement begins when the
+// event was recorded: what a gate held back was long under way.
+func TestMetricsOfPolls(t *testing.T) {
+	c := &clock{}
+	h := open(t, c.use)
+	o := h.operator(h.SocketHandler())
+	token := h.client("alice", everyScope)
+	stream := h.stream(token, "")
+	h.must(http.StatusOK, "PUT", "/v1/consents/gate", token, `{"enabled":true}`)
+	h.emit(h.client("source", "events.write"), "jo")
+	metric := func(series string) float64 {
+		return value(o.must(http.StatusOK, "GET", "/metrics", "", "").body, series)
+	}
+	until(t, "it is held", func() bool { return metric(`tocsin_consent_gate_total{outcome="held"}`) == 1 })
+	c.move(time.Hour)
+	h.decide(http.StatusCreated, token, "grant")
+	ids, _ := h.poll(token, stream, `{}`)
+	if len(ids) != 1 {
+		t.Fatalf("got %v, want the event that was held", ids)
+	}
+	h.emit(token, "jo")
+	more, _ := h.poll(token, stream, `{"ack":["`+ids[0]+`"]}`)
+	if len(more) != 1 {
+		t.Fatalf("got %v, want the second event", more)
+	}
+	h.poll(token, stream, `{"returnImmediately":true,"setErrs":{"`+more[0]+`":{"err":"invalid_request","description":"no"}}}`)
+	for series, want := range map[string]float64{
+		`tocsin_poll_sets_total{outcome="sent"}`:         2,
+		`tocsin_poll_sets_total{outcome="acknowledged"}`: 1,
+		`tocsin_poll_sets_total{outcome="refused"}`:      1,
+		`tocsin_delivery_seconds_count{method="poll"}`:   1,
+	} {
+		if got := metric(series); got != want {
+			t.Errorf("%s: got %v, want %v", series, got, want)
+		}
+	}
+	if took := metric(`tocsin_delivery_seconds_sum{method="poll"}`); took < time.Hour.Seconds() || took > (time.Hour+patience).Seconds() {
+		t.Errorf("got %v s, want the hour in it for which it was held", took)
+	}
+}

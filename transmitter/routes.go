@@ -9,6 +9,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/tocsin-ssf/tocsin/set/delivery"
 	"github.com/tocsin-ssf/tocsin/streams"
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/consentapi"
@@ -60,7 +61,9 @@ func (t *Transmitter) api() []route {
 	p := poll.Handler{
 		Queue: t.polled(), Registry: t.cfg.Streams, Sign: t.signForPoll,
 		LongPoll: t.cfg.LongPoll, Redeliver: t.cfg.Redeliver, Logger: t.cfg.Logger, Now: t.cfg.Now, Crash: t.cfg.Crash,
-		Delivered: func(item streams.Item) { t.metrics.polled(t.cfg.Now().Sub(item.Added)) },
+		Sent:      t.metrics.pollSent,
+		Refused:   func(context.Context, streams.Stream, streams.Item, delivery.Failure) { t.metrics.pollRefused() },
+		Delivered: func(item streams.Item) { t.metrics.polled(t.cfg.Now().Sub(t.outbox.Accepted(item))) },
 	}
 	in := ingest.Handler{Ingest: t.ingest, Refusing: t.refusing}
 	ev := t.events()

@@ -1,6 +1,9 @@
 package outbox
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // cache remembers signed SETs by jti, the newest max of them. A version tells what
 // else the bytes depend on.
@@ -11,7 +14,10 @@ type cache struct {
 	next   int
 }
 
-type signed struct{ version, compact string }
+type signed struct {
+	version, compact string
+	accepted         time.Time // when the event was recorded
+}
 
 func newCache(most int) *cache {
 	return &cache{signed: make(map[string]signed), ring: make([]string, most)}
@@ -27,7 +33,15 @@ func (c *cache) get(jti, version string) (string, bool) {
 	return s.compact, true
 }
 
-func (c *cache) put(jti, version, compact string) {
+// accepted returns when the event of a jti was recorded, if it is remembered.
+func (c *cache) accepted(jti string) (time.Time, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s, ok := c.signed[jti]
+	return s.accepted, ok
+}
+
+func (c *cache) put(jti string, s signed) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if _, ok := c.signed[jti]; !ok {
@@ -35,7 +49,7 @@ func (c *cache) put(jti, version, compact string) {
 		c.ring[c.next] = jti
 		c.next = (c.next + 1) % len(c.ring)
 	}
-	c.signed[jti] = signed{version, compact}
+	c.signed[jti] = s
 }
 
 // clear forgets all.

@@ -127,7 +127,16 @@ func (o *Outbox) Sign(ctx context.Context, s streams.Stream, item streams.Item) 
 // Keep remembers the signed bytes of an item that will be needed again: a
 // push that failed, a SET that a poll has not acknowledged.
 func (o *Outbox) Keep(item streams.Item, s SET) {
-	o.cache.put(item.ID, s.version, s.Compact)
+	o.cache.put(item.ID, signed{s.version, s.Compact, s.Accepted})
+}
+
+// Accepted returns when the event of an item was recorded (or the control event made):
+// exactly if it was kept not long ago, else when the item was put.
+func (o *Outbox) Accepted(item streams.Item) time.Time {
+	if at, ok := o.cache.accepted(item.ID); ok {
+		return at
+	}
+	return item.Added
 }
 
 // Forget lets go of all signed bytes, as after an erasure: what is still there

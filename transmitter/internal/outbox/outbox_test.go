@@ -328,3 +328,20 @@ func TestProfileChanges(t *testing.T) {
 		t.Errorf("a profile that is not known: got %v, %v, want an error that keeps the item", out, err)
 	}
 }
+
+// When an event was recorded is remembered with its bytes; of an item that is not kept
+// the time is told when it was put.
+func TestAccepted(t *testing.T) {
+	b := newBench(t)
+	kept, other := item(nil, 0, 0), item(nil, 0, 0)
+	kept.ID, other.ID = "kept", "other"
+	kept.Added, other.Added = time.Unix(1_700_000_100, 0), time.Unix(1_700_000_200, 0)
+	out, _ := b.sign(t, stream(), kept)
+	b.Keep(kept, out)
+	if got, want := b.Accepted(kept), time.Unix(1_700_000_010, 999e6); !got.Equal(want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if got := b.Accepted(other); !got.Equal(other.Added) {
+		t.Errorf("got %v, want %v", got, other.Added)
+	}
+}

@@ -63,6 +63,8 @@ type Handler struct {
 	// Refused is told of each SET that the receiver refused for good (U23);
 	// nil: nobody is.
 	Refused func(ctx context.Context, s streams.Stream, item streams.Item, why delivery.Failure)
+	// Sent is told how many SETs an answer bore that was written; nil: nobody is.
+	Sent func(sets int)
 	// Delivered is told of each SET that the receiver acknowledged; nil:
 	// nobody is.
 	Delivered func(item streams.Item)
@@ -107,11 +109,14 @@ func (h *Handler) Poll(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	body, err := h.response(ctx, s, items)
+	body, sets, err := h.response(ctx, s, items)
 	if err == nil && ctx.Err() == nil {
 		h.crash(CrashBeforeAnswer)
 		err = write(c, body)
 		if err == nil {
+			if h.Sent != nil {
+				h.Sent(sets)
+			}
 			return nil
 		}
 	}
@@ -247,13 +252,14 @@ func (h *Handler) liftDeadlines(c echo.Context) (restore func()) {
 	return func() { _ = control.SetWriteDeadline(time.Time{}) } // the connection's next request has its own
 }
 
-// response makes the body of the answer, up to the end of ctx.
-func (h *Handler) response(ctx context.Context, s streams.Stream, items []streams.Item) ([]byte, error) {
+// response makes the body of the answer, up to the end of ctx, and says how many SETs
+// it bears.
+func (h *Handler) response(ctx context.Context, s streams.Stream, items []streams.Item) ([]byte, int, error) {
 	out := delivery.PollResponse{Sets: make([]delivery.PollSet, 0, len(items))}
 	var gone []streams.Outcome
 	for _, item := range items {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		compact, err := h.Sign(ctx, s, item)
 		if errors.Is(err, outbox.ErrGone) {
@@ -266,18 +272,19 @@ func (h *Handler) response(ctx context.Context, s streams.Stream, items []stream
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("sign the SET %s of stream %s: %w", item.ID, s.ID, err)
+			return nil, 0, fmt.Errorf("sign the SET %s of stream %s: %w", item.ID, s.ID, err)
 		}
 		out.Sets = append(out.Sets, delivery.PollSet{ID: item.ID, SET: compact})
 	}
 	if err := h.setAside(ctx, s, gone); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	var err error
 	if out.MoreAvailable, err = h.Queue.More(ctx, s.ID); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return out.MarshalJSON()
+	body, err := out.MarshalJSON()
+	return body, len(out.Sets), err
 }
 
 // setAside makes dead letters of items that can never be handed out.

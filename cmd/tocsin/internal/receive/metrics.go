@@ -30,6 +30,7 @@ type metrics struct {
 	polls    *prometheus.CounterVec   // by issuer, outcome
 	handled  *prometheus.CounterVec   // by issuer, verdict
 	took     *prometheus.HistogramVec // seconds of an event's hooks, by issuer
+	lag      *prometheus.HistogramVec // seconds from a SET's arrival to its hooks' end, by issuer
 	asked    *prometheus.CounterVec   // by hook, effect, verdict
 	askTook  *prometheus.HistogramVec // seconds of one hook, by hook
 	calls    *prometheus.CounterVec   // of the transmitter, by issuer, method, outcome
@@ -57,6 +58,9 @@ func newMetrics() *metrics {
 		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "tocsin_receive_handle_seconds", Help: "Time of an event's hooks.", Buckets: seconds(),
 		}, []string{"issuer"}),
+		lag: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "tocsin_receive_lag_seconds", Help: "Time from the arrival of a SET to the end of its event's hooks, done.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 25),
+		}, []string{"issuer"}),
 		asked: counter("tocsin_receive_hooks_total", "What hooks did, by verdict.", "hook", "effect", "verdict"),
 		askTook: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "tocsin_receive_hook_seconds", Help: "Time of one run of a hook.", Buckets: seconds(),
@@ -77,7 +81,7 @@ func newMetrics() *metrics {
 			Name: "tocsin_receive_commit_seconds", Help: "Time of one commit.", Buckets: seconds(),
 		}, []string{"store"}),
 	}
-	m.registry.MustRegister(m.sets, m.refused, m.polls, m.handled, m.took, m.asked, m.askTook, m.calls, m.gate, m.gateTook, m.reloads, m.limited, m.commits, m.commit)
+	m.registry.MustRegister(m.sets, m.refused, m.polls, m.handled, m.took, m.lag, m.asked, m.askTook, m.calls, m.gate, m.gateTook, m.reloads, m.limited, m.commits, m.commit)
 	return m
 }
 
@@ -90,6 +94,9 @@ func (m *metrics) handler() http.Handler {
 func (d *Daemon) Collect(more ...prometheus.Collector) error {
 	return collect(d.metrics.registry, more)
 }
+
+// Gatherer has the metrics that are served.
+func (d *Daemon) Gatherer() prometheus.Gatherer { return d.metrics.registry }
 
 func collect(registry *prometheus.Registry, more []prometheus.Collector) error {
 	var errs []error
@@ -126,6 +133,7 @@ func (m *metrics) observer(issuer string) receiver.Observer {
 			m.handled.WithLabelValues(issuer, verdictName(v)).Inc()
 			m.took.WithLabelValues(issuer).Observe(took.Seconds())
 		},
+		Done:   func(since time.Duration) { m.lag.WithLabelValues(issuer).Observe(since.Seconds()) },
 		Polled: func(err error) { m.polls.WithLabelValues(issuer, outcomeOf(err)).Inc() },
 	}
 }
@@ -193,6 +201,7 @@ func (m *metrics) forget(issuer string) {
 		v.DeletePartialMatch(of)
 	}
 	m.took.DeletePartialMatch(of)
+	m.lag.DeletePartialMatch(of)
 }
 
 // healthCollector reads depths and keys when it is asked.
