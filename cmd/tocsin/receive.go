@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/config"
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/figures"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/receive"
 )
 
@@ -256,6 +257,7 @@ func (c receiveRunCmd) Run(ctx context.Context, std streamsIO) error {
 		}
 		sites = append(sites, d.site("gate", door, daemon.CheckHandler(), onDoor))
 	}
+	kept := openFigures(cfg.Data, daemon.Gatherer(), figures.Receiver(), logger)
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
@@ -264,7 +266,7 @@ func (c receiveRunCmd) Run(ctx context.Context, std streamsIO) error {
 		fmt.Fprintf(std.err, "Certificates of this receiver are signed by %s\n", ca)
 	}
 	return errors.Join(
-		runSites(ctx, reloading{daemon, hangups, reload}, sites, cfg.ShutdownTimeout, logger),
+		runSites(ctx, figured{reloading{daemon, hangups, reload}, kept}, sites, cfg.ShutdownTimeout, logger),
 		os.Remove(admin.socket), daemon.Close(),
 	)
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/config"
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/figures"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/localca"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/node"
 	"github.com/tocsin-ssf/tocsin/set/delivery/guard"
@@ -129,7 +130,8 @@ func (s serveCmd) Run(ctx context.Context, std streamsIO) error {
 	fmt.Fprintf(std.out, "tocsin: ready %s %s\n", cfg.Transmitter.Issuer, admin.address)
 	s.welcome(std, cfg.Transmitter.Issuer, hint)
 	sites := append([]site{d.site("public", listener, n.Transmitter.Handler(), secure)}, admin.sites...)
-	return errors.Join(s.serve(ctx, n, sites, logger), os.Remove(admin.socket), n.Close())
+	kept := openFigures(s.Data, n.Transmitter.Gatherer(), figures.Transmitter(), logger)
+	return errors.Join(s.serve(ctx, figured{n, kept}, sites, logger), os.Remove(admin.socket), n.Close())
 }
 
 // serve runs all parts until ctx or one of them ends, and then ends them in
