@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"path/filepath"
 
@@ -31,6 +32,5 @@ func (f figured) Run(ctx context.Context) error {
 	go func() { ended <- f.figures.Run(keeping) }()
 	err := f.part.Run(ctx)
 	stop()
-	<-ended // it has no error
-	return err
+	return errors.Join(err, <-ended)
 }

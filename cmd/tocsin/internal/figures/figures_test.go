@@ -109,7 +109,7 @@ func TestFigures(t *testing.T) {
 					w.took.WithLabelValues("poll").Observe(3)
 				}
 				w.depth.Add(1)
-				time.Sleep(10 * time.Second)
+				<-time.After(10 * time.Second)
 				synctest.Wait()
 			}
 		})
@@ -157,7 +157,7 @@ func TestFiguresSurviveARestart(t *testing.T) {
 				w.events.WithLabelValues("accepted").Add(50)
 				w.took.WithLabelValues("push").Observe(0.02)
 				w.depth.Set(7)
-				time.Sleep(10 * time.Second)
+				<-time.After(10 * time.Second)
 				synctest.Wait()
 			}
 		}
@@ -165,7 +165,7 @@ func TestFiguresSurviveARestart(t *testing.T) {
 		run(t, k, busy)
 		before := read(t, k, "1h")
 		w.begin()
-		time.Sleep(5 * time.Minute)
+		<-time.After(5 * time.Minute)
 		k = w.keeper()
 		after := read(t, k, "1h")
 		if got, want := known(after.Rate("events")), known(before.Rate("events")); !slices.Equal(got, want) {
@@ -198,7 +198,7 @@ func TestSeriesThatEnd(t *testing.T) {
 		step := func(accepted, seen float64) {
 			w.events.WithLabelValues("accepted").Add(accepted)
 			w.events.WithLabelValues("seen").Add(seen)
-			time.Sleep(10 * time.Second)
+			<-time.After(10 * time.Second)
 			synctest.Wait()
 		}
 		run(t, k, func() {
@@ -219,10 +219,10 @@ func TestGaps(t *testing.T) {
 		k := w.keeper()
 		run(t, k, func() {
 			w.depth.Set(3)
-			time.Sleep(20 * time.Second)
+			<-time.After(20 * time.Second)
 			synctest.Wait()
 			w.registry.Unregister(w.depth)
-			time.Sleep(20 * time.Second)
+			<-time.After(20 * time.Second)
 		})
 		r := read(t, k, "15m")
 		if got := known(r.Level("depth")); !slices.Equal(got, []float64{3, 3}) {
@@ -246,11 +246,11 @@ func TestRingsAreBounded(t *testing.T) {
 		w := newWorld(t)
 		k := w.keeper()
 		w.events.WithLabelValues("accepted").Add(1e6)
-		time.Sleep(10 * time.Second)
+		<-time.After(10 * time.Second)
 		k.Sample()
 		for range 31 * 24 { // an hour each, as of a process that is looked at rarely
 			w.events.WithLabelValues("accepted").Add(3600)
-			time.Sleep(time.Hour)
+			<-time.After(time.Hour)
 			k.Sample()
 		}
 		r := read(t, k, "30d")

@@ -25,7 +25,7 @@ func filled(t *testing.T, w *world) []byte {
 			w.events.WithLabelValues("accepted").Add(float64(i))
 			w.took.WithLabelValues("push").Observe(float64(i) / 100)
 			w.depth.Set(float64(i))
-			time.Sleep(10 * time.Second)
+			<-time.After(10 * time.Second)
 		}
 	})
 	raw, err := os.ReadFile(w.path)
@@ -65,7 +65,7 @@ func TestFileThatCannotBeRead(t *testing.T) {
 				if !strings.Contains(w.said.String(), "put aside") || strings.Count(w.said.String(), "\n") != 1 {
 					t.Errorf("got %q, want it told once", w.said.String())
 				}
-				run(t, k, func() { w.events.WithLabelValues("accepted").Add(5); time.Sleep(time.Minute) })
+				run(t, k, func() { w.events.WithLabelValues("accepted").Add(5); <-time.After(time.Minute) })
 				near(t, "events kept after it", read(t, w.keeper(), "1h").Total("events"), 5)
 			})
 		})
@@ -78,7 +78,7 @@ func TestFileIsWrittenEachMinute(t *testing.T) {
 		w := newWorld(t)
 		run(t, w.keeper(), func() {
 			w.events.WithLabelValues("accepted").Add(90)
-			time.Sleep(65 * time.Second)
+			<-time.After(65 * time.Second)
 			synctest.Wait()
 			// What a kill would leave:
 			near(t, "events", read(t, w.keeper(), "15m").Total("events"), 90)
@@ -99,7 +99,7 @@ func TestFileThatCannotBeWritten(t *testing.T) {
 		w := newWorld(t)
 		w.path = filepath.Join(t.TempDir(), "gone", "figures.bin")
 		k := w.keeper()
-		run(t, k, func() { w.events.WithLabelValues("accepted").Add(90); time.Sleep(5 * time.Minute) })
+		run(t, k, func() { w.events.WithLabelValues("accepted").Add(90); <-time.After(5 * time.Minute) })
 		near(t, "events", read(t, k, "15m").Total("events"), 90)
 		if got := strings.Count(w.said.String(), "cannot be written"); got != 1 {
 			t.Errorf("got it told %d times, want once: %s", got, w.said.String())
@@ -120,7 +120,7 @@ func TestOtherFigures(t *testing.T) {
 		w.took = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "took_seconds", Buckets: []float64{1, 2}}, []string{"method"})
 		w.registry.MustRegister(w.took)
 		k := w.keeper(other...)
-		run(t, k, func() { w.took.WithLabelValues("push").Observe(1.5); w.depth.Set(4); time.Sleep(10 * time.Second) })
+		run(t, k, func() { w.took.WithLabelValues("push").Observe(1.5); w.depth.Set(4); <-time.After(10 * time.Second) })
 		r := read(t, k, "1h")
 		near(t, "events", r.Total("events"), 23*24/2)
 		near(t, "pushes by other buckets", r.Total("push"), 1)
@@ -147,12 +147,12 @@ func TestFileIsSmall(t *testing.T) {
 			for range 20 {
 				w.took.WithLabelValues("push").Observe(rand.ExpFloat64() / 10)
 			}
-			time.Sleep(15 * time.Minute)
+			<-time.After(15 * time.Minute)
 			k.Sample()
 		}
 		for range 24 * 60 * 6 {
 			w.events.WithLabelValues("accepted").Add(float64(rand.IntN(1000)))
-			time.Sleep(10 * time.Second)
+			<-time.After(10 * time.Second)
 			k.Sample()
 		}
 		run(t, k, func() {})
