@@ -63,6 +63,7 @@ type cli struct {
 	Audit       auditCmd       `cmd:"" help:"List what operators and applications did: who, from where, what, what became of it."`
 	Conformance conformanceCmd `cmd:"" help:"See what of the specifications a peer keeps."`
 	Bench       benchCmd       `cmd:"" help:"Measure the transmitter against the floor of this machine."`
+	Doctor      doctorCmd      `cmd:"" help:"Look at settings, at what they name and at what runs, and say what to do."`
 	Health      healthCmd      `cmd:"" help:"Say whether the server of a data folder takes work, by the exit code."`
 	Backup      backupCmd      `cmd:"" help:"Copy a data folder, also while a server runs on it."`
 	Migrate     migrateCmd     `cmd:"" help:"Move a data folder to Redis."`
@@ -112,7 +113,8 @@ func run(ctx context.Context, args, env []string, in io.Reader, out, errOut io.W
 // parse reads the command line. A nil command ends the program with the code.
 func parse(args, env []string, out, errOut io.Writer) (*kong.Context, int) {
 	file := config.File(args, env)
-	if config.Command(args) == "receive" {
+	args = doctorArgs(args, file)
+	if readsOwn(args) {
 		file = "" // it is no list of flags, and read by the command
 	}
 	settings, err := config.Load(file, env)

@@ -244,8 +244,12 @@ func (p *page) commands() string {
 		fmt.Fprintf(&out, "\n## tocsin %s\n\n%s\n\n```\n%s\n```\n", leaf.Path(), leaf.Help, "tocsin "+strings.TrimPrefix(leaf.Summary(), " "))
 		detail(&out, leaf.Detail)
 		p.arguments(&out, leaf)
-		if path := leaf.Path(); path == "serve" || path == "receive run" {
+		switch path := leaf.Path(); path {
+		case "serve", "receive run":
 			out.WriteString("\nIts flags are settings: [configuration.md](configuration.md).\n")
+			continue
+		case "doctor serve", "doctor receive":
+			out.WriteString("\nIts flags are settings ([configuration.md](configuration.md)), `--json`, and `--strict`: exit with 1 for a warning, too.\n")
 			continue
 		}
 		p.flags(&out, leaf)

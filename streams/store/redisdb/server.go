@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -208,4 +209,21 @@ func parseInfo(raw string) map[string]string {
 		}
 	}
 	return info
+}
+
+// Risks returns what of the settings of the servers that were met is a risk, and no
+// refusal: the sentences that are logged.
+func (db *DB) Risks() []string {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	var all []string
+	for _, told := range db.met {
+		for line := range strings.Lines(told) {
+			if line = strings.TrimSpace(line); line != "" && line != fmt.Sprint(error(nil)) && !slices.Contains(all, line) {
+				all = append(all, line)
+			}
+		}
+	}
+	slices.Sort(all)
+	return all
 }
