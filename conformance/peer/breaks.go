@@ -31,7 +31,7 @@ type conduct struct {
 	patchReplaces, putMerges, resetsOnPut, tellsNoChange, takesMismatch bool
 	halfDone, otherToo, pollsDeleted                                    bool
 	stopsNever, pausedLoses, disabledHolds, unordered, startsPaused     bool // status
-	keepsReason, anyStatus, silentChange, updateLate                    bool
+	keepsReason, anyStatus, silentChange, updateLate, callsForgotten    bool
 	anySubject, anySimple, noWildcard, anyEvent, othersSubjects         bool // subjects
 	removeIgnored, addOnce, removeOnce, firstOnly                       bool
 	stateLost, stateChanged, stateInvented, verifyDropped               bool // verification

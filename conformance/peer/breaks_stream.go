@@ -133,6 +133,7 @@ func statusBreaks() []Break {
 				a.status = http.StatusOK
 			}
 		}, OpSetStatus),
+		does("SSF-8.1.1-04", "calls of a stream are no activity", func(c *conduct) { c.callsForgotten = true }),
 		does("SSF-8.1.2-01", "a status that the transmitter decides is not told", func(c *conduct) { c.silentChange = true }),
 		{ID: "SSF-8.1.2-03", Does: "a poll of a stream that is paused is answered 409", set: func(c *conduct) {
 			c.after = append(c.after, func(t *Transmitter, r *request, a *reply) {

@@ -122,7 +122,9 @@ func (t *Transmitter) configuration(s *stream) object {
 func (t *Transmitter) find(r *request, id string) *stream {
 	for _, s := range t.streams {
 		if s.id == id && (s.owner == r.client || t.conduct.seesAll) {
-			s.active = time.Now()
+			if !t.conduct.callsForgotten {
+				s.active = time.Now()
+			}
 			return s
 		}
 	}

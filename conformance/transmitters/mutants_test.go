@@ -181,6 +181,7 @@ func TestRightPeer(t *testing.T) {
 	right := []string{ // what cannot be decided of it
 		"SSF-7.1-07", "SSF-7.1-12", "SSF-7.1-13", "SSF-8.1.3.1-02", "SSF-8.1.5-03", "PUSH-5.3-01", "POLL-4.3-01", "INTEROP-2.1-01",
 		"POLL-2.3-02", "PRM-5.1-01",
+		"SSF-8.1.1-04", "SSF-8.1.1-06", "SSF-8.1.2-01", "SSF-8.1.5-01", // its streams have no inactivity_timeout
 	}
 	for _, subjects := range []string{"ALL", "NONE"} {
 		t.Run(subjects, func(t *testing.T) {
@@ -202,12 +203,72 @@ func TestRightPeer(t *testing.T) {
 	}
 }
 
+// Where streams have a short inactivity_timeout, what follows from it is seen; where it is
+// long, or they have none, that is said.
+func TestInactivity(t *testing.T) {
+	ids := []string{"SSF-8.1.1-04", "SSF-8.1.1-06", "SSF-8.1.2-01", "SSF-8.1.5-01"}
+	for _, tt := range []struct {
+		name    string
+		timeout time.Duration
+		push    bool
+		want    conformance.Verdict
+		reason  string
+	}{
+		{"push", 2 * time.Second, true, conformance.Passed, ""},
+		{"poll", 2 * time.Second, false, conformance.Passed, ""},
+		{"long", time.Hour, true, conformance.Skipped, "is 1h0m0s, and the suite waits"},
+		{"none", 0, true, conformance.Skipped, "have no inactivity_timeout"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p, issuer := counterpart(t, false, func(c *peer.TransmitterConfig) { c.InactivityTimeout = tt.timeout })
+			cfg := config(t, p, issuer, false)
+			cfg.Push = tt.push
+			report := runSuite(t, cfg, conformance.Options{Only: ids})
+			for _, id := range ids {
+				if r, _ := report.Result(id); r.Verdict != tt.want || !strings.Contains(r.Reason, tt.reason) {
+					t.Errorf("%s: got %s %s, want %s %s", id, r.Verdict, r.Reason, tt.want, tt.reason)
+				}
+			}
+		})
+	}
+}
+
+// A stream that nothing happens on shows nothing while it is stopped: a transmitter that
+// refuses verification, without a trigger, is not said to hold events back.
+func TestNothingHappens(t *testing.T) {
+	t.Parallel()
+	p, issuer := counterpart(t, false, func(*peer.TransmitterConfig) {})
+	cfg := config(t, p, issuer, false)
+	cfg.Trigger = nil
+	cfg.HTTP = &http.Client{Transport: noVerification{cfg.HTTP.Transport}, Timeout: 10 * time.Second}
+	report := runSuite(t, cfg, conformance.Options{Only: []string{"SSF-8.1.2.1-04", "SSF-8.1.2.1-06", "SSF-8.1.2-03"}})
+	for id, want := range map[string]conformance.Verdict{"SSF-8.1.2.1-04": conformance.Skipped, "SSF-8.1.2.1-06": conformance.Skipped, "SSF-8.1.2-03": conformance.Passed} {
+		if r, _ := report.Result(id); r.Verdict != want {
+			t.Errorf("%s: got %s %s, want %s", id, r.Verdict, r.Reason, want)
+		}
+	}
+}
+
+// noVerification refuses verification in the transmitter's place.
+type noVerification struct{ http.RoundTripper }
+
+func (n noVerification) RoundTrip(r *http.Request) (*http.Response, error) {
+	if !strings.HasSuffix(r.URL.Path, "/verify") {
+		return n.RoundTripper.RoundTrip(r)
+	}
+	w := httptest.NewRecorder()
+	w.WriteHeader(http.StatusForbidden)
+	return w.Result(), nil
+}
+
 // mutant is a transmitter that breaks one requirement.
 type mutant struct {
 	also   []string // what is broken by it, too, and found
 	may    []string // what can look broken because of it, by its nature
 	none   bool     // default_subjects is NONE
 	secure bool     // it is served by https, and polled alone
+	brief  bool     // streams have an inactivity_timeout of two seconds
 }
 
 // mutants are breaks that need a counterpart of another kind, or cannot break one thing
@@ -226,6 +287,9 @@ func mutants() map[string]mutant {
 		"SSF-8.1.1.1-02":     {also: []string{"SSF-8.1.1.1-01"}},
 		"SSF-8.1.1.1-03":     {may: []string{"SSF-6.1.2-01"}},
 		"INTEROP-2.3.8.1-01": {also: []string{"SSF-8.1.1.1-01", "SSF-8.1.1.1-04"}, may: []string{"SSF-8.1.1-02", "SSF-8.1.1-09", "SSF-8.1.1.1-02"}},
+		"SSF-8.1.1-04":       {brief: true},
+		"SSF-8.1.2-01":       {brief: true, also: []string{"SSF-8.1.1-06", "SSF-8.1.5-01"}}, // the same
+		"SSF-8.1.5-03":       {brief: true, also: []string{"SSF-8.1.1-06", "SSF-8.1.2-01", "SSF-8.1.5-01"}},
 		"SSF-8.1.2.1-03":     {may: append([]string{"SSF-8.1.4.1-01", "SSF-8.1.3.1-03"}, events...)}, // nothing comes
 		"SSF-8.1.2.1-04":     {may: []string{"SSF-8.1.2.1-06"}},
 		"SSF-8.1.2.2-02":     {may: []string{"SSF-8-03"}}, // another's stream is one that is not there
@@ -244,7 +308,7 @@ func mutants() map[string]mutant {
 // unseen are breaks that the suite does not see, with why.
 func unseen() map[string]string {
 	return map[string]string{
-		"SSF-8.1.5-03": "nothing makes the counterpart change a status by itself while the suite runs",
+		"SSF-8.1.5-01": "nothing waits when a stream is left alone, behind which stream-updated could come",
 		"POLL-2.3-02":  "moreAvailable may be left out",
 	}
 }
@@ -269,6 +333,9 @@ func TestMutants(t *testing.T) {
 			try := func(patience time.Duration) []string {
 				p, issuer := counterpart(t, m.secure, func(c *peer.TransmitterConfig) {
 					c.Break = []string{b.ID}
+					if m.brief {
+						c.InactivityTimeout = 2 * time.Second
+					}
 					if m.none {
 						c.DefaultSubjects = "NONE"
 					}

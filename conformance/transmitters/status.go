@@ -2,6 +2,7 @@ package transmitters
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -187,14 +188,19 @@ func (s *suite) checkStatusWrong(ctx context.Context, t *conformance.T) error {
 
 // something makes something happen that a stream would tell of: a verification, and an
 // event if there is a trigger. It returns what tells the SETs of it from those of what
-// happens at the transmitter besides.
-func (s *suite) something(ctx context.Context, t *conformance.T, st *stream) func(*token) bool {
-	_, _ = s.verify(ctx, t, st, nil) // it may be refused now
+// happens at the transmitter besides. The error says that nothing happened: then that
+// nothing comes shows nothing.
+func (s *suite) something(ctx context.Context, t *conformance.T, st *stream) (func(*token) bool, error) {
+	answer, err := s.verify(ctx, t, st, nil) // it may be refused now
+	happened := err == nil && answer.Status/100 == 2
 	h := sessionRevoked(person())
-	if s.cfg.Trigger != nil {
-		_ = s.trigger(ctx, t, st, h) // others tell of a trigger that does not work
+	if s.cfg.Trigger != nil && s.trigger(ctx, t, st, h) == nil {
+		happened = true
 	}
-	return func(one *token) bool { return isVerification(one) || h.tells(one) }
+	if !happened {
+		return nil, errors.New("nothing could be made to happen: verification is refused, and there is no trigger, or none that works")
+	}
+	return func(one *token) bool { return isVerification(one) || h.tells(one) }, nil
 }
 
 func isOrdinary(one *token) bool { return !one.is(ssf.StreamUpdatedType) }
@@ -205,27 +211,39 @@ func (s *suite) checkPaused(ctx context.Context, t *conformance.T) error {
 		if err != nil {
 			return err
 		}
-		s.something(ctx, t, st)
+		if _, err := s.something(ctx, t, st); err != nil {
+			return errors.Join(s.emptyPoll(ctx, t, st, "paused"), err)
+		}
 		return s.quiet(ctx, t, "SSF-8.1.2.1-04", "paused", st, paused)
 	})
 }
 
+// emptyPoll sees that a poll of a stream that is stopped is answered. What comes by it is
+// kept; the error says that none can come.
+func (s *suite) emptyPoll(ctx context.Context, t *conformance.T, st *stream, status string) error {
+	if st.hook != nil {
+		return nil
+	}
+	answer, err := s.poll(ctx, t, st, map[string]any{"returnImmediately": true})
+	if err != nil {
+		return err
+	}
+	body, err := parseObject(answer.Body)
+	t.Expect("SSF-8.1.2-03", answer.Status == http.StatusOK && err == nil, "got %d for a poll of a stream that is %s, want 200 and no SETs", answer.Status, status)
+	if answer.Status != http.StatusOK || body.object("sets") == nil {
+		return fmt.Errorf("a poll of a stream that is %s answers %d without sets", status, answer.Status)
+	}
+	tokens, _ := pollSets(answer)
+	for _, one := range tokens {
+		s.arrived(t, st, one, answer.Exchange, nil)
+	}
+	return nil
+}
+
 // quiet sees that nothing but what must comes.
 func (s *suite) quiet(ctx context.Context, t *conformance.T, id, status string, st *stream, changed conformance.Answer) error {
-	if st.hook == nil {
-		answer, err := s.poll(ctx, t, st, map[string]any{"returnImmediately": true})
-		if err != nil {
-			return err
-		}
-		body, err := parseObject(answer.Body)
-		t.Expect("SSF-8.1.2-03", answer.Status == http.StatusOK && err == nil, "got %d for a poll of a stream that is %s, want 200 and no SETs", answer.Status, status)
-		if answer.Status != http.StatusOK || body.object("sets") == nil {
-			return nil // nothing is transmitted
-		}
-		tokens, _ := pollSets(answer)
-		for _, one := range tokens {
-			s.arrived(t, st, one, answer.Exchange, nil)
-		}
+	if err := s.emptyPoll(ctx, t, st, status); err != nil {
+		return err
 	}
 	late, err := s.silent(ctx, t, st, isOrdinary)
 	if err != nil {
@@ -245,7 +263,10 @@ func (s *suite) checkDisabled(ctx context.Context, t *conformance.T) error {
 		if err != nil {
 			return err
 		}
-		of := s.something(ctx, t, st)
+		of, err := s.something(ctx, t, st)
+		if err != nil {
+			return errors.Join(s.emptyPoll(ctx, t, st, "disabled"), err)
+		}
 		if err := s.quiet(ctx, t, "SSF-8.1.2.1-06", "disabled", st, disabled); err != nil {
 			return err
 		}

@@ -177,6 +177,7 @@ func (s *suite) checks() []conformance.Check {
 		s.eventChecks(),
 		s.admissionChecks(),
 		s.identifierChecks(),
+		s.inactivityChecks(),
 		s.setChecks(),
 	)
 }
