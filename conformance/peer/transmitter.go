@@ -93,6 +93,7 @@ type Transmitter struct {
 	state   struct{ sync.Mutex } // guards what follows
 	key     *key
 	former  []*key // published still
+	small   *key   // one of former, of few bits; nil: there is none
 	tokens  map[string]grant
 	streams []*stream // in order of creation
 	made    int       // SETs and streams, for their ids
@@ -222,7 +223,7 @@ func (t *Transmitter) RotateKey() error {
 func (t *Transmitter) RetireKeys() {
 	t.state.Lock()
 	defer t.state.Unlock()
-	t.former = nil
+	t.former, t.small = nil, nil
 }
 
 // Revoke ends all access tokens but those that never end.

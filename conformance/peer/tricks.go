@@ -5,9 +5,7 @@ import (
 	"crypto/rsa"
 	"encoding/json"
 	"net/http"
-	"slices"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -94,24 +92,35 @@ func setTricks() []Break {
 
 // weakKey signs by a small key, which is published, too.
 func weakKey(c *conduct) {
-	small := sync.OnceValue(func() *key {
-		private, err := rsa.GenerateKey(rand.Reader, weakBits)
-		if err != nil {
-			return nil // a system that refuses such keys
-		}
-		return &key{id: "small", private: private}
-	})
 	c.signs = append(c.signs, func(t *Transmitter, d *Draft) string {
-		k := small()
-		if k == nil {
+		if t.publishWeakKey() != nil { // a system that refuses such keys
 			return d.compact(d.key.rs256)
 		}
-		if !slices.ContainsFunc(t.former, func(f *key) bool { return f.id == k.id }) {
-			t.former = append(t.former, k)
-		}
-		d.Header["kid"] = k.id
-		return d.compact(k.rs256)
+		d.Header["kid"] = t.small.id
+		return d.compact(t.small.rs256)
 	})
+}
+
+// PublishWeakKey publishes a key of 1,024 bits beside the others, the one that the trick
+// weak-key signs by. Whoever fetches the key set after it has that key.
+func (t *Transmitter) PublishWeakKey() error {
+	t.state.Lock()
+	defer t.state.Unlock()
+	return t.publishWeakKey()
+}
+
+// publishWeakKey is PublishWeakKey under state.
+func (t *Transmitter) publishWeakKey() error {
+	if t.small != nil {
+		return nil
+	}
+	private, err := rsa.GenerateKey(rand.Reader, weakBits)
+	if err != nil {
+		return err
+	}
+	t.small = &key{id: "small", private: private}
+	t.former = append(t.former, t.small)
+	return nil
 }
 
 func extraMembers(d *Draft) {

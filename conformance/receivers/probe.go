@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -144,16 +145,38 @@ func (at *site) send(ctx context.Context, e peer.Event, breaks ...string) (verdi
 	return list[0], nil
 }
 
-// run sends probes and decides what they are about.
+// run sends probes and decides what they are about. That a receiver refuses says
+// something only if it takes a good SET behind what it refused: else it takes nothing.
 func (at *site) run(ctx context.Context, t *conformance.T, probes []probe) error {
 	list, err := at.all(ctx, probes)
 	if err != nil {
 		return err
 	}
+	dead := ""
+	if slices.ContainsFunc(list, func(v verdict) bool { return !v.take && v.refused && len(v.ids) > 0 }) {
+		if dead, err = at.takesNothing(ctx); err != nil {
+			return err
+		}
+	}
 	for _, v := range list {
+		if dead != "" && !v.take && v.refused {
+			for _, id := range v.ids {
+				t.Skip(id, "got %s for %s, and %s", told(v), v.what, dead)
+			}
+			continue
+		}
 		at.decide(t, v)
 	}
 	return nil
+}
+
+// takesNothing says in words that the receiver does not take a good SET now; "": it does.
+func (at *site) takesNothing(ctx context.Context) (string, error) {
+	v, err := at.send(ctx, event())
+	if err != nil || v.Accepted {
+		return "", err
+	}
+	return fmt.Sprintf("%s for a good SET behind it, too: it takes nothing", told(v)), nil
 }
 
 // decide says what a verdict means for the requirements of its probe.
@@ -161,7 +184,7 @@ func (at *site) decide(t *conformance.T, v verdict) {
 	shown := at.shown(t, v.Verdict.Exchange)
 	for _, id := range v.ids {
 		switch {
-		case at.method == push && v.Verdict.Exchange.Op != peer.OpPush:
+		case at.method == push && (v.Verdict.Exchange.Op != peer.OpPush || v.Verdict.Exchange.Status == 0 && !v.take):
 			t.Skip(id, "the receiver gave no answer to %s in %v", v.what, at.cfg.Wait)
 		case v.take:
 			shown.Expect(id, v.Accepted, "got %s for %s, want it taken", told(v), v.what)

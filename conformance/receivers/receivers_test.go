@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -395,5 +396,52 @@ func TestEndpoint(t *testing.T) {
 		if _, err := receivers.Run(t.Context(), cfg, conformance.Options{}); err == nil {
 			t.Errorf("%s: got no error, want one", name)
 		}
+	}
+}
+
+// A receiver that takes one SET and then nothing, or gives no answer any more, is not said to
+// refuse what it should refuse.
+func TestTakesNothing(t *testing.T) {
+	t.Parallel()
+	for name, later := range map[string]http.HandlerFunc{
+		"refuses": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = w.Write([]byte(`{"err":"invalid_request","description":"no"}`))
+		},
+		"hangs up": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var taken atomic.Bool
+			endpoint := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if taken.Swap(true) {
+					later(w, r)
+					return
+				}
+				w.WriteHeader(http.StatusAccepted)
+			}))
+			defer endpoint.Close()
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids := []string{"SET-2.4-01", "JWT-3.3-01", "SSF-4.1.6-02", "SSF-4.1.1-01", "PUSH-2-01", "PUSH-2-03"}
+			report, err := receivers.Run(t.Context(), receivers.Config{
+				Listener: listener, Base: "http://" + listener.Addr().String(), HTTP: loopback(), Key: testKey(), Push: true,
+				Wait: 2 * time.Second, Quiet: 100 * time.Millisecond, Arrive: 3 * time.Second, Endpoint: endpoint.URL, Authorization: "Bearer registered",
+			}, conformance.Options{Only: ids})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, id := range ids {
+				if r, _ := report.Result(id); r.Verdict == conformance.Passed {
+					t.Errorf("%s: got passed, want nothing said for a receiver that takes nothing", id)
+				}
+			}
+			if r, _ := report.Result("JWT-3.3-01"); !strings.Contains(r.Reason, "it takes nothing") && !strings.Contains(r.Reason, "no answer") {
+				t.Errorf("got the reason %q, want that nothing is taken", r.Reason)
+			}
+		})
 	}
 }

@@ -98,7 +98,6 @@ func (s *suite) badSets(method string) []conformance.Check {
 				refused("a SET signed by the key in its own header", "own-key", "SSF-4.1.4-01"),
 				refused("a SET of HS256 with the public key as the secret", "JWT-3.2-01", "JWT-3.2-01"),
 				refused("a SET whose alg is not its signature's", "JWT-3.1-01", "JWT-3.1-01"),
-				refused("a SET of a key of 1,024 bits", "weak-key", "INTEROP-2.6-01"),
 				refused("a SET with a kid of 4,000 characters", "long-kid", "JWT-3.10-01"),
 				refused("a SET with a kid that is a query", "injected-kid", "JWT-3.10-01"),
 				taken("a good SET behind them", event(), nil, "JWT-3.10-01"),

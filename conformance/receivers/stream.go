@@ -129,10 +129,11 @@ func (at *site) count(n int, op peer.Op) int {
 }
 
 // keys is the check of how keys are fetched: not for every kid, and again when they
-// change.
+// change. With the new key a weak one is published: whoever takes SETs by the one has
+// fetched the other, too, and if it refuses it does so for its weakness.
 func (s *suite) keys(method string) conformance.Check {
-	const unknown, most = 6, 3
-	return s.at(method, "keys", "sends SETs of unknown keys, and of a new one", []string{"SEC-03"}, func(ctx context.Context, t *conformance.T, at *site) error {
+	const unknown, most, weak = 6, 3, "INTEROP-2.6-01"
+	return s.at(method, "keys", "sends SETs of unknown keys, and of a new one", []string{"SEC-03", weak}, func(ctx context.Context, t *conformance.T, at *site) error {
 		_, from, _ := at.peer.Exchanges(0)
 		var probes []probe
 		for i := range unknown {
@@ -145,6 +146,9 @@ func (s *suite) keys(method string) conformance.Check {
 		}
 		fetched := at.count(from, peer.OpKeys)
 		at.shown(t, at.last(peer.OpKeys)).Expect("SEC-03", fetched <= most, "got the keys fetched %d times for %d SETs of unknown keys, want them fetched at most %d times", fetched, unknown, most)
+		if err := at.peer.PublishWeakKey(); err != nil {
+			return err
+		}
 		if err := at.peer.RotateKey(); err != nil {
 			return err
 		}
@@ -157,6 +161,12 @@ func (s *suite) keys(method string) conformance.Check {
 			}
 			if v.Accepted || rotated.Err() != nil {
 				at.shown(t, v.Verdict.Exchange).Expect("SEC-03", v.Accepted, "got %s for SETs of a new key until %v after it was published, want them taken", told(v), rotation)
+			}
+			switch {
+			case v.Accepted:
+				return at.run(ctx, t, []probe{refused("a SET of a published key of 1,024 bits", "weak-key", weak)})
+			case rotated.Err() != nil:
+				t.Skip(weak, "the receiver did not fetch the keys that were published meanwhile, a weak one among them")
 				return nil
 			}
 			if err := wait(ctx, redeliver); err != nil {
