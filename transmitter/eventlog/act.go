@@ -56,7 +56,12 @@ type Actor struct {
 	Application string `json:"application,omitempty"`
 	UID         *int   `json:"uid,omitempty"`
 	PID         *int   `json:"pid,omitempty"`
+	// Via is ViaConsole of who did it by web pages; Client is their name there.
+	Via string `json:"via,omitempty"`
 }
+
+// ViaConsole is the Via of acts done by web pages.
+const ViaConsole = "console"
 
 // String returns the word by which acts are found: the client's id, "uid:1000", or
 // "node:" and the node's name.

@@ -9,6 +9,7 @@ package acts
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -140,7 +141,20 @@ func by(c echo.Context) eventlog.Actor {
 	if p == nil {
 		return eventlog.Actor{}
 	}
-	return eventlog.Actor{Client: p.Client, Application: p.Application}
+	return eventlog.Actor{Client: p.Client, Application: p.Application, Via: request.Via(c)}
+}
+
+// Session notes that somebody signed in or out, by how.
+func (r Recorder) Session(ctx context.Context, req *http.Request, name string, by eventlog.Actor, how string) error {
+	set, err := json.Marshal(how)
+	if err != nil {
+		return err
+	}
+	_, err = r.note(ctx, eventlog.Act{
+		Act: name, By: by, From: from(req), Request: edge.From(req.Context()).ID(),
+		Set: map[string]json.RawMessage{"by": set}, Outcome: eventlog.ActDone, Status: http.StatusOK,
+	})
+	return err
 }
 
 func from(r *http.Request) string {

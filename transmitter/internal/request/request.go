@@ -154,6 +154,17 @@ const principalKey = "tocsin.principal"
 // calls it.
 func WithPrincipal(c echo.Context, p *auth.Principal) { c.Set(principalKey, p) }
 
+const viaKey = "tocsin.via"
+
+// WithVia notes by what the principal asks, where that is no token of its own.
+func WithVia(c echo.Context, via string) { c.Set(viaKey, via) }
+
+// Via returns it, "" if nothing was noted.
+func Via(c echo.Context) string {
+	via, _ := c.Get(viaKey).(string)
+	return via
+}
+
 // Owner returns the owner of the streams that the principal of the request may
 // see and touch; "" if nobody was authenticated.
 func Owner(c echo.Context) string {

@@ -34,7 +34,13 @@ type Client struct {
 // Of returns a client of a folder that the caller has opened: h answers its requests,
 // and Close calls stop.
 func Of(h http.Handler, stop func() error) *Client {
-	return &Client{stop: stop, http: &http.Client{Transport: inProcess{h}}}
+	return &Client{stop: stop, http: &http.Client{Transport: inProcess{handler: h}}}
+}
+
+// Behind returns a client of a handler of this process that tells by the context of a
+// request who asks: for web pages.
+func Behind(h http.Handler) *Client {
+	return &Client{http: &http.Client{Transport: inProcess{handler: h, asked: true}}}
 }
 
 // Open finds the server of cfg.Dir, or opens the folder, which is made if

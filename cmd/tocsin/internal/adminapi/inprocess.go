@@ -11,14 +11,22 @@ import (
 )
 
 // inProcess answers requests by a handler of this process.
-type inProcess struct{ handler http.Handler }
+type inProcess struct {
+	handler http.Handler
+	// asked: the handler knows by the request's context who asks. Else it is this
+	// process, for a command.
+	asked bool
+}
 
 // RoundTrip serves the request and returns the whole answer. Where the
 // request's context has ended it is its error: a handler then answers nothing.
 func (p inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	w := &recorder{header: http.Header{}}
-	own := edge.WithPeer(r.Context(), edge.Peer{UID: os.Getuid(), PID: os.Getpid(), Own: true}) // who did it is in the log
-	p.handler.ServeHTTP(w, r.WithContext(own))
+	ctx := r.Context()
+	if !p.asked {
+		ctx = edge.WithPeer(ctx, edge.Peer{UID: os.Getuid(), PID: os.Getpid(), Own: true}) // who did it is in the log
+	}
+	p.handler.ServeHTTP(w, r.WithContext(ctx))
 	if r.Body != nil {
 		_ = r.Body.Close()
 	}

@@ -1,0 +1,253 @@
+package console
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Bounds of sessions.
+const (
+	maxSessions  = 1000
+	sessionIdle  = 30 * time.Minute
+	sessionLife  = 12 * time.Hour
+	maxNotices   = 5
+	secretLength = 32 // bytes
+)
+
+// session is somebody who is signed in, until they sign out, are idle for sessionIdle,
+// sessionLife is over or what they signed in with ends.
+type session struct {
+	name string
+	role Role
+	how  string // token, code, oidc
+	// token is the admin token that was shown, which is checked again with each page;
+	// "" for other ways.
+	token string
+
+	started time.Time
+	ended   chan struct{} // closed at the end: for what goes on in the session
+
+	mu      sync.Mutex
+	seen    time.Time
+	notices []notice // to be shown on the next page
+}
+
+// notice says what came of an act.
+type notice struct {
+	Good bool
+	Text string
+	// Secret is shown once, with Text: what was just made.
+	Secret []labelled
+}
+
+// labelled is a value with what it is.
+type labelled struct{ Label, Value string }
+
+// note keeps a notice for the next page.
+func (s *session) note(n notice) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.notices) == maxNotices {
+		s.notices = s.notices[1:]
+	}
+	s.notices = append(s.notices, n)
+}
+
+// noted returns the notices and forgets them.
+func (s *session) noted() []notice {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := s.notices
+	s.notices = nil
+	return all
+}
+
+// key is by what a session is kept: its id is a secret, and of it the hash alone is here.
+type key = [sha256.Size]byte
+
+// sessions are those of this process; they end with it.
+type sessions struct {
+	now func() time.Time
+
+	mu  sync.Mutex
+	all map[key]*session
+}
+
+func newSessions(now func() time.Time) *sessions {
+	return &sessions{now: now, all: make(map[key]*session)}
+}
+
+// begin keeps s and returns its id. Where there are too many, who was not seen for the
+// longest is signed out.
+func (l *sessions) begin(s *session) (id string) {
+	id = newSecret()
+	s.started = l.now()
+	s.seen, s.ended = s.started, make(chan struct{})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for k, other := range l.all {
+		if l.over(other) {
+			l.drop(k)
+		}
+	}
+	if len(l.all) >= maxSessions {
+		l.drop(l.oldest())
+	}
+	l.all[sha256.Sum256([]byte(id))] = s
+	return id
+}
+
+// of returns the session with an id, which is seen by that; nil if there is none.
+func (l *sessions) of(id string) *session {
+	k := sha256.Sum256([]byte(id))
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.all[k]
+	if s == nil {
+		return nil
+	}
+	if l.over(s) {
+		l.drop(k)
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seen = l.now()
+	return s
+}
+
+func (l *sessions) end(id string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.drop(sha256.Sum256([]byte(id)))
+}
+
+// over, oldest and drop are called with mu held.
+func (l *sessions) over(s *session) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := l.now()
+	return now.Sub(s.seen) > sessionIdle || now.Sub(s.started) > sessionLife
+}
+
+func (l *sessions) oldest() (k key) {
+	var at time.Time
+	for other, s := range l.all {
+		s.mu.Lock()
+		if at.IsZero() || s.seen.Before(at) {
+			k, at = other, s.seen
+		}
+		s.mu.Unlock()
+	}
+	return k
+}
+
+func (l *sessions) drop(k key) {
+	if s := l.all[k]; s != nil {
+		delete(l.all, k)
+		close(s.ended)
+	}
+}
+
+func newSecret() string {
+	b := make([]byte, secretLength)
+	_, _ = rand.Read(b) // it does not fail
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// cookieName is that of the session's cookie. By https a browser takes one of that name
+// from this host alone, for all of it, and never sends it in clear.
+func cookieName(r *http.Request) string {
+	if secure(r) {
+		return "__Host-tocsin-console"
+	}
+	return "tocsin-console"
+}
+
+func setCookie(w http.ResponseWriter, r *http.Request, id string, age int) {
+	http.SetCookie(w, &http.Cookie{
+		Name: cookieName(r), Value: id, Path: "/", MaxAge: age,
+		HttpOnly: true, Secure: secure(r), SameSite: http.SameSiteStrictMode,
+	})
+}
+
+// sessionOf returns the session of a request; nil if nobody is signed in, or what they
+// signed in with is no longer good.
+func (c *Console) sessionOf(r *http.Request) *session {
+	cookies := r.CookiesNamed(cookieName(r))
+	if len(cookies) != 1 {
+		return nil
+	}
+	s := c.sessions.of(cookies[0].Value)
+	if s == nil || s.token == "" {
+		return s
+	}
+	if name, err := c.check(r, s.token); err != nil || name != s.name {
+		c.sessions.end(cookies[0].Value)
+		return nil
+	}
+	return s
+}
+
+// codes are good once, for a short time: who can reach the admin socket asks for one and
+// signs in with it (tocsin console).
+type codes struct {
+	now func() time.Time
+
+	mu  sync.Mutex
+	all []code
+}
+
+// code is one that was not used yet.
+type code struct {
+	hash key
+	name string
+	till time.Time
+}
+
+// Bounds of codes.
+const (
+	maxCodes = 16
+	codeLife = 2 * time.Minute
+)
+
+func newCodes(now func() time.Time) *codes { return &codes{now: now} }
+
+// give returns a new code for somebody.
+func (l *codes) give(name string) string {
+	text := newSecret()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.forget()
+	if len(l.all) == maxCodes {
+		l.all = l.all[1:]
+	}
+	l.all = append(l.all, code{sha256.Sum256([]byte(text)), name, l.now().Add(codeLife)})
+	return text
+}
+
+// take returns whose a code is, once.
+func (l *codes) take(text string) (name string, ok bool) {
+	hash := sha256.Sum256([]byte(text))
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.forget()
+	for i, c := range l.all {
+		if c.hash == hash { // a hash tells nothing by the time its comparison takes
+			l.all = slices.Delete(l.all, i, i+1)
+			return c.name, true
+		}
+	}
+	return "", false
+}
+
+// forget is called with mu held.
+func (l *codes) forget() {
+	now := l.now()
+	l.all = slices.DeleteFunc(l.all, func(c code) bool { return now.After(c.till) })
+}

@@ -1,0 +1,152 @@
+package console
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/tocsin-ssf/tocsin/set/delivery/edge"
+)
+
+// maxToken bounds an admin token, in bytes.
+const maxToken = 8 << 10
+
+// mountSignIn adds what is served to those who are not signed in.
+func (c *Console) mountSignIn() {
+	c.mux.HandleFunc("GET /console/sign-in", func(w http.ResponseWriter, r *http.Request) {
+		if c.sessionOf(r) != nil {
+			http.Redirect(w, r, back(r.FormValue("to")), http.StatusSeeOther)
+			return
+		}
+		c.showSignIn(w, r, http.StatusOK, "")
+	})
+	c.mux.HandleFunc("POST /console/sign-in", c.signIn)
+	c.act("/console/sign-out", c.signOut)
+}
+
+// signInPage is what its template shows.
+type signInPage struct {
+	Frame
+	Code, To, Wrong string
+}
+
+func (c *Console) showSignIn(w http.ResponseWriter, r *http.Request, status int, wrong string) {
+	c.render(w, r, status, "sign-in", signInPage{Frame: c.frame("Sign in"), Code: r.FormValue("code"), To: r.FormValue("to"), Wrong: wrong})
+}
+
+// back returns a path of the console to go on with; what is none becomes the first page.
+func back(to string) string {
+	u, err := url.Parse(to)
+	if err != nil || u.IsAbs() || u.Host != "" || !strings.HasPrefix(u.Path, Prefix) || strings.Contains(to, `\`) {
+		return Prefix
+	}
+	return u.RequestURI()
+}
+
+// toSignIn sends a browser to sign in, and back afterwards.
+func (c *Console) toSignIn(w http.ResponseWriter, r *http.Request) {
+	to := "/console/sign-in"
+	if r.Method == http.MethodGet && r.URL.Path != Prefix {
+		to += "?to=" + url.QueryEscape(r.URL.Path) // a query may name a subject
+	}
+	http.Redirect(w, r, to, http.StatusSeeOther)
+}
+
+// signIn takes an admin token, or a code of tocsin console.
+func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
+	if err := r.ParseForm(); err != nil {
+		c.refuse(w, r, &failure{status: http.StatusBadRequest, title: "Not understood", text: "The form could not be read."})
+		return
+	}
+	s := &session{role: Admin}
+	if given := r.PostFormValue("code"); given != "" {
+		name, ok := c.codes.take(given)
+		if !ok {
+			c.showSignIn(w, r, http.StatusForbidden, "This link was used already, or is too old. Ask for a new one with tocsin console.")
+			return
+		}
+		s.name, s.how = name, "code"
+	} else {
+		token := strings.TrimSpace(r.PostFormValue("token"))
+		name, err := c.check(r, token)
+		if err != nil {
+			c.cfg.Logger.WarnContext(r.Context(), "a sign-in to the console was refused", "from", edge.Address(r).String())
+			c.showSignIn(w, r, http.StatusForbidden, "This is no good admin token: it may be mistyped, expired, or of another scope than admin.")
+			return
+		}
+		s.name, s.how, s.token = name, "token", token
+	}
+	c.begin(w, r, s, back(r.PostFormValue("to")))
+}
+
+// begin signs somebody in and sends the browser on.
+func (c *Console) begin(w http.ResponseWriter, r *http.Request, s *session, to string) {
+	if err := c.cfg.Signed(r.Context(), r, "console.sign_in", s.name, s.how); err != nil {
+		c.refuse(w, r, err)
+		return
+	}
+	if old := r.CookiesNamed(cookieName(r)); len(old) == 1 {
+		c.sessions.end(old[0].Value)
+	}
+	setCookie(w, r, c.sessions.begin(s), 0)
+	http.Redirect(w, r, to, http.StatusSeeOther)
+}
+
+func (c *Console) signOut(v *view) error {
+	cookies := v.r.CookiesNamed(cookieName(v.r))
+	c.sessions.end(cookies[0].Value)
+	setCookie(v.w, v.r, "", -1)
+	if err := c.cfg.Signed(v.r.Context(), v.r, "console.sign_out", v.session.name, v.session.how); err != nil {
+		c.cfg.Logger.ErrorContext(v.r.Context(), "a sign-out could not be noted", "err", err)
+	}
+	http.Redirect(v.w, v.r, "/console/sign-in", http.StatusSeeOther)
+	return nil
+}
+
+// check returns whose an admin token is.
+func (c *Console) check(r *http.Request, token string) (string, error) {
+	if token == "" || len(token) > maxToken {
+		return "", errors.New("console: no token, or one that is too long")
+	}
+	ask, err := http.NewRequestWithContext(r.Context(), http.MethodGet, "http://admin"+Prefix, http.NoBody)
+	if err != nil {
+		return "", err
+	}
+	ask.Header.Set("Authorization", "Bearer "+token)
+	return c.cfg.Check(ask)
+}
+
+// SocketHandler serves, in front of next, what only those who can reach the admin socket
+// may ask for: POST /admin/console/codes answers {"path"}, a page that signs in whoever
+// asks for it within two minutes, once.
+func (c *Console) SocketHandler(next http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /admin/console/codes", func(w http.ResponseWriter, r *http.Request) {
+		name := "socket"
+		if p, ok := edge.PeerOf(r.Context()); ok {
+			name = userName(p.UID)
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusCreated)
+		_ = json.NewEncoder(w).Encode(map[string]string{"path": "/console/sign-in?code=" + c.codes.give(name)}) // the peer may be gone
+	})
+	mux.Handle("/", next)
+	return mux
+}
+
+// End signs out everybody for whom over is true and returns how many they were.
+func (c *Console) End(_ context.Context, over func(name, how string) bool) int {
+	c.sessions.mu.Lock()
+	defer c.sessions.mu.Unlock()
+	n := 0
+	for k, s := range c.sessions.all {
+		if over(s.name, s.how) {
+			c.sessions.drop(k)
+			n++
+		}
+	}
+	return n
+}
