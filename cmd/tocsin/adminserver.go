@@ -16,6 +16,7 @@ import (
 type adminServer struct {
 	address string // of the TCP listener, or of the socket
 	socket  string
+	url     string // of the TCP listener, for browsers; "": there is none
 	sites   []site
 }
 
@@ -63,5 +64,9 @@ func openAdmin(ctx context.Context, cfg adminConfig, d *doors) (*adminServer, er
 	}
 	a.sites = append(a.sites, d.site("admin", tcp, cfg.onTCP, secure))
 	a.address = tcp.Addr().String()
+	a.url = "http://" + a.address
+	if secure != nil {
+		a.url = "https://" + a.address
+	}
 	return a, nil
 }

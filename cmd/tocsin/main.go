@@ -61,6 +61,7 @@ type cli struct {
 	Set         setCmd         `cmd:"" help:"Decode, verify and sign a Security Event Token."`
 	Key         keyCmd         `cmd:"" help:"List, rotate and retire signing keys."`
 	Audit       auditCmd       `cmd:"" help:"List what operators and applications did: who, from where, what, what became of it."`
+	Console     consoleCmd     `cmd:"" help:"Print a link that signs a browser in to the console of a running server."`
 	Conformance conformanceCmd `cmd:"" help:"See what of the specifications a peer keeps."`
 	Bench       benchCmd       `cmd:"" help:"Measure the transmitter against the floor of this machine."`
 	Doctor      doctorCmd      `cmd:"" help:"Look at settings, at what they name and at what runs, and say what to do."`

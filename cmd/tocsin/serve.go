@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/config"
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/console"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/figures"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/localca"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/node"
@@ -120,9 +121,14 @@ func (s serveCmd) Run(ctx context.Context, std streamsIO) error {
 	if err := n.Transmitter.Collect(d.collectors(secure)...); err != nil {
 		return err
 	}
-	admin, err := openAdmin(ctx, adminConfig{
+	var admin *adminServer
+	pages, err := console.ForTransmitter(n.Transmitter, cfg.Transmitter.Issuer, func() string { return admin.url }, logger)
+	if err != nil {
+		return err
+	}
+	admin, err = openAdmin(ctx, adminConfig{
 		data: s.Data, listen: s.AdminListen, secure: secure, lacking: "certificate",
-		onSocket: n.Transmitter.SocketHandler(), onTCP: n.Transmitter.AdminHandler(),
+		onSocket: pages.SocketHandler(n.Transmitter.SocketHandler()), onTCP: pages.Beside(n.Transmitter.AdminHandler()),
 	}, d)
 	if err != nil {
 		return err
@@ -248,5 +254,6 @@ func (s serveCmd) front() front {
 
 func (s serveCmd) welcome(std streamsIO, issuer, trust string) {
 	fmt.Fprintf(std.err, "Metadata:   curl %s%s\n", trust, metadataURL(issuer))
+	fmt.Fprintf(std.err, "Console:    tocsin console --data %s\n", s.Data)
 	fmt.Fprintf(std.err, "Next:       tocsin client add --data %s --id my-app --audience https://app.example --scope \"ssf.manage ssf.read\"\n", s.Data)
 }

@@ -1,8 +1,8 @@
 // Package console serves web pages for people over the admin API of the same process:
 // what `tocsin` commands do, in a browser.
 //
-//	c, err := console.New(console.Config{Pages: console.Transmitter(), API: …, Check: …})
-//	http.Handle("/console/", c.Handler())
+//	c, err := console.ForTransmitter(t, issuer, url, logger)
+//	handler := c.Beside(t.AdminHandler())
 //
 // Every figure on a page and every act goes through the admin API's own handlers, called
 // in this process ([view.get], [view.do]): rules, validation, errors and the audit of acts
@@ -47,6 +47,9 @@ type Config struct {
 	// Check returns the name of who sends a good admin token with a request, which is
 	// asked at sign-in, and again with each page: what ends a token ends its session.
 	Check func(r *http.Request) (name string, err error)
+	// URL is where browsers reach the listener, without a slash at its end, and is asked
+	// once it is open; "": they do not.
+	URL func() string
 	// Signed is told of who signs in and out before it is so; its error keeps it from
 	// being so. nil: nobody is told.
 	Signed func(ctx context.Context, r *http.Request, act, name, how string) error
@@ -78,13 +81,13 @@ type Console struct {
 	origin   *http.CrossOriginProtection
 }
 
-//go:embed templates static
+//go:embed all:templates static
 var files embed.FS
 
 // New returns a console that starts nothing.
 func New(cfg Config) (*Console, error) {
-	if cfg.Pages.mount == nil || cfg.API == nil || cfg.Check == nil || cfg.Logger == nil {
-		return nil, errors.New("console: Config.Pages, API, Check and Logger are required")
+	if cfg.Pages.mount == nil || cfg.API == nil || cfg.Check == nil || cfg.URL == nil || cfg.Logger == nil {
+		return nil, errors.New("console: Config.Pages, API, Check, URL and Logger are required")
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -161,6 +164,15 @@ func OperatorOf(r *http.Request) (name string, ok bool) {
 		return "", false
 	}
 	return s.name, true
+}
+
+// Beside serves the console in front of next; a browser that asks for nothing is sent to it.
+func (c *Console) Beside(next http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle(Prefix, c.Handler())
+	mux.Handle("GET /{$}", http.RedirectHandler(Prefix, http.StatusSeeOther))
+	mux.Handle("/", next)
+	return mux
 }
 
 // secure reports whether the browser came by https.

@@ -48,16 +48,17 @@ func needed(method, path string) Role {
 		return Viewer
 	}
 	for _, op := range operatorsWork() {
-		if op.method == method && matches(op.path, path) {
+		if op.Method == method && op.Matches(path) {
 			return Operator
 		}
 	}
 	return Admin
 }
 
-type operation struct{ method, path string }
+// operation is one of the admin API; {} in its path stands for one segment.
+type operation struct{ Method, Path string }
 
-// operatorsWork are the operations of the work of a day. {} stands for one segment.
+// operatorsWork are the operations of the work of a day.
 func operatorsWork() []operation {
 	return []operation{
 		{http.MethodPost, "/admin/streams/{}/status"},
@@ -70,17 +71,15 @@ func operatorsWork() []operation {
 		{http.MethodPost, "/admin/sources/{}/fetch"},
 		{http.MethodPost, "/admin/webhooks/{}/replay"},
 		{http.MethodPost, "/admin/webhooks/{}/test"},
-		{http.MethodPost, "/admin/webhooks/{}/dead-letters/{}/resend"},
-		{http.MethodDelete, "/admin/webhooks/{}/dead-letters/{}"},
 		{http.MethodPost, "/admin/dead-letters/retry"},
 		{http.MethodPost, "/admin/dead-letters/drop"},
 		{http.MethodPost, "/admin/explain"}, // changes nothing
 	}
 }
 
-// matches reports whether path is one of pattern.
-func matches(pattern, path string) bool {
-	want, got := strings.Split(pattern, "/"), strings.Split(path, "/")
+// Matches reports whether path is one of the operation's.
+func (o operation) Matches(path string) bool {
+	want, got := strings.Split(o.Path, "/"), strings.Split(path, "/")
 	if len(want) != len(got) {
 		return false
 	}

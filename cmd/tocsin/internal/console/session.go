@@ -213,7 +213,8 @@ type code struct {
 // Bounds of codes.
 const (
 	maxCodes = 16
-	codeLife = 2 * time.Minute
+	// CodeLife is how long a link of tocsin console is good.
+	CodeLife = 2 * time.Minute
 )
 
 func newCodes(now func() time.Time) *codes { return &codes{now: now} }
@@ -227,7 +228,7 @@ func (l *codes) give(name string) string {
 	if len(l.all) == maxCodes {
 		l.all = l.all[1:]
 	}
-	l.all = append(l.all, code{sha256.Sum256([]byte(text)), name, l.now().Add(codeLife)})
+	l.all = append(l.all, code{sha256.Sum256([]byte(text)), name, l.now().Add(CodeLife)})
 	return text
 }
 

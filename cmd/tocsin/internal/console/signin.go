@@ -6,9 +6,11 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"path"
 	"strings"
 
 	"github.com/tocsin-ssf/tocsin/set/delivery/edge"
+	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
 )
 
 // maxToken bounds an admin token, in bytes.
@@ -40,7 +42,7 @@ func (c *Console) showSignIn(w http.ResponseWriter, r *http.Request, status int,
 // back returns a path of the console to go on with; what is none becomes the first page.
 func back(to string) string {
 	u, err := url.Parse(to)
-	if err != nil || u.IsAbs() || u.Host != "" || !strings.HasPrefix(u.Path, Prefix) || strings.Contains(to, `\`) {
+	if err != nil || u.IsAbs() || u.Host != "" || !strings.HasPrefix(path.Clean(u.Path)+"/", Prefix) || strings.Contains(to, `\`) {
 		return Prefix
 	}
 	return u.RequestURI()
@@ -120,21 +122,30 @@ func (c *Console) check(r *http.Request, token string) (string, error) {
 }
 
 // SocketHandler serves, in front of next, what only those who can reach the admin socket
-// may ask for: POST /admin/console/codes answers {"path"}, a page that signs in whoever
-// asks for it within two minutes, once.
+// may ask for: POST /admin/console/codes answers 201 {"url"}, a page that signs in whoever
+// asks for it within two minutes, once; 409 if there is no listener for browsers.
 func (c *Console) SocketHandler(next http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /admin/console/codes", func(w http.ResponseWriter, r *http.Request) {
+		base := c.cfg.URL()
+		if base == "" {
+			say(w, http.StatusConflict, map[string]string{"err": "not_offered", "description": "there is no admin listener for browsers: it is off (admin-listen)"})
+			return
+		}
 		name := "socket"
 		if p, ok := edge.PeerOf(r.Context()); ok {
-			name = userName(p.UID)
+			name = eventlog.Actor{UID: &p.UID}.String()
 		}
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(http.StatusCreated)
-		_ = json.NewEncoder(w).Encode(map[string]string{"path": "/console/sign-in?code=" + c.codes.give(name)}) // the peer may be gone
+		say(w, http.StatusCreated, map[string]string{"url": base + "/console/sign-in?code=" + c.codes.give(name)})
 	})
 	mux.Handle("/", next)
 	return mux
+}
+
+func say(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // the peer may be gone
 }
 
 // End signs out everybody for whom over is true and returns how many they were.

@@ -1,12 +1,27 @@
 package console
 
-// Transmitter returns the pages of a transmitter.
-func Transmitter() Pages {
+import (
+	"log/slog"
+
+	"github.com/tocsin-ssf/tocsin/transmitter"
+)
+
+// ForTransmitter returns the console of a transmitter; url is [Config].URL.
+func ForTransmitter(t *transmitter.Transmitter, issuer string, url func() string, logger *slog.Logger) (*Console, error) {
+	return New(Config{
+		Pages: transmitterPages(), Name: issuer, URL: url,
+		API: t.PagesHandler(OperatorOf), Check: t.Administrator, Signed: t.NoteSession, Logger: logger,
+	})
+}
+
+// transmitterPages are the sections of a transmitter's console, in the order of its
+// navigation; each has a file of its own.
+func transmitterPages() Pages {
 	return Pages{
 		Half: "Transmitter",
 		sections: []section{
 			{Prefix, "Overview"},
-			{"/console/applications", "Applications"},
+			{applicationsPage, "Applications"},
 		},
 		mount: func(c *Console) {
 			c.mountOverview()

@@ -1,0 +1,7 @@
+package console
+
+// For tests: who may do what.
+var (
+	Needed        = needed
+	OperatorsWork = operatorsWork
+)
