@@ -31,16 +31,6 @@ func (r Role) String() string {
 	return "nobody"
 }
 
-// ParseRole reads a role's name.
-func ParseRole(name string) (Role, bool) {
-	for _, r := range []Role{Viewer, Operator, Admin} {
-		if r.String() == name {
-			return r, true
-		}
-	}
-	return 0, false
-}
-
 // needed is the least role for an operation of the admin API: GET is for viewers, what
 // stands here for operators, and all else for admins.
 func needed(method, path string) Role {
