@@ -187,7 +187,8 @@ func (r *Receiver) handle(ctx context.Context, m *inbox.Message) inbox.Outcome {
 	outcome := r.outcome(ctx, log, m, err)
 	r.cfg.Observer.Handled(outcome.Verdict, time.Since(began))
 	if outcome.Verdict == inbox.Done {
-		r.cfg.Observer.Done(r.cfg.Now().Sub(m.Received))
+		now := r.cfg.Now()
+		r.cfg.Observer.Done(now.Sub(m.Received), max(now.Sub(token.IssuedAt), 0))
 	}
 	return outcome
 }

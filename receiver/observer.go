@@ -22,9 +22,10 @@ type Observer struct {
 	Arrived func(by string, repeat bool, err error)
 	// Handled is told of each run of an event's hooks, with its verdict.
 	Handled func(verdict inbox.Verdict, took time.Duration)
-	// Done is told of each event whose hooks have done what they were asked, and how long
-	// that is after its SET came.
-	Done func(sinceReceived time.Duration)
+	// Done is told of each event whose hooks have done what they were asked, how long
+	// that is after its SET came, and how long after the transmitter recorded the event
+	// (iat): by both clocks, in whole seconds there, never negative.
+	Done func(sinceReceived, sinceRecorded time.Duration)
 	// Polled is told of each poll, and how it ended.
 	Polled func(err error)
 }
@@ -38,7 +39,7 @@ func (o Observer) complete() Observer {
 		o.Handled = func(inbox.Verdict, time.Duration) {}
 	}
 	if o.Done == nil {
-		o.Done = func(time.Duration) {}
+		o.Done = func(_, _ time.Duration) {}
 	}
 	if o.Polled == nil {
 		o.Polled = func(error) {}

@@ -47,7 +47,7 @@ func (s *sightings) observer() receiver.Observer {
 			s.note("%s repeat=%v %s", by, repeat, code)
 		},
 		Handled: func(v inbox.Verdict, took time.Duration) { s.note("handled %d after %v", v, took) },
-		Done:    func(since time.Duration) { s.note("done after %v", since) },
+		Done:    func(since, _ time.Duration) { s.note("done after %v", since) },
 		Polled:  func(err error) { s.note("polled failed=%v", err != nil) },
 	}
 }

@@ -1,7 +1,6 @@
 package transmitter
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"strconv"
@@ -15,16 +14,12 @@ import (
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/ingest"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/outbox"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/push"
 )
 
-const (
-	// topStreams bounds the streams that have a depth of their own; the rest
-	// is in the total.
-	topStreams = 20
-	// scrapeTime bounds how long a scrape may ask the store.
-	scrapeTime = 2 * time.Second
-)
+// scrapeTime bounds how long a scrape may ask the store.
+const scrapeTime = 2 * time.Second
 
 // metrics are the transmitter's own; no label takes an unbounded value.
 type metrics struct {
@@ -38,10 +33,15 @@ type metrics struct {
 	polls    *prometheus.CounterVec   // of vendors' APIs, by source and outcome
 	pollAt   *prometheus.GaugeVec     // last page that was kept, by source
 	gated    *prometheus.CounterVec   // by what a gate did
+	signed   *prometheus.CounterVec   // SETs to sign, by outcome
+	signTook prometheus.Histogram     // seconds of one signature
+	paused   *prometheus.CounterVec   // streams that we paused, by cause
+	asked    *prometheus.CounterVec   // polls, by outcome
 	notKept  prometheus.Counter
 	expired  prometheus.Counter
-	answers  *prometheus.CounterVec // by method, route, status
-	limited  *prometheus.CounterVec // requests refused for their rate, by whose it is
+	answers  *prometheus.CounterVec   // by method, route, status
+	asking   *prometheus.HistogramVec // seconds of one request, by route
+	limited  *prometheus.CounterVec   // requests refused for their rate, by whose it is
 	commits  *prometheus.HistogramVec
 	commit   *prometheus.HistogramVec
 }
@@ -83,6 +83,18 @@ func newMetrics(store streams.Queue, log eventlog.Log, index eventlog.Index) *me
 		gated: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tocsin_consent_gate_total", Help: "SETs, and events for webhooks, that a consent gate held back or released.",
 		}, []string{"outcome"}),
+		signed: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tocsin_signatures_total", Help: "SETs to be signed, by outcome: signed, gone (no SET can be made of the event), failed.",
+		}, []string{"outcome"}),
+		signTook: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "tocsin_signature_seconds", Help: "Time of one signature.", Buckets: prometheus.ExponentialBuckets(0.00001, 4, 10),
+		}),
+		paused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tocsin_streams_paused_total", Help: "Streams paused by the transmitter itself, by cause: delivery, full, inactive.",
+		}, []string{"cause"}),
+		asked: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tocsin_polls_total", Help: "Polls that were answered, by outcome: sets, empty.",
+		}, []string{"outcome"}),
 		notKept: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "tocsin_queue_not_kept_total", Help: "SETs not kept because a queue was full.",
 		}),
@@ -92,6 +104,10 @@ func newMetrics(store streams.Queue, log eventlog.Log, index eventlog.Index) *me
 		answers: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tocsin_http_requests_total", Help: "Requests by method, route and status.",
 		}, []string{"method", "route", "status"}),
+		asking: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "tocsin_http_request_seconds", Help: "Time of one request with its answer, by route; a long poll waits in it.",
+			Buckets: []float64{0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10, 60},
+		}, []string{"route"}),
 		limited: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tocsin_http_limited_total", Help: "Requests answered 429 for their rate, by what was counted: client or address.",
 		}, []string{"by"}),
@@ -103,12 +119,35 @@ func newMetrics(store streams.Queue, log eventlog.Log, index eventlog.Index) *me
 			Name: "tocsin_commit_seconds", Help: "Time of one commit.", Buckets: seconds(),
 		}, []string{"store"}),
 	}
-	m.registry.MustRegister(m.attempts, m.took, m.delivery, m.pollSets, m.ingested, m.recorded, m.polls, m.pollAt, m.gated, m.notKept, m.expired, m.answers, m.limited,
-		m.commits, m.commit, queueCollector{store})
+	m.registry.MustRegister(m.attempts, m.took, m.delivery, m.pollSets, m.ingested, m.recorded, m.polls, m.pollAt, m.gated, m.signed, m.signTook,
+		m.paused, m.asked, m.notKept, m.expired, m.answers, m.asking, m.limited, m.commits, m.commit, queueCollector{store})
+	m.begin()
 	if index != nil {
 		m.registry.MustRegister(indexCollector{log, index})
 	}
 	return m
+}
+
+// begin makes the series whose labels are words of ours, so that they are there, at
+// zero, before the first thing happens: a rate needs two points.
+func (m *metrics) begin() {
+	for vec, words := range map[*prometheus.CounterVec][]string{
+		m.attempts: push.Verdicts(),
+		m.ingested: {ingest.Accepted, ingest.Duplicate, ingest.Unmapped, ingest.Refused},
+		m.gated:    {"held", "released"},
+		m.signed:   {"signed", "gone", "failed"},
+		m.paused:   {causeDelivery, causeFull, causeInactive},
+		m.asked:    {"sets", "empty"},
+		m.pollSets: {"sent", "acknowledged", "refused"},
+		m.limited:  {"client", "address"},
+	} {
+		for _, word := range words {
+			vec.WithLabelValues(word)
+		}
+	}
+	for _, method := range []string{"push", "poll", "webhook"} {
+		m.delivery.WithLabelValues(method)
+	}
 }
 
 func (m *metrics) handler() http.Handler {
@@ -175,14 +214,35 @@ func (m *metrics) passed(released bool) {
 	m.gated.WithLabelValues(outcome).Inc()
 }
 
+// made counts the making of a SET (outbox.Config.Observe).
+func (m *metrics) made(took time.Duration, err error) {
+	outcome := "signed"
+	switch {
+	case errors.Is(err, outbox.ErrGone):
+		outcome = "gone"
+	case err != nil:
+		outcome = "failed"
+	default:
+		m.signTook.Observe(took.Seconds())
+	}
+	m.signed.WithLabelValues(outcome).Inc()
+}
+
 // polled counts an item that a poll acknowledged.
 func (m *metrics) polled(sinceAccepted time.Duration) {
 	m.pollSets.WithLabelValues("acknowledged").Inc()
 	m.delivery.WithLabelValues("poll").Observe(sinceAccepted.Seconds())
 }
 
-// pollSent counts SETs that an answer to a poll bore.
-func (m *metrics) pollSent(sets int) { m.pollSets.WithLabelValues("sent").Add(float64(sets)) }
+// pollSent counts an answer to a poll and the SETs that it bore.
+func (m *metrics) pollSent(sets int) {
+	outcome := "empty"
+	if sets > 0 {
+		outcome = "sets"
+	}
+	m.asked.WithLabelValues(outcome).Inc()
+	m.pollSets.WithLabelValues("sent").Add(float64(sets))
+}
 
 // pollRefused counts a SET that a receiver refused by a poll.
 func (m *metrics) pollRefused() { m.pollSets.WithLabelValues("refused").Inc() }
@@ -196,11 +256,13 @@ func (t *Transmitter) Commit(store string, batch int, took time.Duration) {
 // requests counts answers by route, never by path.
 func (m *metrics) requests(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
+		began := time.Now()
 		err := next(c)
 		if err != nil {
 			c.Error(err) // written here, so that the status is known
 		}
 		note(c)
+		m.asking.WithLabelValues(c.Path()).Observe(time.Since(began).Seconds())
 		m.answers.WithLabelValues(methodLabel(c.Request().Method), c.Path(), strconv.Itoa(c.Response().Status)).Inc()
 		return nil
 	}
@@ -213,64 +275,4 @@ func methodLabel(method string) string {
 		return method
 	}
 	return "other"
-}
-
-// queueCollector asks the store for the depth of its queues at each scrape.
-type queueCollector struct{ store streams.Queue }
-
-var (
-	depthDesc  = prometheus.NewDesc("tocsin_queue_depth", "SETs that wait, all streams together.", nil, nil)
-	deadDesc   = prometheus.NewDesc("tocsin_dead_letters", "SETs set aside, all streams together.", nil, nil)
-	oldestDesc = prometheus.NewDesc("tocsin_queue_oldest_seconds", "Age of the oldest SET that waits.", nil, nil)
-	streamDesc = prometheus.NewDesc("tocsin_stream_queue_depth", "SETs that wait on the longest queues.", []string{"stream_id"}, nil)
-)
-
-// Describe names the collector's metrics.
-func (queueCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{depthDesc, deadDesc, oldestDesc, streamDesc} {
-		ch <- d
-	}
-}
-
-// Collect reads the counters that the store keeps; it scans no queue.
-func (q queueCollector) Collect(ch chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), scrapeTime)
-	defer cancel()
-	total, top, err := q.store.Depths(ctx, topStreams)
-	if err != nil {
-		ch <- prometheus.NewInvalidMetric(depthDesc, err)
-		return
-	}
-	age := 0.0
-	if !total.Oldest.IsZero() {
-		age = time.Since(total.Oldest).Seconds()
-	}
-	ch <- prometheus.MustNewConstMetric(depthDesc, prometheus.GaugeValue, float64(total.Items))
-	ch <- prometheus.MustNewConstMetric(deadDesc, prometheus.GaugeValue, float64(total.Dead))
-	ch <- prometheus.MustNewConstMetric(oldestDesc, prometheus.GaugeValue, age)
-	for id, d := range top {
-		ch <- prometheus.MustNewConstMetric(streamDesc, prometheus.GaugeValue, float64(d.Items), id)
-	}
-}
-
-// indexCollector tells at each scrape how far the index trails the log.
-type indexCollector struct {
-	log   eventlog.Log
-	index eventlog.Index
-}
-
-var lagDesc = prometheus.NewDesc("tocsin_index_lag", "Records of the log that the search index has yet to read.", nil, nil)
-
-// Describe names the collector's metric.
-func (indexCollector) Describe(ch chan<- *prometheus.Desc) { ch <- lagDesc }
-
-// Collect compares two numbers that are in memory.
-func (i indexCollector) Collect(ch chan<- prometheus.Metric) {
-	place := i.index.Place()
-	head, err := i.log.Head(context.Background())
-	if err != nil {
-		ch <- prometheus.NewInvalidMetric(lagDesc, err)
-		return
-	}
-	ch <- prometheus.MustNewConstMetric(lagDesc, prometheus.GaugeValue, float64(head-min(place, head)))
 }

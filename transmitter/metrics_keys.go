@@ -16,6 +16,7 @@ type keyCollector struct {
 
 var (
 	keysDesc   = prometheus.NewDesc("tocsin_signing_keys", "Signing keys in the key set, by state: current, next, old.", []string{"state"}, nil)
+	keyDueDesc = prometheus.NewDesc("tocsin_signing_key_rotation_timestamp_seconds", "When the schedule replaces the key that signs; 0: there is no schedule.", nil, nil)
 	keyAgeDesc = prometheus.NewDesc("tocsin_signing_key_age_seconds", "Age of the key that signs.", nil, nil)
 )
 
@@ -23,6 +24,7 @@ var (
 func (keyCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- keysDesc
 	ch <- keyAgeDesc
+	ch <- keyDueDesc
 }
 
 // Collect counts the keys.
@@ -39,6 +41,11 @@ func (c keyCollector) Collect(ch chan<- prometheus.Metric) {
 			count["old"]++
 		}
 	}
+	due := 0.0
+	if at := c.ring.Due(); !at.IsZero() {
+		due = float64(at.Unix())
+	}
+	ch <- prometheus.MustNewConstMetric(keyDueDesc, prometheus.GaugeValue, due)
 	for state, n := range count {
 		ch <- prometheus.MustNewConstMetric(keysDesc, prometheus.GaugeValue, float64(n), state)
 	}

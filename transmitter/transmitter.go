@@ -90,7 +90,7 @@ func New(cfg Config) (*Transmitter, error) {
 	t.root = strings.TrimSuffix(cfg.Issuer, "/")
 	t.base = basePath(t.root)
 	t.metrics = newMetrics(cfg.Streams, cfg.Log, cfg.Index)
-	t.metrics.registry.MustRegister(keyCollector{cfg.Keys, cfg.Now})
+	t.metrics.registry.MustRegister(keyCollector{cfg.Keys, cfg.Now}, stateCollector{t})
 	if cfg.Checkpoints != nil {
 		t.metrics.registry.MustRegister(checkpointCollector{cfg.Checkpoints})
 	}
@@ -117,7 +117,7 @@ func New(cfg Config) (*Transmitter, error) {
 		return nil, fmt.Errorf("transmitter: %w", err)
 	}
 	t.outbox = outbox.New(outbox.Config{
-		Records: cfg.Log, Key: cfg.Keys.Signer, JWT: cfg.Keys.JWTSigner, Signed: cfg.Keys.Signed, Filter: cfg.FilterPayload,
+		Records: cfg.Log, Key: cfg.Keys.Signer, JWT: cfg.Keys.JWTSigner, Signed: cfg.Keys.Signed, Observe: t.metrics.made, Filter: cfg.FilterPayload,
 	})
 	t.gate = consent.New(cfg.Log, cfg.Now)
 	if _, ok := cfg.Streams.(streams.Shared); ok {
@@ -133,7 +133,10 @@ func New(cfg Config) (*Transmitter, error) {
 	t.replays = replay.New(cfg.Log, t.work.placeOf, cfg.Now)
 	t.pusher = push.New(push.Config{
 		Outbox: t.outbox, Webhooks: t.webhooks, Client: client, Blocked: guard.Blocked,
-		Pause: t.pause, Window: cfg.PushWindow, Timeout: cfg.PushTimeout, Schedule: cfg.PushSchedule,
+		Pause: func(ctx context.Context, stream, reason string) error {
+			return t.pause(ctx, stream, reason, causeDelivery)
+		},
+		Window: cfg.PushWindow, Timeout: cfg.PushTimeout, Schedule: cfg.PushSchedule,
 		GiveUp: cfg.PushGiveUp, Refusals: cfg.PushRefusals,
 		Observe: t.metrics.attempt, Crash: cfg.Crash, Now: cfg.Now, Logger: cfg.Logger,
 	})
@@ -244,21 +247,31 @@ func (t *Transmitter) checkEndpoint(raw string) error {
 	return err
 }
 
+// Causes of a pause, for metrics.
+const (
+	causeDelivery = "delivery" // its receiver answers nothing good
+	causeFull     = "full"     // its queue
+	causeInactive = "inactive"
+)
+
 // pause pauses a stream that is enabled; of one that is not it says nothing, or
 // each batch that a full queue cannot keep would be told of.
-func (t *Transmitter) pause(ctx context.Context, stream, reason string) error {
+func (t *Transmitter) pause(ctx context.Context, stream, reason, cause string) error {
 	if s, err := t.cfg.Streams.Stream(ctx, stream); err == nil && s.Status != streams.Enabled {
 		return nil
 	}
 	t.cfg.Logger.WarnContext(ctx, "pausing a stream", "stream_id", stream, "reason", reason)
 	_, err := t.catalog.Pause(ctx, stream, reason, streams.ByTransmitter)
+	if err == nil {
+		t.metrics.paused.WithLabelValues(cause).Inc()
+	}
 	return err
 }
 
 // queueFull pauses a stream whose queue could not keep more (contracts.md §5).
 func (t *Transmitter) queueFull(ctx context.Context, stream string, dropped int) {
 	t.metrics.notKept.Add(float64(dropped))
-	if err := t.pause(ctx, stream, "the queue is full; later events were not kept"); err != nil {
+	if err := t.pause(ctx, stream, "the queue is full; later events were not kept", causeFull); err != nil {
 		t.cfg.Logger.ErrorContext(ctx, "could not pause a full stream", "stream_id", stream, "err", err)
 	}
 }

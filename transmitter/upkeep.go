@@ -37,7 +37,9 @@ func (t *Transmitter) upkeep(ctx context.Context) {
 	if err := t.webhooks.Mend(ctx); err != nil && ctx.Err() == nil {
 		t.cfg.Logger.ErrorContext(ctx, "could not mend webhooks", "err", err)
 	}
-	if _, err := t.catalog.PauseInactive(ctx); err != nil && ctx.Err() == nil {
+	paused, err := t.catalog.PauseInactive(ctx)
+	t.metrics.paused.WithLabelValues(causeInactive).Add(float64(len(paused)))
+	if err != nil && ctx.Err() == nil {
 		t.cfg.Logger.ErrorContext(ctx, "could not pause inactive streams", "err", err)
 	}
 	for {

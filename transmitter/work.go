@@ -24,11 +24,14 @@ type work interface {
 	// placeOf returns up to which record of the log all is put on the queue of
 	// a stream, also before run.
 	placeOf(ctx context.Context, stream string) (uint64, error)
+	// places are how far the fan-outs of this process have come, one for each part of
+	// the streams that it holds.
+	places(ctx context.Context) ([]uint64, error)
 }
 
 func (t *Transmitter) newWork() work {
 	if shared, ok := t.cfg.Streams.(streams.Shared); ok {
-		return &sharedWork{t, shared}
+		return &sharedWork{t: t, store: shared}
 	}
 	return &soleWork{t, t.newFanout(t.cfg.Streams, false)}
 }
@@ -65,15 +68,23 @@ func (w *soleWork) placeOf(ctx context.Context, stream string) (uint64, error) {
 	return w.fanout.PlaceOf(ctx, stream)
 }
 
+func (w *soleWork) places(ctx context.Context) ([]uint64, error) {
+	place, err := w.fanout.Place(ctx)
+	return []uint64{place}, err
+}
+
 // sharedWork is that of the partitions that this process holds.
 type sharedWork struct {
 	t     *Transmitter
 	store streams.Shared
+	held  sync.Map // *fanout.Fanout of the partitions
 }
 
 func (w *sharedWork) run(ctx context.Context) error {
 	return w.store.Hold(ctx, func(ctx context.Context, part streams.Partition) {
 		f := w.t.newFanout(part, part.Number() != 0)
+		w.held.Store(f, nil)
+		defer w.held.Delete(f)
 		err := all(ctx, f.Run, func(ctx context.Context) error { return w.t.push(ctx, part) })
 		if err != nil {
 			w.t.cfg.Logger.ErrorContext(ctx, "the work on a partition ended", "partition", part.Number(), "err", err)
@@ -84,6 +95,16 @@ func (w *sharedWork) run(ctx context.Context) error {
 // placeOf is the place that the holder of the stream's partition saved last.
 func (w *sharedWork) placeOf(ctx context.Context, stream string) (uint64, error) {
 	return w.store.CursorOf(ctx, fanout.Follower, stream)
+}
+
+func (w *sharedWork) places(ctx context.Context) (places []uint64, err error) {
+	w.held.Range(func(f, _ any) bool {
+		var place uint64
+		place, err = f.(*fanout.Fanout).Place(ctx)
+		places = append(places, place)
+		return err == nil
+	})
+	return places, err
 }
 
 // once runs what one process at a time does of those that share the stores.

@@ -118,7 +118,7 @@ func (s serveCmd) Run(ctx context.Context, std streamsIO) error {
 		return err
 	}
 	d := newDoors(s.EdgeSettings, logger)
-	if err := n.Transmitter.Collect(d.collectors(secure)...); err != nil {
+	if err := n.Transmitter.Collect(append(d.collectors(secure), processCollectors("serve", s.Data, n.Redis)...)...); err != nil {
 		return err
 	}
 	var admin *adminServer

@@ -90,6 +90,24 @@ func (r *Ring) Keep(ctx context.Context, noting Noting) error {
 	}
 }
 
+// Due returns when the signing key is replaced by the schedule next; zero: there is none.
+// A replacement that is late lies in the past.
+func (r *Ring) Due() time.Time {
+	if r.cfg.RotateEvery == 0 {
+		return time.Time{}
+	}
+	var due time.Time
+	for _, key := range r.List() {
+		switch {
+		case key.Next:
+			return key.Created.Add(r.cfg.PublishAhead)
+		case key.Current:
+			due = key.Created.Add(r.cfg.RotateEvery + r.cfg.PublishAhead)
+		}
+	}
+	return due
+}
+
 // keeper is one run of the schedule.
 type keeper struct {
 	ring   *Ring

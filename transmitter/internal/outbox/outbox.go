@@ -36,8 +36,8 @@ type Records interface {
 	Record(ctx context.Context, seq uint64) (*eventlog.Record, error)
 }
 
-// Config says where records and keys come from. All but Filter and Signed are
-// required.
+// Config says where records and keys come from. All but Filter, Signed and Observe
+// are required.
 type Config struct {
 	Records Records
 	// Key returns the signer that signs now; JWT the same key's for streams whose
@@ -45,6 +45,9 @@ type Config struct {
 	Key, JWT func() *jose.Signer
 	// Signed hears of each signature by the key's id; nil: nobody does.
 	Signed func(keyID string)
+	// Observe hears of each making of a SET that was not in the cache: how long the
+	// signature took, and the error; nil: nobody does.
+	Observe func(took time.Duration, err error)
 	// Filter may change a payload before it leaves for an application
 	// (SSF-10.3.2-01), always in the same way; nil: payloads leave as mapped.
 	Filter func(owner, eventType string, payload []byte) []byte
@@ -82,13 +85,22 @@ func New(cfg Config) *Outbox {
 // Sign returns the signed SET of an item of stream s.
 // Errors: ErrGone; any other is a failure of the log or of the key.
 func (o *Outbox) Sign(ctx context.Context, s streams.Stream, item streams.Item) (SET, error) {
+	out, took, err := o.sign(ctx, s, item)
+	if o.cfg.Observe != nil && (took > 0 || err != nil) && ctx.Err() == nil {
+		o.cfg.Observe(took, err)
+	}
+	return out, err
+}
+
+// sign returns how long the signature took; zero: there was none to make.
+func (o *Outbox) sign(ctx context.Context, s streams.Stream, item streams.Item) (_ SET, took time.Duration, err error) {
 	b, accepted, err := o.build(ctx, s, item)
 	if err != nil {
-		return SET{}, err
+		return SET{}, 0, err
 	}
 	form, err := profile.Parse(s.Profile)
 	if err != nil { // it was checked before it was kept: another version's
-		return SET{}, fmt.Errorf("outbox: stream %s: %w", s.ID, err)
+		return SET{}, 0, fmt.Errorf("outbox: stream %s: %w", s.ID, err)
 	}
 	form.Apply(&b, item.Lane == streams.LaneControl)
 	out := SET{TransactionID: b.TransactionID, Accepted: accepted}
@@ -97,7 +109,7 @@ func (o *Outbox) Sign(ctx context.Context, s streams.Stream, item streams.Item) 
 	out.version = key.KeyID() + " " + s.Profile
 	if compact, ok := o.cache.get(item.ID, out.version); ok {
 		out.Compact = compact
-		return out, nil
+		return out, 0, nil
 	}
 	// Very many items may be due at once. Those that wait here do not stand in
 	// the scheduler's way of whoever has less to do.
@@ -105,23 +117,24 @@ func (o *Outbox) Sign(ctx context.Context, s streams.Stream, item streams.Item) 
 	case o.turns <- struct{}{}:
 		defer func() { <-o.turns }()
 	case <-ctx.Done():
-		return SET{}, fmt.Errorf("outbox: %w", ctx.Err())
+		return SET{}, 0, fmt.Errorf("outbox: %w", ctx.Err())
 	}
+	began := time.Now()
 	claims, err := b.Claims()
 	if err != nil { // it would be the same next time
-		return SET{}, fmt.Errorf("%w: %w", ErrGone, err)
+		return SET{}, 0, fmt.Errorf("%w: %w", ErrGone, err)
 	}
 	out.Compact, err = key.Sign(claims)
 	if errors.Is(err, jose.ErrTooLarge) {
-		return SET{}, fmt.Errorf("%w: %w", ErrGone, err)
+		return SET{}, 0, fmt.Errorf("%w: %w", ErrGone, err)
 	}
 	if err != nil {
-		return SET{}, fmt.Errorf("outbox: signing: %w", err)
+		return SET{}, 0, fmt.Errorf("outbox: signing: %w", err)
 	}
 	if o.cfg.Signed != nil {
 		o.cfg.Signed(key.KeyID())
 	}
-	return out, nil
+	return out, max(time.Since(began), 1), nil
 }
 
 // Keep remembers the signed bytes of an item that will be needed again: a

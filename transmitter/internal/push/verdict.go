@@ -32,6 +32,11 @@ func (j Judgement) String() string {
 	return [...]string{"delivered", "refused", "invalid_key", "failed", "paused"}[j]
 }
 
+// Verdicts are all texts of judgements.
+func Verdicts() []string {
+	return []string{Accepted.String(), SetAside.String(), RetryKey.String(), BackOff.String(), PauseStream.String()}
+}
+
 // Judge returns the judgement of an answer's status and, for 400, of the err
 // in its body ("" if it has none).
 func Judge(status int, err delivery.Code) Judgement {

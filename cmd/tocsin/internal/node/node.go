@@ -92,6 +92,8 @@ type Node struct {
 	Keys         *keys.Ring
 	// Vault encrypts private keys and secrets; nil: they are in clear.
 	Vault *vault.Vault
+	// Redis is where the state is that several nodes share; nil: it is in the folder.
+	Redis *redisdb.DB
 	// Index finds events. The transmitter's Run runs it.
 	Index *sqliteindex.Index
 

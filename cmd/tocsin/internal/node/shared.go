@@ -42,6 +42,7 @@ func (n *Node) shared(ctx context.Context, cfg *Config, observe observer) (*stor
 		return nil, err
 	}
 	n.closers = append(n.closers, db.Close)
+	n.Redis = db
 	mark := newMoveMark(db)
 	if err := n.arrived(ctx, mark); err != nil {
 		return nil, err

@@ -91,7 +91,7 @@ func Open(ctx context.Context, cfg Config, opts Options) (_ *Daemon, err error) 
 		return nil, err
 	}
 	d.publish(p)
-	d.metrics.registry.MustRegister(healthCollector{d.Health, opts.Now})
+	d.metrics.registry.MustRegister(healthCollector{d.Health, d.gate != nil && d.gate.gate != nil, opts.Now})
 	return d, nil
 }
 
@@ -222,6 +222,7 @@ func (d *Daemon) background() map[string]func(context.Context) error {
 
 // start runs a feed and returns what stops it and waits for its end.
 func (d *Daemon) start(ctx context.Context, f *feed, ended chan<- error) (stop func()) {
+	d.metrics.begin(f.cfg.Name, f.cfg.Delivery.Method)
 	return d.beside(ctx, "the receiver of "+f.cfg.Name, f.keeper.Run, ended)
 }
 

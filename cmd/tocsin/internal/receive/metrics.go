@@ -1,7 +1,6 @@
 package receive
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"strconv"
@@ -14,12 +13,8 @@ import (
 	"github.com/tocsin-ssf/tocsin/receiver/hooks"
 	"github.com/tocsin-ssf/tocsin/receiver/inbox"
 	"github.com/tocsin-ssf/tocsin/receiver/journal"
-	"github.com/tocsin-ssf/tocsin/receiver/keeper"
 	"github.com/tocsin-ssf/tocsin/set"
 )
-
-// scrapeTime bounds how long a scrape may ask the store.
-const scrapeTime = 2 * time.Second
 
 // metrics are the daemon's own. Labels take names of the configuration and words of
 // ours, nothing that others send.
@@ -30,6 +25,7 @@ type metrics struct {
 	polls    *prometheus.CounterVec   // by issuer, outcome
 	handled  *prometheus.CounterVec   // by issuer, verdict
 	took     *prometheus.HistogramVec // seconds of an event's hooks, by issuer
+	whole    *prometheus.HistogramVec // seconds from iat to the end of hooks, by issuer
 	lag      *prometheus.HistogramVec // seconds from a SET's arrival to its hooks' end, by issuer
 	asked    *prometheus.CounterVec   // by hook, effect, verdict
 	askTook  *prometheus.HistogramVec // seconds of one hook, by hook
@@ -58,6 +54,10 @@ func newMetrics() *metrics {
 		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "tocsin_receive_handle_seconds", Help: "Time of an event's hooks.", Buckets: seconds(),
 		}, []string{"issuer"}),
+		whole: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "tocsin_receive_event_seconds", Help: "Time from the recording of an event by its transmitter (iat, whole seconds) to the end of its hooks.",
+			Buckets: prometheus.ExponentialBuckets(0.125, 4, 10),
+		}, []string{"issuer"}),
 		lag: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "tocsin_receive_lag_seconds", Help: "Time from the arrival of a SET to the end of its event's hooks, done.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 25),
 		}, []string{"issuer"}),
@@ -81,7 +81,10 @@ func newMetrics() *metrics {
 			Name: "tocsin_receive_commit_seconds", Help: "Time of one commit.", Buckets: seconds(),
 		}, []string{"store"}),
 	}
-	m.registry.MustRegister(m.sets, m.refused, m.polls, m.handled, m.took, m.lag, m.asked, m.askTook, m.calls, m.gate, m.gateTook, m.reloads, m.limited, m.commits, m.commit)
+	m.registry.MustRegister(m.sets, m.refused, m.polls, m.handled, m.took, m.whole, m.lag, m.asked, m.askTook, m.calls, m.gate, m.gateTook, m.reloads, m.limited, m.commits, m.commit)
+	for _, outcome := range []string{"ok", "failed"} {
+		m.reloads.WithLabelValues(outcome)
+	}
 	return m
 }
 
@@ -112,6 +115,24 @@ func (m *metrics) committed(store string, batch int, took time.Duration) {
 	m.commit.WithLabelValues(store).Observe(took.Seconds())
 }
 
+// begin makes the series of an issuer whose other labels are words of ours, so that
+// they are there, at zero, before the first SET comes.
+func (m *metrics) begin(issuer, delivery string) {
+	for _, outcome := range []string{"kept", "repeat", "refused", "deferred"} {
+		m.sets.WithLabelValues(issuer, delivery, outcome)
+	}
+	for _, verdict := range []inbox.Verdict{inbox.Done, inbox.Again, inbox.SetAside, inbox.Released} {
+		m.handled.WithLabelValues(issuer, verdictName(verdict))
+	}
+	if delivery == receiver.ByPoll {
+		m.polls.WithLabelValues(issuer, outcomeOf(nil))
+		m.polls.WithLabelValues(issuer, "failed")
+	}
+	m.took.WithLabelValues(issuer)
+	m.whole.WithLabelValues(issuer)
+	m.lag.WithLabelValues(issuer)
+}
+
 // observer counts what the receiver of an issuer does.
 func (m *metrics) observer(issuer string) receiver.Observer {
 	return receiver.Observer{
@@ -133,7 +154,10 @@ func (m *metrics) observer(issuer string) receiver.Observer {
 			m.handled.WithLabelValues(issuer, verdictName(v)).Inc()
 			m.took.WithLabelValues(issuer).Observe(took.Seconds())
 		},
-		Done:   func(since time.Duration) { m.lag.WithLabelValues(issuer).Observe(since.Seconds()) },
+		Done: func(sinceReceived, sinceRecorded time.Duration) {
+			m.lag.WithLabelValues(issuer).Observe(sinceReceived.Seconds())
+			m.whole.WithLabelValues(issuer).Observe(sinceRecorded.Seconds())
+		},
 		Polled: func(err error) { m.polls.WithLabelValues(issuer, outcomeOf(err)).Inc() },
 	}
 }
@@ -202,57 +226,5 @@ func (m *metrics) forget(issuer string) {
 	}
 	m.took.DeletePartialMatch(of)
 	m.lag.DeletePartialMatch(of)
-}
-
-// healthCollector reads depths and keys when it is asked.
-type healthCollector struct {
-	health func(ctx context.Context) Health
-	now    func() time.Time
-}
-
-var (
-	depthDesc    = prometheus.NewDesc("tocsin_receive_inbox_events", "Events in the inbox, by state.", []string{"issuer", "state"}, nil)
-	standingDesc = prometheus.NewDesc("tocsin_receive_issuer_ok", "1 if all is well with the issuer.", []string{"issuer"}, nil)
-	keysDesc     = prometheus.NewDesc("tocsin_receive_keys", "Keys of the issuer that are known.", []string{"issuer"}, nil)
-	fetchedDesc  = prometheus.NewDesc("tocsin_receive_keys_fetched_timestamp_seconds", "When keys were last fetched.", []string{"issuer"}, nil)
-	oldestDesc   = prometheus.NewDesc("tocsin_receive_inbox_oldest_seconds", "Age of the oldest event that waits; 0: none does.", []string{"issuer"}, nil)
-)
-
-// Describe implements prometheus.Collector.
-func (c healthCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{depthDesc, oldestDesc, standingDesc, keysDesc, fetchedDesc} {
-		ch <- desc
-	}
-}
-
-// Collect implements prometheus.Collector.
-func (c healthCollector) Collect(ch chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), scrapeTime)
-	defer cancel()
-	for _, is := range c.health(ctx).Issuers {
-		gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
-			ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, append([]string{is.Name}, labels...)...)
-		}
-		ok := 0.0
-		if is.Standing == keeper.OK {
-			ok = 1
-		}
-		gauge(standingDesc, ok)
-		gauge(keysDesc, float64(is.Keys.Count))
-		if !is.Keys.Fetched.IsZero() {
-			gauge(fetchedDesc, float64(is.Keys.Fetched.UnixMilli())/1000)
-		}
-		if is.Inbox.Error != "" {
-			continue
-		}
-		n := is.Inbox
-		for state, value := range map[string]int{"waiting": n.Waiting, "running": n.Running, "failing": n.Failing, "dead": n.Dead} {
-			gauge(depthDesc, float64(value), state)
-		}
-		oldest := 0.0
-		if !n.Oldest.IsZero() {
-			oldest = max(c.now().Sub(n.Oldest).Seconds(), 0)
-		}
-		gauge(oldestDesc, oldest)
-	}
+	m.whole.DeletePartialMatch(of)
 }

@@ -163,6 +163,14 @@ func openAll(ctx context.Context, cfg Config, logger *slog.Logger, observe obser
 	return s, nil
 }
 
+// Redis is what is shared with other processes; nil: all is in the folder.
+func (s *Store) Redis() *redisdb.DB {
+	if s.redis == nil {
+		return nil
+	}
+	return s.redis.db
+}
+
 // Close closes all, last opened first, and gives the folder free.
 func (s *Store) Close() error {
 	var errs []error
