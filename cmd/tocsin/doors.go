@@ -79,6 +79,9 @@ func (d *doors) collectors(secure *tls.Config) []prometheus.Collector {
 // site returns h served on l, by https if secure is not nil. name is that of the
 // listener in logs and metrics.
 func (d *doors) site(name string, l net.Listener, h http.Handler, secure *tls.Config) site {
+	for _, bound := range []string{edge.RefusedTotal, edge.RefusedAddress} {
+		d.refused.WithLabelValues(name, bound)
+	}
 	all, perAddress := d.settings.Conns()
 	l = edge.Bound(l, edge.Bounds{
 		Conns: all, ConnsPerAddress: perAddress, Trusted: d.settings.TrustedProxy, Listener: name, Logger: d.logger,
