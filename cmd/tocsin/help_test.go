@@ -58,7 +58,7 @@ func TestHelpExamples(t *testing.T) {
 // Every command line in the pages of docs/ that are for operators is one that the
 // parser takes.
 func TestDocsCommands(t *testing.T) {
-	for _, page := range []string{"sources.md", "webhooks.md", "tokens.md", "receivers/idme.md", "receivers/google.md"} {
+	for _, page := range []string{"sources.md", "webhooks.md", "tokens.md", "receivers/idme.md", "receivers/google.md", "operations/incidents.md"} {
 		text, err := os.ReadFile(filepath.Join(root, "docs", page))
 		if err != nil {
 			t.Fatal(err)

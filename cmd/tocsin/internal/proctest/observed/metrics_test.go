@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -184,7 +185,17 @@ func testMetricsPage(t *testing.T, w *world) {
 
 // A run of both halves, looked at in each way.
 func TestObserved(t *testing.T) {
+	t.Parallel()
 	w := start(t)
+	// It looks before anything happens: a rate needs two points.
+	var p *prometheus
+	if binary, err := exec.LookPath("prometheus"); err == nil {
+		p = watch(t, w, binary)
+	}
 	w.traffic(t)
 	t.Run("MetricsPage", func(t *testing.T) { testMetricsPage(t, w) })
+	t.Run("Prometheus", func(t *testing.T) {
+		tool(t, "prometheus")
+		testPrometheus(t, w, p)
+	})
 }
