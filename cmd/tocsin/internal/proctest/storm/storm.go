@@ -175,7 +175,10 @@ func (s *Storm) newReceiver(t *testing.T, name string) *Receiver {
 
 // Send writes events one after the other, each until it is answered 202, so
 // that the order per subject is known.
-func (s *Storm) Send(ctx context.Context, sender int) {
+func (s *Storm) Send(ctx context.Context, sender int) { s.send(ctx, ctx, sender) }
+
+// send begins no event after the end of ctx, and gives none up before that of last.
+func (s *Storm) send(ctx, last context.Context, sender int) {
 	for n := 0; ctx.Err() == nil; n++ {
 		who := fmt.Sprintf("s%d-%d@example.com", sender, n/8%subjects)
 		event := map[string]any{
@@ -194,7 +197,7 @@ func (s *Storm) Send(ctx context.Context, sender int) {
 				proctest.Pause(s.Pace)
 				break
 			}
-			if ctx.Err() != nil { // its fate is not known: it is not counted
+			if last.Err() != nil { // its fate is not known: it is not counted
 				return
 			}
 			proctest.Pause(5 * time.Millisecond)
