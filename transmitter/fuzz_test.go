@@ -20,6 +20,7 @@ type target struct {
 	token          string
 	client, secret string // for the token endpoint
 	hook           string // id of a webhook, where there is one
+	*workshop
 }
 
 func newTarget(t testing.TB, change ...func(*setup)) *target {

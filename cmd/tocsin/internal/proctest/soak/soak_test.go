@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package soak_test runs a transmitter and receivers of it under a steady load while one
 // fault after the other, drawn from a seed that is told, is done to them and to what is
 // between them, and then asks whether anything was lost, changed, left behind or told.

@@ -1,3 +1,5 @@
+//go:build linux
+
 package soak_test
 
 import (
@@ -234,5 +236,22 @@ func (w *watch) judge(t *testing.T) {
 	defer w.mu.Unlock()
 	if len(w.found) > 0 {
 		t.Errorf("SEC-04: a secret or a subject was said:\n%s", strings.Join(w.found, "\n"))
+	}
+}
+
+// The watch sees what was said, also where it is said in pieces.
+func TestWatch(t *testing.T) {
+	for _, said := range [][]string{{"a secret-word b"}, {"a sec", "ret-w", "ord"}, {strings.Repeat("x", 2000) + "secret", "-word\n"}} {
+		w := newWatch("none", "secret-word")
+		for _, piece := range said {
+			_, _ = w.Write([]byte(piece))
+		}
+		if len(w.found) == 0 {
+			t.Errorf("%q: got nothing seen", said)
+		}
+	}
+	w := newWatch("secret-word")
+	if _, _ = w.Write([]byte("secret")); len(w.found) > 0 {
+		t.Errorf("got %q seen", w.found)
 	}
 }
