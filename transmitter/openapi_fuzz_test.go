@@ -321,7 +321,7 @@ func (x *target) dream(t *testing.T, d *documented, seed uint64) {
 	said, _ := io.ReadAll(w.Result().Body)
 	name := fmt.Sprintf("seed %d: %s %s (%s) with %.300q: got %d %.300s", seed, o.method, target, media, body, w.Code, said)
 	building := w.Code == http.StatusServiceUnavailable && strings.Contains(string(said), "index_rebuilding") // which was asked for
-	vendors := w.Code == http.StatusBadGateway && strings.Contains(string(said), "vendor_failed") // which it was asked for
+	vendors := w.Code == http.StatusBadGateway && strings.Contains(string(said), "vendor_failed")             // which it was asked for
 	if w.Code >= 500 && w.Code != http.StatusNotImplemented && !building && !vendors {
 		t.Errorf("%s\n%s", name, tail(x.logs.String()))
 	}
