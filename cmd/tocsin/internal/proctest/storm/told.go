@@ -42,8 +42,8 @@ func (r *Receiver) Did(jti, txn, subject string) {
 	r.arrivals = append(r.arrivals, arrival{jti: jti, txn: txn, subject: subject})
 }
 
-// JudgeTold: everything that was sent was done, nothing else was, an event has one jti, and
-// those of a subject were done in the order in which they were accepted.
+// JudgeTold fails unless everything that was sent was done, nothing else was, an event has
+// one jti, and those of a subject were done in the order in which they were accepted.
 func (s *Storm) JudgeTold(t *testing.T, r *Receiver) {
 	t.Helper()
 	if missing := s.Missing(r); len(missing) > 0 {
