@@ -166,6 +166,10 @@ func (k *PrivateKey) MarshalPrivateJWK() ([]byte, error) {
 	return encodeJWK(key, k.public.id, k.public.alg)
 }
 
+// Raw returns what signs, as crypto/… has it: the private key itself, or the signer that
+// was given to [Hold]. It is for a process that signs for others.
+func (k *PrivateKey) Raw() crypto.Signer { return k.raw }
+
 // LogValue shows kid and algorithm, never the key.
 func (k *PrivateKey) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("kid", k.ID()), slog.String("alg", string(k.Algorithm())))
