@@ -60,7 +60,9 @@ func (t *Transmitter) answered(next echo.HandlerFunc) echo.HandlerFunc {
 }
 
 // healthHandler serves /healthz (the process lives), /readyz (it takes work:
-// its stores answer and it is not shutting down).
+// its stores answer and it is not shutting down). Without who holds its keys it takes
+// events, which wait, so it is ready and says what is missing: taken out of service it
+// would take none.
 func (t *Transmitter) healthHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok") })
@@ -72,6 +74,10 @@ func (t *Transmitter) healthHandler() http.Handler {
 		}
 		if t.refusing() {
 			say(w, http.StatusServiceUnavailable, "shutting down")
+			return
+		}
+		if _, why := t.cfg.Keys.Away(); why != nil {
+			say(w, http.StatusOK, "ready, but the signer is away: events are taken, SETs wait")
 			return
 		}
 		say(w, http.StatusOK, "ready")

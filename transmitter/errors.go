@@ -13,6 +13,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/request"
+	"github.com/tocsin-ssf/tocsin/transmitter/keys"
 )
 
 // retryFull is what a caller is asked to wait where waiting alone does not help.
@@ -78,6 +79,8 @@ func answerOf(err error) (a answer, fixed bool) {
 		return answer{Status: http.StatusTooManyRequests, Err: "too_many", Description: "the application's complex subjects have as many different sets of member names as they may", retryAfter: retryFull}, true
 	case errors.Is(err, streams.ErrFull):
 		return answer{Status: http.StatusTooManyRequests, Err: "too_many", Description: "the stream holds as many subjects as it may", retryAfter: retryFull}, true
+	case errors.Is(err, keys.ErrAway):
+		return answer{Status: http.StatusServiceUnavailable, Err: "temporarily_unavailable", Description: "the signing key cannot be reached; what waits is kept, try again", retryAfter: retryStore}, true
 	case errors.As(err, &echoE):
 		return answer{Status: echoE.Code, Err: wordOf(echoE.Code), Description: http.StatusText(echoE.Code)}, true
 	}

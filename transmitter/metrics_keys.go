@@ -15,7 +15,7 @@ type keyCollector struct {
 }
 
 var (
-	keysDesc   = prometheus.NewDesc("tocsin_signing_keys", "Signing keys in the key set, by state: current, next, old.", []string{"state"}, nil)
+	keysDesc   = prometheus.NewDesc("tocsin_signing_keys", "Signing keys in the key set, by state: current, next, old, announced by a signer.", []string{"state"}, nil)
 	keyDueDesc = prometheus.NewDesc("tocsin_signing_key_rotation_timestamp_seconds", "When the schedule replaces the key that signs; 0: there is no schedule.", nil, nil)
 	keyAgeDesc = prometheus.NewDesc("tocsin_signing_key_age_seconds", "Age of the key that signs.", nil, nil)
 )
@@ -29,7 +29,7 @@ func (keyCollector) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect counts the keys.
 func (c keyCollector) Collect(ch chan<- prometheus.Metric) {
-	count := map[string]int{"current": 0, "next": 0, "old": 0}
+	count := map[string]int{"current": 0, "next": 0, "old": 0, "announced": 0}
 	for _, k := range c.ring.List() {
 		switch {
 		case k.Current:
@@ -37,6 +37,8 @@ func (c keyCollector) Collect(ch chan<- prometheus.Metric) {
 			ch <- prometheus.MustNewConstMetric(keyAgeDesc, prometheus.GaugeValue, c.now().Sub(k.Created).Seconds())
 		case k.Next:
 			count["next"]++
+		case k.Announced:
+			count["announced"]++
 		default:
 			count["old"]++
 		}

@@ -40,6 +40,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/push"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/replay"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/webhook"
+	"github.com/tocsin-ssf/tocsin/transmitter/keys"
 	"github.com/tocsin-ssf/tocsin/transmitter/mapping"
 	"github.com/tocsin-ssf/tocsin/transmitter/source"
 	"github.com/tocsin-ssf/tocsin/wellknown"
@@ -118,6 +119,7 @@ func New(cfg Config) (*Transmitter, error) {
 	}
 	t.outbox = outbox.New(outbox.Config{
 		Records: cfg.Log, Key: cfg.Keys.Signer, JWT: cfg.Keys.JWTSigner, Signed: cfg.Keys.Signed, Observe: t.metrics.made, Filter: cfg.FilterPayload,
+		Away: cfg.Keys.Away, Turns: signingTurns(cfg.Keys),
 	})
 	t.gate = consent.New(cfg.Log, cfg.Now)
 	if _, ok := cfg.Streams.(streams.Shared); ok {
@@ -161,6 +163,17 @@ func New(cfg Config) (*Transmitter, error) {
 	}
 	t.server = t.routes()
 	return t, nil
+}
+
+// remoteTurns is how many signatures are asked for at once of who holds keys elsewhere:
+// they wait there, not for a CPU here.
+const remoteTurns = 32
+
+func signingTurns(ring *keys.Ring) int {
+	if ring.HeldElsewhere() {
+		return remoteTurns
+	}
+	return 0
 }
 
 // Handler serves the issuer: metadata, the stream API of SSF §8, polls, the

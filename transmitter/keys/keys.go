@@ -69,21 +69,26 @@ func (e *TooSoonError) Unwrap() error { return ErrTooSoon }
 type Key struct {
 	ID        string         `json:"kid"`
 	Algorithm jose.Algorithm `json:"alg"`
-	Created   time.Time      `json:"created"`
+	Created   time.Time      `json:"created,omitzero"`
 	// LastUsed is the time of its latest signature; of a key that never
 	// signed, the time it was made. Exact to the second.
-	LastUsed time.Time `json:"last_used"`
+	LastUsed time.Time `json:"last_used,omitzero"`
 	// Current marks the key that signs.
 	Current bool `json:"current"`
 	// Next marks the key that signs next: it is published already.
 	Next bool `json:"next,omitempty"`
+	// Elsewhere marks a key whose private half is held by a signer.
+	Elsewhere bool `json:"elsewhere,omitempty"`
+	// Announced marks a key that a signer has and that never signed: it is published,
+	// and a rotation may take it. It is not stored, and its times are those of nothing.
+	Announced bool `json:"announced,omitempty"`
 }
 
 // Record is a key as it is stored.
 type Record struct {
 	Key
-	// Private is the key as a private JWK, or encrypted (Config.Vault). It is for
-	// storage alone.
+	// Private is the key as a private JWK, or encrypted (Config.Vault), or a note that
+	// it is held elsewhere. It is for storage alone.
 	Private []byte `json:"-"`
 }
 

@@ -14,12 +14,13 @@ import (
 )
 
 // material is what is stored of a key that is not in clear: the public half, so that it
-// can be published without the private one, and that one sealed. A key in clear is stored
-// as its private JWK.
+// can be published without the private one, and that one sealed, or that it is held
+// elsewhere. A key in clear is stored as its private JWK.
 type material struct {
-	KeyType string          `json:"kty,omitempty"` // of a JWK
-	Public  json.RawMessage `json:"public,omitempty"`
-	Sealed  string          `json:"sealed,omitempty"`
+	KeyType   string          `json:"kty,omitempty"` // of a JWK
+	Public    json.RawMessage `json:"public,omitempty"`
+	Sealed    string          `json:"sealed,omitempty"`
+	Elsewhere bool            `json:"elsewhere,omitempty"`
 }
 
 // sealName binds what is sealed to its key.
@@ -49,6 +50,21 @@ func stored(key *jose.PublicKey, private []byte, v *vault.Vault) ([]byte, error)
 	return json.Marshal(material{Public: public, Sealed: string(sealed)})
 }
 
+// elsewhere returns what is stored of a key that is held elsewhere.
+func elsewhere(key *jose.PublicKey) ([]byte, error) {
+	public, err := key.MarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(material{Public: public, Elsewhere: true})
+}
+
+// isElsewhere reports whether the private half of a record is held elsewhere.
+func isElsewhere(r Record) bool {
+	var m material
+	return json.Unmarshal(r.Private, &m) == nil && m.KeyType == "" && m.Elsewhere
+}
+
 // publicOf reads the public half of a record. No error shows anything of a key.
 func publicOf(r Record) (*jose.PublicKey, error) {
 	raw := r.Private
@@ -66,8 +82,9 @@ func publicOf(r Record) (*jose.PublicKey, error) {
 	return key, err
 }
 
-// privateOf reads the whole key of a record. If the vault is locked, the key signs nothing.
-func privateOf(r Record, v *vault.Vault) (*jose.PrivateKey, error) {
+// privateOf reads the whole key of a record. If the vault is locked, the key signs nothing;
+// one that is held elsewhere is asked of from.
+func privateOf(r Record, v *vault.Vault, from Elsewhere) (*jose.PrivateKey, error) {
 	if inClear(r) {
 		return jose.ParsePrivateKey(r.Private)
 	}
@@ -78,6 +95,9 @@ func privateOf(r Record, v *vault.Vault) (*jose.PrivateKey, error) {
 	var m material
 	if err := json.Unmarshal(r.Private, &m); err != nil {
 		return nil, errors.New("it cannot be read")
+	}
+	if m.Elsewhere {
+		return jose.Hold(public, remote{public, from})
 	}
 	raw, err := v.Open(sealName(r.ID, r.Algorithm), []byte(m.Sealed))
 	if errors.Is(err, vault.ErrLocked) && v.Seals() {

@@ -33,6 +33,10 @@ type Config struct {
 	// Vault encrypts what is stored; nil: it is in clear. What is in clear already is
 	// encrypted by Open. With a locked one the ring publishes keys and signs nothing.
 	Vault *vault.Vault
+	// Elsewhere holds the keys that sign from now on; nil: they are made and kept here.
+	// All that it announces are published; a rotation takes one that was not used. A
+	// current key that is kept here is replaced by Keep, published before it signs.
+	Elsewhere Elsewhere
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 	// Logger is told when marks of last use cannot be saved; nil: nobody is.
@@ -43,7 +47,8 @@ type Config struct {
 // [Ring.TokenSigner], [Ring.KeySet] and [Ring.Signed] never wait.
 type Ring struct {
 	cfg    Config
-	shared Shared // nil: no other process has the store
+	wish   jose.Algorithm // as configured; "": none is
+	shared Shared         // nil: no other process has the store
 	held   atomic.Pointer[held]
 
 	turns   sync.Mutex    // one change at a time
@@ -57,6 +62,8 @@ type held struct {
 	next    string   // the kid of the next one; "": there is none
 	set     *jose.KeySet
 	entries map[string]*entry
+	// announced are the keys that are held elsewhere, used or not; nil: none is known.
+	announced *jose.KeySet
 	signers
 }
 
@@ -65,8 +72,11 @@ type signers struct{ sets, jwts, tokens *jose.Signer }
 
 // entry is one key; its private half is in the signers alone.
 type entry struct {
-	id      string
-	public  *jose.PublicKey
+	id     string
+	public *jose.PublicKey
+	// elsewhere: its private half is.
+	elsewhere bool
+
 	created time.Time
 	used    atomic.Int64 // Unix seconds, of the latest signature
 	saved   atomic.Int64 // the value of used that is durable
@@ -92,13 +102,16 @@ func Open(ctx context.Context, cfg Config) (*Ring, error) {
 	if err := cfg.checkSchedule(); err != nil {
 		return nil, err
 	}
-	r := &Ring{cfg: cfg}
+	r := &Ring{cfg: cfg, wish: cfg.Algorithm}
 	r.shared, _ = cfg.Store.(Shared)
 	r.held.Store(&held{})
 	if err := r.seal(ctx); err != nil {
 		return nil, err
 	}
 	if err := r.look(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.greet(ctx); err != nil {
 		return nil, err
 	}
 	if s := r.Signer(); r.cfg.Algorithm == "" {
@@ -108,10 +121,16 @@ func Open(ctx context.Context, cfg Config) (*Ring, error) {
 		}
 	}
 	// Of several processes that begin at once, one makes the key.
-	wanted := func() bool { s := r.Signer(); return s == nil || s.Algorithm() != r.cfg.Algorithm }
-	if _, err := r.rotate(ctx, wanted); err != nil {
+	wanted := func() bool {
+		s := r.Signer()
+		return s == nil || s.Algorithm() != r.cfg.Algorithm && cfg.Elsewhere == nil && !r.held.Load().keys[0].elsewhere
+	}
+	if _, err := r.rotate(ctx, wanted, false); err != nil {
 		return nil, err
 	}
+	r.turns.Lock()
+	defer r.turns.Unlock()
+	r.refresh()
 	return r, nil
 }
 
@@ -136,10 +155,10 @@ func (r *Ring) load(ctx context.Context) error {
 				if err != nil {
 					return fmt.Errorf("keys: stored key %s: %w", record.ID, err)
 				}
-				e = newEntry(public, record.Created, record.LastUsed)
+				e = newEntry(public, isElsewhere(record), record.Created, record.LastUsed)
 			}
 			if record.Current {
-				key, err := privateOf(record, r.cfg.Vault)
+				key, err := privateOf(record, r.cfg.Vault, r.cfg.Elsewhere)
 				if err != nil {
 					return fmt.Errorf("keys: stored key %s: %w", record.ID, err)
 				}
@@ -158,7 +177,7 @@ func (r *Ring) load(ctx context.Context) error {
 		all[0], all[1] = all[1], all[0]
 	}
 	if !slices.Equal(all, before.keys) || s != before.signers || next != before.next {
-		r.held.Store(hold(all, next, s))
+		r.held.Store(hold(all, next, s, r.announced()))
 	}
 	return nil
 }
@@ -172,8 +191,8 @@ func (e *entry) raise(stored time.Time) {
 	}
 }
 
-func newEntry(key *jose.PublicKey, created, used time.Time) *entry {
-	e := &entry{id: key.ID(), public: key, created: created}
+func newEntry(key *jose.PublicKey, elsewhere bool, created, used time.Time) *entry {
+	e := &entry{id: key.ID(), public: key, elsewhere: elsewhere, created: created}
 	e.used.Store(used.Unix())
 	e.saved.Store(used.Unix())
 	return e
@@ -188,14 +207,14 @@ func newSigners(key *jose.PrivateKey) (s signers, err error) {
 	return s, nil
 }
 
-func hold(all []*entry, next string, s signers) *held {
-	h := &held{keys: all, next: next, signers: s, entries: make(map[string]*entry, len(all))}
+func hold(all []*entry, next string, s signers, announced *jose.KeySet) *held {
+	h := &held{keys: all, next: next, announced: announced, signers: s, entries: make(map[string]*entry, len(all))}
 	public := make([]*jose.PublicKey, len(all))
 	for i, e := range all {
 		public[i] = e.public
 		h.entries[e.id] = e
 	}
-	h.set = jose.NewKeySet(public...)
+	h.set = jose.NewKeySet(append(public, spares(announced, all)...)...)
 	return h
 }
 
@@ -229,12 +248,16 @@ func (r *Ring) Signed(kid string) {
 	}
 }
 
-// List describes the keys, the current one first, then from young to old.
+// List describes the keys, the current one first, then from young to old, then those that
+// are announced and were never used.
 func (r *Ring) List() []Key {
 	h := r.held.Load()
 	list := make([]Key, len(h.keys))
 	for i, e := range h.keys {
 		list[i] = e.describe(h)
+	}
+	for _, key := range spares(h.announced, h.keys) {
+		list = append(list, Key{ID: key.ID(), Algorithm: key.Algorithm(), Elsewhere: true, Announced: true})
 	}
 	return list
 }
@@ -244,7 +267,7 @@ func (e *entry) describe(h *held) Key {
 		ID: e.id, Algorithm: e.public.Algorithm(), Created: e.created,
 		LastUsed: time.Unix(e.used.Load(), 0).UTC(),
 		Current:  h.isCurrent(e.id),
-		Next:     h.next == e.id,
+		Next:     h.next == e.id, Elsewhere: e.elsewhere,
 	}
 }
 

@@ -59,13 +59,32 @@ func (r *Ring) look(ctx context.Context) error {
 // until now, so that it cannot be retired too soon even if marks were lost.
 // It returns the new kid.
 //
-// Errors: [ErrFull]; any other is a failure of the store: nothing changed.
+// Where keys are held elsewhere it takes the first one that is announced and was never
+// used, which is published already.
+//
+// Errors: [ErrFull], [ErrNoneLeft], [ErrAway], [ErrHeld]; any other is a failure of the
+// store: nothing changed.
 func (r *Ring) Rotate(ctx context.Context) (string, error) {
-	return r.rotate(ctx, func() bool { return true })
+	if r.cfg.Elsewhere == nil {
+		if _, why := r.Away(); why != nil {
+			return "", why
+		}
+	}
+	if err := r.ask(ctx); err != nil {
+		return "", err
+	}
+	return r.rotate(ctx, always, false)
 }
 
-// rotate rotates if it is wanted, having seen what others have done.
-func (r *Ring) rotate(ctx context.Context, wanted func() bool) (string, error) {
+// RotateHere is [Ring.Rotate] to a key that is made and kept here although keys are held
+// elsewhere: where those are lost.
+func (r *Ring) RotateHere(ctx context.Context) (string, error) { return r.rotate(ctx, always, true) }
+
+func always() bool { return true }
+
+// rotate rotates if it is wanted, having seen what others have done; here: to a key of
+// our own in any case.
+func (r *Ring) rotate(ctx context.Context, wanted func() bool, here bool) (string, error) {
 	r.turns.Lock()
 	defer r.turns.Unlock()
 	for again := 0; ; again++ {
@@ -75,14 +94,14 @@ func (r *Ring) rotate(ctx context.Context, wanted func() bool) (string, error) {
 		if !wanted() {
 			return "", nil
 		}
-		kid, err := r.add(ctx)
+		kid, err := r.add(ctx, here)
 		if !errors.Is(err, ErrChanged) || again == turnsLost {
 			return kid, err
 		}
 	}
 }
 
-func (r *Ring) add(ctx context.Context) (string, error) {
+func (r *Ring) add(ctx context.Context, here bool) (string, error) {
 	before := r.held.Load()
 	if len(before.keys) >= MaxKeys {
 		return "", fmt.Errorf("%w: at most %d", ErrFull, MaxKeys)
@@ -90,7 +109,7 @@ func (r *Ring) add(ctx context.Context) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
-	record, e, s, err := r.generate()
+	record, e, s, err := r.provide(here)
 	if err != nil {
 		return "", err
 	}
@@ -103,11 +122,19 @@ func (r *Ring) add(ctx context.Context) (string, error) {
 		return "", err
 	}
 	left := slices.DeleteFunc(slices.Clone(before.keys), func(k *entry) bool { return k.id == before.next })
-	r.held.Store(hold(append([]*entry{e}, left...), "", s))
+	r.held.Store(hold(append([]*entry{e}, left...), "", s, r.announced()))
 	if replaced != "" {
 		r.Signed(replaced)
 	}
 	return e.id, nil
+}
+
+// provide returns the key that comes next: made here, or held elsewhere.
+func (r *Ring) provide(here bool) (Record, *entry, signers, error) {
+	if r.cfg.Elsewhere != nil && !here {
+		return r.adopt()
+	}
+	return r.generate()
 }
 
 // generate makes a key, and the signers for it.
@@ -131,7 +158,7 @@ func (r *Ring) generate() (Record, *entry, signers, error) {
 		return fail(err)
 	}
 	now := r.cfg.Now().Truncate(time.Second).UTC()
-	e := newEntry(key.Public(), now, now)
+	e := newEntry(key.Public(), false, now, now)
 	return Record{
 		Key:     Key{ID: e.id, Algorithm: key.Algorithm(), Created: now, LastUsed: now, Current: true},
 		Private: private,
@@ -145,7 +172,7 @@ func (r *Ring) generate() (Record, *entry, signers, error) {
 // Of a [Shared] store the latest signature of all processes counts, and a minute
 // is added for marks that one of them may have lost.
 //
-// Errors: [ErrNotFound], [ErrCurrent]; a [*TooSoonError] within [Overlap] of
+// Errors: [ErrNotFound], [ErrCurrent], [ErrAnnounced]; a [*TooSoonError] within [Overlap] of
 // its last signature, without force; any other is a failure of the store:
 // nothing changed.
 func (r *Ring) Retire(ctx context.Context, kid string, force bool) error {
@@ -177,7 +204,7 @@ func (r *Ring) Retire(ctx context.Context, kid string, force bool) error {
 		if next == kid {
 			next = ""
 		}
-		r.held.Store(hold(left, next, before.signers))
+		r.held.Store(hold(left, next, before.signers, r.announced()))
 		return nil
 	}
 }
@@ -192,6 +219,8 @@ func (r *Ring) retirable(kid string, force bool) (unused time.Time, err error) {
 		return unused, ErrNotFound
 	case h.isCurrent(kid):
 		return unused, ErrCurrent
+	case e.elsewhere && announces(r.announced(), kid):
+		return unused, ErrAnnounced
 	case force:
 		return unused, nil
 	}
@@ -207,13 +236,13 @@ func (r *Ring) retirable(kid string, force bool) (unused time.Time, err error) {
 }
 
 // Run saves marks of last use, each within a minute of its signature, and takes
-// over what other processes have changed, until ctx ends; then it saves the last
+// over what other processes have changed and a signer announces, until ctx ends; then it saves the last
 // marks and returns nil.
 func (r *Ring) Run(ctx context.Context) error {
 	save := time.NewTicker(saveEvery)
 	defer save.Stop()
 	var look <-chan time.Time
-	if r.shared != nil {
+	if r.shared != nil || r.cfg.Elsewhere != nil {
 		ticker := time.NewTicker(lookEvery)
 		defer ticker.Stop()
 		look = ticker.C
@@ -231,6 +260,7 @@ func (r *Ring) Run(ctx context.Context) error {
 		case <-look:
 			r.turns.Lock()
 			err := r.look(ctx)
+			r.refresh()
 			r.turns.Unlock()
 			if err != nil && !blind && ctx.Err() == nil {
 				r.cfg.Logger.ErrorContext(ctx, "cannot see whether others have rotated the signing keys", slog.Any("err", err))

@@ -64,11 +64,12 @@ type Noting func(ctx context.Context, step, kid string, do func(ctx context.Cont
 //
 // A clock that jumps while it runs changes nothing: time is measured, and the clock asked
 // at the start alone. A key that was made in the future, by a clock that was ahead, is
-// replaced.
+// replaced. So is, without a schedule too, one that is kept here where they are to be held
+// elsewhere.
 //
 // Each step is done within noting, if that is not nil.
 func (r *Ring) Keep(ctx context.Context, noting Noting) error {
-	if r.cfg.RotateEvery == 0 {
+	if r.cfg.RotateEvery == 0 && r.cfg.Elsewhere == nil {
 		return nil
 	}
 	if noting == nil {
@@ -77,7 +78,7 @@ func (r *Ring) Keep(ctx context.Context, noting Noting) error {
 			return err
 		}
 	}
-	k := &keeper{ring: r, noting: noting, wall: r.cfg.Now(), begun: time.Now(), seen: map[string]sight{}}
+	k := &keeper{ring: r, noting: noting, wall: r.cfg.Now(), begun: time.Now(), seen: map[string]sight{}, left: map[string]bool{}}
 	tick := time.NewTicker(keepEvery)
 	defer tick.Stop()
 	for {
@@ -115,7 +116,8 @@ type keeper struct {
 	wall   time.Time // the clock at the start
 	begun  time.Time // the same, by which time is measured
 	seen   map[string]sight
-	told   string // the last error that was logged; "": all was well since
+	told   string          // the last error that was logged; "": all was well since
+	left   map[string]bool // keys that are old and that a signer has still, once told
 }
 
 // tell logs how a turn ended, if it did otherwise than the one before.
@@ -168,22 +170,27 @@ func (k *keeper) turn(ctx context.Context) error {
 			current = &key
 		case key.Next:
 			next = &key
+		case key.Announced: // it is no matter of the schedule
 		default:
 			old = append(old, key)
 		}
 	}
-	if err := k.retire(ctx, old); err != nil {
-		return err
+	scheduled := cfg.RotateEvery > 0
+	if scheduled {
+		if err := k.retire(ctx, old); err != nil {
+			return err
+		}
 	}
 	if current == nil {
 		return nil
 	}
 	if next == nil {
-		if age, future := k.age(*current); age < cfg.RotateEvery && !future {
+		age, future := k.age(*current)
+		if !k.ring.due(*current) && !(scheduled && (age >= cfg.RotateEvery || future)) {
 			return nil
 		}
-		if len(k.ring.List()) >= MaxKeys {
-			return fmt.Errorf("%w: at most %d", ErrFull, MaxKeys)
+		if err := k.ring.provides(ctx); err != nil {
+			return err
 		}
 		return raced(k.noting(ctx, StepAnnounce, "", func(ctx context.Context) (string, error) {
 			kid, err := k.ring.announce(ctx, current.ID)
@@ -230,24 +237,41 @@ func (k *keeper) retire(ctx context.Context, old []Key) error {
 			continue
 		}
 		if _, err := k.ring.retirable(key.ID, false); err != nil {
-			continue // it signed later than is known to all
+			if errors.Is(err, ErrAnnounced) && !k.left[key.ID] {
+				k.left[key.ID] = true
+				k.ring.cfg.Logger.WarnContext(ctx, "a signing key has had its day, and the signer has it still: take it from the signer, then it is retired", slog.String("kid", key.ID))
+			}
+			continue // or it signed later than is known to all
 		}
 		err := k.step(ctx, StepRetire, key.ID, func(ctx context.Context) error { return k.ring.Retire(ctx, key.ID, false) })
 		switch {
 		case err == nil:
 			k.ring.cfg.Logger.InfoContext(ctx, "a signing key is retired by schedule", slog.String("kid", key.ID))
-		case !errors.Is(err, ErrTooSoon) && !errors.Is(err, ErrNotFound):
+		case !errors.Is(err, ErrTooSoon) && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrAnnounced):
 			return err
 		}
 	}
 	return nil
 }
 
+// provides looks whether there is a key to be announced, so that nothing is noted where
+// there is none.
+func (r *Ring) provides(ctx context.Context) error {
+	if len(r.held.Load().keys) >= MaxKeys {
+		return fmt.Errorf("%w: at most %d", ErrFull, MaxKeys)
+	}
+	err := r.ask(ctx)
+	if err == nil && r.cfg.Elsewhere != nil {
+		_, err = r.pick()
+	}
+	return err
+}
+
 // announce publishes a new key that signs later.
 func (r *Ring) announce(ctx context.Context, current string) (string, error) {
 	r.turns.Lock()
 	defer r.turns.Unlock()
-	record, _, _, err := r.generate()
+	record, _, _, err := r.provide(false)
 	if err != nil {
 		return "", err
 	}

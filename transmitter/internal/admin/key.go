@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -12,11 +13,27 @@ import (
 	"github.com/tocsin-ssf/tocsin/transmitter/vault"
 )
 
+// signerRetry is what is asked to be waited for a signer that is away.
+const signerRetry = 5 * time.Second
+
 func (h Handler) keys(c echo.Context) error { return c.JSON(http.StatusOK, h.Keys.List()) }
 
-// rotate makes a new key that signs from now on; the old ones stay in the JWKS.
+// rotate makes a new key that signs from now on, or takes one that a signer announces; the
+// old ones stay in the JWKS. {"here":true}: one that is kept here in any case.
 func (h Handler) rotate(c echo.Context) error {
-	kid, err := h.Keys.Rotate(c.Request().Context())
+	var ask struct {
+		Here bool `json:"here"`
+	}
+	if c.Request().ContentLength != 0 {
+		if err := read(c, &ask); err != nil {
+			return err
+		}
+	}
+	rotate := h.Keys.Rotate
+	if ask.Here {
+		rotate = h.Keys.RotateHere
+	}
+	kid, err := rotate(c.Request().Context())
 	if err != nil {
 		return keyRefusal(err)
 	}
@@ -93,7 +110,10 @@ func keyRefusal(err error) error {
 	switch {
 	case errors.Is(err, keys.ErrNotFound):
 		return &request.Error{Status: http.StatusNotFound, Code: "not_found", Description: "there is no key with this id"}
-	case errors.Is(err, keys.ErrCurrent), errors.Is(err, keys.ErrTooSoon), errors.Is(err, keys.ErrFull), errors.Is(err, vault.ErrLocked):
+	case errors.Is(err, keys.ErrAway):
+		return &request.Error{Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", Description: "the signer does not answer; nothing was changed", RetryAfter: signerRetry}
+	case errors.Is(err, keys.ErrNoneLeft), errors.Is(err, keys.ErrAnnounced), errors.Is(err, keys.ErrHeld),
+		errors.Is(err, keys.ErrCurrent), errors.Is(err, keys.ErrTooSoon), errors.Is(err, keys.ErrFull), errors.Is(err, vault.ErrLocked):
 		return &request.Error{Status: http.StatusConflict, Code: "conflict", Description: err.Error()}
 	}
 	return err

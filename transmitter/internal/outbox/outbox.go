@@ -19,6 +19,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/set/subject"
 	"github.com/tocsin-ssf/tocsin/streams"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
+	"github.com/tocsin-ssf/tocsin/transmitter/keys"
 	"github.com/tocsin-ssf/tocsin/transmitter/profile"
 )
 
@@ -31,13 +32,16 @@ var ErrGone = errors.New("outbox: no SET can be made of the item")
 // of the item may be kept either, for it bears its subject.
 var ErrErased = fmt.Errorf("%w: its event was erased", ErrGone)
 
+// ErrAway: who holds the signing key does not sign. It is nobody's fault of those
+// concerned: the item waits, and [Outbox.Away] tells when it is worth another try.
+var ErrAway = errors.New("outbox: the signing key cannot be reached")
+
 // Records is what the outbox asks of the log.
 type Records interface {
 	Record(ctx context.Context, seq uint64) (*eventlog.Record, error)
 }
 
-// Config says where records and keys come from. All but Filter, Signed and Observe
-// are required.
+// Config says where records and keys come from. Records and the keys are required.
 type Config struct {
 	Records Records
 	// Key returns the signer that signs now; JWT the same key's for streams whose
@@ -48,6 +52,10 @@ type Config struct {
 	// Observe hears of each making of a SET that was not in the cache: how long the
 	// signature took, and the error; nil: nobody does.
 	Observe func(took time.Duration, err error)
+	// Away tells whether the key signs, as [keys.Ring.Away] does; nil: it does.
+	Away func() (again <-chan struct{}, why error)
+	// Turns is how many SETs are signed at once; 0: one for each CPU.
+	Turns int
 	// Filter may change a payload before it leaves for an application
 	// (SSF-10.3.2-01), always in the same way; nil: payloads leave as mapped.
 	Filter func(owner, eventType string, payload []byte) []byte
@@ -59,7 +67,7 @@ type Config struct {
 type Outbox struct {
 	cfg   Config
 	cache *cache
-	turns chan struct{} // held while signing, one for each CPU
+	turns chan struct{} // held while signing
 }
 
 // SET is a signed item, ready to leave.
@@ -79,11 +87,24 @@ func New(cfg Config) *Outbox {
 	if cfg.Cache == 0 {
 		cfg.Cache = 4096
 	}
-	return &Outbox{cfg: cfg, cache: newCache(cfg.Cache), turns: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	if cfg.Turns == 0 {
+		cfg.Turns = runtime.GOMAXPROCS(0)
+	}
+	return &Outbox{cfg: cfg, cache: newCache(cfg.Cache), turns: make(chan struct{}, cfg.Turns)}
+}
+
+// Away returns nil while SETs can be signed, as far as is known; else a channel that is
+// closed when it is worth another try.
+func (o *Outbox) Away() <-chan struct{} {
+	if o.cfg.Away == nil {
+		return nil
+	}
+	again, _ := o.cfg.Away()
+	return again
 }
 
 // Sign returns the signed SET of an item of stream s.
-// Errors: ErrGone; any other is a failure of the log or of the key.
+// Errors: ErrGone, ErrAway; any other is a failure of the log or of the key.
 func (o *Outbox) Sign(ctx context.Context, s streams.Stream, item streams.Item) (SET, error) {
 	out, took, err := o.sign(ctx, s, item)
 	if o.cfg.Observe != nil && (took > 0 || err != nil) && ctx.Err() == nil {
@@ -127,6 +148,9 @@ func (o *Outbox) sign(ctx context.Context, s streams.Stream, item streams.Item) 
 	out.Compact, err = key.Sign(claims)
 	if errors.Is(err, jose.ErrTooLarge) {
 		return SET{}, 0, fmt.Errorf("%w: %w", ErrGone, err)
+	}
+	if errors.Is(err, keys.ErrAway) {
+		return SET{}, 0, fmt.Errorf("%w: %w", ErrAway, err)
 	}
 	if err != nil {
 		return SET{}, 0, fmt.Errorf("outbox: signing: %w", err)

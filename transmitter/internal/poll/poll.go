@@ -51,7 +51,8 @@ type Handler struct {
 		Touch(ctx context.Context, id string, at time.Time)
 	}
 	// Sign makes the compact SET of an item. Required. An item whose error is
-	// outbox.ErrGone becomes a dead letter and holds up no other.
+	// outbox.ErrGone becomes a dead letter and holds up no other. With outbox.ErrAway
+	// the answer has what was signed before, or it is that error if there is nothing.
 	Sign func(ctx context.Context, s streams.Stream, item streams.Item) (string, error)
 	// MaxBatch is the most SETs of one answer; zero: DefaultMaxBatch.
 	MaxBatch int
@@ -109,14 +110,15 @@ func (h *Handler) Poll(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	body, sets, err := h.response(ctx, s, items)
+	answer, err := h.response(ctx, s, items)
 	if err == nil && ctx.Err() == nil {
 		h.crash(CrashBeforeAnswer)
-		err = write(c, body)
+		err = write(c, answer.body)
 		if err == nil {
 			if h.Sent != nil {
-				h.Sent(sets)
+				h.Sent(answer.sets)
 			}
+			h.release(ctx, s, answer.unsigned)
 			return nil
 		}
 	}
@@ -252,14 +254,21 @@ func (h *Handler) liftDeadlines(c echo.Context) (restore func()) {
 	return func() { _ = control.SetWriteDeadline(time.Time{}) } // the connection's next request has its own
 }
 
-// response makes the body of the answer, up to the end of ctx, and says how many SETs
-// it bears.
-func (h *Handler) response(ctx context.Context, s streams.Stream, items []streams.Item) ([]byte, int, error) {
+// answer is what a poll is answered with.
+type answer struct {
+	body []byte
+	sets int // that it bears
+	// unsigned are the items behind the first that nobody signs now.
+	unsigned []streams.Item
+}
+
+// response makes the answer, up to the end of ctx.
+func (h *Handler) response(ctx context.Context, s streams.Stream, items []streams.Item) (a answer, err error) {
 	out := delivery.PollResponse{Sets: make([]delivery.PollSet, 0, len(items))}
 	var gone []streams.Outcome
-	for _, item := range items {
+	for i, item := range items {
 		if err := ctx.Err(); err != nil {
-			return nil, 0, err
+			return answer{}, err
 		}
 		compact, err := h.Sign(ctx, s, item)
 		if errors.Is(err, outbox.ErrGone) {
@@ -271,20 +280,25 @@ func (h *Handler) response(ctx context.Context, s streams.Stream, items []stream
 			gone = append(gone, o)
 			continue
 		}
+		if errors.Is(err, outbox.ErrAway) && len(out.Sets) > 0 {
+			a.unsigned = items[i:]
+			break
+		}
 		if err != nil {
-			return nil, 0, fmt.Errorf("sign the SET %s of stream %s: %w", item.ID, s.ID, err)
+			return answer{}, fmt.Errorf("sign the SET %s of stream %s: %w", item.ID, s.ID, err)
 		}
 		out.Sets = append(out.Sets, delivery.PollSet{ID: item.ID, SET: compact})
 	}
 	if err := h.setAside(ctx, s, gone); err != nil {
-		return nil, 0, err
+		return answer{}, err
 	}
-	var err error
 	if out.MoreAvailable, err = h.Queue.More(ctx, s.ID); err != nil {
-		return nil, 0, err
+		return answer{}, err
 	}
-	body, err := out.MarshalJSON()
-	return body, len(out.Sets), err
+	out.MoreAvailable = out.MoreAvailable || len(a.unsigned) > 0
+	a.sets = len(out.Sets)
+	a.body, err = out.MarshalJSON()
+	return a, err
 }
 
 // setAside makes dead letters of items that can never be handed out.

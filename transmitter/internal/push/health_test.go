@@ -264,3 +264,36 @@ func TestRunAgain(t *testing.T) {
 		}
 	})
 }
+
+// While nothing can be signed the SETs wait: no attempt and no failure is counted against
+// the receiver, nothing is asked over and over, and all leaves in order once it can be.
+func TestNothingIsSigned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(post) *http.Response { return reply(202, "") }, nil)
+		w.signing(false)
+		w.put("s", 40, oneLine)
+		after(30 * 24 * time.Hour)
+		if d := w.depth(); d.Items != 40 || d.Dead != 0 || len(w.jtis()) != 0 {
+			t.Errorf("unsigned: got %+v and %d posts, want all to wait", d, len(w.jtis()))
+		}
+		if h := w.health(); h != (streams.Health{}) {
+			t.Errorf("unsigned: got the health %+v, want none that is bad", h)
+		}
+		w.signing(true)
+		after(time.Second)
+		got := w.jtis()
+		if d := w.depth(); d.Items != 0 || len(got) != 40 || got[0] != "s1" || got[39] != "s40" {
+			t.Errorf("signed: got %d left and %q, want all in order", d.Items, got)
+		}
+		// It may go away at any moment, and while the stream ends.
+		w.signing(false)
+		w.put("s", 41, nil)
+		after(time.Second)
+		w.update(func(s *streams.Stream) { s.Status = streams.Paused })
+		w.signing(true)
+		after(time.Hour)
+		if got := w.jtis(); len(got) != 40 {
+			t.Errorf("paused meanwhile: got %d posts, want 40", len(got))
+		}
+	})
+}

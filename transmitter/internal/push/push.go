@@ -6,7 +6,8 @@
 // settles what came back in batches. A failure that may pass backs off the
 // stream, not the SET: what was in flight returns to its place, and when the
 // stream is due again one SET, the oldest, tests the receiver
-// (contracts.md §5).
+// (contracts.md §5). Where nothing can be signed the SETs wait, and that counts against
+// nobody.
 package push
 
 import (
@@ -35,6 +36,9 @@ type Store interface {
 type Outbox interface {
 	Sign(ctx context.Context, s streams.Stream, item streams.Item) (outbox.SET, error)
 	Keep(item streams.Item, signed outbox.SET)
+	// Away returns nil while it signs; else a channel that is closed when it is worth
+	// another try.
+	Away() <-chan struct{}
 }
 
 // Attempt is one try to deliver one SET or event, for metrics.

@@ -76,7 +76,7 @@ func (w *worker) outcome(r result) streams.Outcome {
 		w.news--
 	}
 	o := streams.Outcome{ID: r.item.ID, Code: r.Code, Description: r.Text}
-	if r.Code == released || r.Code == changed {
+	if r.Code == released || r.Code == changed || r.Code == unsigned {
 		o.Verdict = streams.Released
 		w.stale = w.stale || r.Code == changed
 		return o

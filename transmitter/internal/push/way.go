@@ -37,6 +37,13 @@ type Way interface {
 	Judge(status int, body []byte) (j Judgement, code, text string)
 }
 
+// waiter is a [Way] on which for a time no request can be made.
+type waiter interface {
+	// Away returns nil while requests can be made; else a channel that is closed when
+	// it is worth another try.
+	Away() <-chan struct{}
+}
+
 // Batch says how many items a request bears. Its zero value: one.
 //
 // A stream with batches has one request out at a time: so they are full while
@@ -120,6 +127,8 @@ func newSets(o Outbox, s streams.Stream) *sets {
 
 func (*sets) Batch() Batch { return Batch{} }
 
+func (w *sets) Away() <-chan struct{} { return w.outbox.Away() }
+
 func (w *sets) Pack(ctx context.Context, items []streams.Item) (Parcel, error) {
 	item := items[0]
 	signed, err := w.outbox.Sign(ctx, w.stream, item)
@@ -128,6 +137,9 @@ func (w *sets) Pack(ctx context.Context, items []streams.Item) (Parcel, error) {
 	}
 	if errors.Is(err, outbox.ErrGone) {
 		return Parcel{}, &PackError{Finding{Judgement: SetAside, Code: gone, Text: "no SET can be made of this event any more"}}
+	}
+	if errors.Is(err, outbox.ErrAway) {
+		return Parcel{}, &PackError{Finding{Judgement: BackOff, Code: unsigned}}
 	}
 	if err != nil {
 		return Parcel{}, err

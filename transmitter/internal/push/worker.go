@@ -21,6 +21,7 @@ type worker struct {
 	to       target
 	ripe     <-chan time.Time // a batch that is not full waits for it; nil: none does
 	due      bool             // it has waited long enough
+	shut     <-chan struct{}  // nothing can be signed until it is closed; nil: all can
 	stale    bool             // the stream is not what it was when to was read
 	health   streams.Health
 	known    streams.Health // as it was last handed to the store
@@ -100,7 +101,7 @@ func (w *worker) work(ctx context.Context) error {
 		}
 		var ended <-chan struct{}
 		if w.inFlight == 0 {
-			if w.ripe == nil {
+			if w.ripe == nil && w.shut == nil {
 				return w.pauseIfAsked(ctx)
 			}
 			ended = ctx.Done()
@@ -109,6 +110,8 @@ func (w *worker) work(ctx context.Context) error {
 		case <-ended:
 		case <-w.ripe:
 			w.ripe, w.due = nil, true
+		case <-w.shut:
+			w.shut = nil
 		case r := <-w.results:
 			if err := w.settle(ctx, r); err != nil {
 				return errors.Join(err, w.drain(ctx))
@@ -172,7 +175,13 @@ func (p *Pusher) way(ctx context.Context, s streams.Stream) (Way, error) {
 // fill takes as many items as the window has room for and sends them off.
 func (w *worker) fill(ctx context.Context) error {
 	if w.to.way == nil || ctx.Err() != nil {
-		w.ripe, w.due = nil, false
+		w.ripe, w.due, w.shut = nil, false, nil
+		return nil
+	}
+	if way, ok := w.to.way.(waiter); ok && w.shut == nil {
+		w.shut = way.Away()
+	}
+	if w.shut != nil {
 		return nil
 	}
 	if batch := w.to.way.Batch(); batch.Most > 1 {
@@ -323,12 +332,14 @@ func (w *worker) send(ctx context.Context, to target, line []streams.Item) bool 
 	return true
 }
 
-// released and changed are the codes of a result that stands for no attempt:
-// the item goes back. With changed the stream is read again. gone is that of
-// an item of which nothing can be made any more.
+// released, changed and unsigned are the codes of a result that stands for no
+// attempt: the item goes back. With changed the stream is read again; with unsigned
+// nothing more is taken until SETs can be signed. gone is that of an item of which
+// nothing can be made any more.
 const (
 	released = "released"
 	changed  = "changed"
+	unsigned = "unsigned"
 	gone     = "gone"
 	// erased: of an item whose event was erased nothing is kept, no dead letter.
 	erased = "erased"

@@ -38,6 +38,7 @@ type world struct {
 
 	mu       sync.Mutex
 	posts    []post
+	unsigned chan struct{}  // nothing is signed until it is closed; nil: all is
 	inFlight map[string]int // by stream
 	most     int
 }
@@ -79,7 +80,29 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // Sign stands for the outbox: the SET is its jti.
 func (w *world) Sign(_ context.Context, _ streams.Stream, item streams.Item) (outbox.SET, error) {
+	if w.Away() != nil {
+		return outbox.SET{}, outbox.ErrAway
+	}
 	return outbox.SET{Compact: item.ID, TransactionID: "txn", Accepted: item.Added}, nil
+}
+
+// Away tells whether the test lets nothing be signed.
+func (w *world) Away() <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.unsigned
+}
+
+// signing lets everything be signed, or nothing.
+func (w *world) signing(can bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if can {
+		close(w.unsigned)
+		w.unsigned = nil
+		return
+	}
+	w.unsigned = make(chan struct{})
 }
 
 // Keep forgets.
