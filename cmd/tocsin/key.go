@@ -16,6 +16,7 @@ type keyCmd struct {
 	List   keyListCmd   `cmd:"" help:"List the signing keys."`
 	Rotate keyRotateCmd `cmd:"" help:"Make a new key that signs from now on, also in the running server."`
 	Retire keyRetireCmd `cmd:"" help:"Take an old key out of the JWKS for good."`
+	Make   keyMakeCmd   `cmd:"" help:"Make a key for a signer, in a file."`
 	Rewrap keyRewrapCmd `cmd:"" help:"Encrypt private keys and secrets under another passphrase or key."`
 }
 
@@ -33,21 +34,30 @@ func (c keyListCmd) Run(ctx context.Context, std streamsIO) error {
 		var list []struct {
 			ID        string    `json:"kid"`
 			Algorithm string    `json:"alg"`
-			Created   time.Time `json:"created"`
-			LastUsed  time.Time `json:"last_used"`
+			Created   time.Time `json:"created,omitzero"`
+			LastUsed  time.Time `json:"last_used,omitzero"`
 			Current   bool      `json:"current"`
 			Next      bool      `json:"next,omitempty"`
+			Elsewhere bool      `json:"elsewhere,omitempty"`
+			Announced bool      `json:"announced,omitempty"`
 		}
 		if err := api.Do(ctx, http.MethodGet, "/admin/keys", nil, &list); err != nil {
 			return err
 		}
-		return c.print(std.out, list, "KID ALG CURRENT LAST_USED", func(w io.Writer) {
+		return c.print(std.out, list, "KID ALG CURRENT LAST_USED HELD", func(w io.Writer) {
 			for _, k := range list {
 				current := strconv.FormatBool(k.Current)
-				if k.Next {
+				used, held := k.LastUsed.Format(time.DateTime), "here"
+				switch {
+				case k.Next:
 					current = "next"
+				case k.Announced:
+					current, used = "announced", "never"
 				}
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", k.ID, k.Algorithm, current, k.LastUsed.Format(time.DateTime))
+				if k.Elsewhere {
+					held = "signer"
+				}
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", k.ID, k.Algorithm, current, used, held)
 			}
 		})
 	})
@@ -56,11 +66,12 @@ func (c keyListCmd) Run(ctx context.Context, std streamsIO) error {
 type keyRotateCmd struct {
 	dataFlags
 	jsonFlag
+	Here bool `help:"To a key that is made and kept here although a signer holds keys: where it is lost, or no longer wanted."`
 }
 
 // Help shows an example.
 func (keyRotateCmd) Help() string {
-	return "Example:\n  tocsin key rotate --data ./tocsin-data\nThe old key stays in the JWKS until it is retired; one that was published to sign next is discarded."
+	return "Example:\n  tocsin key rotate --data ./tocsin-data\nThe old key stays in the JWKS until it is retired; one that was published to sign next is discarded.\nWhere a signer holds the keys, the first one that it announces and that was never used signs from now on."
 }
 
 // Run rotates and prints the new key's id.
@@ -69,7 +80,7 @@ func (c keyRotateCmd) Run(ctx context.Context, std streamsIO) error {
 		var made struct {
 			ID string `json:"kid"`
 		}
-		if err := api.Do(ctx, http.MethodPost, "/admin/keys/rotate", nil, &made); err != nil {
+		if err := api.Do(ctx, http.MethodPost, "/admin/keys/rotate", map[string]bool{"here": c.Here}, &made); err != nil {
 			return err
 		}
 		return printJSON(std.out, made)

@@ -49,6 +49,7 @@ type cli struct {
 
 	Demo        demoCmd        `cmd:"" help:"Run both halves on a temporary store: sample records in, a session revoked, told step by step."`
 	Serve       serveCmd       `cmd:"" help:"Run the transmitter."`
+	Signer      signerCmd      `cmd:"" help:"Hold a transmitter's signing keys in a process of their own."`
 	Receive     receiveCmd     `cmd:"" help:"Run the receiver as a daemon, and see what it does."`
 	Application applicationCmd `cmd:"" help:"Add, list and remove applications (relying parties)."`
 	Client      clientCmd      `cmd:"" help:"Add, list and remove clients (credentials)."`

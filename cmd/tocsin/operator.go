@@ -23,6 +23,7 @@ import (
 type dataFlags struct {
 	config.RedisSettings
 	config.KeySettings
+	config.SignerSettings
 	Data string `help:"Data folder; the server that runs on it is asked, else it is opened (default: ${default})." default:"./tocsin-data" placeholder:"DIR"`
 }
 
@@ -48,7 +49,11 @@ func (d dataFlags) with(ctx context.Context, make bool, fn func(*adminapi.Client
 	if err != nil {
 		return err
 	}
-	client, err := adminapi.Open(ctx, node.Config{Dir: dir, Redis: shared, Secret: secret, Offline: true, Transmitter: transmitter.Config{Issuer: offlineIssuer}}, patience)
+	signer, err := d.SignerPath()
+	if err != nil {
+		return usage("%v", err)
+	}
+	client, err := adminapi.Open(ctx, node.Config{Dir: dir, Signer: signer, Redis: shared, Secret: secret, Offline: true, Transmitter: transmitter.Config{Issuer: offlineIssuer}}, patience)
 	if err != nil {
 		return err
 	}

@@ -75,6 +75,7 @@ type serveCmd struct {
 
 	config.KeySettings
 	config.RotationSettings
+	config.SignerSettings
 
 	config.RedisSettings
 	TakeBack bool `help:"Go on with a data folder that was moved to Redis (tocsin migrate), or is being moved there, as it was: what happened in Redis since is not in it." group:"Redis:"`
@@ -118,7 +119,11 @@ func (s serveCmd) Run(ctx context.Context, std streamsIO) error {
 		return err
 	}
 	d := newDoors(s.EdgeSettings, logger)
-	if err := n.Transmitter.Collect(append(d.collectors(secure), processCollectors("serve", s.Data, n.Redis)...)...); err != nil {
+	collectors := append(d.collectors(secure), processCollectors("serve", s.Data, n.Redis)...)
+	if n.Signer != nil {
+		collectors = append(collectors, n.Signer.Metrics())
+	}
+	if err := n.Transmitter.Collect(collectors...); err != nil {
 		return err
 	}
 	var admin *adminServer
@@ -206,8 +211,12 @@ func (s serveCmd) config(addr net.Addr, logger *slog.Logger) (node.Config, error
 	if err != nil {
 		return node.Config{}, err
 	}
+	signerPath, err := s.SignerPath()
+	if err != nil {
+		return node.Config{}, usage("%v", err)
+	}
 	return node.Config{
-		Dir: s.Data, Redis: s.RedisSettings.Served(logger), TakeBack: s.TakeBack, Secret: secret, Rotation: s.rotation(), Algorithm: jose.Algorithm(s.Algorithm), MaxDepth: s.MaxQueue, KeyMemory: s.KeyMemory, Witnesses: s.Witness,
+		Dir: s.Data, Signer: signerPath, Redis: s.RedisSettings.Served(logger), TakeBack: s.TakeBack, Secret: secret, Rotation: s.rotation(), Algorithm: jose.Algorithm(s.Algorithm), MaxDepth: s.MaxQueue, KeyMemory: s.KeyMemory, Witnesses: s.Witness,
 		Transmitter: transmitter.Config{
 			Conformance: s.exercise(),
 			Issuer:      s.Issuer, DefaultSubjects: streams.DefaultSubjects(s.DefaultSubjects),

@@ -30,6 +30,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog/sqliteindex"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog/sqlitelog"
 	"github.com/tocsin-ssf/tocsin/transmitter/keys"
+	"github.com/tocsin-ssf/tocsin/transmitter/signer"
 	"github.com/tocsin-ssf/tocsin/transmitter/vault"
 )
 
@@ -65,6 +66,9 @@ type Config struct {
 	// Secret is what private keys and secrets are encrypted under; nil: none is given.
 	// Where they are encrypted it is needed, unless Offline: then what needs none works.
 	Secret *vault.Secret
+	// Signer is the path of the socket of the process that holds the signing keys; "":
+	// they are made and kept here.
+	Signer string
 	// Rotation of the signing keys by themselves; the zero value: none.
 	Rotation Rotation
 	// TakeBack goes on with a folder that was moved to Redis, or is being moved there,
@@ -94,6 +98,9 @@ type Node struct {
 	Vault *vault.Vault
 	// Redis is where the state is that several nodes share; nil: it is in the folder.
 	Redis *redisdb.DB
+	// Signer asks who holds the signing keys; nil: they are kept here. The transmitter's
+	// Run runs it.
+	Signer *signer.Client
 	// Index finds events. The transmitter's Run runs it.
 	Index *sqliteindex.Index
 
@@ -196,11 +203,7 @@ func (n *Node) stores(ctx context.Context, cfg *Config) (*transmitter.Transmitte
 	if err := follows(ctx, s.log, s.streams, restore); err != nil {
 		return nil, err
 	}
-	n.Keys, err = keys.Open(ctx, keys.Config{
-		Store: s.keys, Vault: n.Vault, Algorithm: cfg.Algorithm, Now: tc.Now, Logger: tc.Logger,
-		RotateEvery: cfg.Rotation.Every, PublishAhead: cfg.Rotation.Ahead, RetireAfter: cfg.Rotation.Retire,
-	})
-	if err != nil {
+	if err := n.openKeys(ctx, cfg, s.keys); err != nil {
 		return nil, err
 	}
 	n.closers = append(n.closers, func() error { return n.Keys.Close(context.WithoutCancel(ctx)) })
