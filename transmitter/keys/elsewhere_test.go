@@ -300,7 +300,7 @@ func TestElsewhereKept(t *testing.T) {
 		var all sync.WaitGroup
 		all.Go(func() { _ = r.Keep(ctx, nil) })
 		all.Go(func() { _ = r.Run(ctx) })
-		sleep := func(d time.Duration) { time.Sleep(d); synctest.Wait() }
+		sleep := func(d time.Duration) { <-time.After(d); synctest.Wait() }
 		sleep(23 * time.Hour)
 		signsWith(t, r, home)
 		sleep(2 * time.Hour)
