@@ -10,10 +10,10 @@ FUZZTIME  ?= 10s
 # Packages side by side: their tests wait as much as they work.
 SIDE      ?= 4
 
-.PHONY: help fmt vet lint tidy check needs test test-long race fuzz bench build
+.PHONY: help fmt vet lint tidy check needs test test-long race fuzz bench build build-pkcs11
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 fmt: ## format every Go file
 	$(TOOL) gofumpt -w .
@@ -31,6 +31,9 @@ check: ## formatting, vet, lint, tidy; changes nothing
 	@unformatted="$$($(TOOL) gofumpt -l .)"; \
 	if [ -n "$$unformatted" ]; then echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; fi
 	$(MAKE) vet lint tidy
+
+build-pkcs11: ## bin/tocsin-pkcs11, a signer for hardware security modules
+	CGO_ENABLED=1 $(GO) build -tags pkcs11 -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/tocsin-pkcs11 ./cmd/tocsin
 
 needs: ## install what tests call and this machine lacks
 	@.ci/needs

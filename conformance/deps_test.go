@@ -81,6 +81,9 @@ var importMap = []folder{
 	{path: "transmitter/keys", ours: []string{"set/jose", "transmitter/vault", "streams/store/..."}},
 	{path: "transmitter/keys/keystest", ours: []string{"transmitter/keys", "set/jose"}},
 	{path: "transmitter/keys/rediskeys", ours: []string{"transmitter/keys", "set/jose", "streams/store/..."}, fixed: []string{"go-redis"}},
+	// Keys in another process; transmitter/keys knows it by an interface of its own. Who
+	// asks is told by the kernel, as on every other socket.
+	{path: "transmitter/signer", ours: []string{"set/jose", "set/delivery/edge"}},
 	{path: "transmitter/mapping", ours: []string{"set", "set/subject", "set/yamlfile", "set/caep", "set/risc"}},
 	{path: "transmitter/consent", ours: []string{"transmitter/eventlog", "set/subject", "set/risc"}}, // RISC §2.8: who takes part,
 	// What to poll, and how far it came, stands with the credentials; what OneLogin's

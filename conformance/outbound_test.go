@@ -37,6 +37,8 @@ var unguarded = map[string]struct {
 }{
 	"cmd/tocsin/internal/adminapi/adminapi.go": {[]string{"http.Client", "http.Transport"}, "the handler in this process, or the Unix socket of the data folder"},
 	"cmd/tocsin/internal/adminapi/socket.go":   {[]string{"net.Dialer"}, "the Unix socket of the data folder"},
+	"transmitter/signer/pool.go":               {[]string{"net.Dialer"}, "the Unix socket of the signer that the operator names"},
+	"transmitter/signer/listen.go":             {[]string{"net.Dialer"}, "looks whether its own Unix socket is served"},
 	"cmd/tocsin/receive.go":                    {[]string{"net.Dialer"}, "looks whether its own Unix socket is served"},
 	"cmd/tocsin/internal/bench/peer.go":        {[]string{"http.Client", "http.Transport"}, "a server that bench has started itself"},
 	"cmd/tocsin/internal/bench/tlscost.go":     {[]string{"http.Client", "http.Transport"}, "a server that bench has started itself"},

@@ -264,8 +264,8 @@ func (s *source) findings() (words []string) {
 			return true
 		})
 	}
-	// These two are words between the parts of delivery, and "" is what a receiver says.
-	inside := []string{s.values["push.released"], s.values["push.changed"], ""}
+	// These three are words between the parts of delivery, and "" is what a receiver says.
+	inside := []string{s.values["push.released"], s.values["push.changed"], s.values["push.unsigned"], ""}
 	words = slices.DeleteFunc(words, func(w string) bool { return slices.Contains(inside, w) })
 	return append(words, "http_STATUS")
 }

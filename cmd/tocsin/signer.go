@@ -41,10 +41,10 @@ type signerCmd struct {
 
 // Help shows an example.
 func (signerCmd) Help() string {
-	return "Examples:\n  tocsin key make signer-key.json --algorithm ES256\n" +
+	return "Examples:\n" +
 		"  tocsin signer --socket /run/tocsin-signer/s.sock --key signer-key.json\n" +
 		"  tocsin signer --socket /run/tocsin-signer/s.sock --pkcs11-module /usr/lib/softhsm/libsofthsm2.so --pkcs11-token tocsin --pkcs11-pin-file /etc/tocsin/pin\n" +
-		"Its transmitter is a tocsin serve --signer unix:/run/tocsin-signer/s.sock. It signs, and hands no key out. Its first line is tocsin: ready unix:PATH KEYS."
+		"A key is made by tocsin key make. The transmitter is a tocsin serve --signer unix:/run/tocsin-signer/s.sock. It signs, and hands no key out. Its first line is tocsin: ready unix:PATH KEYS."
 }
 
 // Run signs until ctx ends.

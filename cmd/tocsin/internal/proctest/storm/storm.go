@@ -87,13 +87,13 @@ func (r *Receiver) count(_ net.Conn, state http.ConnState) {
 	}
 }
 
-// New starts a server, a source, and two receivers each of pushes and of polls, which end
+// New starts a server with these flags besides, a source, and two receivers each of pushes and of polls, which end
 // with the test.
-func New(t *testing.T) *Storm {
+func New(t *testing.T, flags ...string) *Storm {
 	t.Helper()
 	s := &Storm{
-		Server: proctest.New(t, "--push-schedule", "20ms,50ms,100ms", "--redeliver", "1s",
-			"--push-window", fmt.Sprint(window), "--log-level", "error"),
+		Server: proctest.New(t, append(flags, "--push-schedule", "20ms,50ms,100ms", "--redeliver", "1s",
+			"--push-window", fmt.Sprint(window), "--log-level", "error")...),
 		client: &http.Client{Timeout: 10 * time.Second}, over: make(chan struct{}),
 	}
 	if err := s.Server.Start(); err != nil {
