@@ -52,9 +52,7 @@ func addApplication(v *view) error {
 
 func removeApplication(v *view) error {
 	id := v.r.PathValue("id")
-	if v.r.PostFormValue("sure") != id {
-		v.session.note(notice{Text: "Not done: type the id of the application to remove it."})
-		http.Redirect(v.w, v.r, applicationsPage, http.StatusSeeOther)
+	if !v.sure(id, applicationsPage) {
 		return nil
 	}
 	err := v.do(http.MethodDelete, applicationsAPI+"/"+url.PathEscape(id), nil, nil)

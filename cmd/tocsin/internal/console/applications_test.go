@@ -13,7 +13,7 @@ func TestApplications(t *testing.T) {
 	v.post("/console/applications", "audience", "https://shop.example", "id", "shop", "name", `<b>"Shop"</b>`).wants(t, 200, "Application shop was added", "&lt;b&gt;", "https://shop.example")
 	v.post("/console/applications", "audience", "https://shop.example", "id", "shop").wants(t, 200, "Not done: the id, the name or an audience is taken already")
 	v.post("/console/applications", "id", "void").wants(t, 200, "Not done: audience")
-	v.post("/console/applications/shop/remove", "sure", "shipp").wants(t, 200, "Not done: type the id", "https://shop.example")
+	v.post("/console/applications/shop/remove", "sure", "shipp").wants(t, 200, "Not done: type shop to go on", "https://shop.example")
 	v.post("/console/applications/shop/remove", "sure", "shop").wants(t, 200, "Application shop was removed", "There is no application yet")
 	v.post("/console/applications/shop/remove", "sure", "shop").wants(t, 200, "Not done: there is no such thing here")
 }

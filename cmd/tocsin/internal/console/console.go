@@ -148,7 +148,14 @@ func (c *Console) page(pattern string, show func(*view) error) {
 }
 
 // act serves a form. It is a page that is asked for by POST; its own answer is a redirect.
-func (c *Console) act(path string, do func(*view) error) { c.page("POST "+path, do) }
+func (c *Console) act(path string, do func(*view) error) {
+	c.page("POST "+path, func(v *view) error {
+		if err := v.r.ParseForm(); err != nil {
+			return &failure{status: http.StatusBadRequest, title: "Not understood", text: "The form could not be read."}
+		}
+		return do(v)
+	})
+}
 
 type operatorKey struct{}
 

@@ -116,7 +116,7 @@ func static(files fs.FS) http.Handler {
 func functions() template.FuncMap {
 	return template.FuncMap{
 		"when": when, "number": number, "short": short, "typeName": typeName, "pretty": pretty, "join": strings.Join,
-		"ago": ago, "plural": plural, "list": func(v ...any) []any { return v },
+		"ago": ago, "plural": plural, "confirm": confirm,
 	}
 }
 

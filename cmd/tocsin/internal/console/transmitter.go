@@ -22,10 +22,20 @@ func transmitterPages() Pages {
 		sections: []section{
 			{Prefix, "Overview"},
 			{applicationsPage, "Applications"},
+			{clientsPage, "Clients"},
+			{sourcesPage, "Sources"},
+			{keysPage, "Keys"},
+			{webhooksPage, "Webhooks"},
+			{auditPage, "Audit"},
 		},
 		mount: func(c *Console) {
 			c.mountOverview()
 			c.mountApplications()
+			c.mountClients()
+			c.mountSources()
+			c.mountKeys()
+			c.mountWebhooks()
+			c.mountAudit()
 		},
 	}
 }

@@ -71,6 +71,11 @@ func (v *view) tried(err error, path, text string, secrets ...labelled) error {
 	return v.done(path, text, secrets...)
 }
 
+// badField is what a form's field is refused with before the API is asked.
+func badField(field, why string) error {
+	return &adminapi.Error{Status: http.StatusBadRequest, Code: "invalid_request", Member: field, Description: why}
+}
+
 // frame returns what every page has, under a title.
 func (v *view) frame(title string) Frame {
 	f := v.console.frame(title)
