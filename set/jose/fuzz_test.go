@@ -85,6 +85,13 @@ func FuzzParseKey(f *testing.F) {
 		if (len(list) == 0) != (err != nil) || len(list) > jose.MaxKeys {
 			t.Fatalf("PEM: got %d keys and %v", len(list), err)
 		}
+		secret, err := jose.ParsePrivatePEM(raw, "")
+		if (secret == nil) != (err != nil) {
+			t.Fatalf("private PEM: got %v and %v", secret, err)
+		}
+		if secret != nil {
+			list = append(list, secret.Public())
+		}
 		if public != nil {
 			list = append(list, public)
 		}

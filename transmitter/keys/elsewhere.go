@@ -126,18 +126,32 @@ func (r *Ring) refresh() {
 	}
 }
 
-// pick takes the first unused key that is held elsewhere and of the wanted algorithm: that
-// of the configuration, else the current key's, else what the signer names first, RS256
-// before others.
-func (r *Ring) pick() (*jose.PublicKey, error) {
+// wanted is the algorithm of the next key that is held elsewhere: that of the
+// configuration, else the current key's; "": there is neither.
+func (r *Ring) wanted() jose.Algorithm {
+	if h := r.held.Load(); r.wish == "" && h.sets != nil {
+		return h.sets.Algorithm()
+	}
+	return r.wish
+}
+
+// published returns the next key, if it is held elsewhere, there is still, and is of the
+// wanted algorithm; else "".
+func (r *Ring) published() string {
 	h := r.held.Load()
-	unused := spares(r.announced(), h.keys)
-	wanted := r.wish
-	switch {
-	case wanted != "":
-	case h.sets != nil:
-		wanted = h.sets.Algorithm()
-	default:
+	e := h.entries[h.next]
+	if e == nil || !e.elsewhere || e.public.Algorithm() != r.wanted() || !announces(r.announced(), e.id) {
+		return ""
+	}
+	return e.id
+}
+
+// pick takes the first unused key that is held elsewhere and of the wanted algorithm;
+// where none is wanted what the signer names first, RS256 before others.
+func (r *Ring) pick() (*jose.PublicKey, error) {
+	unused := spares(r.announced(), r.held.Load().keys)
+	wanted := r.wanted()
+	if wanted == "" {
 		wanted = jose.RS256
 		if len(unused) > 0 && !slices.ContainsFunc(unused, func(k *jose.PublicKey) bool { return k.Algorithm() == wanted }) {
 			return unused[0], nil

@@ -299,8 +299,18 @@ func TestElsewhereKept(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var all sync.WaitGroup
 		all.Go(func() { _ = r.Keep(ctx, nil) })
-		all.Go(func() { _ = r.Run(ctx) })
 		sleep := func(d time.Duration) { <-time.After(d); synctest.Wait() }
+		sleep(time.Hour)
+		if kid, err := r.Rotate(ctx); err != nil || kid != s.id(0) {
+			t.Errorf("rotated by hand: got %s (%v), want the next key, %s", kid, err, s.id(0))
+		}
+		if kid, err := r.RotateHere(ctx); err != nil || kid == s.id(0) {
+			t.Errorf("back: got %s (%v), want one that is kept here", kid, err)
+		} else {
+			home = kid
+		}
+		s.remove(s.id(0))
+		s.add(jose.EdDSA)
 		sleep(23 * time.Hour)
 		signsWith(t, r, home)
 		sleep(2 * time.Hour)
@@ -317,7 +327,10 @@ func TestElsewhereKept(t *testing.T) {
 		if err := s.Ask(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		running, stop := context.WithCancel(ctx)
+		all.Go(func() { _ = r.Run(running) })
 		sleep(time.Second)
+		stop()
 		if got := published(r); !slices.Contains(got, next) {
 			t.Errorf("published: got %q, want what is announced, %s", got, next)
 		}

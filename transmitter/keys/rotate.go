@@ -59,8 +59,8 @@ func (r *Ring) look(ctx context.Context) error {
 // until now, so that it cannot be retired too soon even if marks were lost.
 // It returns the new kid.
 //
-// Where keys are held elsewhere it takes the first one that is announced and was never
-// used, which is published already.
+// Where keys are held elsewhere it takes the next key, else the first one that is
+// announced and was never used: both are published already.
 //
 // Errors: [ErrFull], [ErrNoneLeft], [ErrAway], [ErrHeld]; any other is a failure of the
 // store: nothing changed.
@@ -94,11 +94,20 @@ func (r *Ring) rotate(ctx context.Context, wanted func() bool, here bool) (strin
 		if !wanted() {
 			return "", nil
 		}
-		kid, err := r.add(ctx, here)
+		kid, err := r.replace(ctx, here)
 		if !errors.Is(err, ErrChanged) || again == turnsLost {
 			return kid, err
 		}
 	}
+}
+
+// replace lets the next key sign that is held elsewhere, if there is one: whether it may
+// have leaked is known, and settled, where it is held. Else it adds one.
+func (r *Ring) replace(ctx context.Context, here bool) (string, error) {
+	if next := r.published(); next != "" && r.cfg.Elsewhere != nil && !here {
+		return next, r.advance(ctx, next, r.held.Load().sets.KeyID())
+	}
+	return r.add(ctx, here)
 }
 
 func (r *Ring) add(ctx context.Context, here bool) (string, error) {

@@ -286,6 +286,11 @@ func (r *Ring) announce(ctx context.Context, current string) (string, error) {
 func (r *Ring) promote(ctx context.Context, kid, before string) error {
 	r.turns.Lock()
 	defer r.turns.Unlock()
+	return r.advance(ctx, kid, before)
+}
+
+// advance is promote for who holds turns.
+func (r *Ring) advance(ctx context.Context, kid, before string) error {
 	err := r.cfg.Store.Promote(context.WithoutCancel(ctx), kid, before, r.cfg.Now().Truncate(time.Second))
 	if err == nil {
 		r.Signed(before)

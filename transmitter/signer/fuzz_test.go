@@ -29,3 +29,18 @@ func FuzzRequest(f *testing.F) {
 		}
 	})
 }
+
+// Whatever a signer answers, no more keys are heard than one may have, and nothing panics.
+func FuzzAnswer(f *testing.F) {
+	for _, body := range []string{
+		`{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","kid":"a","alg":"EdDSA"}]}`,
+		`{"keys":[]}`, `{"signature":"AAAA"}`, `{"error":{"code":"busy"}}`, `{"keys":[1]}`,
+	} {
+		f.Add(append(binary.BigEndian.AppendUint32(nil, uint32(len(body))), body...))
+	}
+	f.Fuzz(func(t *testing.T, frame []byte) {
+		if n := signer.Heard(frame); n > signer.MaxKeys {
+			t.Errorf("got %d keys, want at most %d", n, signer.MaxKeys)
+		}
+	})
+}
