@@ -39,6 +39,7 @@ type Store interface {
 	Subjects
 	Matcher
 	Queue
+	Glancer
 	DeadLetters
 	Cursors
 	Eraser

@@ -93,6 +93,11 @@ type Config struct {
 	// Backup copies the live stores into a new folder (admin API); nil: not offered.
 	Backup func(ctx context.Context, dir string) error
 
+	// Figures answers what the process keeps of its own past (admin API), as JSON, in a
+	// range of a name, "" being the usual one; false if there is none of that name.
+	// nil: not offered.
+	Figures func(of string) (answer any, ok bool)
+
 	// Rewrap encrypts what private keys are encrypted with under another secret (admin
 	// API); nil: not offered.
 	Rewrap func(ctx context.Context, from, to vault.Secret) error

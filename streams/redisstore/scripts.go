@@ -13,14 +13,14 @@ var luaFiles embed.FS
 
 // scripts are the scripts, each with the files that it stands on before it.
 type scripts struct {
-	create, update, remove, touch, stream           *redis.Script
-	reserve, unreserve                              *redis.Script
-	subjects, forget, match, look                   *redis.Script
-	put, take, extend, settle, ready, depth, depths *redis.Script
-	purge, expire, letters, letter                  *redis.Script
-	importStream, importSubjects, importItems       *redis.Script
-	importLetters, importUsed                       *redis.Script
-	cursor, enter, begin, pointing, earliest        *redis.Script
+	create, update, remove, touch, stream                   *redis.Script
+	reserve, unreserve                                      *redis.Script
+	subjects, forget, match, look                           *redis.Script
+	put, take, extend, settle, ready, depth, depths, glance *redis.Script
+	purge, expire, letters, letter                          *redis.Script
+	importStream, importSubjects, importItems               *redis.Script
+	importLetters, importUsed                               *redis.Script
+	cursor, enter, begin, pointing, earliest                *redis.Script
 }
 
 // grows says which scripts a server whose memory is full refuses: by all others what waits
@@ -56,7 +56,7 @@ func newScripts() scripts {
 		subjects: queue("changes", "subject", "subjects"), forget: queue("changes", "subject", "forget"), match: of("head", "match"),
 		look: of("head", "changes", "look"),
 		put:  queue("control", "put"), take: queue("walk", "take"), extend: queue("extend"), settle: queue("settle"),
-		ready: queue("walk", "ready"), depth: queue("depth"), depths: queue("depths"),
+		ready: queue("walk", "ready"), depth: queue("depth"), depths: queue("depths"), glance: queue("glance"),
 		purge: queue("purge"), expire: queue("expire"), letters: of("head", "letters"), letter: queue("letter"),
 		importStream: queue("changes", "registry", "importstream"), importSubjects: queue("changes", "subject", "importsubjects"), importItems: queue("importitems"),
 		importLetters: queue("importletters"), importUsed: of("head", "importused"),

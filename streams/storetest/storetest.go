@@ -67,6 +67,7 @@ func cases() []testCase {
 		{"Settle", settleCases()},
 		{"Ready", readyCases()},
 		{"Depth", depthCases()},
+		{"Glance", glanceCases()},
 		{"DeadLetters", deadLetterCases()},
 		{"Erase", eraseCases()},
 		{"Reopen", reopenCases()},

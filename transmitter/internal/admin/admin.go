@@ -75,6 +75,9 @@ type Handler struct {
 	Acts echo.HandlerFunc
 	// Rewrap changes what private keys are encrypted under; nil: 501.
 	Rewrap func(ctx context.Context, from, to vault.Secret) error
+	// Figures answers what the process keeps of its own past, in a range that there is;
+	// nil: 501.
+	Figures func(of string) (answer any, ok bool)
 	// Webhooks of all applications.
 	Webhooks *webhook.Service
 }
@@ -133,6 +136,8 @@ func (h Handler) Mount(g *echo.Group) {
 	g.GET("/holds", h.Erasures.Holds, h.Erasures.Offered)
 	g.DELETE("/holds/:id", h.Erasures.Lift, h.Erasures.Offered)
 	g.POST("/backup", h.backup)
+	g.GET("/overview", h.overview)
+	g.GET("/figures", h.figures)
 	webhook.Handler{Service: h.Webhooks, Operator: true}.Mount(g)
 	g.POST("/webhooks/:stream_id/replay", h.replayWebhook)
 }
