@@ -63,6 +63,11 @@ func TestOverview(t *testing.T) {
 	}
 }
 
+// emptyFigures are those of a process that has done nothing.
+func emptyFigures(of string) json.RawMessage {
+	return json.RawMessage(`{"range":"` + of + `","title":"t","from":"2026-11-26T00:00:00Z","step_seconds":10,"points":1,"sampled_at":"2026-11-26T00:00:00Z","figures":[]}`)
+}
+
 // What the process keeps of its own past is answered as it is; there may be none.
 func TestAdminFigures(t *testing.T) {
 	o := open(t, func(s *setup) { s.idle = true })
@@ -70,7 +75,7 @@ func TestAdminFigures(t *testing.T) {
 	h := open(t, func(s *setup) {
 		s.idle = true
 		s.Figures = func(of string) (any, bool) {
-			return json.RawMessage(`{"range":"` + of + `","title":"t","from":"2026-11-26T00:00:00Z","step_seconds":10,"points":1,"sampled_at":"2026-11-26T00:00:00Z","figures":[]}`), of == "1h"
+			return emptyFigures(of), of == "1h"
 		}
 	})
 	op := h.operator(h.SocketHandler())

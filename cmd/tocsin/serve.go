@@ -109,6 +109,8 @@ func (s serveCmd) Run(ctx context.Context, std streamsIO) error {
 	if err != nil {
 		return err
 	}
+	var kept *figures.Keeper
+	cfg.Transmitter.Figures = func(of string) (any, bool) { return kept.Document(of) }
 	n, err := node.Open(ctx, cfg)
 	if err != nil {
 		return err
@@ -118,6 +120,7 @@ func (s serveCmd) Run(ctx context.Context, std streamsIO) error {
 	if err != nil {
 		return err
 	}
+	kept = openFigures(s.Data, n.Transmitter.Gatherer(), figures.Transmitter(), logger)
 	d := newDoors(s.EdgeSettings, logger)
 	collectors := append(d.collectors(secure), processCollectors("serve", s.Data, n.Redis)...)
 	if n.Signer != nil {
@@ -141,7 +144,9 @@ func (s serveCmd) Run(ctx context.Context, std streamsIO) error {
 	fmt.Fprintf(std.out, "tocsin: ready %s %s\n", cfg.Transmitter.Issuer, admin.address)
 	s.welcome(std, cfg.Transmitter.Issuer, hint)
 	sites := append([]site{d.site("public", listener, n.Transmitter.Handler(), secure)}, admin.sites...)
-	kept := openFigures(s.Data, n.Transmitter.Gatherer(), figures.Transmitter(), logger)
+	for _, one := range admin.sites {
+		one.server.RegisterOnShutdown(pages.EndLive)
+	}
 	return errors.Join(s.serve(ctx, figured{n, kept}, sites, logger), os.Remove(admin.socket), n.Close())
 }
 

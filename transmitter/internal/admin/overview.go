@@ -20,6 +20,7 @@ const (
 // Overview is how all streams are: counts, and those that want a look first.
 type Overview struct {
 	Streams  int            `json:"streams"`
+	Shared   bool           `json:"shared"`   // by several nodes
 	Concerns map[string]int `json:"concerns"` // each stream once
 	Worst    []Look         `json:"worst"`    // the worst first
 }
@@ -56,7 +57,8 @@ func (h Handler) overview(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	out := Overview{Streams: g.Streams, Concerns: map[string]int{}, Worst: make([]Look, 0, len(g.Worst))}
+	_, shared := h.Streams.(streams.Shared)
+	out := Overview{Streams: g.Streams, Shared: shared, Concerns: map[string]int{}, Worst: make([]Look, 0, len(g.Worst))}
 	for concern := streams.Fine; concern <= streams.Failing; concern++ {
 		out.Concerns[word(concern)] = g.Concerns[concern]
 	}

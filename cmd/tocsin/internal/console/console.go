@@ -77,6 +77,7 @@ type Console struct {
 	sessions *sessions
 	codes    *codes
 	pages    map[string]*template.Template
+	live     *listeners
 	mux      *http.ServeMux
 	origin   *http.CrossOriginProtection
 }
@@ -101,7 +102,7 @@ func New(cfg Config) (*Console, error) {
 	}
 	c := &Console{
 		cfg: cfg, api: adminapi.Behind(cfg.API), sessions: newSessions(cfg.Now), codes: newCodes(cfg.Now),
-		pages: pages, mux: http.NewServeMux(), origin: http.NewCrossOriginProtection(),
+		pages: pages, live: newListeners(), mux: http.NewServeMux(), origin: http.NewCrossOriginProtection(),
 	}
 	c.mountSignIn()
 	c.mux.Handle("GET /console/static/", http.StripPrefix("/console", static(files)))

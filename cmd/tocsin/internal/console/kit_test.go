@@ -9,12 +9,14 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/adminapi"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/console"
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/figures"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/node"
 	"github.com/tocsin-ssf/tocsin/set/delivery/edge"
 	"github.com/tocsin-ssf/tocsin/set/jose"
@@ -31,6 +33,7 @@ type house struct {
 	url     string           // of the admin listener
 	socket  *adminapi.Client // of who can reach the admin socket
 	logs    *lines
+	figures *figures.Keeper // samples when a test asks it to
 }
 
 // lines are what was logged. Safe for concurrent use.
@@ -60,7 +63,10 @@ func open(t testing.TB, change ...func(*node.Config)) *house {
 	h.issuer = issuer.URL
 	cfg := node.Config{
 		Dir: t.TempDir(), Algorithm: jose.ES256,
-		Transmitter: transmitter.Config{Issuer: issuer.URL, InsecureLoopback: true, Logger: logger},
+		Transmitter: transmitter.Config{
+			Issuer: issuer.URL, InsecureLoopback: true, Logger: logger,
+			Figures: func(of string) (any, bool) { return h.figures.Document(of) },
+		},
 	}
 	for _, f := range change {
 		f(&cfg)
@@ -69,6 +75,7 @@ func open(t testing.TB, change ...func(*node.Config)) *house {
 	if h.node, err = node.Open(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}
+	h.figures = figures.New(figures.Config{Path: filepath.Join(cfg.Dir, "figures.bin"), Gatherer: h.node.Transmitter.Gatherer(), Figures: figures.Transmitter(), Logger: logger})
 	public = h.node.Transmitter.Handler()
 	h.console, err = console.ForTransmitter(h.node.Transmitter, issuer.URL, func() string { return h.url }, logger)
 	if err != nil {
@@ -86,6 +93,7 @@ func open(t testing.TB, change ...func(*node.Config)) *house {
 	})
 	t.Cleanup(func() {
 		h.node.Refuse()
+		h.console.EndLive()
 		admin.CloseClientConnections() // live pages
 		admin.Close()
 		issuer.Close()

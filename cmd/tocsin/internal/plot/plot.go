@@ -1,23 +1,16 @@
 // Package plot draws series over time as SVG on the server: axes, ticks in human units,
 // gaps where nothing is known, and a table with the same values. It needs no script
-// and no inline style: colours are classes of [CSS], told apart by dashes and marks too.
+// and no inline style: colours are classes, plot-1 to plot-6 (plot.css of the console), told apart by dashes and
+// marks too.
 //
 //	plot.Plot{ID: "events", Title: "Events in", Unit: plot.PerSecond, Times: …, Step: …, Series: …}.HTML()
 package plot
 
 import (
-	_ "embed" // plot.css
 	"html/template"
 	"math"
 	"time"
 )
-
-//go:embed plot.css
-var css string
-
-// CSS is the stylesheet of plots. It sets the variables --plot-1 to --plot-6 and
-// --plot-ink, --plot-grid for light and dark.
-func CSS() string { return css }
 
 // MaxSeries is how many series can be told apart in one plot; further ones are left out.
 const MaxSeries = 6
