@@ -31,7 +31,7 @@ func (t *Transmitter) adminServer(guards ...echo.MiddlewareFunc) http.Handler {
 	e.Use(t.answered, t.recover, request.BoundBody, t.rates.pace, onlyListed)
 	operators := e.Group(admin.Prefix, guards...)
 	admin.Handler{
-		Applications: t.cfg.Applications, Keys: t.cfg.Keys, Streams: t.cfg.Streams, Catalog: t.catalog, Replays: t.replays,
+		Applications: t.cfg.Applications, Keys: t.cfg.Keys, Streams: t.cfg.Streams, Catalog: t.catalog, Rules: t.streamRules(), Replays: t.replays,
 		Ingest: t.ingest, Refusing: t.refusing, Removed: t.removed, Log: t.cfg.Log,
 		Consent: t.consents(),
 		Events:  t.events(), Index: t.cfg.Index, Erasures: erase.Handler{Eraser: t.eraser},
@@ -46,6 +46,12 @@ func (t *Transmitter) adminServer(guards ...echo.MiddlewareFunc) http.Handler {
 	e.GET("/healthz", echo.WrapHandler(health))
 	e.GET("/readyz", echo.WrapHandler(health))
 	return e
+}
+
+// streamRules are the settings of the rules that change streams by themselves.
+func (t *Transmitter) streamRules() admin.StreamRules {
+	giveUp, refusals := t.pusher.Limits()
+	return admin.StreamRules{ActivityLag: t.activityLag(), GiveUp: giveUp, Refusals: refusals, Expiry: t.cfg.Expiry}
 }
 
 // answered writes an error's answer before the server sees it.

@@ -228,20 +228,24 @@ func (t *Transmitter) refusing() bool {
 
 func (t *Transmitter) newCatalog() (*streams.Catalog, error) {
 	cfg := t.cfg
-	lag := time.Duration(0)
-	if _, ok := cfg.Streams.(streams.Shared); ok {
-		lag = streams.ActivityLag
-	}
 	return streams.NewCatalog(streams.CatalogConfig{
 		Store: cfg.Streams, Issuer: cfg.Issuer,
 		PollEndpoint:    func(id string) string { return t.root + pathPoll + "/" + id },
 		EventsSupported: cfg.EventsSupported,
 		Methods:         []string{delivery.MethodPush, delivery.MethodPoll},
 		DefaultSubjects: cfg.DefaultSubjects, MinVerificationInterval: cfg.MinVerificationInterval,
-		InactivityTimeout: cfg.InactivityTimeout, ActivityLag: lag, OneStream: cfg.OneStream,
+		InactivityTimeout: cfg.InactivityTimeout, ActivityLag: t.activityLag(), OneStream: cfg.OneStream,
 		MaxStreams: cfg.MaxStreams, MaxSubjects: cfg.MaxSubjects,
 		CheckEndpoint: t.checkEndpoint, Asked: t.asked(), Head: cfg.Log.Head, Now: cfg.Now,
 	})
+}
+
+// activityLag is how late the store may tell of activity.
+func (t *Transmitter) activityLag() time.Duration {
+	if _, ok := t.cfg.Streams.(streams.Shared); ok {
+		return streams.ActivityLag
+	}
+	return 0
 }
 
 func (t *Transmitter) pushPolicy() guard.Policy {

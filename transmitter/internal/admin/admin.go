@@ -44,8 +44,10 @@ type Handler struct {
 	Replays      Replays
 	Streams      streams.Store
 	Catalog      *streams.Catalog
-	Ingest       *ingest.Ingest
-	Refusing     func() bool
+	// Rules are those by which streams change without anybody's word.
+	Rules    StreamRules
+	Ingest   *ingest.Ingest
+	Refusing func() bool
 	// Removed is told that an application is gone, before its streams are.
 	Removed func()
 	// Consent serves consents; the caller is the operator.

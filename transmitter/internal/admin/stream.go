@@ -18,17 +18,34 @@ const deadLetterPage = 500
 // Stream is a stream as an operator sees it.
 type Stream struct {
 	streams.Configuration
-	Application string         `json:"application"`
-	Environment string         `json:"environment,omitempty"`
-	Profile     string         `json:"profile,omitempty"`
-	Status      streams.Status `json:"status"`
-	Reason      string         `json:"reason,omitempty"`
-	Queued      int            `json:"queued"`
-	DeadLetters int            `json:"dead_letters"`
-	Oldest      time.Time      `json:"oldest,omitzero"`
-	Failures    int            `json:"failures"`
-	NextDue     time.Time      `json:"next_due,omitzero"`
-	LastError   string         `json:"last_error,omitempty"`
+	Application     string                  `json:"application"`
+	Environment     string                  `json:"environment,omitempty"`
+	Profile         string                  `json:"profile,omitempty"`
+	DefaultSubjects streams.DefaultSubjects `json:"default_subjects"`
+	Created         time.Time               `json:"created"`
+	Active          time.Time               `json:"active"`
+	// VerificationRequested is when the receiver last asked for a verification event.
+	VerificationRequested time.Time      `json:"verification_requested,omitzero"`
+	Status                streams.Status `json:"status"`
+	Reason                string         `json:"reason,omitempty"`
+	// StatusBy decided the status; what policy decided only an operator may lift.
+	StatusBy streams.Party `json:"status_by,omitempty"`
+	Queued   int           `json:"queued"`
+	// InFlight are those of Queued that are out: pushed at this moment, or polled and not
+	// acknowledged yet.
+	InFlight    int       `json:"in_flight"`
+	DeadLetters int       `json:"dead_letters"`
+	Oldest      time.Time `json:"oldest,omitzero"`
+	// Failures counts failures since FailingSince, Refusals SETs refused in a row.
+	Failures     int       `json:"failures"`
+	FailingSince time.Time `json:"failing_since,omitzero"`
+	Refusals     int       `json:"refusals"`
+	NextDue      time.Time `json:"next_due,omitzero"`
+	LastError    string    `json:"last_error,omitempty"`
+	// Rules will change the stream by themselves.
+	Rules []Rule `json:"rules"`
+	// Subjects is how many subjects were added or removed; told of one stream alone.
+	Subjects *int `json:"subjects,omitempty"`
 }
 
 func (h Handler) describe(c echo.Context, s streams.Stream) (Stream, error) {
@@ -42,31 +59,13 @@ func (h Handler) describe(c echo.Context, s streams.Stream) (Stream, error) {
 	}
 	application, _ := streams.ApplicationOf(s.Owner)
 	return Stream{
-		Configuration: s.Configuration(), Application: application, Environment: streams.EnvironmentOf(s.Owner), Profile: s.Profile, Status: s.Status, Reason: s.Reason,
-		Queued: depth.Items, DeadLetters: depth.Dead, Oldest: depth.Oldest,
-		Failures: health.Failures, NextDue: health.NextDue, LastError: health.LastError,
+		Configuration: s.Configuration(), Application: application, Environment: streams.EnvironmentOf(s.Owner), Profile: s.Profile,
+		DefaultSubjects: s.DefaultSubjects, Created: s.Created.UTC(), Active: s.Active.UTC(), VerificationRequested: s.VerificationRequested.UTC(),
+		Status: s.Status, Reason: s.Reason, StatusBy: s.StatusBy,
+		Queued: depth.Items, InFlight: depth.Leased, DeadLetters: depth.Dead, Oldest: depth.Oldest,
+		Failures: health.Failures, FailingSince: health.FirstFailure.UTC(), Refusals: health.Refusals, NextDue: health.NextDue, LastError: health.LastError,
+		Rules: h.Rules.rulesOf(s, depth, health),
 	}, nil
-}
-
-// streams lists the streams of ?application=, which is required.
-func (h Handler) streams(c echo.Context) error {
-	owner := c.QueryParam("application")
-	if owner == "" {
-		return request.Invalid("application", "is missing")
-	}
-	list, err := h.owned(c.Request().Context(), owner, false)
-	if err != nil {
-		return err
-	}
-	out := make([]Stream, 0, len(list))
-	for _, s := range list {
-		d, err := h.describe(c, s)
-		if err != nil {
-			return err
-		}
-		out = append(out, d)
-	}
-	return c.JSON(http.StatusOK, out)
 }
 
 func (h Handler) stream(c echo.Context) error {
@@ -81,6 +80,11 @@ func (h Handler) stream(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	n, err := h.Streams.SubjectCount(c.Request().Context(), s.ID)
+	if err != nil {
+		return err
+	}
+	d.Subjects = &n
 	return c.JSON(http.StatusOK, d)
 }
 

@@ -118,6 +118,10 @@ func New(cfg Config) *Pusher {
 	}
 }
 
+// Limits returns after how long without success, and after how many refused SETs in a
+// row, a stream is paused.
+func (p *Pusher) Limits() (giveUp time.Duration, refusals int) { return p.cfg.GiveUp, p.cfg.Refusals }
+
 // Run delivers what is due in a store until ctx ends. It then starts no new
 // request, lets those in flight end (each is bounded by Timeout), settles them
 // and returns nil. Several may run at a time on stores of which none has a
