@@ -68,7 +68,7 @@ func TestDocsCommands(t *testing.T) {
 			t.Errorf("%s: got no line that begins with tocsin, want one", page)
 		}
 		for _, line := range lines {
-			line, _, _ = strings.Cut(line, " > ") // where the shell puts it
+			line, _, _ = strings.Cut(line, " > ")                                         // where the shell puts it
 			if command, code := main.Parse(split(t, line)); command == nil && code != 0 { // --help is answered, and is none
 				t.Errorf("%s: got a line that is wrong usage: tocsin %s", page, line)
 			}
