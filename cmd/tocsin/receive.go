@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/config"
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/console"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/figures"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/receive"
 )
@@ -234,9 +235,14 @@ func (c receiveRunCmd) Run(ctx context.Context, std streamsIO) error {
 	if cfg.AdminToken == "" {
 		adminTLS = nil // off loopback nobody would be asked who he is
 	}
-	admin, err := openAdmin(ctx, adminConfig{
+	var admin *adminServer
+	pages, err := console.ForReceiver(daemon.SocketHandler(reload), f.url(listener.Addr()), cfg.AdminToken, func() string { return admin.url }, logger)
+	if err != nil {
+		return err
+	}
+	admin, err = openAdmin(ctx, adminConfig{
 		data: cfg.Data, listen: cfg.AdminListen, secure: adminTLS, lacking: "certificate or no token",
-		onSocket: daemon.SocketHandler(reload), onTCP: daemon.AdminHandler(cfg.AdminToken),
+		onSocket: pages.SocketHandler(daemon.SocketHandler(reload)), onTCP: pages.Beside(daemon.AdminHandler(cfg.AdminToken)),
 	}, d)
 	if err != nil {
 		return err

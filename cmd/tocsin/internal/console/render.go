@@ -173,10 +173,13 @@ func number(v any) string {
 	return sign + string(out)
 }
 
-// plural is "1 stream", "2 streams".
+// plural is "1 stream", "2 streams", "2 entries".
 func plural(n int, word string) string {
 	if n == 1 {
 		return "1 " + word
+	}
+	if stem, ok := strings.CutSuffix(word, "y"); ok && !strings.HasSuffix(stem, "e") { // but keys
+		return number(n) + " " + stem + "ies"
 	}
 	return number(n) + " " + word + "s"
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/adminapi"
 )
@@ -34,10 +35,10 @@ func (v *view) get(path string, out any, query ...url.Values) error {
 
 // do asks the admin API to change something. Error: a *failure if the role is too small.
 func (v *view) do(method, path string, body, out any) error {
-	if !v.may(method, path) {
+	if operation, _, _ := strings.Cut(path, "?"); !v.may(method, operation) {
 		return &failure{
 			status: http.StatusForbidden, title: "Not yours to do",
-			text: fmt.Sprintf("You are signed in as %s; this takes the role %s.", v.session.role, needed(method, path)),
+			text: fmt.Sprintf("You are signed in as %s; this takes the role %s.", v.session.role, needed(method, operation)),
 		}
 	}
 	return v.console.api.Do(v.r.Context(), method, path, body, out)

@@ -1,0 +1,190 @@
+package console_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/adminapi"
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/console"
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/receive"
+	"github.com/tocsin-ssf/tocsin/set"
+	"github.com/tocsin-ssf/tocsin/set/caep"
+	"github.com/tocsin-ssf/tocsin/set/delivery"
+	"github.com/tocsin-ssf/tocsin/set/delivery/edge"
+	"github.com/tocsin-ssf/tocsin/set/jose"
+	"github.com/tocsin-ssf/tocsin/set/subject"
+)
+
+const (
+	receiverToken = "the-token-of-the-admin"
+	hookSecret    = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" //nolint:gosec // a test's own
+)
+
+// receiving is a receiver with its console, whose one hook calls an application that
+// answers what the test says.
+type receiving struct {
+	*house
+	daemon *receive.Daemon
+	key    *jose.PrivateKey
+	answer chan int // of the application; closed: 204
+	reload error    // what reading the configuration anew says
+}
+
+func openReceiver(t *testing.T) *receiving {
+	t.Helper()
+	r := &receiving{house: &house{t: t, logs: &lines{}}, answer: make(chan int, 10)}
+	logger := slog.New(slog.NewTextHandler(r.logs, nil))
+	application := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if status, ok := <-r.answer; ok {
+			w.WriteHeader(status)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	t.Cleanup(application.Close)
+	dir := t.TempDir()
+	var err error
+	if r.key, err = jose.Generate(jose.ES256); err != nil {
+		t.Fatal(err)
+	}
+	keys, err := json.Marshal(jose.NewKeySet(r.key.Public()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := "listen: 127.0.0.1:1\ninsecure_loopback: true\ndata: data\nretry: [10ms]\n" +
+		"hooks:\n  app: {type: webhook, url: " + application.URL + ", secrets: ['${SECRET}']}\n" +
+		"issuers:\n- {name: idp, issuer: https://idp.example, key_file: jwks.json, audience: https://shop.example, algorithms: [ES256]}\n"
+	path := filepath.Join(dir, "receive.yaml")
+	if err := errors.Join(os.WriteFile(filepath.Join(dir, "jwks.json"), keys, 0o600), os.WriteFile(path, []byte(text), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := receive.Read(path, []string{"SECRET=" + hookSecret}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.daemon, err = receive.Open(t.Context(), cfg, receive.Options{Address: "http://127.0.0.1:1", Logger: logger}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- r.daemon.Run(ctx) }()
+	api := r.daemon.SocketHandler(func(context.Context) error { return r.reload })
+	r.console, err = console.ForReceiver(api, "https://shop.example", receiverToken, func() string { return r.url }, logger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin := httptest.NewServer(edge.Handler(r.console.Beside(r.daemon.AdminHandler(receiverToken)), edge.Config{Listener: "admin", Logger: logger}))
+	r.url = admin.URL
+	r.socket = adminapi.Of(r.console.SocketHandler(api), nil)
+	t.Cleanup(func() {
+		admin.Close()
+		stop()
+		if err := errors.Join(<-done, r.daemon.Close()); err != nil {
+			t.Errorf("the receiver's end: got %v", err)
+		}
+	})
+	return r
+}
+
+// set signs an event of the issuer.
+func (r *receiving) set(id string) string {
+	r.t.Helper()
+	b := set.Builder{
+		Issuer: "https://idp.example", ID: id, Audience: []string{"https://shop.example"}, IssuedAt: time.Now(), TransactionID: "txn-" + id,
+		Subject: subject.Email("jo@example.com"), Event: set.Event{Type: caep.SessionRevokedType},
+	}
+	claims, err := b.Claims()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	signer, err := jose.NewSigner(r.key, set.HeaderType)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	compact, err := signer.Sign(claims)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return compact
+}
+
+// take pushes an event, and waits until the journal has a verdict on it.
+func (r *receiving) take(id, verdict string) {
+	r.t.Helper()
+	req := httptest.NewRequestWithContext(r.t.Context(), http.MethodPost, "http://127.0.0.1:1/push/idp", strings.NewReader(r.set(id)))
+	req.Header.Set("Content-Type", delivery.MediaType)
+	w := httptest.NewRecorder()
+	r.daemon.Handler().ServeHTTP(w, req)
+	if w.Code != http.StatusAccepted {
+		r.t.Fatalf("push: got %d %s, want 202", w.Code, w.Body)
+	}
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); <-time.After(5 * time.Millisecond) {
+		var page receive.EntryPage
+		r.operate(http.MethodGet, "/admin/journal?jti="+id+"&verdict="+verdict, nil, &page)
+		if len(page.Entries) > 0 {
+			return
+		}
+	}
+	r.t.Fatalf("%s: no verdict %s in time", id, verdict)
+}
+
+// The pages of a receiver: its issuers, what hooks did, what was set aside, and what
+// would become of a SET.
+func TestReceiver(t *testing.T) {
+	r := openReceiver(t)
+	r.answer <- http.StatusGone
+	r.take("jti-1", "set-aside")
+	close(r.answer)
+	r.take("jti-2", "done")
+
+	v := r.visitor()
+	v.post("/console/sign-in", "token", receiverToken+"x").wants(t, 403, "no good admin token")
+	v.post("/console/sign-in", "token", receiverToken).wants(t, 200, "Receiver", "https://idp.example", "admin token")
+	v.get("/console/journal").wants(t, 200, "session-revoked", "jti-1", "jti-2", "set-aside", "Totals")
+	if p := v.get("/console/journal?verdict=done"); strings.Contains(p.body, `title="jti-1"`) || !strings.Contains(p.body, `title="jti-2"`) {
+		t.Errorf("what is done: got %s, want jti-2 alone", p.body)
+	}
+	v.get("/console/journal?verdict=nonsense").wants(t, 400, "verdict")
+	v.get("/console/dead-letters").wants(t, 200, `title="jti-1"`, "410")
+	v.post("/console/dead-letters/retry", "iss", "https://idp.example", "jti", "jti-1").wants(t, 200, "handed to its hooks again", "Nothing was set aside")
+	v.post("/console/dead-letters/drop", "iss", "https://idp.example", "jti", "jti-1").wants(t, 200, "Not done: there is no such dead letter")
+	v.get("/console/explain").wants(t, 200, "idp")
+	v.post("/console/explain", "set", r.set("jti-3")).wants(t, 200, "session-revoked", "&#34;verified&#34;: true")
+	v.post("/console/explain", "set", "nonsense").wants(t, 400, "Not done")
+	v.post("/console/reload").wants(t, 200, "is in force")
+	r.reload = errors.New("issuer idp: audience is missing")
+	v.post("/console/reload").wants(t, 200, "Not done: issuer idp: audience is missing")
+	if logs := r.logs.String(); strings.Contains(logs, receiverToken) || strings.Contains(logs, "jo@example.com") {
+		t.Error("a token or a subject is in the log")
+	}
+}
+
+func TestReceiverInBrowser(t *testing.T) {
+	r := openReceiver(t)
+	r.answer <- http.StatusGone
+	r.take("jti-1", "set-aside")
+	close(r.answer)
+	r.take("jti-2", "done")
+	b := r.browse(t)
+	b.look("receiver-issuers")
+	b.press(`nav a[href="/console/journal"]`)
+	b.look("receiver-journal")
+	b.press(`nav a[href="/console/dead-letters"]`)
+	b.look("receiver-dead-letters")
+	b.press("td form button")
+	b.says("handed to its hooks again", "Nothing was set aside")
+	b.open("/console/explain")
+	b.fill("#set", r.set("jti-3"))
+	b.press("section button.main")
+	b.says("What would be done")
+	b.look("receiver-explain")
+}
