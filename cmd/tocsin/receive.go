@@ -210,11 +210,16 @@ func (c receiveRunCmd) Run(ctx context.Context, std streamsIO) error {
 			return usage("--listen %s is every address of this machine: name with --public-url the one that transmitters use", cfg.Listen)
 		}
 	}
-	daemon, err := receive.Open(ctx, cfg, receive.Options{Address: f.url(listener.Addr()), Logger: logger, Crash: crash})
+	var kept *figures.Keeper
+	daemon, err := receive.Open(ctx, cfg, receive.Options{
+		Address: f.url(listener.Addr()), Logger: logger, Crash: crash,
+		Figures: func(of string) (any, bool) { return kept.Document(of) },
+	})
 	if err != nil {
 		return err
 	}
 	defer daemon.Close() // closed and checked below on the ordinary way
+	kept = openFigures(cfg.Data, daemon.Gatherer(), figures.Receiver(), logger)
 	secure, ca, err := f.tls(cfg.Data, certificateHosts(listener.Addr(), cfg.PublicURL, cfg.AdminListen), logger)
 	if err != nil {
 		return err
@@ -263,7 +268,6 @@ func (c receiveRunCmd) Run(ctx context.Context, std streamsIO) error {
 		}
 		sites = append(sites, d.site("gate", door, daemon.CheckHandler(), onDoor))
 	}
-	kept := openFigures(cfg.Data, daemon.Gatherer(), figures.Receiver(), logger)
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)

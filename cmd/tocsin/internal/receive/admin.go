@@ -28,6 +28,7 @@ func (d *Daemon) SocketHandler(reload func(ctx context.Context) error) http.Hand
 	d.Store.routes(mux)
 	mux.Handle("GET /metrics", d.metrics.handler())
 	mux.HandleFunc("GET /admin/health", func(w http.ResponseWriter, r *http.Request) { answer(w, http.StatusOK, d.Health(r.Context())) })
+	mux.HandleFunc("GET /admin/figures", d.figures)
 	mux.HandleFunc("POST /admin/explain", d.explain)
 	if d.gate != nil {
 		d.gate.logins(mux, func(h http.Handler) http.Handler { return h })
@@ -51,7 +52,22 @@ func (d *Daemon) AdminHandler(token string) http.Handler {
 	mux.Handle("GET /admin/health", guarded(token, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusOK, d.Health(r.Context()))
 	})))
+	mux.Handle("GET /admin/figures", guarded(token, http.HandlerFunc(d.figures)))
 	return edge.Failing(mux, d.failing, d.metrics.limited.Inc)
+}
+
+// figures answers what the daemon keeps of its own past; ?range= says of which.
+func (d *Daemon) figures(w http.ResponseWriter, r *http.Request) {
+	if d.opts.Figures == nil {
+		refused(w, http.StatusNotImplemented, "not_offered", "no figures are kept")
+		return
+	}
+	out, ok := d.opts.Figures(r.URL.Query().Get("range"))
+	if !ok {
+		refused(w, http.StatusBadRequest, "invalid_request", "range is none of 15m, 1h, 6h, 24h, 7d, 30d")
+		return
+	}
+	answer(w, http.StatusOK, out)
 }
 
 // open adds what needs no credential and tells no names.

@@ -25,6 +25,9 @@ type Options struct {
 	Address string
 	// Logger gets what happens; required.
 	Logger *slog.Logger
+	// Figures answers what the daemon keeps of its own past, as JSON, in a range of a
+	// name, "" being the usual one; false if there is none of that name. nil: not offered.
+	Figures func(of string) (answer any, ok bool)
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 	// Crash is called at the named points of the work (tests); nil: nobody.

@@ -60,7 +60,10 @@ gate:
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := receive.Open(t.Context(), cfg, receive.Options{Address: "https://rp.example", Logger: slog.New(slog.DiscardHandler)})
+	d, err := receive.Open(t.Context(), cfg, receive.Options{
+		Address: "https://rp.example", Logger: slog.New(slog.DiscardHandler),
+		Figures: func(of string) (any, bool) { return map[string]string{"range": of}, of == "" || of == "1h" },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,6 +127,10 @@ func (d doors) seeds() []seed {
 		{"admin", "GET", "/admin/health", bearer, "", 200},
 		{"admin", "GET", "/admin/health", "", "", 401},
 		{"admin", "POST", "/admin/reload", bearer, "", 404},
+		{"admin", "GET", "/admin/figures?range=1h", bearer, "", 200},
+		{"admin", "GET", "/admin/figures", "", "", 401},
+		{"socket", "GET", "/admin/figures", "", "", 200},
+		{"socket", "GET", "/admin/figures?range=1y", "", "", 400},
 		{"socket", "GET", "/admin/health", "", "", 200},
 		{"socket", "GET", "/metrics", "", "", 200},
 		{"socket", "POST", "/admin/reload", "", "", 400},
