@@ -70,7 +70,7 @@ type receiveFlags struct {
 	TokenURL     string         `help:"Token endpoint; default: from the metadata of the authorization server." placeholder:"URL" group:"One issuer without a file:"`
 	MetadataURL  string         `help:"Where the transmitter's metadata is, if not at its well-known place." placeholder:"URL" group:"One issuer without a file:"`
 	JWKSURL      string         `help:"Where its keys are: there is no metadata and no stream API." placeholder:"URL" name:"jwks-url" group:"One issuer without a file:"`
-	KeyFile      string         `help:"Its keys, a JWK set: there is no metadata and no stream API." placeholder:"FILE" group:"One issuer without a file:"`
+	KeyFile      string         `help:"Its keys, a JWK set: there is no metadata and no stream API." placeholder:"FILE" onlygiven:"" group:"One issuer without a file:"`
 	Profile      string         `help:"Older forms that are read, by the name of who sends them." placeholder:"NAME" group:"One issuer without a file:"`
 	Events       []string       `help:"Event types to ask for; default: all of CAEP and RISC." placeholder:"TYPE" group:"One issuer without a file:"`
 	CA           string         `help:"CA of the transmitter, PEM, beside the system's." name:"ca" placeholder:"FILE" group:"One issuer without a file:"`

@@ -126,7 +126,11 @@ func (p *page) tables(out *strings.Builder, of *kong.Node, key func(name string)
 			if name != "" {
 				name = "`" + name + "`"
 			}
-			fmt.Fprintf(out, "| %s | `--%s` | `%s` | %s | %s | %s |\n", name, flag.Name, twin(flag.Name), p.takes(flag), standard, text)
+			variable := "`" + twin(flag.Name) + "`"
+			if flag.Tag.Has("onlygiven") {
+				variable = ""
+			}
+			fmt.Fprintf(out, "| %s | `--%s` | %s | %s | %s | %s |\n", name, flag.Name, variable, p.takes(flag), standard, text)
 		}
 	}
 }
