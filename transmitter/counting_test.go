@@ -116,6 +116,10 @@ func (l countedLog) Record(ctx context.Context, seq uint64) (*eventlog.Record, e
 	return l.of().Record(ctx, seq)
 }
 
+func (l countedLog) Entries(ctx context.Context, kind eventlog.Kind, ref string, span eventlog.Span) ([]*eventlog.Record, error) {
+	return l.of().Entries(ctx, kind, ref, span)
+}
+
 func (l countedLog) Note(ctx context.Context, entries ...eventlog.Entry) ([]eventlog.Appended, error) {
 	return l.of().Note(ctx, entries...)
 }

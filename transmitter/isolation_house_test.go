@@ -181,11 +181,13 @@ func (h *tenants) furnish(t *transmitter.Transmitter) {
 	h.must(202, "POST", "/v1/events", only, `{"type":"`+optOut+`","subject":{"format":"iss_sub","iss":"https://idp.example","sub":"jo"}}`)
 	h.must(201, "POST", "/v1/consents", token, `{"subject":{"format":"email","email":"jo@example.com"},"decision":"deny"}`)
 	erasure := h.must(202, "POST", "/v1/erasures", token, `{"subject":{"format":"email","email":"other@example.com"},"reason":"asked by alice"}`).member("id")
+	erased := h.must(202, "POST", "/v1/erasures", token, `{"subject":{"format":"email","email":"gone@example.com"},"now":true}`).member("id")
 	h.runUntil(t, func() bool {
 		found := h.do(h.public, "GET", "/v1/events?subject="+url.QueryEscape(`{"format":"email","email":"jo@example.com"}`), token, "")
 		proven := h.do(h.public, "GET", "/v1/events/"+event+"/proof", token, "")
 		part := h.do(h.public, "GET", participation("jo"), token, "")
-		return strings.Contains(found.body, event) && proven.status == 200 && strings.Contains(part.body, "opt-out")
+		carried := h.do(h.public, "GET", "/v1/erasures/"+erased, token, "")
+		return strings.Contains(carried.body, `"done"`) && strings.Contains(found.body, event) && proven.status == 200 && strings.Contains(part.body, "opt-out")
 	})
 	_, err := h.apps.AddVendorSource(context.Background(), auth.VendorSource{Source: auth.Source{Name: "payroll"}, Kind: auth.KindIDme, Auth: auth.VendorBearer})
 	if err != nil {
@@ -196,20 +198,20 @@ func (h *tenants) furnish(t *transmitter.Transmitter) {
 	h.deaden(stream, "dead-1", "dead-2")
 	h.deaden(hook, "hooked-1", "hooked-2")
 	const nobody = "AAAAAAAAAAAAAAAAAAAAAA"
-	h.ids = []string{stream, hook, event, erasure, "dead-1", "dead-2", "hooked-1", "asked by alice", "jo@example.com"}
-	pairs := func(stream, hook, event, erasure, jti, dead, other, letter, more, who, source, client string) *strings.Replacer {
-		return strings.NewReplacer("{stream}", stream, "{hook}", hook, "{event}", event, "{erasure}", erasure, "{jti}", jti,
+	h.ids = []string{stream, hook, event, erasure, erased, "dead-1", "dead-2", "hooked-1", "asked by alice", "jo@example.com"}
+	pairs := func(stream, hook, event, erasure, erased, jti, dead, other, letter, more, who, source, client string) *strings.Replacer {
+		return strings.NewReplacer("{stream}", stream, "{hook}", hook, "{event}", event, "{erasure}", erasure, "{erased}", erased, "{jti}", jti,
 			"{dead}", dead, "{dead2}", other, "{letter}", letter, "{letter2}", more, "{who}", who, "{source}", source, "{client}", client)
 	}
-	h.yours = pairs(stream, hook, event, erasure, "queued", "dead-1", "dead-2", "hooked-1", "hooked-2", "jo", "payroll", h.alice.ClientID)
-	h.absent = pairs(nobody, nobody, unknownEvent(h.t), unknownErasure(erasure), "queuex", "dead-x", "dead-y", "hooked-x", "hooked-y", "max", "payrolx", nobody)
+	h.yours = pairs(stream, hook, event, erasure, erased, "queued", "dead-1", "dead-2", "hooked-1", "hooked-2", "jo", "payroll", h.alice.ClientID)
+	h.absent = pairs(nobody, nobody, unknownEvent(h.t), unknownErasure(erasure), unknownErasure(erased), "queuex", "dead-x", "dead-y", "hooked-x", "hooked-y", "max", "payrolx", nobody)
 }
 
 // unknownErasure is an id of the form of another, which nobody has.
 func unknownErasure(id string) string { return strings.Repeat("A", len(id)) }
 
 func participation(who string) string {
-	return "/v1/participation?subject=" + url.QueryEscape(`{"format":"iss_sub","iss":"https://idp.example","sub":"`+who+`"}`)
+	return "/v1/participation?subject=" + url.QueryEscape(`{"format":"iss_sub","iss":"https://idp.example","sub":"`) + who + url.QueryEscape(`"}`) // a placeholder stays one
 }
 
 // runUntil runs the transmitter until done, and returns when it has ended.

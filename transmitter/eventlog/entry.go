@@ -98,4 +98,5 @@ type Span struct {
 	Before uint64 // and below it; 0: no bound
 	Newest bool   // newest first; else in the order of the log
 	Max    int    // at least 1; a log may return fewer, never none where there is one
+	Alike  bool   // where there is none it takes as long as where there is one
 }
