@@ -100,10 +100,10 @@ var importMap = []folder{
 	{path: "receiver/client", ours: []string{"streams", "set/subject", "set/delivery", "set/delivery/guard", "wellknown"}}, // its endpoints are named by metadata
 	{path: "receiver/inbox", ours: []string{"streams/store/..."}, fixed: []string{"sqlite", "go-redis"}},
 	{path: "receiver", ours: []string{"set/...", "streams", "wellknown", "receiver/client", "receiver/inbox"}},
-	{path: "receiver/examples", ours: []string{"receiver/...", "set/...", "streams"}}, // programs of users of the package: what these import
-	{path: "set/examples", ours: []string{"set/..."}},                                 // the same
-	{path: "transmitter/examples", ours: []string{"set/delivery/guard"}},              // the same: they speak HTTP
-	{path: "receiver/credential", ours: []string{"set/delivery/guard", "wellknown"}},  // the authorization server is found by its metadata
+	{path: "receiver/examples", ours: []string{"receiver/...", "set/...", "streams"}},            // programs of users of the package: what these import
+	{path: "set/examples", ours: []string{"set/..."}},                                            // the same
+	{path: "transmitter/examples", ours: []string{"set/delivery/guard"}},                         // the same: they speak HTTP
+	{path: "receiver/credential", ours: []string{"set/delivery/guard", "set/jose", "wellknown"}}, // the authorization server is found by its metadata; a client's key signs
 	{path: "receiver/keeper", ours: []string{"receiver", "receiver/client", "set/...", "streams", "wellknown"}},
 	{path: "receiver/keeper/rediskeeper", ours: []string{"receiver/keeper", "streams/store/..."}, fixed: []string{"go-redis"}},             // turns and state that processes share
 	{path: "receiver/sessions", ours: []string{"receiver", "set/subject", "streams/store/..."}, fixed: []string{"sqlite", "go-redis"}},     // its SQLite backend is opened as the others are

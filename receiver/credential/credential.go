@@ -43,9 +43,10 @@ type Config struct {
 	// request, so that whoever renews the token only replaces it.
 	TokenFile string
 
-	// ClientID is for client credentials, with ClientSecret or ClientSecretFile,
-	// which is read for each token.
-	ClientID, ClientSecret, ClientSecretFile string
+	// ClientID is for client credentials, with ClientSecret or ClientSecretFile, or with
+	// ClientKeyFile, a private JWK with which the client authenticates (private_key_jwt,
+	// RFC 7523). The files are read for each token.
+	ClientID, ClientSecret, ClientSecretFile, ClientKeyFile string
 	// TokenURL is the token endpoint. Empty: that in the metadata (RFC 8414) of
 	// AuthorizationServer, which is required then; often it is the transmitter's issuer.
 	TokenURL, AuthorizationServer string
@@ -121,8 +122,14 @@ func (cfg Config) check() error {
 		fail("give one of Config.Token, Config.TokenFile, Config.ClientID and Config.Command")
 	}
 	if cfg.ClientID != "" {
-		if (cfg.ClientSecret == "") == (cfg.ClientSecretFile == "") {
-			fail("Config.ClientID needs one of Config.ClientSecret and Config.ClientSecretFile")
+		ways := 0
+		for _, way := range []string{cfg.ClientSecret, cfg.ClientSecretFile, cfg.ClientKeyFile} {
+			if way != "" {
+				ways++
+			}
+		}
+		if ways != 1 {
+			fail("Config.ClientID needs one of Config.ClientSecret, Config.ClientSecretFile and Config.ClientKeyFile")
 		}
 		if (cfg.TokenURL == "") == (cfg.AuthorizationServer == "") {
 			fail("Config.ClientID needs one of Config.TokenURL and Config.AuthorizationServer")

@@ -45,6 +45,14 @@ func newClientCredentials(cfg Config) func(context.Context) (*oauth2.Token, erro
 				return nil, fmt.Errorf("credential: Config.ClientSecretFile: %w", err)
 			}
 		}
+		if cfg.ClientKeyFile != "" {
+			form, err := cfg.asserted(client.TokenURL, parameters)
+			if err != nil {
+				return nil, fmt.Errorf("credential: Config.ClientKeyFile: %w", err)
+			}
+			// It is good once: no other style is tried with it.
+			client.EndpointParams, client.AuthStyle = form, oauth2.AuthStyleInParams
+		}
 		client.Scopes = cfg.scopes(ctx, servers)
 		token, err := client.Token(context.WithValue(ctx, oauth2.HTTPClient, cfg.HTTP))
 		if err != nil {

@@ -127,11 +127,19 @@ func TestRewrap(t *testing.T) {
 	}
 	running := open(t, store, old)
 	stored := seal(t, running, "a", "before")
-	if err := vault.Rewrap(t.Context(), store, *next, *old); !errors.Is(err, vault.ErrWrong) {
+	if err := vault.Rewrap(t.Context(), store, *next, *key(t, 2)); !errors.Is(err, vault.ErrWrong) {
 		t.Errorf("with the wrong one: got %v, want ErrWrong", err)
 	}
 	if err := vault.Rewrap(t.Context(), store, *old, *next); err != nil {
 		t.Fatal(err)
+	}
+	// Who did not hear the answer does it again, and is told that it is done.
+	sealed := string(store.header)
+	if err := vault.Rewrap(t.Context(), store, *old, *next); err != nil || string(store.header) != sealed {
+		t.Errorf("again: got %v, want it done already", err)
+	}
+	if err := vault.Rewrap(t.Context(), store, *old, *key(t, 2)); !errors.Is(err, vault.ErrWrong) {
+		t.Errorf("to a third one from the first: got %v, want ErrWrong", err)
 	}
 	if _, err := vault.Open(t.Context(), vault.Config{Store: store, Secret: old}); !errors.Is(err, vault.ErrWrong) {
 		t.Errorf("the one before: got %v, want ErrWrong", err)

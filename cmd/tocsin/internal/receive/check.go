@@ -242,7 +242,8 @@ func (c *checker) credentials(at string, cr Credentials, insecure bool) {
 
 func (c *checker) client(at string, cl Client, insecure bool) {
 	c.failIf(cl.ID == "", at+".id", "it is missing")
-	c.failIf(cl.Secret == "" && cl.SecretFile == "", at+".secret_file", "it is missing")
+	c.failIf(cl.Secret+cl.SecretFile+cl.KeyFile == "", at+".secret_file", "it is missing")
+	c.failIf(cl.Secret+cl.SecretFile != "" && cl.KeyFile != "", at+".key_file", "the client has a secret; leave one of them out")
 	c.failIf(cl.Secret != "" && cl.SecretFile != "", at+".secret", "it is given twice, also by secret_file")
 	c.failIf(cl.TokenURL != "" && cl.AuthorizationServer != "", at+".authorization_server", "token_url is what its metadata would tell; leave one of them out")
 	if cl.TokenURL != "" {
@@ -255,7 +256,7 @@ func (c *checker) client(at string, cl Client, insecure bool) {
 
 // there reports whether anything is said of the client.
 func (cl Client) there() bool {
-	return cl.ID+cl.Secret+cl.SecretFile+cl.TokenURL+cl.AuthorizationServer != "" || len(cl.Scopes)+len(cl.Parameters) > 0
+	return cl.ID+cl.Secret+cl.SecretFile+cl.KeyFile+cl.TokenURL+cl.AuthorizationServer != "" || len(cl.Scopes)+len(cl.Parameters) > 0
 }
 
 // there reports whether there are credentials.

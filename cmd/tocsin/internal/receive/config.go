@@ -158,8 +158,9 @@ type Credentials struct {
 // Client is an OAuth 2.0 client (client credentials).
 type Client struct {
 	ID, Secret string
-	// SecretFile holds the secret and is read for each token.
-	SecretFile string
+	// SecretFile holds the secret, KeyFile the private JWK that the client has in its
+	// place; they are read for each token.
+	SecretFile, KeyFile string
 	// TokenURL is the token endpoint; empty: as the metadata of AuthorizationServer
 	// says, which is the issuer unless it is named.
 	TokenURL, AuthorizationServer string
@@ -240,7 +241,7 @@ func (cfg *Config) fromFolder(dir string) {
 	paths := []*string{&cfg.Data, &cfg.TLSCert, &cfg.TLSKey, &cfg.RulesFile}
 	for i := range cfg.Issuers {
 		is := &cfg.Issuers[i]
-		paths = append(paths, &is.KeyFile, &is.CA, &is.Credentials.TokenFile, &is.Credentials.Client.SecretFile)
+		paths = append(paths, &is.KeyFile, &is.CA, &is.Credentials.TokenFile, &is.Credentials.Client.SecretFile, &is.Credentials.Client.KeyFile)
 	}
 	for _, path := range paths {
 		*path = within(dir, *path)

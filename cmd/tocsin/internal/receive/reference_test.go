@@ -221,6 +221,7 @@ func words() map[string]string {
 		"issuers[].credentials.client.id":                   "client_id.",
 		"issuers[].credentials.client.secret":               "client_secret. A secret.",
 		"issuers[].credentials.client.secret_file":          "A file that holds it, read for each token.",
+		"issuers[].credentials.client.key_file":             "In place of a secret: a file with the client's private key, a JWK (private_key_jwt), read for each token.",
 		"issuers[].credentials.client.token_url":            "The token endpoint; without it: by the metadata of `authorization_server`.",
 		"issuers[].credentials.client.authorization_server": "Issuer of the tokens. Default: the issuer",
 		"issuers[].credentials.client.scopes":               "Scopes asked for. Default: ssf.read, ssf.manage, or what the API's metadata tells",

@@ -125,7 +125,7 @@ func credentialOf(is Issuer, client *http.Client) (*credential.Source, error) {
 	}
 	cc := credential.Config{
 		Token: c.Token, TokenFile: c.TokenFile, Command: c.Command, HTTP: client,
-		ClientID: c.Client.ID, ClientSecret: c.Client.Secret, ClientSecretFile: c.Client.SecretFile,
+		ClientID: c.Client.ID, ClientSecret: c.Client.Secret, ClientSecretFile: c.Client.SecretFile, ClientKeyFile: c.Client.KeyFile,
 		TokenURL: c.Client.TokenURL, Parameters: c.Client.Parameters,
 	}
 	if c.Client.ID != "" {
