@@ -216,18 +216,27 @@ func TestInactivity(t *testing.T) {
 	}{
 		{"push", 2 * time.Second, true, conformance.Passed, ""},
 		{"poll", 2 * time.Second, false, conformance.Passed, ""},
-		{"long", time.Hour, true, conformance.Skipped, "is 1h0m0s, and the suite waits"},
+		{"long", time.Hour, true, conformance.Skipped, "and the suite waits for"},
 		{"none", 0, true, conformance.Skipped, "have no inactivity_timeout"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			p, issuer := counterpart(t, false, func(c *peer.TransmitterConfig) { c.InactivityTimeout = tt.timeout })
-			cfg := config(t, p, issuer, false)
-			cfg.Push = tt.push
-			report := runSuite(t, cfg, conformance.Options{Only: ids})
-			for _, id := range ids {
-				if r, _ := report.Result(id); r.Verdict != tt.want || !strings.Contains(r.Reason, tt.reason) {
-					t.Errorf("%s: got %s %s, want %s %s", id, r.Verdict, r.Reason, tt.want, tt.reason)
+			try := func(patience time.Duration) (wrong []string) {
+				p, issuer := counterpart(t, false, func(c *peer.TransmitterConfig) { c.InactivityTimeout = patience * tt.timeout })
+				cfg := config(t, p, issuer, false)
+				cfg.Push, cfg.Wait = tt.push, patience*cfg.Wait
+				report := runSuite(t, cfg, conformance.Options{Only: ids})
+				for _, id := range ids {
+					if r, _ := report.Result(id); r.Verdict != tt.want || !strings.Contains(r.Reason, tt.reason) {
+						wrong = append(wrong, fmt.Sprintf("%s: got %s %s, want %s %s", id, r.Verdict, r.Reason, tt.want, tt.reason))
+					}
+				}
+				return wrong
+			}
+			if wrong := try(1); len(wrong) > 0 {
+				t.Logf("again, with the patience that a busy machine needs: %q", wrong)
+				for _, w := range try(5) {
+					t.Error(w)
 				}
 			}
 		})
@@ -334,7 +343,7 @@ func TestMutants(t *testing.T) {
 				p, issuer := counterpart(t, m.secure, func(c *peer.TransmitterConfig) {
 					c.Break = []string{b.ID}
 					if m.brief {
-						c.InactivityTimeout = 2 * time.Second
+						c.InactivityTimeout = 2 * time.Second * min(patience, 4)
 					}
 					if m.none {
 						c.DefaultSubjects = "NONE"

@@ -184,7 +184,7 @@ func TestConformanceOfOurs(t *testing.T) {
 		})
 		t.Run("left alone", func(t *testing.T) {
 			t.Parallel()
-			server := startOurs(t, nil, "--inactivity-timeout", "3s")
+			server := startOurs(t, nil, "--inactivity-timeout", "6s")
 			report := server.suite(t, "alone", false, "--insecure-loopback", "--delivery", "push",
 				"--only", strings.Join(append(ofInactivity(), "SSF-8.1.5-03"), ","))
 			report.checkSkipped(t, nil)
