@@ -60,7 +60,7 @@ func (s *asserted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // A client with a key sends an assertion for the token endpoint, another one each time; a
-// key that is replaced is used from the next token on. (RFC 7523 §3)
+// key that is replaced is used from the next token on (RFC 7523 §3).
 func TestClientKey(t *testing.T) {
 	s := &asserted{t: t, used: map[string]bool{}}
 	s.Server = httptest.NewServer(s)
