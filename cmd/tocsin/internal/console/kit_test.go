@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/adminapi"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/console"
@@ -140,6 +141,7 @@ type visitor struct {
 type page struct {
 	status int
 	path   string // where redirects led
+	query  string
 	body   string
 	header http.Header
 }
@@ -203,7 +205,7 @@ func (v *visitor) ask(method, path string, header http.Header, fields url.Values
 	if err != nil {
 		v.t.Fatal(err)
 	}
-	return page{resp.StatusCode, resp.Request.URL.Path, string(body), resp.Header}
+	return page{resp.StatusCode, resp.Request.URL.Path, resp.Request.URL.RawQuery, string(body), resp.Header}
 }
 
 // wants fails unless a page has a status and all of the texts.
@@ -215,6 +217,22 @@ func (p page) wants(t testing.TB, status int, texts ...string) {
 	for _, text := range texts {
 		if !strings.Contains(p.body, text) {
 			t.Errorf("got no %q on %s, want it\n%s", text, p.path, p.body)
+		}
+	}
+}
+
+// until waits for what comes of itself.
+func (h *house) until(done func() bool, what string) {
+	h.t.Helper()
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	late := time.NewTimer(30 * time.Second)
+	defer late.Stop()
+	for !done() {
+		select {
+		case <-again.C:
+		case <-late.C:
+			h.t.Fatalf("never: %s", what)
 		}
 	}
 }

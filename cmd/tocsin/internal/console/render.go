@@ -116,7 +116,8 @@ func static(files fs.FS) http.Handler {
 func functions() template.FuncMap {
 	return template.FuncMap{
 		"when": when, "number": number, "short": short, "typeName": typeName, "pretty": pretty, "join": strings.Join,
-		"ago": ago, "plural": plural, "confirm": confirm,
+		"ago": ago, "plural": plural, "confirm": confirm, "people": people, "list": func(v ...any) []any { return v },
+		"both": both, "inc": func(n int) int { return n + 1 },
 	}
 }
 

@@ -32,6 +32,8 @@ type session struct {
 	started time.Time
 	ended   chan struct{} // closed at the end: for what goes on in the session
 
+	searches searches
+
 	mu      sync.Mutex
 	seen    time.Time
 	notices []notice // to be shown on the next page

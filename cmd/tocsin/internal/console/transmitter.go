@@ -21,6 +21,7 @@ func transmitterPages() Pages {
 		Half: "Transmitter",
 		sections: []section{
 			{Prefix, "Overview"},
+			{eventsPage, "Events"},
 			{applicationsPage, "Applications"},
 			{clientsPage, "Clients"},
 			{sourcesPage, "Sources"},
@@ -30,6 +31,7 @@ func transmitterPages() Pages {
 		},
 		mount: func(c *Console) {
 			c.mountOverview()
+			c.mountEvents()
 			c.mountApplications()
 			c.mountClients()
 			c.mountSources()
