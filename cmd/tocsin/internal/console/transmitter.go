@@ -22,6 +22,7 @@ func transmitterPages() Pages {
 		sections: []section{
 			{Prefix, "Overview"},
 			{eventsPage, "Events"},
+			{consentsPage, "Consents"},
 			{applicationsPage, "Applications"},
 			{clientsPage, "Clients"},
 			{sourcesPage, "Sources"},
@@ -32,6 +33,7 @@ func transmitterPages() Pages {
 		mount: func(c *Console) {
 			c.mountOverview()
 			c.mountEvents()
+			c.mountConsents()
 			c.mountApplications()
 			c.mountClients()
 			c.mountSources()
