@@ -191,6 +191,7 @@ func TestEveryActIsNoted(t *testing.T) {
 		"POST /v1/events":                      "an event is in the log itself",
 		"POST /admin/events":                   "an event is in the log itself, from the source operator",
 		"PATCH /v1/events/:id":                 "an annotation is in the log itself, with who",
+		"POST /admin/mapping":                  "changes nothing",
 		"PATCH /admin/events/:id":              "an annotation is in the log itself, with who",
 		"POST /v1/sources/:name":               "events are in the log themselves",
 		"POST /oauth/token":                    "changes nothing",

@@ -37,6 +37,7 @@ func (t *Transmitter) adminServer(guards ...echo.MiddlewareFunc) http.Handler {
 		Events:  t.events(), Index: t.cfg.Index, Erasures: erase.Handler{Eraser: t.eraser},
 		SourcePath: t.base + pathSources, CheckVendor: t.checkVendor, CheckKeysURL: t.checkKeysURL, Now: t.cfg.Now, Fetch: t.fetchRecord, VendorTypes: t.vendorTypes,
 		Backup: t.cfg.Backup, Figures: t.cfg.Figures, Rewrap: t.cfg.Rewrap, Webhooks: t.webhooks, Note: t.noteOperators, Acts: t.acts().List,
+		Way: t.way(),
 	}.Mount(operators)
 	if t.cfg.Checkpoints != nil {
 		t.proofs().Mount(operators)

@@ -74,6 +74,8 @@ func acts() []operation {
 		{method: "DELETE", path: "/admin/streams/x/dead-letters/j"},
 		{method: "POST", path: "/admin/events", body: "{}"},
 		{method: "GET", path: "/admin/events/x"},
+		{method: "GET", path: "/admin/events/x/way"},
+		{method: "POST", path: "/admin/mapping", body: "{}"},
 		{method: "POST", path: "/admin/backup", body: "{}"},
 		{method: "GET", path: "/admin/nothing-here"},
 	}

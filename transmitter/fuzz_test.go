@@ -153,6 +153,8 @@ func seeds() [][4]string {
 		{"GET", "/admin/streams/{stream}/dead-letters?after=x", "", ""},
 		{"POST", "/admin/events", "", event("c")},
 		{"GET", "/admin/events/{event}", "", ""},
+		{"GET", "/admin/events/{event}/way", "", ""},
+		{"POST", "/admin/mapping?stream_id={stream}", "", event("d")},
 		{"GET", "/metrics", "", ""},
 		{"GET", "/readyz", "", ""},
 	}...)

@@ -5,7 +5,9 @@ import (
 	"errors"
 
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/admin"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/eventapi"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/way"
 	"github.com/tocsin-ssf/tocsin/transmitter/mapping"
 )
 
@@ -15,6 +17,14 @@ func (t *Transmitter) events() eventapi.Handler {
 		Log: t.cfg.Log, DeadLetters: t.cfg.Streams, Registry: t.cfg.Streams, Consent: t.gate, Search: t.search,
 		Types:       func() []mapping.Type { return t.mapper.Types() },
 		AnnotateFor: t.cfg.AnnotateFor, Now: t.cfg.Now,
+	}
+}
+
+// way serves what is known of one event's way, to operators.
+func (t *Transmitter) way() way.Handler {
+	return way.Handler{
+		Log: t.cfg.Log, Streams: t.cfg.Streams, Applications: t.cfg.Applications, Gate: t.gate, Ingest: t.ingest, Outbox: t.outbox,
+		Trace: t.newFanout(t.cfg.Streams, true).Trace, PlaceOf: t.work.placeOf, Source: admin.Source, Now: t.cfg.Now,
 	}
 }
 

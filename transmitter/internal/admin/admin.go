@@ -20,6 +20,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/eventapi"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/ingest"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/request"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/way"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/webhook"
 	"github.com/tocsin-ssf/tocsin/transmitter/keys"
 	"github.com/tocsin-ssf/tocsin/transmitter/mapping"
@@ -82,6 +83,8 @@ type Handler struct {
 	Figures func(of string) (answer any, ok bool)
 	// Webhooks of all applications.
 	Webhooks *webhook.Service
+	// Way tells of one event's way.
+	Way way.Handler
 }
 
 // Prefix of every path of the admin API.
@@ -128,6 +131,8 @@ func (h Handler) Mount(g *echo.Group) {
 	g.GET("/events/:id", h.Events.Event)
 	g.PATCH("/events/:id", h.Events.Annotate)
 	g.GET("/events/:id/annotations", h.Events.Annotations)
+	g.GET("/events/:id/way", h.Way.Way)
+	g.POST("/mapping", h.Way.Try)
 	g.GET("/event-types", h.Events.EventTypes)
 	g.GET("/index", h.index)
 	g.POST("/index/rebuild", h.rebuild)

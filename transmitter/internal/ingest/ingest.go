@@ -129,6 +129,27 @@ func (in *Ingest) Accept(ctx context.Context, source *auth.Source, items []Item)
 	return results, nil
 }
 
+// Try returns what would be appended for an item of a source, and why; nothing is. Error: an
+// *ItemError, as it would be answered.
+func (in *Ingest) Try(ctx context.Context, source *auth.Source, item *Item) (eventlog.Event, mapping.Explanation, error) {
+	var why mapping.Explanation
+	event, err := in.event(ctx, source, item, nil)
+	if err != nil {
+		return event, why, itemError(err)
+	}
+	return event, in.Explain(ctx, &event), nil
+}
+
+// Explain tells why a vendor's record became what it did, by the rules as they are now; nothing of
+// an event that was none.
+func (in *Ingest) Explain(ctx context.Context, event *eventlog.Event) mapping.Explanation {
+	if event.Format == "" {
+		return mapping.Explanation{}
+	}
+	_, why, _ := in.mapper.Explain(event.Format, event.Original, in.previous(ctx, event.Source, event.Format, nil)) // the event has its error
+	return why
+}
+
 func (in *Ingest) result(a eventlog.Appended, e *eventlog.Event) Result {
 	var conflict *eventlog.ConflictError
 	switch {

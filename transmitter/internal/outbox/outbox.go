@@ -199,9 +199,35 @@ func (o *Outbox) build(ctx context.Context, s streams.Stream, item streams.Item)
 	if rec.Erased {
 		return b, time.Time{}, ErrErased
 	}
+	b, err = o.builder(s, rec, item)
+	return b, rec.Recorded, err
+}
+
+// Claims returns the claims of the SET that an item of stream s becomes of a record, in the form of
+// the stream's profile; nothing is signed. Error: ErrGone.
+func (o *Outbox) Claims(s streams.Stream, rec *eventlog.Record, item streams.Item) ([]byte, error) {
+	b, err := o.builder(s, rec, item)
+	if err != nil {
+		return nil, err
+	}
+	form, err := profile.Parse(s.Profile)
+	if err != nil {
+		return nil, fmt.Errorf("outbox: stream %s: %w", s.ID, err)
+	}
+	form.Apply(&b, false)
+	claims, err := b.Claims()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrGone, err)
+	}
+	return claims, nil
+}
+
+// builder returns what the SET of an item of the events lane is built of.
+func (o *Outbox) builder(s streams.Stream, rec *eventlog.Record, item streams.Item) (set.Builder, error) {
+	b := set.Builder{Issuer: s.Issuer, Audience: s.Audience, ID: item.ID}
 	mapped, subjects, ok := Lookup(rec, item)
 	if !ok {
-		return b, time.Time{}, ErrGone
+		return b, ErrGone
 	}
 	payload := mapped.Payload
 	if o.cfg.Filter != nil {
@@ -213,7 +239,7 @@ func (o *Outbox) build(ctx context.Context, s streams.Stream, item streams.Item)
 	b.TransactionID = rec.ID // SSF-4.1.9-01: one cause, one txn, on every stream
 	b.Subject = subjects[item.Subject]
 	b.Event = set.Event{Type: mapped.Type, Payload: payload}
-	return b, rec.Recorded, nil
+	return b, nil
 }
 
 // Lookup finds what an item of the events lane points at in its record, and

@@ -57,6 +57,7 @@ func operatorsWork() []operation {
 		{http.MethodDelete, "/admin/streams/{}/dead-letters/{}"},
 		{http.MethodPost, "/admin/events"},
 		{http.MethodPatch, "/admin/events/{}"},
+		{http.MethodPost, "/admin/mapping"}, // changes nothing
 		{http.MethodPost, "/admin/consents"},
 		{http.MethodPost, "/admin/sources/{}/fetch"},
 		{http.MethodPost, "/admin/webhooks/{}/replay"},
