@@ -43,6 +43,7 @@ type eventPage struct {
 	Event       *event // nil: it was erased
 	Attributes  []attribute
 	Annotations []annotation
+	Way         way
 	Proof       *proof // nil: there is none, or not yet
 	Recorded    time.Time
 }
@@ -78,6 +79,9 @@ func showEvent(v *view) error {
 		return err
 	}
 	page.Annotations = said.Annotations
+	if err := v.get(at+"/way", &page.Way); err != nil {
+		return err
+	}
 	return v.show("event", page)
 }
 

@@ -32,6 +32,8 @@ func (c *Console) mountEvents() {
 	c.act(eventsPage+"/{id}/annotate", annotateEvent)
 	c.page("GET "+eventsPage+"/emit", showEmit)
 	c.act(eventsPage+"/emit", emitEvent)
+	c.page("GET "+eventsPage+"/try", showTry)
+	c.act(eventsPage+"/try", tryEvent)
 }
 
 // filter is one of a search's.
