@@ -75,3 +75,31 @@ func TestItemErased(t *testing.T) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
+
+// Where the key goes away amid an answer what was signed is handed out, the rest is back
+// at once and in order; where nothing is signed the poll fails, and nothing is lost.
+func TestUnsigned(t *testing.T) {
+	b := newBench(t)
+	sign := b.Sign
+	signs := 2 // so many, before the key goes away
+	b.Sign = func(ctx context.Context, s streams.Stream, item streams.Item) (string, error) {
+		if signs--; signs < 0 {
+			return "", fmt.Errorf("%w: away", outbox.ErrAway)
+		}
+		return sign(ctx, s, item)
+	}
+	b.put(4)
+	b.want("what was signed", `{"returnImmediately":true}`, `{"sets":{"j1":"[j1]","j2":"[j2]"},"moreAvailable":true}`)
+	if got, want := b.depth(), (streams.Depth{Items: 4, Leased: 2}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if w, err := b.do(t.Context(), "s", `{"ack":["j1"],"returnImmediately":true}`); !errors.Is(err, outbox.ErrAway) {
+		t.Errorf("nothing signed: got %d %s, %v, want ErrAway", w.Code, w.Body, err)
+	}
+	if got, want := b.depth(), (streams.Depth{Items: 3, Leased: 1}); got != want {
+		t.Errorf("got %+v, want %+v: what was acknowledged is", got, want)
+	}
+	b.want("an acknowledgement alone", `{"ack":["j2"],"maxEvents":0}`, `{"sets":{},"moreAvailable":true}`)
+	signs = 10
+	b.want("the rest, in order", `{"returnImmediately":true}`, `{"sets":{"j3":"[j3]","j4":"[j4]"}}`)
+}
