@@ -269,7 +269,7 @@ func TestRunAgain(t *testing.T) {
 // the receiver, nothing is asked over and over, and all leaves in order once it can be.
 func TestNothingIsSigned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, func(post) *http.Response { return reply(202, "") }, nil)
+		w := newWorld(t, func(post) *http.Response { return reply(202, "") }, nil, "t")
 		w.signing(false)
 		w.put("s", 40, oneLine)
 		after(30 * 24 * time.Hour)
@@ -285,15 +285,27 @@ func TestNothingIsSigned(t *testing.T) {
 		if d := w.depth(); d.Items != 0 || len(got) != 40 || got[0] != "s1" || got[39] != "s40" {
 			t.Errorf("signed: got %d left and %q, want all in order", d.Items, got)
 		}
-		// It may go away at any moment, and while the stream ends.
+		// It may go away at any moment, with what was taken, and while the stream ends.
+		w.leaves = 6
+		w.put("t", 20, oneLine)
+		after(time.Hour)
+		h, err := w.store.Health(t.Context(), "t")
+		if got := w.jtis(); err != nil || len(got) != 45 || h != (streams.Health{}) {
+			t.Errorf("gone amid: got %d posts and the health %+v (%v), want 5 more and none that is bad", len(got), h, err)
+		}
+		w.signing(true)
+		after(time.Second)
+		if got := w.jtis(); len(got) != 60 || got[45] != "t6" || got[59] != "t20" {
+			t.Errorf("back: got %q, want all in order", got[40:])
+		}
 		w.signing(false)
 		w.put("s", 41, nil)
 		after(time.Second)
 		w.update(func(s *streams.Stream) { s.Status = streams.Paused })
 		w.signing(true)
 		after(time.Hour)
-		if got := w.jtis(); len(got) != 40 {
-			t.Errorf("paused meanwhile: got %d posts, want 40", len(got))
+		if got := w.jtis(); len(got) != 60 {
+			t.Errorf("paused meanwhile: got %d posts, want 60", len(got))
 		}
 	})
 }

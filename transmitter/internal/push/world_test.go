@@ -39,6 +39,7 @@ type world struct {
 	mu       sync.Mutex
 	posts    []post
 	unsigned chan struct{}  // nothing is signed until it is closed; nil: all is
+	leaves   int            // after so many signatures the key goes away, with the last; 0: never
 	inFlight map[string]int // by stream
 	most     int
 }
@@ -80,6 +81,13 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // Sign stands for the outbox: the SET is its jti.
 func (w *world) Sign(_ context.Context, _ streams.Stream, item streams.Item) (outbox.SET, error) {
+	w.mu.Lock()
+	if w.leaves > 0 {
+		if w.leaves--; w.leaves == 0 {
+			w.unsigned = make(chan struct{})
+		}
+	}
+	w.mu.Unlock()
 	if w.Away() != nil {
 		return outbox.SET{}, outbox.ErrAway
 	}
