@@ -82,6 +82,7 @@ func streamActs() map[routeName]acts.Spec {
 		on(http.MethodDelete, pathStreams):                                      {Name: "stream.delete", Objects: stream},
 		on(http.MethodPost, pathStatus):                                         status,
 		on(http.MethodPost, ops+"/streams/:stream_id/status"):                   status,
+		on(http.MethodPost, ops+"/streams/:stream_id/verify"):                   {Name: "stream.verify", Objects: stream},
 		on(http.MethodPut, ops+"/streams/:stream_id/profile"):                   {Name: "stream.profile", Objects: stream, Shown: []string{"profile"}},
 		on(http.MethodPost, pathReplay):                                         replay,
 		on(http.MethodPost, ops+"/streams/:stream_id/replay"):                   replay,

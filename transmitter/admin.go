@@ -31,7 +31,7 @@ func (t *Transmitter) adminServer(guards ...echo.MiddlewareFunc) http.Handler {
 	e.Use(t.answered, t.recover, request.BoundBody, t.rates.pace, onlyListed)
 	operators := e.Group(admin.Prefix, guards...)
 	admin.Handler{
-		Applications: t.cfg.Applications, Keys: t.cfg.Keys, Streams: t.cfg.Streams, Catalog: t.catalog, Rules: t.streamRules(), Replays: t.replays,
+		Applications: t.cfg.Applications, Keys: t.cfg.Keys, Streams: t.cfg.Streams, Catalog: t.catalog, Rules: t.streamRules(), Node: t.cfg.Node, Recent: t.recent.Of, Replays: t.replays,
 		Ingest: t.ingest, Refusing: t.refusing, Removed: t.removed, Log: t.cfg.Log,
 		Consent: t.consents(),
 		Events:  t.events(), Index: t.cfg.Index, Erasures: erase.Handler{Eraser: t.eraser},

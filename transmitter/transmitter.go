@@ -60,6 +60,7 @@ type Transmitter struct {
 	work    work
 	replays *replay.Orders
 	pusher  *push.Pusher
+	recent  *push.Recent
 	metrics *metrics
 	rates   rates
 	mapper  *mapping.Mapper
@@ -86,7 +87,7 @@ func New(cfg Config) (*Transmitter, error) {
 	if err := cfg.setDefaults(); err != nil {
 		return nil, err
 	}
-	t := &Transmitter{cfg: cfg, stopping: make(chan struct{})}
+	t := &Transmitter{cfg: cfg, stopping: make(chan struct{}), recent: push.NewRecent()}
 	t.sweeps.Store(1)
 	t.root = strings.TrimSuffix(cfg.Issuer, "/")
 	t.base = basePath(t.root)
@@ -140,7 +141,7 @@ func New(cfg Config) (*Transmitter, error) {
 		},
 		Window: cfg.PushWindow, Timeout: cfg.PushTimeout, Schedule: cfg.PushSchedule,
 		GiveUp: cfg.PushGiveUp, Refusals: cfg.PushRefusals,
-		Observe: t.metrics.attempt, Crash: cfg.Crash, Now: cfg.Now, Logger: cfg.Logger,
+		Observe: t.attempted, Crash: cfg.Crash, Now: cfg.Now, Logger: cfg.Logger,
 	})
 	if t.mapper, err = mapping.New(cfg.Mapping); err != nil {
 		return nil, fmt.Errorf("transmitter: %w", err)
@@ -238,6 +239,12 @@ func (t *Transmitter) newCatalog() (*streams.Catalog, error) {
 		MaxStreams: cfg.MaxStreams, MaxSubjects: cfg.MaxSubjects,
 		CheckEndpoint: t.checkEndpoint, Asked: t.asked(), Head: cfg.Log.Head, Now: cfg.Now,
 	})
+}
+
+// attempted counts an attempt and remembers it for operators.
+func (t *Transmitter) attempted(a push.Attempt) {
+	t.metrics.attempt(a)
+	t.recent.Add(a)
 }
 
 // activityLag is how late the store may tell of activity.

@@ -19,6 +19,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/erase"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/eventapi"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/ingest"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/push"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/request"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/way"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/webhook"
@@ -46,7 +47,11 @@ type Handler struct {
 	Streams      streams.Store
 	Catalog      *streams.Catalog
 	// Rules are those by which streams change without anybody's word.
-	Rules    StreamRules
+	Rules StreamRules
+	// Node is what this process is called, and Recent returns the last attempts that it
+	// made to push to a stream, the latest first.
+	Node     string
+	Recent   func(stream string) []push.Attempt
 	Ingest   *ingest.Ingest
 	Refusing func() bool
 	// Removed is told that an application is gone, before its streams are.
@@ -119,6 +124,9 @@ func (h Handler) Mount(g *echo.Group) {
 	g.POST("/keys/rewrap", h.rewrap)
 	g.GET("/streams", h.streams)
 	g.GET("/streams/:stream_id", h.stream)
+	g.POST("/streams/:stream_id/verify", h.verify)
+	g.GET("/streams/:stream_id/attempts", h.attempts)
+	g.GET("/streams/:stream_id/subjects", h.subjects)
 	g.POST("/streams/:stream_id/replay", h.replay)
 	g.GET("/participation", h.participation)
 	g.POST("/streams/:stream_id/status", h.setStatus)

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -12,7 +13,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/request"
 )
 
-// deadLetterPage is how many dead letters are read at a time.
+// deadLetterPage is how many dead letters are read at a time, and the most that limit may say.
 const deadLetterPage = 500
 
 // Stream is a stream as an operator sees it.
@@ -173,7 +174,15 @@ func (h Handler) replayOf(c echo.Context, webhook bool) error {
 }
 
 func (h Handler) deadLetters(c echo.Context) error {
-	page, next, err := h.Streams.DeadLetters(c.Request().Context(), c.Param("stream_id"), c.QueryParam("after"), deadLetterPage)
+	limit := deadLetterPage
+	if text := c.QueryParam("limit"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > deadLetterPage {
+			return request.Invalid("limit", "is not a number from 1 to 500")
+		}
+		limit = n
+	}
+	page, next, err := h.Streams.DeadLetters(c.Request().Context(), c.Param("stream_id"), c.QueryParam("after"), limit)
 	if err != nil {
 		return err
 	}

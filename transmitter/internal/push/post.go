@@ -82,7 +82,10 @@ func (p *Pusher) observe(ctx context.Context, s streams.Stream, items []streams.
 		if slices.Contains(parcel.Gone, i) {
 			continue
 		}
-		attempt := Attempt{Stream: s.ID, EventType: items[i].Type, Method: s.Delivery.Method, Verdict: f.Judgement.String(), Took: took}
+		attempt := Attempt{
+			Stream: s.ID, EventType: items[i].Type, ID: items[i].ID, Number: items[i].Attempts + 1, At: start, Code: f.Code, Text: f.Text,
+			Method: s.Delivery.Method, Verdict: f.Judgement.String(), Took: took,
+		}
 		if f.Judgement == Accepted {
 			attempt.SinceAccepted = start.Add(took).Sub(origin.Accepted)
 		}

@@ -41,9 +41,13 @@ type Outbox interface {
 	Away() <-chan struct{}
 }
 
-// Attempt is one try to deliver one SET or event, for metrics.
+// Attempt is one try to deliver one SET or event, for metrics and for people.
 type Attempt struct {
 	Stream, EventType string
+	ID                string // jti
+	Number            int    // 1: the first attempt of the SET
+	At                time.Time
+	Code, Text        string // what the receiver answered, or why nothing was; "": it was delivered
 	Method            string // of delivery
 	Verdict           string // one of the Reason constants of a judgement
 	Took              time.Duration

@@ -126,9 +126,6 @@ func (c *Console) hasSection(path string) bool {
 	return false
 }
 
-// streamsPage lists streams; each has a page below it.
-const streamsPage = "/console/streams"
-
 // streamsGlance is the answer of GET /admin/overview.
 type streamsGlance struct {
 	Streams  int            `json:"streams"`

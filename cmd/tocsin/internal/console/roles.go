@@ -52,6 +52,7 @@ type operation struct{ Method, Path string }
 func operatorsWork() []operation {
 	return []operation{
 		{http.MethodPost, "/admin/streams/{}/status"},
+		{http.MethodPost, "/admin/streams/{}/verify"},
 		{http.MethodPost, "/admin/streams/{}/replay"},
 		{http.MethodPost, "/admin/streams/{}/dead-letters/{}/resend"},
 		{http.MethodDelete, "/admin/streams/{}/dead-letters/{}"},

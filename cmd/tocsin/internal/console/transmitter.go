@@ -23,6 +23,7 @@ func transmitterPages() Pages {
 			{Prefix, "Overview"},
 			{eventsPage, "Events"},
 			{consentsPage, "Consents"},
+			{streamsPage, "Streams"},
 			{applicationsPage, "Applications"},
 			{clientsPage, "Clients"},
 			{sourcesPage, "Sources"},
@@ -34,6 +35,7 @@ func transmitterPages() Pages {
 			c.mountOverview()
 			c.mountEvents()
 			c.mountConsents()
+			c.mountStreams()
 			c.mountApplications()
 			c.mountClients()
 			c.mountSources()
