@@ -19,6 +19,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/inlet"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/manage"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/poll"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/push"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/request"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/webhook"
 	"github.com/tocsin-ssf/tocsin/wellknown"
@@ -61,9 +62,15 @@ func (t *Transmitter) api() []route {
 	p := poll.Handler{
 		Queue: t.polled(), Registry: t.cfg.Streams, Sign: t.signForPoll,
 		LongPoll: t.cfg.LongPoll, Redeliver: t.cfg.Redeliver, Logger: t.cfg.Logger, Now: t.cfg.Now, Crash: t.cfg.Crash,
-		Sent:      t.metrics.pollSent,
-		Refused:   func(context.Context, streams.Stream, streams.Item, delivery.Failure) { t.metrics.pollRefused() },
-		Delivered: func(item streams.Item) { t.metrics.polled(t.cfg.Now().Sub(t.outbox.Accepted(item))) },
+		Sent: t.metrics.pollSent,
+		Refused: func(_ context.Context, _ streams.Stream, item streams.Item, why delivery.Failure) {
+			t.metrics.pollRefused()
+			t.heard(item, push.SetAside, why)
+		},
+		Delivered: func(item streams.Item) {
+			t.metrics.polled(t.cfg.Now().Sub(t.outbox.Accepted(item)))
+			t.heard(item, push.Accepted, delivery.Failure{})
+		},
 	}
 	in := ingest.Handler{Ingest: t.ingest, Refusing: t.refusing}
 	ev := t.events()

@@ -66,6 +66,24 @@ func TestVerificationByAnOperator(t *testing.T) {
 	checkError(t, "disabled", o.do("POST", at+"/verify", "", ""), http.StatusBadRequest)
 }
 
+// What a receiver that polls says of SETs is seen as well.
+func TestAnswersOfPolls(t *testing.T) {
+	h := open(t)
+	o := h.operator(h.SocketHandler())
+	token := h.client("shop", everyScope)
+	id := h.stream(token, "")
+	h.put(id, "good")
+	h.put(id, "bad")
+	h.must(200, "POST", "/ssf/poll/"+id, token, `{"returnImmediately":true}`)
+	h.must(200, "POST", "/ssf/poll/"+id, token, `{"maxEvents":0,"ack":["good"],"setErrs":{"bad":{"err":"invalid_audience","description":"not mine"}}}`)
+	body := o.must(200, "GET", "/admin/streams/"+id+"/attempts", "", "").body
+	for _, want := range []string{`"jti":"good"`, `"verdict":"delivered"`, `"jti":"bad"`, `"verdict":"refused"`, `"err":"invalid_audience"`, `"description":"not mine"`} {
+		if !strings.Contains(body, want) {
+			t.Errorf("got %s, want %s in it", body, want)
+		}
+	}
+}
+
 // Webhooks are no streams: what is offered for streams does not know them.
 func TestStreamWorkIsNotForWebhooks(t *testing.T) {
 	h := open(t, func(s *setup) { s.idle = true })

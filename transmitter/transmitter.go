@@ -247,6 +247,14 @@ func (t *Transmitter) attempted(a push.Attempt) {
 	t.recent.Add(a)
 }
 
+// heard remembers what a receiver that polls said of a SET.
+func (t *Transmitter) heard(item streams.Item, said push.Judgement, why delivery.Failure) {
+	t.recent.Add(push.Attempt{
+		Stream: item.Stream, EventType: item.Type, ID: item.ID, Number: max(item.Attempts, 1), At: t.cfg.Now(),
+		Method: delivery.MethodPoll, Verdict: said.String(), Code: string(why.Err), Text: why.Description,
+	})
+}
+
 // activityLag is how late the store may tell of activity.
 func (t *Transmitter) activityLag() time.Duration {
 	if _, ok := t.cfg.Streams.(streams.Shared); ok {

@@ -16,8 +16,8 @@ import (
 // interestPage is how many subjects a page has.
 const interestPage = 100
 
-// Attempts are the last attempts to push to a stream, the latest first, as far as the node
-// that answers made them since it started.
+// Attempts are the last attempts to push to a stream, or what its receiver said of SETs that
+// it polled, the latest first, as far as the node that answers saw them since it started.
 type Attempts struct {
 	Node     string    `json:"node"`
 	Attempts []Attempt `json:"attempts"`
@@ -32,7 +32,7 @@ type Attempt struct {
 	Verdict     string    `json:"verdict"`
 	Code        string    `json:"err,omitempty"`
 	Description string    `json:"description,omitempty"`
-	Took        int64     `json:"took_ms"`
+	Took        int64     `json:"took_ms"` // 0 of what was polled
 }
 
 // Interests are a page of the subjects that were added to a stream, or removed from it.

@@ -15,8 +15,8 @@ const (
 	maxRecentText = 256
 )
 
-// Recent remembers the last attempts of the streams that were tried last, for people to
-// look at: in memory, of this process alone. Safe for concurrent use.
+// Recent remembers the last attempts of the streams that were tried last, and what
+// receivers that poll said of SETs, for people to look at: in memory, of this process alone. Safe for concurrent use.
 type Recent struct {
 	mu     sync.Mutex
 	rings  map[string]*list.Element
