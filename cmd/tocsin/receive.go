@@ -252,6 +252,9 @@ func (c receiveRunCmd) Run(ctx context.Context, std streamsIO) error {
 	if err != nil {
 		return err
 	}
+	for _, one := range admin.sites {
+		one.server.RegisterOnShutdown(pages.EndLive)
+	}
 	sites := append([]site{d.site("push", listener, daemon.Handler(), secure)}, admin.sites...)
 	if gate := daemon.CheckListen(); gate != "" {
 		door, err := checkListener(ctx, gate)

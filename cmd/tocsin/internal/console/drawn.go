@@ -83,6 +83,19 @@ func (d *drawn) quantiles(id, title, name string) template.HTML {
 	return p.HTML()
 }
 
+// latency tells of those spreads that have something.
+func (d *drawn) latency(names []string) (rows []latencyRow) {
+	text := func(v figures.Value) string { return plot.Text(float64(v), plot.Seconds) }
+	for _, name := range names {
+		f := d.figure(name)
+		if f.Quantiles == nil || f.Total == nil || *f.Total == 0 {
+			continue
+		}
+		rows = append(rows, latencyRow{f.Title, number(int(*f.Total)), text(f.Quantiles.P50), text(f.Quantiles.P95), text(f.Quantiles.P99)})
+	}
+	return rows
+}
+
 func (d *drawn) blank(id, title string, unit plot.Unit) plot.Plot {
 	return plot.Plot{ID: id, Title: title, Unit: unit, Times: d.times(), Step: time.Duration(d.Step * float64(time.Second))}
 }

@@ -33,6 +33,8 @@ type listeners struct {
 	ended chan struct{} // closed when the process is about to end
 	over  bool
 
+	look func(*view, figures.Range) (*overviewLive, error) // asks for what changes
+
 	making sync.Mutex // one at a time makes what all of a range get
 	made   map[string]made
 }
@@ -161,7 +163,7 @@ func (v *view) liveHTML(of figures.Range) ([]byte, error) {
 	if m := l.made[of.Name]; m.html != nil && now.Sub(m.at) < liveEvery/2 {
 		return m.html, nil
 	}
-	page, err := v.overview(of)
+	page, err := l.look(v, of)
 	if err != nil {
 		return nil, err
 	}

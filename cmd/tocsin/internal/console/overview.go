@@ -12,9 +12,15 @@ import (
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/plot"
 )
 
-// mountOverview adds the first page, and what keeps it live.
+// mountOverview adds the first page of a transmitter.
 func (c *Console) mountOverview() {
-	c.page("GET /console/{$}", overview)
+	c.mountLive("/console/{$}", "Overview", (*view).overview)
+}
+
+// mountLive adds a page of figures, and what keeps it live. look asks for what changes.
+func (c *Console) mountLive(path, title string, look func(*view, figures.Range) (*overviewLive, error)) {
+	c.live.look = look
+	c.page("GET "+path, func(v *view) error { return v.overviewPage(title) })
 	c.page("GET "+livePage, live)
 }
 
@@ -32,7 +38,9 @@ type overviewLive struct {
 	Again        string // where a new look is, for who has no script
 	Shared       bool   // several nodes share the work
 	Tiles        []tile
+	LatencyTitle string
 	Latency      []latencyRow
+	OfReceiver   bool // which has no streams of its own
 	Plots        []template.HTML
 	Streams      streamsGlance
 	StreamPages  bool // a stream has a page of its own
@@ -42,17 +50,17 @@ type overviewLive struct {
 // tile is a figure with its name and a word about it.
 type tile struct{ Name, Value, Hint string }
 
-// latencyRow is how long SETs took by a method.
+// latencyRow is how long SETs took, by a method or up to a point.
 type latencyRow struct{ Method, Count, P50, P95, P99 string }
 
-func overview(v *view) error {
+func (v *view) overviewPage(title string) error {
 	of, ok := figures.RangeOf(v.r.URL.Query().Get("range"))
 	if !ok {
 		return &failure{status: http.StatusBadRequest, title: "No such range", text: "Figures are kept of the last 15m, 1h, 6h, 24h, 7d and 30d."}
 	}
-	page := overviewPage{Frame: v.frame("Overview"), Range: of, Ranges: figures.Ranges()}
+	page := overviewPage{Frame: v.frame(title), Range: of, Ranges: figures.Ranges()}
 	var err error
-	if page.Live, err = v.overview(of); err != nil {
+	if page.Live, err = v.console.live.look(v, of); err != nil {
 		return err
 	}
 	return v.show("overview", page)
@@ -60,7 +68,7 @@ func overview(v *view) error {
 
 // overview asks the API for all that changes.
 func (v *view) overview(of figures.Range) (*overviewLive, error) {
-	l := &overviewLive{Now: v.console.cfg.Now(), Again: Prefix + "?range=" + of.Name, StreamPages: v.console.hasSection(streamsPage)}
+	l := &overviewLive{Now: v.console.cfg.Now(), Again: Prefix + "?range=" + of.Name, StreamPages: v.console.hasSection(streamsPage), LatencyTitle: "Event to acknowledgement"}
 	var applications []struct{}
 	if err := v.get("/admin/applications", &applications); err != nil {
 		return nil, err
@@ -102,14 +110,9 @@ func (l *overviewLive) show(d *drawn) {
 		d.plot("set-aside", "Set aside", plot.Number, true, "dead_letters"),
 		d.plot("oldest", "Oldest undelivered", plot.Seconds, true, "oldest"),
 	}
-	for _, method := range []string{"push", "poll", "webhook"} {
-		f := d.figure(method)
-		if f.Quantiles == nil || f.Total == nil || *f.Total == 0 {
-			continue
-		}
-		text := func(v figures.Value) string { return plot.Text(float64(v), plot.Seconds) }
-		l.Latency = append(l.Latency, latencyRow{method, number(int(*f.Total)), text(f.Quantiles.P50), text(f.Quantiles.P95), text(f.Quantiles.P99)})
-		l.Plots = append(l.Plots, d.quantiles("latency-"+method, "Event to acknowledgement by "+method, method))
+	l.Latency = d.latency([]string{"push", "poll", "webhook"})
+	for _, row := range l.Latency {
+		l.Plots = append(l.Plots, d.quantiles("latency-"+row.Method, "Event to acknowledgement by "+row.Method, row.Method))
 	}
 	if len(l.Latency) == 0 {
 		l.Plots = append(l.Plots, d.quantiles("latency", "Event to acknowledgement", "push"))

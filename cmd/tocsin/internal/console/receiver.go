@@ -23,6 +23,7 @@ func receiverPages() Pages {
 		Half: "Receiver",
 		sections: []section{
 			{Prefix, "Issuers"},
+			{figuresPage, "Figures"},
 			{journalPage, "Journal"},
 			{lettersPage, "Dead letters"},
 			{explainPage, "Explain"},
@@ -30,6 +31,7 @@ func receiverPages() Pages {
 		mount: func(c *Console) {
 			c.page("GET /console/{$}", issuers)
 			c.act("/console/reload", reload)
+			c.mountFigures()
 			c.mountJournal()
 			c.mountLetters()
 			c.mountExplain()

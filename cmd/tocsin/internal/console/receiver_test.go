@@ -15,6 +15,7 @@ import (
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/adminapi"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/console"
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/figures"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/receive"
 	"github.com/tocsin-ssf/tocsin/set"
 	"github.com/tocsin-ssf/tocsin/set/caep"
@@ -71,9 +72,12 @@ func openReceiver(t *testing.T) *receiving {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.daemon, err = receive.Open(t.Context(), cfg, receive.Options{Address: "http://127.0.0.1:1", Logger: logger}); err != nil {
+	if r.daemon, err = receive.Open(t.Context(), cfg, receive.Options{
+		Address: "http://127.0.0.1:1", Logger: logger, Figures: func(of string) (any, bool) { return r.figures.Document(of) },
+	}); err != nil {
 		t.Fatal(err)
 	}
+	r.figures = figures.New(figures.Config{Path: filepath.Join(dir, "figures.bin"), Gatherer: r.daemon.Gatherer(), Figures: figures.Receiver(), Logger: logger})
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- r.daemon.Run(ctx) }()
@@ -86,6 +90,7 @@ func openReceiver(t *testing.T) *receiving {
 	r.url = admin.URL
 	r.socket = adminapi.Of(r.console.SocketHandler(api), nil)
 	t.Cleanup(func() {
+		r.console.EndLive()
 		admin.Close()
 		stop()
 		if err := errors.Join(<-done, r.daemon.Close()); err != nil {
@@ -158,6 +163,10 @@ func TestReceiver(t *testing.T) {
 	v.post("/console/dead-letters/retry", "iss", "https://idp.example", "jti", "jti-1").wants(t, 200, "handed to its hooks again", "Nothing was set aside")
 	v.post("/console/dead-letters/drop", "iss", "https://idp.example", "jti", "jti-1").wants(t, 200, "Not done: there is no such dead letter")
 	v.get("/console/explain").wants(t, 200, "idp")
+	r.figures.Sample()
+	v.get("/console/figures").wants(t, 200, "2 in the last hour", "Lag, and time of hooks", "from arrival to hooks done", "Decisions of the gate")
+	v.get("/console/figures?range=7d").wants(t, 200, `href="/console/figures?range=7d" aria-current="true"`)
+	v.get("/console/figures?range=1y").wants(t, 400, "No such range")
 	v.post("/console/explain", "set", r.set("jti-3")).wants(t, 200, "session-revoked", "&#34;verified&#34;: true")
 	v.post("/console/explain", "set", "nonsense").wants(t, 400, "Not done")
 	v.post("/console/reload").wants(t, 200, "is in force")
@@ -187,4 +196,9 @@ func TestReceiverInBrowser(t *testing.T) {
 	b.press("section button.main")
 	b.says("What would be done")
 	b.look("receiver-explain")
+	r.figures.Sample()
+	b.press(`nav a[href="/console/figures"]`)
+	b.says("2 in the last hour", "hooks done", "From arrival to hooks done")
+	b.until(`document.getElementById("live-state").textContent.includes("live")`)
+	b.look("receiver-figures")
 }
