@@ -71,6 +71,7 @@ type serveCmd struct {
 
 	config.EdgeSettings
 	tokenFlags
+	consoleFlags
 	RateClient config.Limit `help:"Requests a second of one client or source, \"off\" for any number (default: 10000)." placeholder:"N" group:"Limits:"`
 
 	config.KeySettings
@@ -130,7 +131,11 @@ func (s serveCmd) Run(ctx context.Context, std streamsIO) error {
 		return err
 	}
 	var admin *adminServer
-	pages, err := console.ForTransmitter(n.Transmitter, cfg.Transmitter.Issuer, func() string { return admin.url }, logger)
+	provider, err := s.consoleFlags.provider(cfg.Transmitter.Tokens)
+	if err != nil {
+		return err
+	}
+	pages, err := console.ForTransmitter(n.Transmitter, cfg.Transmitter.Issuer, provider, func() string { return s.consoleURL(admin.url) }, logger)
 	if err != nil {
 		return err
 	}

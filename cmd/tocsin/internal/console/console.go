@@ -1,7 +1,7 @@
 // Package console serves web pages for people over the admin API of the same process:
 // what `tocsin` commands do, in a browser.
 //
-//	c, err := console.ForTransmitter(t, issuer, url, logger)
+//	c, err := console.ForTransmitter(t, issuer, provider, url, logger)
 //	handler := c.Beside(t.AdminHandler())
 //
 // Every figure on a page and every act goes through the admin API's own handlers, called
@@ -53,8 +53,10 @@ type Config struct {
 	// Signed is told of who signs in and out before it is so; its error keeps it from
 	// being so. nil: nobody is told.
 	Signed func(ctx context.Context, r *http.Request, act, name, how string) error
-	Logger *slog.Logger
-	Now    func() time.Time // nil: time.Now
+	// Provider signs people in, besides tokens and links; nil: none does.
+	Provider *Provider
+	Logger   *slog.Logger
+	Now      func() time.Time // nil: time.Now
 }
 
 // Pages are those of one half.
@@ -76,6 +78,7 @@ type Console struct {
 	api      *adminapi.Client
 	sessions *sessions
 	codes    *codes
+	oidc     *oidc // nil: there is none
 	pages    map[string]*template.Template
 	live     *listeners
 	mux      *http.ServeMux
@@ -103,6 +106,12 @@ func New(cfg Config) (*Console, error) {
 	c := &Console{
 		cfg: cfg, api: adminapi.Behind(cfg.API), sessions: newSessions(cfg.Now), codes: newCodes(cfg.Now),
 		pages: pages, live: newListeners(), mux: http.NewServeMux(), origin: http.NewCrossOriginProtection(),
+	}
+	if cfg.Provider != nil {
+		if c.oidc, err = newOIDC(*cfg.Provider, cfg.Now); err != nil {
+			return nil, fmt.Errorf("console: %w", err)
+		}
+		c.mountOIDC()
 	}
 	c.mountSignIn()
 	c.mux.Handle("GET /console/static/", http.StripPrefix("/console", static(files)))

@@ -57,6 +57,12 @@ func (l *lines) String() string {
 
 func open(t testing.TB, change ...func(*node.Config)) *house {
 	t.Helper()
+	return openWith(t, nil, change...)
+}
+
+// openWith is open with an OpenID Provider that people sign in with.
+func openWith(t testing.TB, provider *console.Provider, change ...func(*node.Config)) *house {
+	t.Helper()
 	h := &house{t: t, logs: &lines{}}
 	logger := slog.New(slog.NewTextHandler(h.logs, nil))
 	var public http.Handler
@@ -78,7 +84,7 @@ func open(t testing.TB, change ...func(*node.Config)) *house {
 	}
 	h.figures = figures.New(figures.Config{Path: filepath.Join(cfg.Dir, "figures.bin"), Gatherer: h.node.Transmitter.Gatherer(), Figures: figures.Transmitter(), Logger: logger})
 	public = h.node.Transmitter.Handler()
-	h.console, err = console.ForTransmitter(h.node.Transmitter, issuer.URL, func() string { return h.url }, logger)
+	h.console, err = console.ForTransmitter(h.node.Transmitter, issuer.URL, provider, func() string { return h.url }, logger)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,6 +31,16 @@ func (r Role) String() string {
 	return "nobody"
 }
 
+// RoleNamed returns the role of a name; false if there is none.
+func RoleNamed(name string) (Role, bool) {
+	for _, r := range []Role{Viewer, Operator, Admin} {
+		if r.String() == name {
+			return r, true
+		}
+	}
+	return 0, false
+}
+
 // needed is the least role for an operation of the admin API: GET is for viewers, what
 // stands here for operators, and all else for admins.
 func needed(method, path string) Role {

@@ -1,7 +1,6 @@
 package console
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -33,10 +32,15 @@ func (c *Console) mountSignIn() {
 type signInPage struct {
 	Frame
 	Code, To, Wrong string
+	Provider        string // where to sign in with it; "": there is none
 }
 
 func (c *Console) showSignIn(w http.ResponseWriter, r *http.Request, status int, wrong string) {
-	c.render(w, r, status, "sign-in", signInPage{Frame: c.frame("Sign in"), Code: r.FormValue("code"), To: r.FormValue("to"), Wrong: wrong})
+	page := signInPage{Frame: c.frame("Sign in"), Code: r.FormValue("code"), To: r.FormValue("to"), Wrong: wrong}
+	if c.oidc != nil {
+		page.Provider = startLink(page.To)
+	}
+	c.render(w, r, status, "sign-in", page)
 }
 
 // back returns a path of the console to go on with; what is none becomes the first page.
@@ -81,20 +85,23 @@ func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
 		}
 		s.name, s.how, s.token = name, "token", token
 	}
-	c.begin(w, r, s, back(r.PostFormValue("to")))
-}
-
-// begin signs somebody in and sends the browser on.
-func (c *Console) begin(w http.ResponseWriter, r *http.Request, s *session, to string) {
-	if err := c.cfg.Signed(r.Context(), r, "console.sign_in", s.name, s.how); err != nil {
+	if err := c.admit(w, r, s); err != nil {
 		c.refuse(w, r, err)
 		return
+	}
+	http.Redirect(w, r, back(r.PostFormValue("to")), http.StatusSeeOther)
+}
+
+// admit signs somebody in. Error: the audit did not take it; nobody is signed in.
+func (c *Console) admit(w http.ResponseWriter, r *http.Request, s *session) error {
+	if err := c.cfg.Signed(r.Context(), r, "console.sign_in", s.name, s.how); err != nil {
+		return err
 	}
 	if old := r.CookiesNamed(cookieName(r)); len(old) == 1 {
 		c.sessions.end(old[0].Value)
 	}
 	setCookie(w, r, c.sessions.begin(s), 0)
-	http.Redirect(w, r, to, http.StatusSeeOther)
+	return nil
 }
 
 func (c *Console) signOut(v *view) error {
@@ -146,18 +153,4 @@ func say(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(v) // the peer may be gone
-}
-
-// End signs out everybody for whom over is true and returns how many they were.
-func (c *Console) End(_ context.Context, over func(name, how string) bool) int {
-	c.sessions.mu.Lock()
-	defer c.sessions.mu.Unlock()
-	n := 0
-	for k, s := range c.sessions.all {
-		if over(s.name, s.how) {
-			c.sessions.drop(k)
-			n++
-		}
-	}
-	return n
 }

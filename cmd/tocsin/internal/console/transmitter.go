@@ -6,10 +6,12 @@ import (
 	"github.com/tocsin-ssf/tocsin/transmitter"
 )
 
-// ForTransmitter returns the console of a transmitter; url is [Config].URL.
-func ForTransmitter(t *transmitter.Transmitter, issuer string, url func() string, logger *slog.Logger) (*Console, error) {
+// ForTransmitter returns the console of a transmitter; provider and url are those of
+// [Config].
+func ForTransmitter(t *transmitter.Transmitter, issuer string, provider *Provider, url func() string, logger *slog.Logger) (*Console, error) {
 	return New(Config{
-		Pages: transmitterPages(), Name: issuer, URL: url,
+		Provider: provider,
+		Pages:    transmitterPages(), Name: issuer, URL: url,
 		API: t.PagesHandler(OperatorOf), Check: t.Administrator, Signed: t.NoteSession, Logger: logger,
 	})
 }

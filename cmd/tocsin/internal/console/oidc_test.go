@@ -1,0 +1,230 @@
+package console_test
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/console"
+	"github.com/tocsin-ssf/tocsin/set/jose"
+)
+
+// provider is an OpenID Provider that lets everybody in who asks, with the claims of the
+// test: the code flow with PKCE, and nothing else.
+type provider struct {
+	*httptest.Server
+	key *jose.PrivateKey
+
+	mu     sync.Mutex
+	asked  map[string]url.Values // by code
+	claims func(all map[string]any)
+}
+
+func newProvider(t *testing.T) *provider {
+	t.Helper()
+	key, err := jose.Generate(jose.ES256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &provider{key: key, asked: map[string]url.Values{}}
+	mux := http.NewServeMux()
+	p.Server = httptest.NewTLSServer(mux)
+	t.Cleanup(p.Close)
+	reply := func(w http.ResponseWriter, v any) {
+		w.Header().Set("Content-Type", "application/json")
+		if err := json.NewEncoder(w).Encode(v); err != nil {
+			t.Error(err)
+		}
+	}
+	mux.HandleFunc("GET /.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
+		reply(w, map[string]any{"issuer": p.URL, "authorization_endpoint": p.URL + "/authorize", "token_endpoint": p.URL + "/token", "jwks_uri": p.URL + "/keys"})
+	})
+	mux.HandleFunc("GET /keys", func(w http.ResponseWriter, _ *http.Request) { reply(w, jose.NewKeySet(key.Public())) })
+	mux.HandleFunc("GET /authorize", func(w http.ResponseWriter, r *http.Request) {
+		q := r.URL.Query()
+		p.mu.Lock()
+		p.asked["code-"+q.Get("state")] = q
+		p.mu.Unlock()
+		http.Redirect(w, r, q.Get("redirect_uri")+"?code=code-"+q.Get("state")+"&state="+q.Get("state")+"&iss="+url.QueryEscape(p.URL), http.StatusSeeOther)
+	})
+	mux.HandleFunc("POST /token", func(w http.ResponseWriter, r *http.Request) {
+		p.mu.Lock()
+		q, known := p.asked[r.FormValue("code")]
+		delete(p.asked, r.FormValue("code"))
+		p.mu.Unlock()
+		sum := sha256.Sum256([]byte(r.FormValue("code_verifier")))
+		id, secret, _ := r.BasicAuth()
+		if !known || q.Get("code_challenge_method") != "S256" || q.Get("code_challenge") != base64.RawURLEncoding.EncodeToString(sum[:]) ||
+			id != "console" || secret != "the-secret" || r.FormValue("redirect_uri") != q.Get("redirect_uri") {
+			w.WriteHeader(http.StatusBadRequest)
+			reply(w, map[string]string{"error": "invalid_grant"})
+			return
+		}
+		claims := map[string]any{
+			"iss": p.URL, "sub": "24400320", "aud": "console", "nonce": q.Get("nonce"), "iat": time.Now().Unix(), "exp": time.Now().Add(time.Minute).Unix(),
+			"email": "jo@example.com", "email_verified": true, "groups": []string{"staff", "ops"},
+		}
+		p.mu.Lock()
+		if p.claims != nil {
+			p.claims(claims)
+		}
+		p.mu.Unlock()
+		raw, err := json.Marshal(claims)
+		if err != nil {
+			t.Error(err)
+		}
+		signer, err := jose.NewSigner(key, "JWT")
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		token, err := signer.Sign(raw)
+		if err != nil {
+			t.Error(err)
+		}
+		reply(w, map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": token})
+	})
+	return p
+}
+
+func (p *provider) configured() *console.Provider {
+	return &console.Provider{
+		Issuer: p.URL, ClientID: "console", ClientSecret: "the-secret", HTTP: p.Client(),
+		Roles: map[string]console.Role{"lookers": console.Viewer, "ops": console.Operator, "bosses": console.Admin},
+	}
+}
+
+// signIn goes the whole way by the provider.
+func (v *visitor) signIn(p *provider) page {
+	v.t.Helper()
+	v.client.Transport = p.Client().Transport
+	return v.get("/console/oidc/start?to=/console/keys")
+}
+
+// Who signs in with the provider has the role of their highest group, here and at the
+// API, and their name is in the audit.
+func TestProvider(t *testing.T) {
+	p := newProvider(t)
+	h := openWith(t, p.configured())
+	v := h.visitor()
+	v.get("/console/sign-in").wants(t, 200, "/console/oidc/start", "Or with a token")
+	if got := v.signIn(p); got.status != 200 || got.header.Get("Refresh") != "0; url=/console/keys" {
+		t.Fatalf("got %d %q, want a page that leads on to the one that was asked for\n%s", got.status, got.header.Get("Refresh"), got.body)
+	}
+	v.get("/console/keys").wants(t, 200, "jo@example.com", "operator", "signs")
+	if got := v.get("/console/keys"); strings.Contains(got.body, "/console/keys/rotate") {
+		t.Error("an operator is shown a form to rotate keys")
+	}
+	v.post("/console/keys/rotate").wants(t, 403, "this takes the role admin")
+	v.post("/console/applications", "audience", "https://x.example").wants(t, 403, "this takes the role admin")
+	v.get("/console/audit").wants(t, 200, "jo@example.com", "oidc")
+	for _, secret := range []string{"the-secret", "code-"} {
+		if strings.Contains(h.logs.String(), secret) {
+			t.Errorf("%q is in the log", secret)
+		}
+	}
+	for group, role := range map[string]string{"lookers": "viewer", "bosses": "admin"} {
+		p.claims = func(all map[string]any) { all["groups"] = []string{group} }
+		w := h.visitor()
+		w.signIn(p).wants(t, 200, "Signed in")
+		w.get("/console/keys").wants(t, 200, ">"+role+"<")
+	}
+}
+
+// Nobody is let in by an ID token that is not for this sign-in.
+func TestProviderRefused(t *testing.T) {
+	p := newProvider(t)
+	h := openWith(t, p.configured())
+	for name, claims := range map[string]func(map[string]any){
+		"another issuer":    func(all map[string]any) { all["iss"] = "https://evil.example" },
+		"another audience":  func(all map[string]any) { all["aud"] = "another" },
+		"several audiences": func(all map[string]any) { all["aud"] = []string{"console", "another"} },
+		"another's azp":     func(all map[string]any) { all["azp"] = "another" },
+		"another nonce":     func(all map[string]any) { all["nonce"] = "another" },
+		"no nonce":          func(all map[string]any) { delete(all, "nonce") },
+		"expired":           func(all map[string]any) { all["exp"] = time.Now().Add(-2 * time.Minute).Unix() },
+		"no end":            func(all map[string]any) { delete(all, "exp") },
+		"of the future":     func(all map[string]any) { all["iat"] = time.Now().Add(time.Hour).Unix() },
+		"nobody":            func(all map[string]any) { delete(all, "sub") },
+		"no group":          func(all map[string]any) { delete(all, "groups") },
+		"a group of nobody": func(all map[string]any) { all["groups"] = "staff" },
+	} {
+		p.claims = claims
+		v := h.visitor()
+		if got := v.signIn(p); got.status != http.StatusForbidden {
+			t.Errorf("%s: got %d, want 403", name, got.status)
+		}
+		if got := v.get("/console/keys"); got.path != "/console/sign-in" {
+			t.Errorf("%s: got %s, want nobody signed in", name, got.path)
+		}
+	}
+	p.claims = nil
+
+	// A sign-in that was begun in one browser is not ended in another, nor twice.
+	v, other := h.visitor(), h.visitor()
+	other.client.Transport = p.Client().Transport
+	v.client.Transport = p.Client().Transport
+	var callback string
+	v.client.CheckRedirect = func(r *http.Request, _ []*http.Request) error {
+		if strings.HasPrefix(r.URL.Path, "/console/oidc/callback") {
+			callback = r.URL.RequestURI()
+			return http.ErrUseLastResponse
+		}
+		return nil
+	}
+	v.get("/console/oidc/start")
+	other.get(callback).wants(t, 403, "not begun in this browser")
+	v.get(strings.Replace(callback, "state=", "state=x", 1)).wants(t, 403, "Begin again")
+	v.get(callback).wants(t, 403, "Begin again") // one try is all there is
+
+	v.get("/console/oidc/start")
+	p.Close()
+	v.get(callback).wants(t, 502, "The provider does not answer")
+	other.client.Transport = nil
+	other.post("/console/sign-in", "code", mustCode(t, h.link())).wants(t, 200, "Overview")
+}
+
+func mustCode(t *testing.T, link string) string {
+	t.Helper()
+	u, err := url.Parse(link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.Query().Get("code")
+}
+
+// Claims that are taken are of the issuer, for us, of this sign-in and somebody's, however
+// they are written.
+func FuzzJudge(f *testing.F) {
+	const issuer = "https://op.example"
+	for _, seed := range []string{
+		`{"iss":"https://op.example","sub":"1","aud":"c","nonce":"n","iat":1,"exp":100,"groups":["a"]}`,
+		`{"iss":"https://op.example","sub":"1","aud":["c","d"],"azp":"c","nonce":"n","iat":1,"exp":1e9,"groups":"a"}`,
+		`{"ISS":"https://op.example","sub":"","aud":null,"exp":"1"}`, `[]`, ``,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		name, groups, err := console.Judge(issuer, "c", func() time.Time { return time.Unix(50, 0) }, payload, "n")
+		if err != nil {
+			if name != "" || groups != nil {
+				t.Errorf("refused, and yet somebody: %q %q", name, groups)
+			}
+			return
+		}
+		var claims struct {
+			Iss, Sub, Nonce string
+			Exp             float64
+		}
+		if err := json.Unmarshal(payload, &claims); err != nil || claims.Iss != issuer || claims.Sub == "" || claims.Nonce != "n" || claims.Exp < 50-60 || name == "" {
+			t.Errorf("taken: %s as %q", payload, name)
+		}
+	})
+}
