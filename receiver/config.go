@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/tocsin-ssf/tocsin/receiver/client"
 	"github.com/tocsin-ssf/tocsin/receiver/inbox"
 	"github.com/tocsin-ssf/tocsin/set"
@@ -104,6 +106,8 @@ type Config struct {
 
 	// Observer is told what happens, for metrics; its zero value tells nobody.
 	Observer Observer
+	// Traces makes spans of an event's way (docs/observability.md); nil: there are none.
+	Traces trace.TracerProvider
 	// Crash is called at the named points of the work (tests); nil: nobody.
 	Crash func(point string)
 

@@ -41,7 +41,7 @@ func (r *Receiver) follow(ctx context.Context) error {
 		running.Go(func() {
 			defer done()
 			select {
-			case outcomes <- r.handle(hooks, &m):
+			case outcomes <- r.traced(hooks, &m):
 			case <-abandoned: // handled again by the next process
 			}
 		})
@@ -241,6 +241,7 @@ func (r *Receiver) criticalMember(t *set.Token) string {
 
 // arrived notes and says once per SET how it came.
 func (r *Receiver) arrived(ctx context.Context, m *inbox.Message, a inbox.Appended, how string) {
+	r.traceArrival(ctx, m, a, how)
 	if a.Err == nil {
 		r.seen.received(m, a)
 		r.awaited.answer(m)

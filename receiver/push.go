@@ -59,7 +59,7 @@ func (r *Receiver) push(w http.ResponseWriter, req *http.Request) {
 	}
 	signed, err := r.signed(body)
 	if err == nil {
-		_, err = r.arrive(req.Context(), signed, ByPush)
+		_, err = r.arrive(r.within(req), signed, ByPush)
 	} else {
 		r.cfg.Observer.Arrived(ByPush, false, err)
 	}

@@ -24,6 +24,7 @@ import (
 
 	"github.com/tocsin-ssf/tocsin/receiver/inbox"
 	"github.com/tocsin-ssf/tocsin/set"
+	"github.com/tocsin-ssf/tocsin/set/delivery/tracing"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -34,7 +35,8 @@ type Receiver struct {
 	form     PushForm // of dialect
 	inbox    inbox.Inbox
 	log      *slog.Logger
-	slots    chan struct{} // of requests that are being handled
+	tracer   *tracing.Tracer // nil: none
+	slots    chan struct{}   // of requests that are being handled
 	stream   atomic.Pointer[string]
 	critical atomic.Pointer[[]string]
 	endpoint place // of polls
@@ -64,7 +66,7 @@ func New(cfg Config) (*Receiver, error) {
 		dialect = sets{verifier}
 	}
 	r := &Receiver{
-		cfg: cfg, dialect: dialect, form: dialect.Push(), inbox: cfg.Inbox, log: cfg.Logger,
+		cfg: cfg, dialect: dialect, form: dialect.Push(), inbox: cfg.Inbox, log: cfg.Logger, tracer: tracing.New(cfg.Traces),
 		slots: make(chan struct{}, cfg.MaxConcurrent),
 	}
 	r.SetStreamID(cfg.StreamID)

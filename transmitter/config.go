@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/tocsin-ssf/tocsin/set/caep"
 	"github.com/tocsin-ssf/tocsin/set/delivery/guard"
 	"github.com/tocsin-ssf/tocsin/set/risc"
@@ -160,6 +162,9 @@ type Config struct {
 	// suites that cannot make events happen (docs/conformance.md); 0: never, and
 	// never where accounts are real.
 	Conformance time.Duration
+
+	// Traces makes spans of an event's way (docs/observability.md); nil: there are none.
+	Traces trace.TracerProvider
 
 	Logger *slog.Logger       // nil: slog.Default
 	Now    func() time.Time   // nil: time.Now

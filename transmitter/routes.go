@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/ingest"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/inlet"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/manage"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/outbox"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/poll"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/push"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/request"
@@ -260,10 +262,13 @@ func (t *Transmitter) untilStop(next echo.HandlerFunc) echo.HandlerFunc {
 
 // signForPoll signs an item and keeps the bytes: a poll may ask again.
 func (t *Transmitter) signForPoll(ctx context.Context, s streams.Stream, item streams.Item) (string, error) {
+	began := time.Now()
 	signed, err := t.outbox.Sign(ctx, s, item)
 	if err != nil {
 		return "", err
 	}
+	_, span := outbox.Trace(ctx, t.tracer, s, item, signed.TransactionID, began, time.Now())
+	span.End()
 	t.outbox.Keep(item, signed)
 	if t.cfg.Logger.Enabled(ctx, slog.LevelDebug) {
 		t.cfg.Logger.DebugContext(ctx, "polled a SET",

@@ -29,6 +29,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/set/delivery"
 	"github.com/tocsin-ssf/tocsin/set/delivery/edge"
 	"github.com/tocsin-ssf/tocsin/set/delivery/guard"
+	"github.com/tocsin-ssf/tocsin/set/delivery/tracing"
 	"github.com/tocsin-ssf/tocsin/streams"
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
 	"github.com/tocsin-ssf/tocsin/transmitter/consent"
@@ -62,6 +63,7 @@ type Transmitter struct {
 	pusher  *push.Pusher
 	recent  *push.Recent
 	metrics *metrics
+	tracer  *tracing.Tracer // nil: none
 	rates   rates
 	mapper  *mapping.Mapper
 	search  *eventapi.Search // nil: there is none
@@ -87,7 +89,7 @@ func New(cfg Config) (*Transmitter, error) {
 	if err := cfg.setDefaults(); err != nil {
 		return nil, err
 	}
-	t := &Transmitter{cfg: cfg, stopping: make(chan struct{}), recent: push.NewRecent()}
+	t := &Transmitter{cfg: cfg, stopping: make(chan struct{}), recent: push.NewRecent(), tracer: tracing.New(cfg.Traces)}
 	t.sweeps.Store(1)
 	t.root = strings.TrimSuffix(cfg.Issuer, "/")
 	t.base = basePath(t.root)
@@ -141,7 +143,7 @@ func New(cfg Config) (*Transmitter, error) {
 		},
 		Window: cfg.PushWindow, Timeout: cfg.PushTimeout, Schedule: cfg.PushSchedule,
 		GiveUp: cfg.PushGiveUp, Refusals: cfg.PushRefusals,
-		Observe: t.attempted, Crash: cfg.Crash, Now: cfg.Now, Logger: cfg.Logger,
+		Observe: t.attempted, Tracer: t.tracer, Crash: cfg.Crash, Now: cfg.Now, Logger: cfg.Logger,
 	})
 	if t.mapper, err = mapping.New(cfg.Mapping); err != nil {
 		return nil, fmt.Errorf("transmitter: %w", err)
@@ -159,6 +161,7 @@ func New(cfg Config) (*Transmitter, error) {
 		return nil, fmt.Errorf("transmitter: %w", err)
 	}
 	t.ingest = ingest.New(t.intake(), t.mapper, t.metrics.offered, cfg.Crash, cfg.Logger)
+	t.ingest.Trace(t.tracer)
 	if cfg.Index != nil {
 		t.ingest.Ask(past{cfg.Log, cfg.Index})
 	}

@@ -42,7 +42,7 @@ func (t *Transmitter) newFanout(store fanout.Store, mute bool) *fanout.Fanout {
 	return fanout.New(fanout.Config{
 		Log: t.cfg.Log, Store: store, Full: t.queueFull, Format: t.subjectFormat,
 		Authorize: t.cfg.Authorize, Only: exercise.StreamOf, Consent: t.gate, Gated: t.metrics.passed, Mute: mute,
-		Index: t.cfg.Index, Crash: t.cfg.Crash, Now: t.cfg.Now, Logger: t.cfg.Logger,
+		Index: t.cfg.Index, Crash: t.cfg.Crash, Tracer: t.tracer, Now: t.cfg.Now, Logger: t.cfg.Logger,
 	})
 }
 

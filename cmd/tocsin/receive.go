@@ -18,6 +18,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/console"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/figures"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/receive"
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/telemetry"
 )
 
 // receiveCmd is the receiver as a daemon, and what is asked of it. `tocsin receive`
@@ -59,6 +60,7 @@ type receiveFlags struct {
 
 	config.RedisSettings
 	config.EdgeSettings
+	telemetry.TraceSettings
 
 	Issuer       string         `help:"Issuer URL of one transmitter, in place of a file." placeholder:"URL" group:"One issuer without a file:"`
 	Audience     []string       `help:"The aud that means this receiver." placeholder:"AUD" group:"One issuer without a file:"`
@@ -148,6 +150,7 @@ func (f receiveFlags) over(cfg *receive.Config) {
 	}
 	f.RedisSettings.Over(&cfg.RedisSettings)
 	f.EdgeSettings.Over(&cfg.EdgeSettings)
+	f.TraceSettings.Over(&cfg.TraceSettings)
 	cfg.InsecureLoopback = cfg.InsecureLoopback || f.InsecureLoopback
 	cfg.DryRun = cfg.DryRun || f.DryRun
 	if f.ShutdownTimeout != nil {
@@ -210,9 +213,14 @@ func (c receiveRunCmd) Run(ctx context.Context, std streamsIO) error {
 			return usage("--listen %s is every address of this machine: name with --public-url the one that transmitters use", cfg.Listen)
 		}
 	}
+	traces, endTraces, err := telemetry.Open(ctx, cfg.TraceSettings, "receive", release(), caPool, logger)
+	if err != nil {
+		return usage("%v", err)
+	}
+	defer endTraces()
 	var kept *figures.Keeper
 	daemon, err := receive.Open(ctx, cfg, receive.Options{
-		Address: f.url(listener.Addr()), Logger: logger, Crash: crash,
+		Address: f.url(listener.Addr()), Logger: logger, Traces: traces, Crash: crash,
 		Figures: func(of string) (any, bool) { return kept.Document(of) },
 	})
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/figures"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/localca"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/node"
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/telemetry"
 	"github.com/tocsin-ssf/tocsin/set/delivery/guard"
 	"github.com/tocsin-ssf/tocsin/set/jose"
 	"github.com/tocsin-ssf/tocsin/streams"
@@ -70,6 +71,7 @@ type serveCmd struct {
 	Witness   []string `help:"Verifier key of a witness whose cosignatures of the log are taken." placeholder:"KEY"`
 
 	config.EdgeSettings
+	telemetry.TraceSettings
 	tokenFlags
 	consoleFlags
 	RateClient config.Limit `help:"Requests a second of one client or source, \"off\" for any number (default: 10000)." placeholder:"N" group:"Limits:"`
@@ -112,6 +114,12 @@ func (s serveCmd) Run(ctx context.Context, std streamsIO) error {
 	}
 	var kept *figures.Keeper
 	cfg.Transmitter.Figures = func(of string) (any, bool) { return kept.Document(of) }
+	traces, endTraces, err := telemetry.Open(ctx, s.TraceSettings, "serve", release(), caPool, logger)
+	if err != nil {
+		return usage("%v", err)
+	}
+	defer endTraces()
+	cfg.Transmitter.Traces = traces
 	n, err := node.Open(ctx, cfg)
 	if err != nil {
 		return err

@@ -112,6 +112,8 @@ func (e *Engine) runOne(ctx context.Context, log *slog.Logger, p *plan, t *task,
 	var out hooks.Outcome
 	var err error
 	begun := time.Now()
+	ctx, traced := p.traceHook(ctx, t)
+	defer func() { traced(t.verdict) }()
 	if !t.outdated {
 		out, err = t.ask(ctx, log, p.action(t), limit)
 	}

@@ -21,6 +21,7 @@ import (
 
 	"github.com/tocsin-ssf/tocsin/receiver"
 	"github.com/tocsin-ssf/tocsin/set/delivery/guard"
+	"github.com/tocsin-ssf/tocsin/set/delivery/tracing"
 )
 
 // Bounds of calls.
@@ -156,6 +157,7 @@ func Request(ctx context.Context, method string, u *url.URL, mediaType string, b
 	if mediaType != "" {
 		req.Header.Set("Content-Type", mediaType)
 	}
+	tracing.Inject(ctx, req.Header) // whoever is called may go on with the event's trace
 	return req, nil
 }
 

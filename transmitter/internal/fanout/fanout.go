@@ -21,6 +21,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tocsin-ssf/tocsin/set/delivery/tracing"
 	"github.com/tocsin-ssf/tocsin/streams"
 	"github.com/tocsin-ssf/tocsin/transmitter/consent"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
@@ -96,6 +97,8 @@ type Config struct {
 	// Index finds the events that a grant may release; nil: the log is read
 	// from where the first of them may stand.
 	Index Index
+	// Tracer makes a span of each event; nil: none.
+	Tracer *tracing.Tracer
 	// Crash is called at named points of the work (tests); nil: nothing is.
 	Crash  func(point string)
 	Now    func() time.Time // nil: time.Now
@@ -206,9 +209,11 @@ func (f *Fanout) follow(ctx context.Context, done func()) error {
 		}
 		f.saw(records)
 		f.notice(records)
+		began := time.Now()
 		if err := f.main.put(ctx, records); err != nil {
 			return err
 		}
+		f.span(ctx, records, began)
 		if seen = len(records); seen > 0 {
 			f.place = records[seen-1].Seq
 		}

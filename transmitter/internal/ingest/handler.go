@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"go.opentelemetry.io/otel/trace"
 
+	"github.com/tocsin-ssf/tocsin/set/delivery/tracing"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/request"
 )
 
@@ -57,7 +59,11 @@ func (h Handler) Post(c echo.Context) error {
 	if len(items) == 0 {
 		return request.Invalid("", "there is no event in the body")
 	}
-	results, err := h.Ingest.Accept(c.Request().Context(), principal.Source, items)
+	ctx := c.Request().Context()
+	if h.Ingest.tracer.On() {
+		ctx = trace.ContextWithRemoteSpanContext(ctx, tracing.Parent(c.Request().Header))
+	}
+	results, err := h.Ingest.Accept(ctx, principal.Source, items)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tocsin-ssf/tocsin/set/delivery/tracing"
 	"github.com/tocsin-ssf/tocsin/set/subject"
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
@@ -66,7 +67,8 @@ type Ingest struct {
 	observe func(outcome string)
 	crash   func(point string)
 	logger  *slog.Logger
-	past    Past // nil: what was known before is not asked
+	tracer  *tracing.Tracer // nil: none
+	past    Past            // nil: what was known before is not asked
 }
 
 // Crash points: an event is either in the log or its sender has no answer.
@@ -96,6 +98,7 @@ func New(log Log, mapper *mapping.Mapper, observe, crash func(string), logger *s
 // *request.Error if the log cannot keep an event, else a failure of the log,
 // which is safe to retry.
 func (in *Ingest) Accept(ctx context.Context, source *auth.Source, items []Item) ([]Result, error) {
+	began := time.Now()
 	results := make([]Result, len(items))
 	events := make([]eventlog.Event, 0, len(items))
 	at := make([]int, 0, len(items))
@@ -122,6 +125,7 @@ func (in *Ingest) Accept(ctx context.Context, source *auth.Source, items []Item)
 	in.crash(CrashAfterAppend)
 	for j, a := range appended {
 		results[at[j]] = in.result(a, &events[j])
+		in.trace(ctx, a, &events[j], began)
 		if id := results[at[j]].ID; id != "" && in.logger.Enabled(ctx, slog.LevelDebug) {
 			in.logger.DebugContext(ctx, "event taken in", "txn", id, "event_type", events[j].Type, "duplicate", a.Duplicate)
 		}

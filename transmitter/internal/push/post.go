@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tocsin-ssf/tocsin/set/delivery/tracing"
 	"github.com/tocsin-ssf/tocsin/streams"
 )
 
@@ -34,6 +35,7 @@ type result struct {
 // holds for each item that the parcel has, but for those that are gone.
 func (r *run) deliver(ctx context.Context, to target, items []streams.Item) (Finding, Parcel) {
 	cfg := &r.cfg
+	began := cfg.Now()
 	parcel, err := to.way.Pack(ctx, items)
 	if err != nil {
 		return packFailure(ctx, err), Parcel{}
@@ -46,8 +48,10 @@ func (r *run) deliver(ctx context.Context, to target, items []streams.Item) (Fin
 	}
 	cfg.Crash(CrashBeforePost)
 	start := cfg.Now()
-	f := r.post(ctx, to, parcel)
+	posting, ended := r.trace(ctx, to.stream, items, parcel, began, start)
+	f := r.post(posting, to, parcel)
 	took := cfg.Now().Sub(start)
+	ended(f)
 	cfg.Crash(CrashAfterPost)
 	if f.Judgement != Accepted && parcel.Failed != nil {
 		parcel.Failed()
@@ -142,6 +146,10 @@ func (p *Pusher) post(ctx context.Context, to target, parcel Parcel) Finding {
 		return Finding{Judgement: PauseStream, Code: "endpoint", Text: "the endpoint_url cannot be used", Tried: true}
 	}
 	req.Header = parcel.Header
+	if cfg.Tracer.On() {
+		req.Header = parcel.Header.Clone()
+		tracing.Inject(ctx, req.Header)
+	}
 	resp, err := cfg.Client.Do(req)
 	if err != nil {
 		return p.networkFailure(err)

@@ -18,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tocsin-ssf/tocsin/set/delivery/tracing"
 	"github.com/tocsin-ssf/tocsin/streams"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/outbox"
 )
@@ -85,6 +86,7 @@ type Config struct {
 	Refusals int
 
 	Observe func(Attempt)      // nil: nobody
+	Tracer  *tracing.Tracer    // nil: no spans
 	Crash   func(point string) // called at named points (tests); nil: nobody
 	Now     func() time.Time   // nil: time.Now
 	Jitter  func() float64     // in [0, 1); nil: math/rand

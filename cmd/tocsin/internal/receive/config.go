@@ -16,6 +16,7 @@ import (
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/config"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/settings"
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/telemetry"
 	"github.com/tocsin-ssf/tocsin/receiver/policy"
 	"github.com/tocsin-ssf/tocsin/set/jose"
 	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
@@ -56,6 +57,8 @@ type Config struct {
 	config.RedisSettings
 	// EdgeSettings bound what comes from outside, on every listener.
 	config.EdgeSettings
+	// TraceSettings say whether traces are sent, and where.
+	telemetry.TraceSettings
 	// AdminListen is the address of health and metrics, "off" for none; empty:
 	// DefaultAdminListen. Off loopback it is https and wants AdminToken, a secret.
 	AdminListen, AdminToken string
@@ -238,7 +241,7 @@ func rulesOf(doc settings.Node, cfg Config) (policy.Source, error) {
 
 // fromFolder makes the paths of a file begin in its folder.
 func (cfg *Config) fromFolder(dir string) {
-	paths := []*string{&cfg.Data, &cfg.TLSCert, &cfg.TLSKey, &cfg.RulesFile}
+	paths := []*string{&cfg.Data, &cfg.TLSCert, &cfg.TLSKey, &cfg.RulesFile, &cfg.OTLPCA}
 	for i := range cfg.Issuers {
 		is := &cfg.Issuers[i]
 		paths = append(paths, &is.KeyFile, &is.CA, &is.Credentials.TokenFile, &is.Credentials.Client.SecretFile, &is.Credentials.Client.KeyFile)

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/config"
 	"github.com/tocsin-ssf/tocsin/receiver/policy"
 	"github.com/tocsin-ssf/tocsin/set/delivery/edge"
@@ -28,6 +30,8 @@ type Options struct {
 	// Figures answers what the daemon keeps of its own past, as JSON, in a range of a
 	// name, "" being the usual one; false if there is none of that name. nil: not offered.
 	Figures func(of string) (answer any, ok bool)
+	// Traces makes spans; nil: there are none.
+	Traces trace.TracerProvider
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 	// Crash is called at the named points of the work (tests); nil: nobody.

@@ -29,7 +29,7 @@ func (d *Daemon) newFeed(cfg Config, is Issuer) (*feed, error) {
 		Inbox: d.Inbox, Feed: is.Name, Mux: receiver.NewMux(),
 		Workers: cfg.Workers, HookTimeout: cfg.eventTimeout(), Retry: cfg.Retry, Skew: cfg.Skew,
 		Grace:    min(receiver.DefaultGrace, cfg.ShutdownTimeout/2),
-		Observer: d.metrics.observer(is.Name), Crash: d.opts.Crash,
+		Observer: d.metrics.observer(is.Name), Traces: d.opts.Traces, Crash: d.opts.Crash,
 		Logger: d.log.With("issuer", is.Name), Now: d.opts.Now,
 	}
 	rc.Mux.Default(func(ctx context.Context, delivery receiver.Delivery) error { return d.act(ctx, is.Name, delivery) })
