@@ -42,7 +42,7 @@ var importMap = []folder{
 	{path: "set/subject"},
 	{path: "set/delivery"},
 	{path: "set/delivery/guard"},
-	{path: "set/delivery/edge"}, // what every server does first; both halves have servers
+	{path: "set/delivery/edge"},    // what every server does first; both halves have servers
 	{path: "set/delivery/tracing"}, // an event's trace, derived from its txn; both halves make its spans
 	{path: "set/jose", fixed: []string{"jwx"}},
 	{path: "set/yamlfile"}, // what people write: rules of both halves, settings

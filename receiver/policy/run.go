@@ -138,6 +138,7 @@ func (e *Engine) runOne(ctx context.Context, log *slog.Logger, p *plan, t *task,
 		return
 	}
 	e.cfg.Observer.Asked(t.hook, t.effect, verdict, took)
+	log.DebugContext(ctx, "hook asked", "hook", t.hook, "effect", t.effect, "verdict", verdict, "took", took)
 	t.verdict, t.err = verdict, nil
 	if !verdict.Settled() {
 		t.err = err

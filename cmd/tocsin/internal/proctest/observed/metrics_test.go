@@ -193,6 +193,7 @@ func TestObserved(t *testing.T) {
 		p = watch(t, w, binary)
 	}
 	w.traffic(t)
+	t.Run("Logs", func(t *testing.T) { testLogs(t, w) })
 	t.Run("MetricsPage", func(t *testing.T) { testMetricsPage(t, w) })
 	t.Run("Prometheus", func(t *testing.T) {
 		tool(t, "prometheus")
