@@ -122,6 +122,7 @@ var unfuzzed = map[string]string{
 	"cmd/tocsin.textMapper.Decode":                 "takes an argument of the command line as it is",
 	"cmd/tocsin/internal/config.Days.Unmarshal":    "a flag of the operator's: a number and a unit",
 	"cmd/tocsin/internal/config.Limit.Unmarshal":   "a flag of the operator's: two numbers",
+	"cmd/tocsin/internal/telemetry.Part.Unmarshal": "a flag of the operator's: a number",
 	"cmd/tocsin/internal/config.SecretFiles.Read":  "the bytes of a file, bounded",
 	"cmd/tocsin/internal/figures.Keeper.Read":      "figures that we have counted ourselves",
 	"cmd/tocsin/internal/figures.Value.Unmarshal":  "figures that we have counted ourselves",
