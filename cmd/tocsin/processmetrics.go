@@ -17,7 +17,7 @@ import (
 // processCollectors are the metrics of a process, whichever half it is: how it was built,
 // what it takes of the machine, and how it stands with its folder and its Redis (nil:
 // there is none).
-func processCollectors(half, folder string, redis *redisdb.DB) []prometheus.Collector {
+func processCollectors(half, folder string, redis *redisdb.DB, logger *slog.Logger) []prometheus.Collector {
 	all := []prometheus.Collector{
 		buildCollector(half),
 		// What the heap is made of is asked of a profile, not of every scrape.
@@ -26,7 +26,7 @@ func processCollectors(half, folder string, redis *redisdb.DB) []prometheus.Coll
 		folderCollector{folder},
 	}
 	if redis != nil {
-		all = append(all, redisCollector{redis})
+		all = append(all, redisCollector{redis, logger})
 	}
 	return all
 }
@@ -77,7 +77,10 @@ func (c folderCollector) Collect(ch chan<- prometheus.Metric) {
 }
 
 // redisCollector asks at each scrape whether Redis is there.
-type redisCollector struct{ db *redisdb.DB }
+type redisCollector struct {
+	db     *redisdb.DB
+	logger *slog.Logger
+}
 
 // redisTime bounds how long a scrape waits for Redis.
 const redisTime = time.Second
@@ -103,7 +106,7 @@ func (c redisCollector) Collect(ch chan<- prometheus.Metric) {
 	s := c.db.State(ctx)
 	up := 1.0
 	if s.Err != nil {
-		slog.WarnContext(ctx, "Redis does not answer", "err", s.Err)
+		c.logger.WarnContext(ctx, "Redis does not answer", "err", s.Err)
 		up = 0
 	}
 	ch <- prometheus.MustNewConstMetric(redisUpDesc, prometheus.GaugeValue, up)

@@ -233,7 +233,7 @@ func (c receiveRunCmd) Run(ctx context.Context, std streamsIO) error {
 		return err
 	}
 	d := newDoors(cfg.EdgeSettings, logger)
-	if err := daemon.Collect(append(d.collectors(secure), processCollectors("receive", cfg.Data, daemon.Redis())...)...); err != nil {
+	if err := daemon.Collect(append(d.collectors(secure), processCollectors("receive", cfg.Data, daemon.Redis(), logger)...)...); err != nil {
 		return err
 	}
 	reload := func(ctx context.Context) error {

@@ -131,7 +131,7 @@ func (s serveCmd) Run(ctx context.Context, std streamsIO) error {
 	}
 	kept = openFigures(s.Data, n.Transmitter.Gatherer(), figures.Transmitter(), logger)
 	d := newDoors(s.EdgeSettings, logger)
-	collectors := append(d.collectors(secure), processCollectors("serve", s.Data, n.Redis)...)
+	collectors := append(d.collectors(secure), processCollectors("serve", s.Data, n.Redis, logger)...)
 	if n.Signer != nil {
 		collectors = append(collectors, n.Signer.Metrics())
 	}
