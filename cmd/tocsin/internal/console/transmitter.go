@@ -23,9 +23,9 @@ func transmitterPages() Pages {
 		Half: "Transmitter",
 		sections: []section{
 			{Prefix, "Overview"},
+			{streamsPage, "Streams"},
 			{eventsPage, "Events"},
 			{consentsPage, "Consents"},
-			{streamsPage, "Streams"},
 			{applicationsPage, "Applications"},
 			{clientsPage, "Clients"},
 			{sourcesPage, "Sources"},
@@ -35,9 +35,9 @@ func transmitterPages() Pages {
 		},
 		mount: func(c *Console) {
 			c.mountOverview()
+			c.mountStreams()
 			c.mountEvents()
 			c.mountConsents()
-			c.mountStreams()
 			c.mountApplications()
 			c.mountClients()
 			c.mountSources()
