@@ -100,6 +100,12 @@ func TestEventWay(t *testing.T) {
 	if w := op.wayOf(t, other); len(w.Steps) != 0 {
 		t.Errorf("of a type that no stream delivers: got %+v, want none", w.Steps)
 	}
+	op.must(http.StatusOK, http.MethodPut, "/admin/consents/gate", "", `{"application":"alice"}`)
+	hook, _ := h.hook(h.client("alice", everyScope+" webhooks.manage"), "http://127.0.0.1:1/", "")
+	other = h.must(http.StatusAccepted, http.MethodPost, "/v1/events", source, `{"type":"account.suspended","subject":{"format":"email","email":"jo@example.com"}}`).member("id")
+	if s = op.arrives(t, other, "waiting"); s.Stream != hook || s.Type != "" || s.Method != "urn:tocsin:delivery:webhook" {
+		t.Errorf("to a webhook: got %+v, want the event itself waiting for %s", s, hook)
+	}
 	record := `{"format":"idme","record":{"event":"status.suspension.applied","identifier":"a1b2","email":"jo@example.com","tracked_at":"2024-01-01T00:00:00Z"}}`
 	vendors := h.must(http.StatusAccepted, http.MethodPost, "/v1/events", source, record).member("id")
 	if w := op.wayOf(t, vendors); w.Mapping == nil || len(w.Mapping.Rules) == 0 {

@@ -33,6 +33,8 @@ const (
 	maxLetters = 5_000 // dead letters of a stream that are looked at for a reason
 	letterPage = 500
 	maxStream  = 256 // bytes of a stream's id
+	// maxTime bounds the look at the queues, which costs one at each stream that has items.
+	maxTime = 2 * time.Second
 )
 
 // Log is what is asked of the event log.
@@ -105,18 +107,32 @@ type Way struct {
 	Why *mapping.Explanation `json:"mapping,omitempty"`
 }
 
-// Way answers GET …/{id}/way: 400 for what is no id, 404 for an event that is not there.
+// Way answers GET …/{id}/way: 400 for what is no id, 404 for an event that is not there, 504 beyond
+// maxTime.
 func (h Handler) Way(c echo.Context) error {
-	ctx := c.Request().Context()
-	rec, err := h.Log.Get(ctx, c.Param("id"))
-	if errors.Is(err, eventlog.ErrMalformedID) && eventlog.HasIDForm(c.Param("id")) {
-		return eventlog.ErrNotFound
+	ctx, cancel := context.WithTimeout(c.Request().Context(), maxTime)
+	defer cancel()
+	out, err := h.way(ctx, c.Param("id"))
+	if errors.Is(err, context.DeadlineExceeded) && c.Request().Context().Err() == nil {
+		return &request.Error{Status: http.StatusGatewayTimeout, Code: "way_timeout", Description: "so much waits that looking through it took too long"}
 	}
 	if err != nil {
 		return err
 	}
+	request.NoStore(c)
+	return c.JSON(http.StatusOK, out)
+}
+
+func (h Handler) way(ctx context.Context, id string) (*Way, error) {
+	rec, err := h.Log.Get(ctx, id)
+	if errors.Is(err, eventlog.ErrMalformedID) && eventlog.HasIDForm(id) {
+		return nil, eventlog.ErrNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
 	if rec.Kind != eventlog.KindEvent || rec.Erased {
-		return eventlog.ErrNotFound
+		return nil, eventlog.ErrNotFound
 	}
 	out := Way{Steps: []Step{}, Gates: []Standing{}}
 	if rec.Format != "" {
@@ -125,21 +141,20 @@ func (h Handler) Way(c echo.Context) error {
 	}
 	ways, more, err := h.Trace(ctx, rec, "", maxWays)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	queued, dead, err := h.Streams.Pointing(ctx, []uint64{rec.Seq}, maxPointed)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	out.More = more || len(queued) == maxPointed || len(dead) == maxPointed
 	if err := h.steps(ctx, &out, rec, ways, queued, dead); err != nil {
-		return err
+		return nil, err
 	}
 	if out.Gates, err = h.gates(ctx, rec); err != nil {
-		return err
+		return nil, err
 	}
-	request.NoStore(c)
-	return c.JSON(http.StatusOK, out)
+	return &out, nil
 }
 
 // steps puts together what matching and what the queues say.

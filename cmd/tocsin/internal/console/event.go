@@ -44,6 +44,7 @@ type eventPage struct {
 	Attributes  []attribute
 	Annotations []annotation
 	Way         way
+	NoWay       string // why it is not known
 	Proof       *proof // nil: there is none, or not yet
 	Recorded    time.Time
 }
@@ -79,7 +80,11 @@ func showEvent(v *view) error {
 		return err
 	}
 	page.Annotations = said.Annotations
-	if err := v.get(at+"/way", &page.Way); err != nil {
+	err = v.get(at+"/way", &page.Way)
+	var late *adminapi.Error
+	if errors.As(err, &late) && late.Status == http.StatusGatewayTimeout {
+		page.NoWay = late.Error() + "."
+	} else if err != nil {
 		return err
 	}
 	return v.show("event", page)
