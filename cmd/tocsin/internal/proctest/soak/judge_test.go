@@ -3,7 +3,8 @@
 package soak_test
 
 import (
-	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -16,16 +17,16 @@ import (
 
 // Bounds of what a soak may leave behind.
 const (
-	moreMemory  = 64 << 10 // KiB of resident memory
-	moreFiles   = 24       // open ones, connections among them
-	moreThreads = 24
-	baseBytes   = 48 << 20 // of a data folder, without its events
-	eventBytes  = 16 << 10 // of each event, all indexes and copies of it
-	folderFiles = 48
+	moreMemory   = 64 << 10 // KiB of resident memory
+	moreFiles    = 24       // open ones, connections among them
+	moreRoutines = 40
+	baseBytes    = 48 << 20 // of a data folder, without its events
+	eventBytes   = 16 << 10 // of each event, all indexes and copies of it
+	folderFiles  = 48
 )
 
 // level is what a process holds.
-type level struct{ memory, files, threads int }
+type level struct{ memory, files, routines int }
 
 // atRest returns the levels of the processes when they have come to rest: the lowest of
 // what is seen for a while.
@@ -35,7 +36,7 @@ func (w *world) atRest() (levels []level) {
 		low := level{1 << 40, 1 << 40, 1 << 40}
 		for range 10 {
 			l := w.level(s)
-			low = level{min(low.memory, l.memory), min(low.files, l.files), min(low.threads, l.threads)}
+			low = level{min(low.memory, l.memory), min(low.files, l.files), min(low.routines, l.routines)}
 			proctest.Pause(100 * time.Millisecond)
 		}
 		levels = append(levels, low)
@@ -43,29 +44,35 @@ func (w *world) atRest() (levels []level) {
 	return levels
 }
 
+// level asks a process for its own figures.
 func (w *world) level(s *proctest.Server) (l level) {
 	w.Helper()
-	dir := fmt.Sprintf("/proc/%d/", s.Process().Pid)
-	status, err := os.ReadFile(dir + "status")
+	req, err := http.NewRequestWithContext(w.Context(), http.MethodGet, "http://"+s.Admin+"/metrics", nil)
+	if err != nil {
+		w.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+w.operator)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		w.Fatal(err)
+	}
+	defer resp.Body.Close() // read to its end
+	text, err := io.ReadAll(resp.Body)
 	if err != nil {
 		w.Fatal(err)
 	}
 	number := func(name string) int {
-		found := regexp.MustCompile(`(?m)^` + name + `:\s+(\d+)`).FindSubmatch(status)
+		found := regexp.MustCompile(`(?m)^` + name + ` (\S+)$`).FindSubmatch(text)
 		if found == nil {
-			w.Fatalf("no %s in %s", name, status)
+			w.Fatalf("no %s among %d bytes of metrics (%d)", name, len(text), resp.StatusCode)
 		}
-		n, err := strconv.Atoi(string(found[1]))
+		n, err := strconv.ParseFloat(string(found[1]), 64)
 		if err != nil {
 			w.Fatal(err)
 		}
-		return n
+		return int(n)
 	}
-	files, err := os.ReadDir(dir + "fd")
-	if err != nil {
-		w.Fatal(err)
-	}
-	return level{memory: number("VmRSS"), files: len(files), threads: number("Threads")}
+	return level{memory: number("process_resident_memory_bytes") >> 10, files: number("process_open_fds"), routines: number("go_goroutines")}
 }
 
 // judgeLevels: what happened to a process that lived on has left nothing in it.
@@ -73,8 +80,8 @@ func (w *world) judgeLevels(before, after []level) {
 	w.Helper()
 	for i, s := range w.processes() {
 		b, a := before[i], after[i]
-		w.Logf("%s: %d MiB, %d files, %d threads; then %d MiB, %d files, %d threads", filepath.Base(s.Dir), b.memory>>10, b.files, b.threads, a.memory>>10, a.files, a.threads)
-		if a.memory > b.memory+moreMemory || a.files > b.files+moreFiles || a.threads > b.threads+moreThreads {
+		w.Logf("%s: %d MiB, %d files, %d goroutines; then %d MiB, %d files, %d goroutines", filepath.Base(s.Dir), b.memory>>10, b.files, b.routines, a.memory>>10, a.files, a.routines)
+		if a.memory > b.memory+moreMemory || a.files > b.files+moreFiles || a.routines > b.routines+moreRoutines {
 			w.Errorf("process %d: got %+v, want no more than about %+v", i, a, b)
 		}
 	}

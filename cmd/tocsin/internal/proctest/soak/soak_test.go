@@ -20,7 +20,7 @@ import (
 // How long each half of a soak is: in which processes die, and in which they live on.
 // TOCSIN_SOAK gives another, such as 30m; TOCSIN_SOAK_SEED does the same faults again.
 const (
-	shortSoak = 4 * time.Second
+	shortSoak = 3 * time.Second
 	longSoak  = 90 * time.Second
 	senders   = 3
 )

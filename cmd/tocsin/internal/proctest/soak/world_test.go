@@ -32,6 +32,7 @@ type world struct {
 	toIDP     *wire
 	load      *storm.Storm
 	redis     bool
+	operator  string // token
 }
 
 // listener is a receiver, with the table that its hook fills.
@@ -64,6 +65,11 @@ func newWorld(t *testing.T, onRedis bool) *world {
 	}
 	w.load = storm.Sends(t, w.idp, 2*time.Millisecond)
 	said.add(w.load.Source)
+	var err error
+	if w.operator, err = w.idp.Token(t.Context(), "operator", "https://operator.example", "admin"); err != nil {
+		t.Fatal(err)
+	}
+	said.add(w.operator)
 	for _, method := range []string{"push", "poll"} {
 		w.receivers = append(w.receivers, w.listen(method, more(method), said))
 	}
