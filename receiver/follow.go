@@ -3,7 +3,6 @@ package receiver
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"runtime/debug"
 	"slices"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/tocsin-ssf/tocsin/receiver/inbox"
 	"github.com/tocsin-ssf/tocsin/set"
+	"github.com/tocsin-ssf/tocsin/set/delivery/edge"
 )
 
 // Waiting and trying while the inbox follows.
@@ -216,7 +216,7 @@ func (r *Receiver) call(ctx context.Context, d Delivery) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			r.log.ErrorContext(ctx, "hook panicked", "jti", d.ID, "txn", d.TransactionID, "stack", string(debug.Stack()))
-			err = fmt.Errorf("hook panicked: %v", p)
+			err = errors.New("hook panicked: " + edge.PanicText(p))
 		}
 	}()
 	return r.cfg.Mux.Dispatch(ctx, d)

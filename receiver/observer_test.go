@@ -78,8 +78,8 @@ func TestObserver(t *testing.T) {
 		synctest.Wait()
 		stop()
 		saw.want(t, "push repeat=false ", "push repeat=true ", "push repeat=false invalid_audience", "handled 0 after 1s", "done after 1s")
-		points.all = points.all[4:] // those of the second and third push
-		points.want(t, "receive.before-append", "receive.after-append", "hook.before-run", "hook.after-run", "hook.after-settle")
+		points.all = points.all[6:] // those of the second and third push
+		points.want(t, "push.taken", "receive.before-append", "receive.after-append", "hook.before-run", "hook.after-run", "hook.after-settle")
 	})
 }
 

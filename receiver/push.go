@@ -57,6 +57,7 @@ func (r *Receiver) push(w http.ResponseWriter, req *http.Request) {
 		unavailable(w, retryBusy)
 		return
 	}
+	r.cfg.Crash("push.taken")
 	signed, err := r.signed(body)
 	if err == nil {
 		_, err = r.arrive(r.within(req), signed, ByPush)

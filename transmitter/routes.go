@@ -5,12 +5,14 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"runtime/debug"
 	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/tocsin-ssf/tocsin/set/delivery"
+	"github.com/tocsin-ssf/tocsin/set/delivery/edge"
 	"github.com/tocsin-ssf/tocsin/streams"
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/consentapi"
@@ -234,7 +236,7 @@ func (t *Transmitter) recover(next echo.HandlerFunc) echo.HandlerFunc {
 				panic(p)
 			}
 			if p != nil {
-				t.cfg.Logger.ErrorContext(c.Request().Context(), "a handler panicked", "route", c.Path(), "panic", p)
+				t.cfg.Logger.ErrorContext(c.Request().Context(), "a handler panicked", "route", c.Path(), "panic", edge.PanicText(p), "stack", string(debug.Stack()))
 				err = echo.NewHTTPError(http.StatusInternalServerError)
 			}
 		}()

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/receiver/hooks"
+	"github.com/tocsin-ssf/tocsin/set/delivery/edge"
 )
 
 // maxLost is how many calls of one hook may go on after their time: with more, it is
@@ -67,7 +69,7 @@ func (t *task) call(ctx context.Context, log *slog.Logger, a hooks.Action) (out 
 	defer func() {
 		if p := recover(); p != nil {
 			log.ErrorContext(ctx, "hook panicked", "hook", t.hook, "stack", string(debug.Stack()))
-			out, err = hooks.Outcome{}, fmt.Errorf("panicked: %v", p)
+			out, err = hooks.Outcome{}, errors.New("panicked: "+edge.PanicText(p))
 		}
 	}()
 	if !t.dry {

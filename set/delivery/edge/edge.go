@@ -36,7 +36,7 @@ type Config struct {
 // answer has the headers of an API (docs/operations/edge.md), and each request leaves
 // one line in the log, whatever becomes of it. The line has the route that was noted
 // ([Request.Note]), never a path, a query or a header: these may hold secrets and
-// subjects.
+// subjects. A panic of next is 500, and an error in the log with its stack ([PanicText]).
 func Handler(next http.Handler, cfg Config) http.Handler {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
@@ -51,8 +51,12 @@ func Handler(next http.Handler, cfg Config) http.Handler {
 		w.Header().Set(headerID, req.id)
 		out := &recorder{ResponseWriter: w}
 		r = r.WithContext(with(r.Context(), req))
-		defer func() { // also of a handler that cuts the connection
-			cfg.log(r, req, out, cfg.Now().Sub(start))
+		defer func() {
+			cut := cfg.panicked(r, out, recover())
+			cfg.log(r, req, out, cfg.Now().Sub(start)) // also of a handler that cuts the connection
+			if cut {
+				panic(http.ErrAbortHandler)
+			}
 		}()
 		next.ServeHTTP(out, r)
 	})

@@ -3,6 +3,7 @@ package edge_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -186,6 +187,47 @@ func TestCutConnection(t *testing.T) {
 	}()
 	if strings.Count(logged.String(), "\n") != 1 {
 		t.Errorf("got %q, want one line", &logged)
+	}
+}
+
+// A panic costs one answer, and tells in the log where it was, and what kind of thing it
+// was, but not its words; what was begun is cut.
+func TestPanicOfHandler(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		h     http.HandlerFunc
+		want  []string
+		begun bool
+	}{
+		{"a runtime error", func(http.ResponseWriter, *http.Request) { _ = []int{}[len(t.Name())] }, []string{"index out of range", "status=500", "TestPanicOfHandler"}, false},
+		{"an error", func(http.ResponseWriter, *http.Request) { panic(errors.New("secret-word")) }, []string{"panic=*errors.errorString", "status=500"}, false},
+		{"a text", func(http.ResponseWriter, *http.Request) { panic("secret-word") }, []string{"panic=string", "level=ERROR"}, false},
+		{"in the middle", func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, "half")
+			panic("secret-word")
+		}, []string{"panic=string", "status=200"}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var logged bytes.Buffer
+			h := edge.Handler(tt.h, edge.Config{Logger: slog.New(slog.NewTextHandler(&logged, nil))})
+			w := httptest.NewRecorder()
+			cut := func() (p any) {
+				defer func() { p = recover() }()
+				h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))
+				return nil
+			}()
+			if (cut == http.ErrAbortHandler) != tt.begun || !tt.begun && (cut != nil || w.Code != http.StatusInternalServerError) { //nolint:errorlint // it is what net/http looks for
+				t.Errorf("got %d, panic %v, want it cut %t", w.Code, cut, tt.begun)
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(logged.String(), want) {
+					t.Errorf("got %s, want %s in it", &logged, want)
+				}
+			}
+			if text := logged.String() + w.Body.String(); strings.Contains(text, "secret-word") {
+				t.Errorf("SEC-04: got %s, which has the words", text)
+			}
+		})
 	}
 }
 

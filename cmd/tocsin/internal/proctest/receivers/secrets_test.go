@@ -121,18 +121,24 @@ func echo(t *testing.T) *httptest.Server {
 // answers to errors, metrics, health, what operators list, the dump of a crash.
 func TestNoSecretIsSaid(t *testing.T) {
 	p := &planted{secrets: map[string]string{}, public: map[string]*bytes.Buffer{}}
-	s := proctest.New(t, "--log-level", "debug", "--push-schedule", "500ms", "--redeliver", "1s")
+	passphrase := filepath.Join(t.TempDir(), "passphrase")
+	if err := os.WriteFile(passphrase, []byte(p.plant("the passphrase of the vault")+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := proctest.New(t, "--log-level", "debug", "--push-schedule", "500ms", "--redeliver", "1s", "--key-passphrase-file", passphrase)
 	s.Said = p.where("the transmitter's log")
-	if err := s.Start(); err != nil {
+	if err := s.Start(p.panics("ingest.before-append")...); err != nil {
 		t.Fatal(err)
 	}
 	w := &secretWorld{planted: p, t: t, server: s, echo: echo(t).URL, client: &http.Client{Timeout: 20 * time.Second}}
 	app := w.app("app", "ssf.manage ssf.read events.write events.read events.annotate consents.manage events.erase webhooks.manage")
 	w.deliveries(app)
 	receiver := w.receive()
+	w.panicked(app, receiver)
 	w.events(app)
 	w.mistakes(app)
 	w.operators(app)
+	w.receiverTells(receiver)
 	w.files()
 	proctest.Eventually(t, "a vendor, a push, a webhook and a hook that failed", func() bool {
 		p.mu.Lock()
@@ -301,6 +307,63 @@ func (w *secretWorld) adminToken() string {
 	return token
 }
 
+// panics lets a handler panic at its first request, with words that nobody may read.
+func (p *planted) panics(point string) []string {
+	return []string{"TOCSIN_PANIC_POINT=" + point, "TOCSIN_PANIC_WORDS=" + p.plant("the words of a panic")}
+}
+
+// panicked makes a handler of each half panic, over requests with secrets: it costs one
+// answer, says where it was, and the process goes on.
+func (w *secretWorld) panicked(token string, receiver *proctest.Server) {
+	w.t.Helper()
+	event := map[string]any{"type": caep.SessionRevokedType, "subject": w.who(), "data": map[string]any{"reason_admin": map[string]string{"en": w.plant("data of a request that panicked")}}}
+	w.say("the answer to a panic", w.call(token, http.MethodPost, "/v1/events", event, http.StatusInternalServerError))
+	w.call(token, http.MethodPost, "/v1/events", event, http.StatusAccepted)
+	push := func(want int) {
+		req, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, receiver.Issuer+"/push/bad", strings.NewReader("ey."+w.plant("a SET whose push panicked")))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/secevent+jwt")
+		req.Header.Set("Authorization", w.plant("receiver's push authorization"))
+		resp, err := w.client.Do(req)
+		if err != nil {
+			w.t.Fatalf("a push that panics: got %v, want an answer", err)
+		}
+		defer resp.Body.Close() // read to its end
+		body, err := io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode != want {
+			w.t.Errorf("a push: got %d %s (%v), want %d", resp.StatusCode, body, err, want)
+		}
+		w.say("a receiver's answer to a panic", fmt.Appendf(body, "%v", resp.Header))
+	}
+	push(http.StatusInternalServerError)
+	push(http.StatusBadRequest)
+	for _, place := range []string{"the transmitter's log", "the receiver's log"} {
+		w.mu.Lock()
+		text := w.public[place].String()
+		w.mu.Unlock()
+		if !strings.Contains(text, "a handler panicked") || !strings.Contains(text, "*errors.errorString") || !strings.Contains(text, "crash_on.go") {
+			w.t.Errorf("%s: got nothing of where a handler panicked", place)
+		}
+	}
+}
+
+// receiverTells reads what the receiver's admin listener and its commands tell.
+func (w *secretWorld) receiverTells(r *proctest.Server) {
+	w.t.Helper()
+	for _, path := range []string{"/metrics", "/admin/health", "/healthz", "/readyz", "/admin/journal", "/" + w.plant("a path of the receiver's admin listener")} {
+		w.say("the receiver's admin listener", fmt.Appendf(w.send(http.MethodGet, "http://"+r.Admin+path, "", "Authorization", "Bearer "+w.plant("a token for the receiver's admin listener")), " of %d", len(path)))
+	}
+	for _, args := range [][]string{{"receive", "health", "--json"}, {"receive", "journal", "--json"}} {
+		out, err := r.Command(w.t.Context(), append(args, "--config", r.File)...)
+		if err != nil {
+			w.t.Error(err)
+		}
+		w.say("tocsin "+strings.Join(args, " "), append(out, '\n'))
+	}
+}
+
 // who is the subject of all events.
 func (w *secretWorld) who() map[string]string {
 	return map[string]string{"format": "email", "email": w.plant("subject's address") + "@example.com"}
@@ -424,7 +487,7 @@ issuers:
 		w.server.Issuer, file("secret", made.Secret), w.server.Issuer, file("push", w.plant("receiver's push authorization")), file("token", w.plant("receiver's token")),
 		w.echo, file("echo", w.plant("token for a transmitter that echoes")), w.echo, file("oauth", w.plant("secret for a token endpoint that echoes")), w.echo))
 	r.Said = w.where("the receiver's log")
-	if err := r.Start(); err != nil {
+	if err := r.Start(w.panics("push.taken")...); err != nil {
 		w.t.Fatal(err)
 	}
 	proctest.Eventually(w.t, "a stream of the receiver", func() bool {
