@@ -66,7 +66,7 @@ func newOIDC(p Provider, now func() time.Time) (*oidc, error) {
 		"Issuer": p.Issuer == "", "ClientID": p.ClientID == "", "ClientSecret": p.ClientSecret == "", "Roles": len(p.Roles) == 0, "HTTP": p.HTTP == nil,
 	} {
 		if missing {
-			errs = append(errs, fmt.Errorf("Provider.%s is required", name))
+			errs = append(errs, fmt.Errorf("the provider lacks %s", name))
 		}
 	}
 	if p.GroupsClaim == "" {
