@@ -24,6 +24,7 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/adminapi"
@@ -78,7 +79,8 @@ type Console struct {
 	api      *adminapi.Client
 	sessions *sessions
 	codes    *codes
-	oidc     *oidc // nil: there is none
+	oidc     *oidc                     // nil: there is none
+	failing  *edge.Rates[netip.Prefix] // sign-ins that fail, by address
 	pages    map[string]*template.Template
 	live     *listeners
 	mux      *http.ServeMux
@@ -105,7 +107,7 @@ func New(cfg Config) (*Console, error) {
 	}
 	c := &Console{
 		cfg: cfg, api: adminapi.Behind(cfg.API), sessions: newSessions(cfg.Now), codes: newCodes(cfg.Now),
-		pages: pages, live: newListeners(), mux: http.NewServeMux(), origin: http.NewCrossOriginProtection(),
+		pages: pages, failing: edge.NewRates[netip.Prefix](failedSignIns, cfg.Now), live: newListeners(), mux: http.NewServeMux(), origin: http.NewCrossOriginProtection(),
 	}
 	if cfg.Provider != nil {
 		if c.oidc, err = newOIDC(*cfg.Provider, cfg.Now); err != nil {

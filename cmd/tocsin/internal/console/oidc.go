@@ -84,11 +84,11 @@ func (c *Console) mountOIDC() {
 			c.refuse(w, r, err)
 		}
 	})
-	c.mux.HandleFunc("GET /console/oidc/callback", func(w http.ResponseWriter, r *http.Request) {
+	c.mux.Handle("GET /console/oidc/callback", c.paced(func(w http.ResponseWriter, r *http.Request) {
 		if err := c.endOIDC(w, r); err != nil {
 			c.refuse(w, r, err)
 		}
-	})
+	}))
 }
 
 func (o *oidc) config(ctx context.Context, base string) (*oauth2.Config, error) {

@@ -141,7 +141,6 @@ func TestProvider(t *testing.T) {
 // Nobody is let in by an ID token that is not for this sign-in.
 func TestProviderRefused(t *testing.T) {
 	p := newProvider(t)
-	h := openWith(t, p.configured())
 	for name, claims := range map[string]func(map[string]any){
 		"another issuer":    func(all map[string]any) { all["iss"] = "https://evil.example" },
 		"another audience":  func(all map[string]any) { all["aud"] = "another" },
@@ -157,7 +156,7 @@ func TestProviderRefused(t *testing.T) {
 		"a group of nobody": func(all map[string]any) { all["groups"] = "staff" },
 	} {
 		p.claims = claims
-		v := h.visitor()
+		v := openWith(t, p.configured()).visitor() // one house lets an address fail ten times only
 		if got := v.signIn(p); got.status != http.StatusForbidden {
 			t.Errorf("%s: got %d, want 403", name, got.status)
 		}
@@ -168,6 +167,7 @@ func TestProviderRefused(t *testing.T) {
 	p.claims = nil
 
 	// A sign-in that was begun in one browser is not ended in another, nor twice.
+	h := openWith(t, p.configured())
 	v, other := h.visitor(), h.visitor()
 	other.client.Transport = p.Client().Transport
 	v.client.Transport = p.Client().Transport

@@ -24,9 +24,15 @@ func (c *Console) mountSignIn() {
 		}
 		c.showSignIn(w, r, http.StatusOK, "")
 	})
-	c.mux.HandleFunc("POST /console/sign-in", c.signIn)
+	c.mux.Handle("POST /console/sign-in", c.paced(c.signIn))
 	c.act("/console/sign-out", c.signOut)
 }
+
+// failedSignIns is how many a second of one address may fail, ten at once.
+const failedSignIns = 1
+
+// paced answers 429 to an address that failed too often to sign in.
+func (c *Console) paced(h http.HandlerFunc) http.Handler { return edge.Failing(h, c.failing, nil) }
 
 // signInPage is what its template shows.
 type signInPage struct {

@@ -37,6 +37,20 @@ func TestSignIn(t *testing.T) {
 	}
 }
 
+// Who guesses is slowed down, by address.
+func TestGuesses(t *testing.T) {
+	h := open(t)
+	v := h.visitor()
+	var p page
+	for range 12 {
+		p = v.post("/console/sign-in", "token", "a guess")
+	}
+	if p.status != http.StatusTooManyRequests || p.header.Get("Retry-After") == "" {
+		t.Errorf("SEC-08: got %d %q, want 429 and when to come back", p.status, p.header.Get("Retry-After"))
+	}
+	v.get("/console/sign-in").wants(t, 200, "Sign in")
+}
+
 // A link works once.
 func TestLink(t *testing.T) {
 	h := open(t)
