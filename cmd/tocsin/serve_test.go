@@ -118,7 +118,7 @@ func TestServeFlags(t *testing.T) {
 		{"--token-lifetime 5m", func(c c) any { return c.Transmitter.TokenLifetime }, time.Hour, 5 * time.Minute},
 		{"--push-window 5", func(c c) any { return c.Transmitter.PushWindow }, 32, 5},
 		{"--push-timeout 5s", func(c c) any { return c.Transmitter.PushTimeout }, 15 * time.Second, 5 * time.Second},
-		{"--push-schedule 1s,2s", func(c c) any { return len(c.Transmitter.PushSchedule) }, 0, 2},
+		{"--push-schedule 1s,2s", func(c c) any { return len(c.Transmitter.PushSchedule) }, 9, 2},
 		{"--push-give-up 5h", func(c c) any { return c.Transmitter.PushGiveUp }, 120 * time.Hour, 5 * time.Hour},
 		{"--push-refusals 5", func(c c) any { return c.Transmitter.PushRefusals }, 20, 5},
 		{"--push-allow 10.0.0.0/8,fd00::/8", func(c c) any { return len(c.Transmitter.Push.Allow) }, 0, 2},
