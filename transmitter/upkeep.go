@@ -14,7 +14,13 @@ const (
 
 // keepTime pauses inactive streams, expires what waited too long and mends
 // webhooks, until ctx ends.
-func (t *Transmitter) keepTime(ctx context.Context) error { return every(ctx, upkeepEvery, t.upkeep) }
+func (t *Transmitter) keepTime(ctx context.Context) error {
+	period := upkeepEvery
+	if idle := t.cfg.InactivityTimeout; idle > 0 { // a short one is not kept by looking seldom
+		period = min(period, max(idle/4, time.Second))
+	}
+	return every(ctx, period, t.upkeep)
+}
 
 // keepSwept sweeps after the removals that this process made, until ctx ends.
 func (t *Transmitter) keepSwept(ctx context.Context) error { return every(ctx, upkeepEvery, t.sweep) }

@@ -19,7 +19,7 @@ func (s *Store) settle(ctx context.Context, r request, stream string, outcomes [
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	r.once = true
+	r.once, r.durable = true, true // a settlement that a failover forgets keeps its items out for a lease
 	var all []streams.Item
 	for first := true; first || len(outcomes) > 0; first = false {
 		batch := outcomes[:min(maxBatch, len(outcomes))]
