@@ -349,6 +349,10 @@ func TestReplicas(t *testing.T) {
 	if err := s.Create(t.Context(), streamOf("s"), 0); !errors.Is(err, redisdb.ErrReplicas) {
 		t.Fatalf("Create: got %v without a replica, want %v", err, redisdb.ErrReplicas)
 	}
+	// One that a failover forgot would keep its items out for a lease.
+	if _, err := s.Settle(t.Context(), "s", nil, &streams.Health{Failures: 1}); !errors.Is(err, redisdb.ErrReplicas) {
+		t.Errorf("Settle: got %v without a replica, want %v", err, redisdb.ErrReplicas)
+	}
 	server.StartReplica(t)
 	must(t, s.Create(t.Context(), streamOf("s"), 0))
 	for range 2 {

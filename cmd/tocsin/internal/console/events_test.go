@@ -93,7 +93,7 @@ func TestEvent(t *testing.T) {
 	v.get(at).wants(t, 200, "Download the proof")
 
 	h.operate(http.MethodPost, "/admin/erasures", map[string]any{"subject": map[string]string{"format": "email", "email": "jo@example.com"}, "now": true}, nil)
-	h.until(func() bool { return strings.Contains(v.get(at).body, "Erased event") }, "the event is erased")
+	h.until("the event is erased", func() bool { return strings.Contains(v.get(at).body, "Erased event") })
 	v.get(at).wants(t, 200, "Erased by", "Download the proof of its place")
 }
 

@@ -228,7 +228,7 @@ func (p page) wants(t testing.TB, status int, texts ...string) {
 }
 
 // until waits for what comes of itself.
-func (h *house) until(done func() bool, what string) {
+func (h *house) until(what string, done func() bool) {
 	h.t.Helper()
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()

@@ -63,24 +63,10 @@ func (h *house) emit(token, who string) {
 	h.public("POST", "/v1/events", token, `{"type":"`+caep.SessionRevokedType+`","subject":{"format":"email","email":"`+who+`@example.com"}}`)
 }
 
-// until waits until done reports true.
-func until(t testing.TB, what string, done func() bool) {
-	t.Helper()
-	end := time.NewTimer(20 * time.Second)
-	defer end.Stop()
-	for !done() {
-		select {
-		case <-time.After(10 * time.Millisecond):
-		case <-end.C:
-			t.Fatalf("never: %s", what)
-		}
-	}
-}
-
 // delivered waits until three SETs were pushed and one stream fails.
 func (h *house) delivered() {
 	h.t.Helper()
-	until(h.t, "three SETs are acknowledged", func() bool {
+	h.until("three SETs are acknowledged", func() bool {
 		h.figures.Sample()
 		d, _ := h.figures.Document("1h")
 		var look struct{ Concerns map[string]int }
@@ -188,7 +174,7 @@ func TestLive(t *testing.T) {
 		t.Errorf("an unknown range: got %d, want 400", f.status)
 	}
 	feeds[0].close()
-	until(t, "a place is free again", func() bool { f := v.live(""); defer f.close(); return f.status == http.StatusOK })
+	h.until("a place is free again", func() bool { f := v.live(""); defer f.close(); return f.status == http.StatusOK })
 	v.post("/console/sign-out")
 	feeds[1].ends(t, "after the sign-out")
 	h.console.EndLive()

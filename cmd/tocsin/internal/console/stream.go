@@ -1,7 +1,6 @@
 package console
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -13,18 +12,6 @@ import (
 	"github.com/tocsin-ssf/tocsin/set/delivery"
 	"github.com/tocsin-ssf/tocsin/transmitter/profile"
 )
-
-// audience is an aud: one value or several.
-type audience []string
-
-// UnmarshalJSON reads both forms.
-func (a *audience) UnmarshalJSON(raw []byte) error {
-	if bytes.HasPrefix(raw, []byte(`"`)) {
-		*a = make(audience, 1)
-		return json.Unmarshal(raw, &(*a)[0])
-	}
-	return json.Unmarshal(raw, (*[]string)(a))
-}
 
 // deliveryWord is a delivery method in a word.
 func deliveryWord(method string) string {

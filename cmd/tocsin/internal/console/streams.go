@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/tocsin-ssf/tocsin/streams"
 )
 
 // Where streams are, here and in the admin API; each has a page below streamsPage.
@@ -14,7 +16,7 @@ const (
 )
 
 func (c *Console) mountStreams() {
-	c.page("GET "+streamsPage, streams)
+	c.page("GET "+streamsPage, listStreams)
 	c.page("GET "+streamsPage+"/{id}", streamOf)
 	c.page("GET "+streamsPage+"/{id}/subjects", streamSubjects)
 	c.act(streamsPage+"/{id}/status", setStreamStatus)
@@ -27,11 +29,11 @@ func (c *Console) mountStreams() {
 
 // stream is one as the admin API has it.
 type stream struct {
-	ID              string   `json:"stream_id"`
-	Issuer          string   `json:"iss"`
-	Audience        audience `json:"aud"`
-	EventsRequested []string `json:"events_requested"`
-	EventsDelivered []string `json:"events_delivered"`
+	ID              string           `json:"stream_id"`
+	Issuer          string           `json:"iss"`
+	Audience        streams.Audience `json:"aud"`
+	EventsRequested []string         `json:"events_requested"`
+	EventsDelivered []string         `json:"events_delivered"`
 	Delivery        struct {
 		Method      string `json:"method"`
 		EndpointURL string `json:"endpoint_url"`
@@ -143,7 +145,7 @@ func pageOf(path string, q url.Values) string {
 	return path + "?" + q.Encode()
 }
 
-func streams(v *view) error {
+func listStreams(v *view) error {
 	q := v.r.URL.Query()
 	page := struct {
 		Frame

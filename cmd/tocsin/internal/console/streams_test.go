@@ -98,7 +98,7 @@ func (h *house) stream(token, push, description string) string {
 // until gets a page again and again until it has all of the texts.
 func (v *visitor) until(path string, texts ...string) (p page) {
 	v.t.Helper()
-	until(v.t, path+" has "+strings.Join(texts, ", "), func() bool {
+	v.house.until(path+" has "+strings.Join(texts, ", "), func() bool {
 		p = v.get(path)
 		return !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(p.body, text) })
 	})

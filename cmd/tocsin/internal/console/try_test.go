@@ -30,7 +30,7 @@ func TestWayAndPlayground(t *testing.T) {
 	token, stream := h.listening("shop")
 	id := h.written("session.revoked", "jo@example.com", nil)
 	at := "/console/events/" + id
-	h.until(func() bool { return strings.Contains(v.get(at).body, "waiting</span>") }, "the SET waits")
+	h.until("the SET waits", func() bool { return strings.Contains(v.get(at).body, "waiting</span>") })
 	v.get(at).wants(t, 200, "Its way", stream, "● enabled")
 	var got struct{ Sets map[string]string }
 	if err := json.Unmarshal([]byte(h.public(http.MethodPost, "/ssf/poll/"+stream, token, `{"returnImmediately":true}`)), &got); err != nil || len(got.Sets) != 1 {
