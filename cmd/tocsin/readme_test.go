@@ -67,7 +67,7 @@ func TestReadmeCommands(t *testing.T) {
 		}
 	}
 	out := w.run(t, tour.String())
-	for _, want := range []string{`"id": "`, `"verified": true`, `"email": "jo@example.com"`, "session-revoked", " ok ", " log "} {
+	for _, want := range []string{`"id": "`, `"verified": true`, `"email": "jo@example.com"`, "/console/", "session-revoked", " ok ", " log "} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the tour: got no %s in\n%s", want, out)
 		}
