@@ -175,6 +175,11 @@ func (l liar) Sign(rand io.Reader, input []byte, opts crypto.SignerOpts) ([]byte
 	return l.used.Sign(rand, input, opts)
 }
 
+// teller panics with what it holds.
+type teller struct{ crypto.Signer }
+
+func (teller) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { panic("d=s3cr3t") }
+
 // What is no signature of the key never leaves the house; and one that fails, or panics,
 // costs one signature.
 func TestFaultySigner(t *testing.T) {
@@ -187,7 +192,7 @@ func TestFaultySigner(t *testing.T) {
 		}
 	}
 	keys := generate(t, jose.ES256)
-	keys[0].Signer = liar{keys[0].Signer, nil}
+	keys[0].Signer = liar{keys[0].Signer, teller{keys[0].Signer}}
 	h := open(t, socket(t), signer.ServerConfig{Keys: keys})
 	err := sign(t, client(t, signer.Config{Path: h.path}), keys[0].Public)
 	if refusal := (*signer.Refusal)(nil); !errors.As(err, &refusal) || refusal.Code != signer.CodeFailed {
@@ -195,6 +200,9 @@ func TestFaultySigner(t *testing.T) {
 	}
 	if err := client(t, signer.Config{Path: h.path}).Ask(t.Context()); err != nil {
 		t.Errorf("after that: got %v, want an answer", err)
+	}
+	if said := h.log.String(); !strings.Contains(said, "panicked") || strings.Contains(said, "s3cr3t") {
+		t.Errorf("got the log %q, want the panic without its words", said)
 	}
 }
 

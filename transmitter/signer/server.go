@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -226,7 +227,8 @@ func (s *Server) sign(ctx context.Context, ask request) (signature []byte, no *R
 	defer func() {
 		if p := recover(); p != nil {
 			signature, no = nil, &Refusal{CodeFailed, "what holds the key failed"}
-			s.cfg.Logger.ErrorContext(ctx, "what holds a key panicked", slog.String("kid", ask.KeyID), slog.Any("panic", p))
+			s.cfg.Logger.ErrorContext(ctx, "what holds a key panicked", slog.String("kid", ask.KeyID),
+				slog.String("panic", edge.PanicText(p)), slog.String("stack", string(debug.Stack())))
 		}
 	}()
 	signature, err := k.Signer.Sign(randomness(), input, opts)

@@ -4,6 +4,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"runtime"
+	"runtime/debug"
 
 	"modernc.org/sqlite"
 )
@@ -52,16 +54,25 @@ func (e *LockedError) Error() string {
 func (e *LockedError) Is(target error) bool { return target == ErrLocked }
 
 // PanicError: the function given to Write or Read panicked. Nothing of its
-// work was kept.
+// work was kept. The panic's value is not kept either: somebody may have put it
+// together of a secret or a subject, and errors are logged.
 type PanicError struct {
-	Value any
+	// Kind is the text of a runtime error, which has numbers and types alone; of all
+	// else the type.
+	Kind  string
 	Stack []byte
 }
 
-// Error tells the panic's value; the stack is in the field.
-func (e *PanicError) Error() string {
-	return fmt.Sprintf("sqlitedb: panic in transaction: %v", e.Value)
+func panicked(p any) *PanicError {
+	kind := fmt.Sprintf("%T", p)
+	if err, ok := p.(runtime.Error); ok {
+		kind = err.Error()
+	}
+	return &PanicError{Kind: kind, Stack: debug.Stack()}
 }
+
+// Error tells what kind of panic it was; where it happened is in the field.
+func (e *PanicError) Error() string { return "sqlitedb: panic in transaction: " + e.Kind }
 
 // IsCorrupt reports whether the file behind err is damaged, or no database.
 func IsCorrupt(err error) bool {

@@ -3,7 +3,6 @@ package sqlitedb
 import (
 	"context"
 	"errors"
-	"runtime/debug"
 )
 
 // View is a snapshot of the database; valid until the function it was given
@@ -64,7 +63,7 @@ func view(ctx context.Context, c *conn, fn func(*View) error) error {
 func contain(fn func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = &PanicError{Value: p, Stack: debug.Stack()}
+			err = panicked(p)
 		}
 	}()
 	return fn()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -95,8 +96,14 @@ func TestWriteFailureIsolated(t *testing.T) {
 			if err := insert(901, "panic")(tx); err != nil {
 				return err
 			}
-			panic("boom")
-		}, func(err error) bool { var p *sqlitedb.PanicError; return errors.As(err, &p) && p.Value == "boom" }},
+			panic("s3cr3t")
+		}, func(err error) bool { return panicIs(err, "string") }},
+		{"panic with an error", func(*sqlitedb.Tx) error { panic(errors.New("s3cr3t")) }, func(err error) bool { return panicIs(err, "*errors.errorString") }},
+		{"panic of the runtime", func(*sqlitedb.Tx) error {
+			var rows []int
+			_ = rows[len(rows)]
+			return nil
+		}, func(err error) bool { return panicIs(err, "runtime error: index out of range [0] with length 0") }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -115,6 +122,12 @@ func TestWriteFailureIsolated(t *testing.T) {
 			}
 		})
 	}
+}
+
+// panicIs reports whether err tells of a panic of a kind, and nothing of its value.
+func panicIs(err error, kind string) bool {
+	p, ok := errors.AsType[*sqlitedb.PanicError](err)
+	return ok && p.Kind == kind && len(p.Stack) > 0 && !strings.Contains(fmt.Sprintf("%v %+v %#v", err, err, err), "s3cr3t")
 }
 
 // Ops see what earlier ones of their batch did: the order of calls is the
