@@ -4,8 +4,10 @@
 // The way in is [Parse] and [Verify] for what others signed, [NewSigner] for
 // what we sign. One key serves one algorithm; `none` and HMAC do not exist
 // here; a key never comes out of the message it is to verify (SSF §4.1.4,
-// RFC 8725 §3). The JOSE library stays inside: what is handed out are this
-// package's own types.
+// RFC 8725 §3). [Encrypter] and [DecryptionKeys] put what was signed into a compact
+// JWE (RFC 7516) and take it out, with keys of their own that never sign.
+//
+// The JOSE library stays inside: what is handed out are this package's own types.
 package jose
 
 import "errors"
@@ -20,6 +22,9 @@ const (
 	MaxKeys         = 200       // keys in it
 	MinRSABits      = 2048      // CAEP interoperability profile §2.6
 	MaxRSABits      = 8192      // above it a verification costs more than a SET is worth
+
+	MaxEncryptedBytes = 96 << 10 // a compact JWE: a compact JWS of the largest size fits in
+	MaxDecryptionKeys = 16       // of one [DecryptionKeys]: without kid each may be tried
 )
 
 // Errors of this package; all others wrap one of them.
@@ -30,4 +35,5 @@ var (
 	ErrUnknownKey = errors.New("jose: unknown key")               // no such kid in the set
 	ErrWeakKey    = errors.New("jose: key too small")             // an RSA key outside MinRSABits to MaxRSABits
 	ErrSignature  = errors.New("jose: signature does not verify") // forged, damaged or another key's
+	ErrDecryption = errors.New("jose: does not decrypt")          // forged, damaged or another key's; never why
 )

@@ -1,11 +1,13 @@
 package jose
 
 import (
+	"crypto/ecdh"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
 
 	"github.com/lestrrat-go/jwx/v2/jwk"
+	"github.com/lestrrat-go/jwx/v2/x25519"
 )
 
 // ParsePEM reads the public keys of a PEM file: blocks PUBLIC KEY (RFC 7468 §13), RSA
@@ -36,6 +38,18 @@ func ParsePEM(raw []byte) ([]*PublicKey, error) {
 }
 
 func parseBlock(block *pem.Block) (*PublicKey, error) {
+	key, err := readBlock(block)
+	if err != nil {
+		return nil, err
+	}
+	if err := setThumbprint(key); err != nil {
+		return nil, err
+	}
+	return newPublicKey(key)
+}
+
+// readBlock returns the public key of a block, without a kid.
+func readBlock(block *pem.Block) (jwk.Key, error) {
 	var raw any
 	var err error
 	switch block.Type {
@@ -54,12 +68,12 @@ func parseBlock(block *pem.Block) (*PublicKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: PEM block %s cannot be read", ErrMalformed, block.Type)
 	}
+	if agreement, ok := raw.(*ecdh.PublicKey); ok && agreement.Curve() == ecdh.X25519() {
+		raw = x25519.PublicKey(agreement.Bytes())
+	}
 	key, err := jwk.FromRaw(raw)
 	if err != nil {
 		return nil, fmt.Errorf("%w: PEM block %s", ErrMalformed, block.Type)
 	}
-	if err := setThumbprint(key); err != nil {
-		return nil, err
-	}
-	return newPublicKey(key)
+	return key, nil
 }

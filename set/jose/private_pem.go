@@ -17,6 +17,15 @@ import (
 // another block or with two keys; [ErrAlgorithm]; [ErrWeakKey]. No error text contains
 // key material.
 func ParsePrivatePEM(raw []byte, alg Algorithm) (*PrivateKey, error) {
+	key, err := readPrivatePEM(raw)
+	if err != nil {
+		return nil, err
+	}
+	return fromRaw(key, alg)
+}
+
+// readPrivatePEM returns the one private key of a PEM file, as crypto/… has it.
+func readPrivatePEM(raw []byte) (any, error) {
 	if len(raw) > MaxKeyBytes {
 		return nil, fmt.Errorf("%w: PEM exceeds %d bytes", ErrTooLarge, MaxKeyBytes)
 	}
@@ -48,7 +57,7 @@ func ParsePrivatePEM(raw []byte, alg Algorithm) (*PrivateKey, error) {
 	if err != nil { // the text of the library may tell of the key
 		return nil, fmt.Errorf("%w: PEM block %s cannot be read", ErrMalformed, found.Type)
 	}
-	return fromRaw(key, alg)
+	return key, nil
 }
 
 func fromRaw(raw any, alg Algorithm) (*PrivateKey, error) {
