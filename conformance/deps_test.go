@@ -46,6 +46,7 @@ var importMap = []folder{
 	{path: "set/delivery/tracing"}, // an event's trace, derived from its txn; both halves make its spans
 	{path: "set/jose", fixed: []string{"jwx"}},
 	{path: "set/yamlfile"}, // what people write: rules of both halves, settings
+	{path: "set/celrules"}, // what expressions in rules of both halves share
 	{path: "set/internal"}, // pieces that the event packages share
 	{path: "set", ours: []string{"set/subject", "set/delivery", "set/jose", "set/internal/..."}},
 	{path: "set/caep", ours: []string{"set", "set/subject", "set/internal/..."}},
@@ -85,7 +86,7 @@ var importMap = []folder{
 	// Keys in another process; transmitter/keys knows it by an interface of its own. Who
 	// asks is told by the kernel, as on every other socket.
 	{path: "transmitter/signer", ours: []string{"set/jose", "set/delivery/edge"}},
-	{path: "transmitter/mapping", ours: []string{"set", "set/subject", "set/yamlfile", "set/caep", "set/risc"}},
+	{path: "transmitter/mapping", ours: []string{"set", "set/subject", "set/yamlfile", "set/celrules", "set/caep", "set/risc"}},
 	{path: "transmitter/consent", ours: []string{"transmitter/eventlog", "set/subject", "set/risc"}}, // RISC §2.8: who takes part,
 	// What to poll, and how far it came, stands with the credentials; what OneLogin's
 	// types call tells are types of the mapping's catalogue.

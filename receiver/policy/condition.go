@@ -3,20 +3,12 @@ package policy
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
-)
 
-// Limits of a condition.
-const (
-	maxConditionBytes = 4096
-	maxConditionDepth = 64
-	// maxCost is the most that one evaluation may cost, in the units of CEL: about
-	// one per operation, and one per ten bytes of a text that it reads.
-	maxCost = 50_000
+	"github.com/tocsin-ssf/tocsin/set/celrules"
 )
 
 // condition is a CEL expression, compiled.
@@ -29,10 +21,7 @@ type condition struct {
 
 // environment returns what conditions may speak of.
 func environment() (*cel.Env, error) {
-	return cel.NewEnv(
-		cel.ParserExpressionSizeLimit(maxConditionBytes),
-		cel.ParserRecursionLimit(maxConditionDepth),
-		cel.OptionalTypes(),
+	return cel.NewEnv(append(celrules.Options(),
 		cel.EnableMacroCallTracking(), // explanations quote them
 		cel.Variable("event", cel.DynType),
 		cel.Variable("event_type", cel.StringType),
@@ -47,18 +36,7 @@ func environment() (*cel.Env, error) {
 		cel.Variable("feed", cel.StringType),
 		cel.Variable("jti", cel.StringType),
 		cel.Variable("txn", cel.StringType),
-		cel.Function("lower", cel.Overload("lower_string",
-			[]*cel.Type{cel.StringType}, cel.StringType, cel.UnaryBinding(lower))),
-	)
-}
-
-// lower is lower(s): a text in lower case.
-func lower(value ref.Val) ref.Val {
-	s, ok := value.(types.String)
-	if !ok {
-		return types.MaybeNoSuchOverloadErr(value)
-	}
-	return types.String(strings.ToLower(string(s)))
+	)...)
 }
 
 // compile compiles a condition. The fault is in words; line is that of the
@@ -72,7 +50,7 @@ func compile(env *cel.Env, text string) (c *condition, fault string, line int) {
 	if kind := ast.OutputType(); !kind.IsExactType(cel.BoolType) && !kind.IsExactType(cel.DynType) {
 		return nil, fmt.Sprintf("is %s, want true or false", kind), 0
 	}
-	program, err := env.Program(ast, cel.CostLimit(maxCost))
+	program, err := env.Program(ast, cel.CostLimit(celrules.MaxCost))
 	if err != nil {
 		return nil, err.Error(), 0
 	}
@@ -90,33 +68,15 @@ func (c *condition) holds(in *input) (bool, error) {
 }
 
 func truth(value ref.Val, err error) (bool, error) {
-	if err != nil {
-		return false, reasonOf(err)
+	switch {
+	case err != nil && celrules.Absent(err):
+		return false, errAbsent
+	case err != nil:
+		return false, errors.New(celrules.Reason(err))
 	}
 	b, ok := value.(types.Bool)
 	if !ok {
 		return false, errors.New("is not true or false")
 	}
 	return bool(b), nil
-}
-
-// reasonOf says why an evaluation failed.
-func reasonOf(err error) error {
-	text := err.Error()
-	if strings.Contains(text, "no such key") {
-		return errAbsent
-	}
-	for _, known := range []struct{ has, say string }{
-		{"cost limit", "costs too much to evaluate"},
-		{"no such overload", "has values of the wrong types for an operation"},
-		{"division by zero", "divides by zero"},
-		{"modulus by zero", "divides by zero"},
-		{"overflow", "has a number that is too large"},
-		{"index out of bounds", "has an index out of bounds"},
-	} {
-		if strings.Contains(text, known.has) {
-			return errors.New(known.say)
-		}
-	}
-	return errors.New("cannot be evaluated for this event")
 }

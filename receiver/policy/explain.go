@@ -16,6 +16,7 @@ import (
 	"cel.dev/cel-go/interpreter"
 
 	"github.com/tocsin-ssf/tocsin/receiver"
+	"github.com/tocsin-ssf/tocsin/set/celrules"
 )
 
 // maxShown is the longest value that an explanation quotes, in bytes.
@@ -159,7 +160,7 @@ func (a Asked) remark() string {
 // trace evaluates the condition and returns the values of what it speaks of, as far as
 // they were looked at.
 func (c *condition) trace(in *input) []Value {
-	program, err := c.env.Program(c.ast, cel.CostLimit(maxCost), cel.EvalOptions(cel.OptTrackState))
+	program, err := c.env.Program(c.ast, cel.CostLimit(celrules.MaxCost), cel.EvalOptions(cel.OptTrackState))
 	if err != nil {
 		return nil
 	}

@@ -12,6 +12,8 @@ import (
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/common/types/traits"
+
+	"github.com/tocsin-ssf/tocsin/set/celrules"
 )
 
 // object is a JSON object as expressions see it. Its members are converted when
@@ -142,7 +144,7 @@ func (o *object) Value() any { return o.fields }
 // appendValue appends a value of an expression as JSON, or says what is wrong
 // with it.
 func appendValue(b []byte, value ref.Val, depth int) ([]byte, string) {
-	if len(b) > maxResultBytes || depth > maxExpressionDepth {
+	if len(b) > maxResultBytes || depth > celrules.MaxDepth {
 		return nil, "makes a value that is too large"
 	}
 	switch v := value.(type) {
@@ -255,13 +257,4 @@ func celText(value ref.Val) ref.Val {
 		return v.ConvertToType(types.StringType)
 	}
 	return types.String("")
-}
-
-// celLower is lower(s): a text in lower case.
-func celLower(value ref.Val) ref.Val {
-	s, ok := value.(types.String)
-	if !ok {
-		return types.MaybeNoSuchOverloadErr(value)
-	}
-	return types.String(strings.ToLower(string(s)))
 }

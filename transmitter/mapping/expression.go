@@ -3,21 +3,17 @@ package mapping
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/checker"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
+
+	"github.com/tocsin-ssf/tocsin/set/celrules"
 )
 
-// Limits of an expression.
+// Limits of an expression, besides those that all rules have.
 const (
-	maxExpressionBytes = 4096
-	maxExpressionDepth = 64
-	// maxCost is the most that one evaluation may cost, in the units of CEL:
-	// about one per operation, and one per ten bytes of a text that it reads.
-	maxCost = 50_000
 	// maxValueSize is the size that an estimate takes for that of a text or a list
 	// of the record.
 	maxValueSize = 64 << 10
@@ -34,10 +30,7 @@ type expression struct {
 // celEnvironment returns what expressions may speak of.
 func celEnvironment() (*cel.Env, error) {
 	known := cel.ObjectType(previousTypeName)
-	return cel.NewEnv(
-		cel.ParserExpressionSizeLimit(maxExpressionBytes),
-		cel.ParserRecursionLimit(maxExpressionDepth),
-		cel.OptionalTypes(),
+	return cel.NewEnv(append(celrules.Options(),
 		cel.Variable("record", cel.DynType),
 		cel.Variable("handle", cel.StringType),
 		cel.Variable("id", cel.StringType),
@@ -57,9 +50,7 @@ func celEnvironment() (*cel.Env, error) {
 			[]*cel.Type{cel.DynType, cel.DynType, cel.DynType}, cel.StringType, cel.FunctionBinding(celLevel))),
 		cel.Function("text", cel.Overload("text_any",
 			[]*cel.Type{cel.DynType}, cel.StringType, cel.UnaryBinding(celText))),
-		cel.Function("lower", cel.Overload("lower_string",
-			[]*cel.Type{cel.StringType}, cel.StringType, cel.UnaryBinding(celLower))),
-	)
+	)...)
 }
 
 // compile compiles an expression whose result has the type, or is anything.
@@ -72,8 +63,8 @@ func compile(env *cel.Env, text, where string, want *cel.Type) (*expression, *ce
 		return nil, nil, fmt.Errorf("is %s, want %s", ast.OutputType(), want)
 	}
 	var options []cel.ProgramOption
-	if estimate, err := env.EstimateCost(ast, sizes{}); err != nil || estimate.Max > maxCost {
-		options = append(options, cel.CostLimit(maxCost)) // else it surely costs less: nothing has to be counted
+	if estimate, err := env.EstimateCost(ast, sizes{}); err != nil || estimate.Max > celrules.MaxCost {
+		options = append(options, cel.CostLimit(celrules.MaxCost)) // else it surely costs less: nothing has to be counted
 	}
 	program, err := env.Program(ast, options...)
 	if err != nil {
@@ -111,34 +102,13 @@ func (x *expression) eval(e *evaluation) (ref.Val, error) {
 	if e.letErr != nil {
 		return nil, e.letErr
 	}
-	if absent(err) {
+	if celrules.Absent(err) {
 		return nil, nil
 	}
 	if e.origins != nil {
 		return nil, &Error{"", x.where + ": " + err.Error()}
 	}
-	return nil, &Error{"", x.where + ": " + reasonOf(err)}
-}
-
-// absent reports whether an expression failed for want of a member.
-func absent(err error) bool { return strings.Contains(err.Error(), "no such key") }
-
-// reasonOf says why an evaluation failed, without a word of the record.
-func reasonOf(err error) string {
-	text := err.Error()
-	for _, known := range []struct{ has, say string }{
-		{"cost limit", "costs too much to evaluate"},
-		{"no such overload", "has values of the wrong types for an operation"},
-		{"division by zero", "divides by zero"},
-		{"modulus by zero", "divides by zero"},
-		{"overflow", "has a number that is too large"},
-		{"index out of bounds", "has an index out of bounds"},
-	} {
-		if strings.Contains(text, known.has) {
-			return known.say
-		}
-	}
-	return "cannot be evaluated for this record"
+	return nil, &Error{"", x.where + ": " + celrules.Reason(err)}
 }
 
 // holds returns the value of a condition. What is absent makes none true.

@@ -186,7 +186,7 @@ func TestRuleFailures(t *testing.T) {
 	for _, c := range []struct{ name, rule, want string }{
 		{"types", `{event: account.deleted, when: record.who > 3}`, "when (acme.yaml:11): has values of the wrong types"},
 		{"no truth", `{event: account.deleted, when: record.who}`, "when (acme.yaml:11): "},
-		{"conversion", `{event: account.deleted, when: int(record.who) > 3}`, "when (acme.yaml:11): cannot be evaluated for this record"},
+		{"conversion", `{event: account.deleted, when: int(record.who) > 3}`, "when (acme.yaml:11): cannot be evaluated"},
 		{"division", `{event: account.suspended, cel: {reason: 1 / record.zero}}`, "reason (acme.yaml:11): divides by zero"},
 		{"a name", `{event: account.deleted, let: {a: 1 / record.zero, b: a + 1}, when: b == 1}`, "a (acme.yaml:11): divides by zero"},
 		{"a name that grows", `{event: account.deleted, let: {a: "record.text + record.text + record.text + record.text", b: a + a + a + a + a, c: b + b + b}, when: c == ""}`, "b (acme.yaml:11): makes a value that is too large"},
