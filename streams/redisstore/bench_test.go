@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -89,7 +87,7 @@ func BenchmarkQueue(b *testing.B) {
 				ids = append(ids, fmt.Sprint("stream-", i))
 				must(b, s.Create(b.Context(), streamOf(ids[i]), 0))
 			}
-			empty, cpu := memory(b, c), serverCPU(b, c)
+			empty, cpu := memory(b, c), redistest.CPU(b, c)
 			var batch []streams.Item
 			for i := range b.N {
 				batch = append(batch, eventOf(ids[i%len(ids)], uint64(i+1), keys.of(i)))
@@ -99,7 +97,7 @@ func BenchmarkQueue(b *testing.B) {
 					batch = batch[:0]
 				}
 			}
-			put := serverCPU(b, c)
+			put := redistest.CPU(b, c)
 			full := memory(b, c)
 			for _, id := range ids {
 				for {
@@ -119,7 +117,7 @@ func BenchmarkQueue(b *testing.B) {
 			n := float64(b.N)
 			b.ReportMetric((full-empty)/n, "B/item")
 			b.ReportMetric((put-cpu)*1e6/n, "cpu-µs/put")
-			b.ReportMetric((serverCPU(b, c)-put)*1e6/n, "cpu-µs/take+settle")
+			b.ReportMetric((redistest.CPU(b, c)-put)*1e6/n, "cpu-µs/take+settle")
 		})
 	}
 }
@@ -149,13 +147,13 @@ func BenchmarkSubjects(b *testing.B) {
 		}},
 	} {
 		b.Run(kind.name, func(b *testing.B) {
-			empty, cpu := memory(b, c), serverCPU(b, c)
+			empty, cpu := memory(b, c), redistest.CPU(b, c)
 			for i := range b.N {
 				must(b, s.Add(b.Context(), "s", kind.of(i), 0))
 			}
 			b.ReportMetric((memory(b, c)-empty)/float64(b.N), "B/subject")
-			b.ReportMetric((serverCPU(b, c)-cpu)*1e6/float64(b.N), "cpu-µs/add")
-			cpu = serverCPU(b, c)
+			b.ReportMetric((redistest.CPU(b, c)-cpu)*1e6/float64(b.N), "cpu-µs/add")
+			cpu = redistest.CPU(b, c)
 			for i := range b.N {
 				found, err := s.Match(b.Context(), streams.Query{Seq: 1, Type: typeA, Subjects: []subject.Identifier{kind.of(i)}})
 				must(b, err)
@@ -163,7 +161,7 @@ func BenchmarkSubjects(b *testing.B) {
 					b.Fatalf("got %d streams, want one", len(found))
 				}
 			}
-			b.ReportMetric((serverCPU(b, c)-cpu)*1e6/float64(b.N), "cpu-µs/match16")
+			b.ReportMetric((redistest.CPU(b, c)-cpu)*1e6/float64(b.N), "cpu-µs/match16")
 		})
 	}
 }
@@ -183,24 +181,5 @@ func memory(t testing.TB, c redis.UniversalClient) float64 {
 	for part := range slices.Chunk(list, 1000) {
 		must(t, c.Del(t.Context(), part...).Err())
 	}
-	return info(t, c, "used_memory")
-}
-
-func serverCPU(t testing.TB, c redis.UniversalClient) float64 {
-	t.Helper()
-	return info(t, c, "used_cpu_user") + info(t, c, "used_cpu_sys")
-}
-
-func info(t testing.TB, c redis.UniversalClient, name string) float64 {
-	t.Helper()
-	raw, err := c.Info(t.Context()).Result()
-	must(t, err)
-	lines := strings.Split(raw, "\r\n")
-	i := slices.IndexFunc(lines, func(line string) bool { return strings.HasPrefix(line, name+":") })
-	if i < 0 {
-		t.Fatalf("got no %s from the server", name)
-	}
-	v, err := strconv.ParseFloat(strings.TrimPrefix(lines[i], name+":"), 64)
-	must(t, err)
-	return v
+	return redistest.Memory(t, c)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/set/subject"
 	"github.com/tocsin-ssf/tocsin/streams"
 	"github.com/tocsin-ssf/tocsin/streams/redisstore"
+	"github.com/tocsin-ssf/tocsin/streams/store/redisdb/redistest"
 )
 
 // BenchmarkMatchBatch matches batches of 256 events in all partitions, from memory and by
@@ -58,14 +59,14 @@ func benchmarkMatch(b *testing.B, streamCount, subjects, maxIndex int) {
 		before = s.Indexed()
 		batch()
 	}
-	cpu, begun := serverCPU(b, c), time.Now()
+	cpu, begun := redistest.CPU(b, c), time.Now()
 	made := count.during(func() {
 		for b.Loop() {
 			batch()
 		}
 	})
 	b.ReportMetric(float64(made)/float64(b.N), "exchanges/batch")
-	b.ReportMetric((serverCPU(b, c)-cpu)*1e6/float64(b.N)/batchOfEvents, "cpu-µs/event")
+	b.ReportMetric((redistest.CPU(b, c)-cpu)*1e6/float64(b.N)/batchOfEvents, "cpu-µs/event")
 	b.ReportMetric(float64(time.Since(begun).Microseconds())/float64(b.N)/batchOfEvents, "µs/event")
 }
 

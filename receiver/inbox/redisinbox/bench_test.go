@@ -3,12 +3,7 @@ package redisinbox_test
 import (
 	"bytes"
 	"fmt"
-	"slices"
-	"strconv"
-	"strings"
 	"testing"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/tocsin-ssf/tocsin/receiver/inbox"
 	"github.com/tocsin-ssf/tocsin/receiver/inbox/redisinbox"
@@ -25,7 +20,7 @@ func BenchmarkInbox(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer func() { _ = in.Close() }()
-	empty, cpu := memory(b, client), serverCPU(b, client)
+	empty, cpu := redistest.Memory(b, client), redistest.CPU(b, client)
 	var batch []inbox.Message
 	for i := range b.N {
 		m := message(fmt.Sprint("m", i))
@@ -37,7 +32,7 @@ func BenchmarkInbox(b *testing.B) {
 			batch = batch[:0]
 		}
 	}
-	full, appended := memory(b, client), serverCPU(b, client)
+	full, appended := redistest.Memory(b, client), redistest.CPU(b, client)
 	for left := b.N; left > 0; {
 		taken, err := in.Take(b.Context(), "f", 32)
 		if err != nil {
@@ -54,31 +49,7 @@ func BenchmarkInbox(b *testing.B) {
 	}
 	n := float64(b.N)
 	b.ReportMetric((full-empty)/n, "B/waiting")
-	b.ReportMetric((memory(b, client)-empty)/n, "B/remembered")
+	b.ReportMetric((redistest.Memory(b, client)-empty)/n, "B/remembered")
 	b.ReportMetric((appended-cpu)*1e6/n, "cpu-µs/append")
-	b.ReportMetric((serverCPU(b, client)-appended)*1e6/n, "cpu-µs/handle")
-}
-
-func memory(b *testing.B, c redis.UniversalClient) float64 { return info(b, c, "used_memory") }
-
-func serverCPU(b *testing.B, c redis.UniversalClient) float64 {
-	return info(b, c, "used_cpu_user") + info(b, c, "used_cpu_sys")
-}
-
-func info(b *testing.B, c redis.UniversalClient, name string) float64 {
-	b.Helper()
-	raw, err := c.Info(b.Context()).Result()
-	if err != nil {
-		b.Fatal(err)
-	}
-	lines := strings.Split(raw, "\r\n")
-	i := slices.IndexFunc(lines, func(line string) bool { return strings.HasPrefix(line, name+":") })
-	if i < 0 {
-		b.Fatalf("got no %s from the server", name)
-	}
-	v, err := strconv.ParseFloat(strings.TrimPrefix(lines[i], name+":"), 64)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return v
+	b.ReportMetric((redistest.CPU(b, client)-appended)*1e6/n, "cpu-µs/handle")
 }

@@ -3,11 +3,8 @@ package redisjournal_test
 import (
 	"slices"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/tocsin-ssf/tocsin/receiver/journal"
 	"github.com/tocsin-ssf/tocsin/receiver/journal/redisjournal"
@@ -29,7 +26,7 @@ func BenchmarkJournal(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	memory, cpu := info(b, c, "used_memory"), info(b, c, "used_cpu_user")+info(b, c, "used_cpu_sys")
+	memory, cpu := redistest.Memory(b, c), redistest.CPU(b, c)
 	for i := range b.N {
 		e := journal.Entry{
 			Event: journal.Event{Feed: "okta", Issuer: "https://transmitter.example", ID: "event-" + strconv.Itoa(i)},
@@ -50,30 +47,12 @@ func BenchmarkJournal(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	used := info(b, c, "used_cpu_user") + info(b, c, "used_cpu_sys") - cpu
+	used := redistest.CPU(b, c) - cpu
 	for part := range slices.Chunk(answers, 1000) {
 		if err := c.Del(b.Context(), part...).Err(); err != nil {
 			b.Fatal(err)
 		}
 	}
-	b.ReportMetric((info(b, c, "used_memory")-memory)/n, "B/entry")
+	b.ReportMetric((redistest.Memory(b, c)-memory)/n, "B/entry")
 	b.ReportMetric(used*1e6/n, "cpu-µs/entry")
-}
-
-func info(b *testing.B, c redis.UniversalClient, name string) float64 {
-	b.Helper()
-	raw, err := c.Info(b.Context()).Result()
-	if err != nil {
-		b.Fatal(err)
-	}
-	lines := strings.Split(raw, "\r\n")
-	i := slices.IndexFunc(lines, func(line string) bool { return strings.HasPrefix(line, name+":") })
-	if i < 0 {
-		b.Fatalf("got no %s from the server", name)
-	}
-	v, err := strconv.ParseFloat(strings.TrimPrefix(lines[i], name+":"), 64)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return v
 }

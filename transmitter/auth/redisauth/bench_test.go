@@ -3,7 +3,6 @@ package redisauth_test
 import (
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -31,7 +30,7 @@ func BenchmarkApplications(b *testing.B) {
 	clientOf := func(a auth.Application) auth.Client {
 		return auth.Client{ID: "client-" + a.ID, Application: a.ID, Scopes: []auth.Scope{auth.ScopeManage, auth.ScopeRead}, Created: a.Created}
 	}
-	memory := stat(b, client, "memory", "used_memory")
+	memory := redistest.Memory(b, client)
 	for i := 0; i < b.N; i += 100 { // many at once, to be quick
 		err := backend.Write(ctx, func(tx *auth.Tx) error {
 			var errs []error
@@ -50,9 +49,9 @@ func BenchmarkApplications(b *testing.B) {
 	if err := client.Del(ctx, answers(b, client)...).Err(); err != nil { // they last for a minute
 		b.Fatal(err)
 	}
-	b.ReportMetric((stat(b, client, "memory", "used_memory")-memory)/float64(b.N), "bytes/application")
+	b.ReportMetric((redistest.Memory(b, client)-memory)/float64(b.N), "bytes/application")
 	const more = 1000
-	cpu := serverCPU(b, client)
+	cpu := redistest.CPU(b, client)
 	for i := range more {
 		a, err := s.AddApplication(ctx, application(b.N+i))
 		if err == nil {
@@ -62,8 +61,8 @@ func BenchmarkApplications(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	b.ReportMetric((serverCPU(b, client)-cpu)/more*1e6, "µs-CPU/add")
-	cpu = serverCPU(b, client)
+	b.ReportMetric((redistest.CPU(b, client)-cpu)/more*1e6, "µs-CPU/add")
+	cpu = redistest.CPU(b, client)
 	const asked = 20_000
 	begun := time.Now()
 	for i := range asked {
@@ -72,7 +71,7 @@ func BenchmarkApplications(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	b.ReportMetric((serverCPU(b, client)-cpu)/asked*1e6, "µs-CPU/request")
+	b.ReportMetric((redistest.CPU(b, client)-cpu)/asked*1e6, "µs-CPU/request")
 	b.ReportMetric(float64(time.Since(begun).Microseconds())/asked, "µs/request")
 }
 
@@ -83,26 +82,4 @@ func answers(b *testing.B, client redis.UniversalClient) []string {
 		b.Fatal(err)
 	}
 	return append(names, "none")
-}
-
-func serverCPU(b *testing.B, client redis.UniversalClient) float64 {
-	b.Helper()
-	return stat(b, client, "cpu", "used_cpu_sys") + stat(b, client, "cpu", "used_cpu_user")
-}
-
-// stat reads a number of INFO.
-func stat(b *testing.B, client redis.UniversalClient, section, name string) float64 {
-	b.Helper()
-	text, err := client.Info(b.Context(), section).Result()
-	if err != nil {
-		b.Fatal(err)
-	}
-	_, after, _ := strings.Cut(strings.ReplaceAll(text, "=", ":"), name+":")
-	value, _, _ := strings.Cut(after, "\r")
-	value, _, _ = strings.Cut(value, ",")
-	n, err := strconv.ParseFloat(value, 64)
-	if err != nil {
-		b.Fatalf("%s: got %q, want a number", name, value)
-	}
-	return n
 }

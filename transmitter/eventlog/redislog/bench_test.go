@@ -3,13 +3,8 @@ package redislog_test
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/tocsin-ssf/tocsin/set/subject"
 	"github.com/tocsin-ssf/tocsin/streams/store/redisdb/redistest"
@@ -51,7 +46,7 @@ func BenchmarkLog(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			empty, cpu := memory(b, client), serverCPU(b, client)
+			empty, cpu := redistest.Memory(b, client), redistest.CPU(b, client)
 			for n := 0; n < b.N; n += tt.batch {
 				events := make([]eventlog.Event, min(tt.batch, b.N-n))
 				for i := range events {
@@ -61,7 +56,7 @@ func BenchmarkLog(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
-			full, appended := memory(b, client), serverCPU(b, client)
+			full, appended := redistest.Memory(b, client), redistest.CPU(b, client)
 			for after := uint64(0); after < uint64(b.N); {
 				records, err := l.Read(b.Context(), after, 256)
 				if err != nil {
@@ -69,7 +64,7 @@ func BenchmarkLog(b *testing.B) {
 				}
 				after += uint64(len(records))
 			}
-			read := serverCPU(b, client)
+			read := redistest.CPU(b, client)
 			seqs := make([]uint64, b.N)
 			for i := range seqs {
 				seqs[i] = uint64(i + 1)
@@ -80,7 +75,7 @@ func BenchmarkLog(b *testing.B) {
 			n := float64(b.N)
 			b.ReportMetric(float64(len(canonical)), "B-canonical")
 			b.ReportMetric((full-empty)/n, "B/event")
-			b.ReportMetric((memory(b, client)-empty)/n, "B/erased")
+			b.ReportMetric((redistest.Memory(b, client)-empty)/n, "B/erased")
 			b.ReportMetric((appended-cpu)*1e6/n, "cpu-µs/append")
 			b.ReportMetric((read-appended)*1e6/n, "cpu-µs/read")
 		})
@@ -96,39 +91,15 @@ func BenchmarkEntries(b *testing.B) {
 		return eventlog.Entry{Kind: eventlog.KindConsent, Body: json.RawMessage(`{}`), Refs: refs}
 	}
 	grown := func(make func(n int) eventlog.Entry) float64 {
-		before := memory(b, client)
+		before := redistest.Memory(b, client)
 		for n := range b.N {
 			if _, err := l.Note(b.Context(), make(n)); err != nil {
 				b.Fatal(err)
 			}
 		}
-		return (memory(b, client) - before) / float64(b.N)
+		return (redistest.Memory(b, client) - before) / float64(b.N)
 	}
 	bare := grown(func(int) eventlog.Entry { return entry() })
 	with := grown(func(n int) eventlog.Entry { return entry(eventlog.RefAll, eventlog.Ref(uint64(n))) })
 	b.ReportMetric((with-bare)/2, "B/ref")
-}
-
-func memory(b *testing.B, c redis.UniversalClient) float64 { return info(b, c, "used_memory") }
-
-func serverCPU(b *testing.B, c redis.UniversalClient) float64 {
-	return info(b, c, "used_cpu_user") + info(b, c, "used_cpu_sys")
-}
-
-func info(b *testing.B, c redis.UniversalClient, name string) float64 {
-	b.Helper()
-	raw, err := c.Info(b.Context()).Result()
-	if err != nil {
-		b.Fatal(err)
-	}
-	lines := strings.Split(raw, "\r\n")
-	i := slices.IndexFunc(lines, func(line string) bool { return strings.HasPrefix(line, name+":") })
-	if i < 0 {
-		b.Fatalf("got no %s from the server", name)
-	}
-	v, err := strconv.ParseFloat(strings.TrimPrefix(lines[i], name+":"), 64)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return v
 }

@@ -75,7 +75,7 @@ func BenchmarkContention(b *testing.B) {
 				}
 			}
 			wg.Wait()
-			b.ReportMetric(serverCPU(b, server.Client(b))*1e6/float64(b.N), "server-µs/event")
+			b.ReportMetric(redistest.CPU(b, server.Client(b))*1e6/float64(b.N), "server-µs/event")
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
 		})
 	}
