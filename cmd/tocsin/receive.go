@@ -253,6 +253,9 @@ func (c receiveRunCmd) Run(ctx context.Context, std streamsIO) error {
 	if err != nil {
 		return err
 	}
+	if err := daemon.Collect(pages); err != nil {
+		return err
+	}
 	admin, err = openAdmin(ctx, adminConfig{
 		data: cfg.Data, listen: cfg.AdminListen, secure: adminTLS, lacking: "certificate or no token",
 		onSocket: pages.SocketHandler(daemon.SocketHandler(reload)), onTCP: pages.Beside(daemon.AdminHandler(cfg.AdminToken)),

@@ -74,6 +74,7 @@ type serveCmd struct {
 	telemetry.TraceSettings
 	tokenFlags
 	consoleFlags
+	signalFlags
 	RateClient config.Limit `help:"Requests a second of one client or source, \"off\" for any number (default: 10000)." placeholder:"N" group:"Limits:"`
 
 	config.KeySettings
@@ -143,8 +144,21 @@ func (s serveCmd) Run(ctx context.Context, std streamsIO) error {
 	if err != nil {
 		return err
 	}
+	signals, err := s.openSignals(ctx, cfg.Transmitter.Tokens, logger)
+	if err != nil {
+		return err
+	}
+	defer signals.Close() // closed and checked below on the ordinary way
+	if signals != nil {
+		if provider.Signals, err = signals.signals(); err != nil {
+			return err
+		}
+	}
 	pages, err := console.ForTransmitter(n.Transmitter, cfg.Transmitter.Issuer, provider, func() string { return s.consoleURL(admin.url) }, logger)
 	if err != nil {
+		return err
+	}
+	if err := n.Transmitter.Collect(pages); err != nil {
 		return err
 	}
 	admin, err = openAdmin(ctx, adminConfig{
@@ -160,7 +174,7 @@ func (s serveCmd) Run(ctx context.Context, std streamsIO) error {
 	for _, one := range admin.sites {
 		one.server.RegisterOnShutdown(pages.EndLive)
 	}
-	return errors.Join(s.serve(ctx, figured{n, kept}, sites, logger), os.Remove(admin.socket), n.Close())
+	return errors.Join(s.serve(ctx, consoled{figured{n, kept}, pages, signals}, sites, logger), os.Remove(admin.socket), signals.Close(), n.Close())
 }
 
 // serve runs all parts until ctx or one of them ends, and then ends them in

@@ -27,7 +27,10 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/adminapi"
+	standing "github.com/tocsin-ssf/tocsin/receiver/sessions"
 	"github.com/tocsin-ssf/tocsin/set/delivery/edge"
 )
 
@@ -83,6 +86,7 @@ type Console struct {
 	failing  *edge.Rates[netip.Prefix] // sign-ins that fail, by address
 	pages    map[string]*template.Template
 	live     *listeners
+	ended    prometheus.Counter // sessions, by signals
 	mux      *http.ServeMux
 	origin   *http.CrossOriginProtection
 }
@@ -107,7 +111,7 @@ func New(cfg Config) (*Console, error) {
 	}
 	c := &Console{
 		cfg: cfg, api: adminapi.Behind(cfg.API), sessions: newSessions(cfg.Now), codes: newCodes(cfg.Now),
-		pages: pages, failing: edge.NewRates[netip.Prefix](failedSignIns, cfg.Now), live: newListeners(), mux: http.NewServeMux(), origin: http.NewCrossOriginProtection(),
+		pages: pages, failing: edge.NewRates[netip.Prefix](failedSignIns, cfg.Now), live: newListeners(), ended: newEnded(), mux: http.NewServeMux(), origin: http.NewCrossOriginProtection(),
 	}
 	if cfg.Provider != nil {
 		if c.oidc, err = newOIDC(*cfg.Provider, cfg.Now); err != nil {
@@ -149,6 +153,10 @@ func (c *Console) page(pattern string, show func(*view) error) {
 		s := c.sessionOf(r)
 		if s == nil {
 			c.toSignIn(w, r)
+			return
+		}
+		if c.verdict(s) == standing.Unknown {
+			c.refuse(w, r, errUnsure)
 			return
 		}
 		edge.From(r.Context()).Note("", s.name)

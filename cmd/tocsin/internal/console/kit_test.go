@@ -98,6 +98,7 @@ func openWith(t testing.TB, provider *console.Provider, change ...func(*node.Con
 			t.Errorf("Run: got %v", err)
 		}
 	})
+	running.Go(func() { _ = h.console.Watch(ctx) }) // it has no errors
 	t.Cleanup(func() {
 		h.node.Refuse()
 		h.console.EndLive()

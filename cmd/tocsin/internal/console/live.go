@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/figures"
+	standing "github.com/tocsin-ssf/tocsin/receiver/sessions"
 )
 
 // livePage streams what of the overview changes, as server-sent events (HTML Living
@@ -114,25 +115,39 @@ func live(v *view) error {
 		case <-v.r.Context().Done():
 			return nil
 		case <-v.session.ended:
+			v.gone()
 			return nil
 		case <-c.live.ended:
 			return nil
 		case <-tick.C:
 		}
 		if !c.still(v) {
+			v.gone()
 			return nil
 		}
 		text = v.event(of)
 	}
 }
 
+// gone tells a live page that its session has ended: it loads itself again, which leads
+// to the sign-in.
+func (v *view) gone() {
+	control := http.NewResponseController(v.w)
+	_ = control.SetWriteDeadline(time.Now().Add(liveWrite))
+	_, _ = v.w.Write([]byte("event: ended\ndata:\n\n"))
+	_ = control.Flush() // the browser may have gone
+}
+
 // still reports whether a session that is not seen by that goes on.
 func (c *Console) still(v *view) bool {
 	c.sessions.mu.Lock()
-	over := c.sessions.over(v.session)
+	ended := c.sessions.over(v.session)
 	c.sessions.mu.Unlock()
-	if over || v.session.token == "" {
-		return !over
+	if ended || c.verdict(v.session) != standing.Good {
+		return false
+	}
+	if v.session.token == "" {
+		return true
 	}
 	name, err := c.check(v.r, v.session.token)
 	return err == nil && name == v.session.name

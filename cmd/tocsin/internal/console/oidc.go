@@ -21,7 +21,7 @@ import (
 )
 
 // Provider is an OpenID Provider that people sign in with: the authorization code flow
-// of OpenID Connect with PKCE. All fields but Scopes and the names of claims are required.
+// of OpenID Connect with PKCE. All fields but Scopes, Signals and the names of claims are required.
 type Provider struct {
 	Issuer       string
 	ClientID     string
@@ -32,6 +32,8 @@ type Provider struct {
 	GroupsClaim string
 	// Roles are what groups may do. A person gets the highest; without one nobody is let in.
 	Roles map[string]Role
+	// Signals end sessions; nil: none are heard.
+	Signals *Signals
 	// HTTP calls the provider.
 	HTTP *http.Client
 }
@@ -205,7 +207,15 @@ func (c *Console) endOIDC(w http.ResponseWriter, r *http.Request) error {
 	if role == 0 {
 		return &failure{status: http.StatusForbidden, title: "Not let in", text: "The provider knows you, but none of your groups has a role here."}
 	}
-	return c.let(w, r, &session{name: person.name(), role: role, how: "oidc"}, p.to)
+	s := &session{name: person.name(), role: role, how: "oidc"}
+	if signals := c.oidc.Signals; signals != nil {
+		bearer := person.bearer(signals.Issuers)
+		s.bearer = &bearer
+	}
+	if err := unfit(c.verdict(s)); err != nil {
+		return err
+	}
+	return c.let(w, r, s, p.to)
 }
 
 // let signs somebody in who comes from another site: a redirect would still be of that
@@ -234,6 +244,8 @@ type person struct {
 	Email           string          `json:"email"`
 	Verified        bool            `json:"email_verified"`
 	Preferred       string          `json:"preferred_username"`
+	Phone           string          `json:"phone_number"`
+	SessionID       string          `json:"sid"`
 	groups          []string
 }
 
@@ -294,8 +306,8 @@ func (o *oidc) judge(payload []byte, nonce string) (p person, err error) {
 		return p, badToken("it is for somebody else")
 	case p.Subject == "":
 		return p, badToken("sub is missing")
-	case p.Expires+slack <= now, p.IssuedAt-slack > now:
-		return p, badToken("it is expired, or of the future")
+	case p.Expires+slack <= now, p.IssuedAt-slack > now, p.IssuedAt <= 0:
+		return p, badToken("it is expired, of the future, or of no time")
 	case subtle.ConstantTimeCompare([]byte(p.Nonce), []byte(nonce)) != 1:
 		return p, badToken("nonce is another")
 	}

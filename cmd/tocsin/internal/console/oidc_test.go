@@ -29,13 +29,19 @@ type provider struct {
 
 func newProvider(t *testing.T) *provider {
 	t.Helper()
+	return provide(t, httptest.NewTLSServer)
+}
+
+// provide is a provider on a server that is begun so.
+func provide(t *testing.T, begin func(http.Handler) *httptest.Server) *provider {
+	t.Helper()
 	key, err := jose.Generate(jose.ES256)
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := &provider{key: key, asked: map[string]url.Values{}}
 	mux := http.NewServeMux()
-	p.Server = httptest.NewTLSServer(mux)
+	p.Server = begin(mux)
 	t.Cleanup(p.Close)
 	reply := func(w http.ResponseWriter, v any) {
 		w.Header().Set("Content-Type", "application/json")

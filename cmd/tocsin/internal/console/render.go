@@ -26,6 +26,7 @@ type Frame struct {
 	Name         string // who is signed in; "": nobody
 	Role         Role
 	Notices      []notice
+	Deaf         string // why signals that end sessions here are not heard; "": they are
 	Now          time.Time
 }
 

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	standing "github.com/tocsin-ssf/tocsin/receiver/sessions"
 )
 
 // Bounds of sessions.
@@ -28,6 +30,9 @@ type session struct {
 	// token is the admin token that was shown, which is checked again with each page;
 	// "" for other ways.
 	token string
+	// bearer is what who signed in with the provider is known by to those who tell of
+	// the session's end; nil for other ways.
+	bearer *standing.Bearer
 
 	started time.Time
 	ended   chan struct{} // closed at the end: for what goes on in the session
@@ -36,6 +41,7 @@ type session struct {
 
 	mu      sync.Mutex
 	seen    time.Time
+	revoked bool     // it is kept only so that its browser is told why it is over
 	notices []notice // to be shown on the next page
 }
 
@@ -119,8 +125,49 @@ func (l *sessions) of(id string) *session {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.revoked {
+		return nil
+	}
 	s.seen = l.now()
 	return s
+}
+
+// revoke ends all sessions of which it is so, and returns how many. Their ids are known
+// for as long as they would have been, to be told why they are good no more.
+func (l *sessions) revoke(is func(*session) bool) (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.all {
+		s.mu.Lock()
+		if !s.revoked && is(s) {
+			s.revoked = true
+			close(s.ended)
+			n++
+		}
+		s.mu.Unlock()
+	}
+	return n
+}
+
+// wasRevoked reports whether the session with an id was revoked.
+func (l *sessions) wasRevoked(id string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.all[sha256.Sum256([]byte(id))]
+	return s != nil && s.revoked
+}
+
+// count returns how many there are, those included that have ended by themselves since
+// the last one began.
+func (l *sessions) count() (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.all {
+		if !s.revoked {
+			n++
+		}
+	}
+	return n
 }
 
 func (l *sessions) end(id string) {
@@ -152,7 +199,9 @@ func (l *sessions) oldest() (k key) {
 func (l *sessions) drop(k key) {
 	if s := l.all[k]; s != nil {
 		delete(l.all, k)
-		close(s.ended)
+		if !s.revoked {
+			close(s.ended)
+		}
 	}
 }
 
@@ -186,7 +235,14 @@ func (c *Console) sessionOf(r *http.Request) *session {
 		return nil
 	}
 	s := c.sessions.of(cookies[0].Value)
-	if s == nil || s.token == "" {
+	if s == nil {
+		return nil
+	}
+	if over(c.verdict(s)) {
+		c.noteEnded(r.Context(), c.sessions.revoke(func(other *session) bool { return other == s }))
+		return nil
+	}
+	if s.token == "" {
 		return s
 	}
 	if name, err := c.check(r, s.token); err != nil || name != s.name {

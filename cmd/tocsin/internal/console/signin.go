@@ -8,6 +8,7 @@ import (
 	"path"
 	"strings"
 
+	standing "github.com/tocsin-ssf/tocsin/receiver/sessions"
 	"github.com/tocsin-ssf/tocsin/set/delivery/edge"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
 )
@@ -18,7 +19,7 @@ const maxToken = 8 << 10
 // mountSignIn adds what is served to those who are not signed in.
 func (c *Console) mountSignIn() {
 	c.mux.HandleFunc("GET /console/sign-in", func(w http.ResponseWriter, r *http.Request) {
-		if c.sessionOf(r) != nil {
+		if s := c.sessionOf(r); s != nil && c.verdict(s) != standing.Unknown {
 			http.Redirect(w, r, back(r.FormValue("to")), http.StatusSeeOther)
 			return
 		}
@@ -39,12 +40,16 @@ type signInPage struct {
 	Frame
 	Code, To, Wrong string
 	Provider        string // where to sign in with it; "": there is none
+	Revoked         bool   // the session that there was here was ended by a signal
 }
 
 func (c *Console) showSignIn(w http.ResponseWriter, r *http.Request, status int, wrong string) {
 	page := signInPage{Frame: c.frame("Sign in"), Code: r.FormValue("code"), To: r.FormValue("to"), Wrong: wrong}
 	if c.oidc != nil {
 		page.Provider = startLink(page.To)
+	}
+	if cookies := r.CookiesNamed(cookieName(r)); len(cookies) == 1 {
+		page.Revoked = c.sessions.wasRevoked(cookies[0].Value)
 	}
 	c.render(w, r, status, "sign-in", page)
 }

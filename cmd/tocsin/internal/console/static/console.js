@@ -15,6 +15,10 @@ if (live && window.EventSource) {
   const events = new EventSource(live.dataset.live);
   events.onopen = () => say("● live");
   events.onerror = () => say(events.readyState === EventSource.CLOSED ? "○ not live: load the page again" : "○ connecting …");
+  events.addEventListener("ended", () => { // the session: the page of the sign-in tells why
+    events.close();
+    location.reload();
+  });
   events.addEventListener("show", (e) => {
     if (live.contains(document.activeElement)) return; // somebody is reading there by keyboard
     const open = [...live.querySelectorAll("details[open]")].map((d) => d.closest("[id]").id);
