@@ -187,30 +187,16 @@ const (
 	tokensTimeout = 5 * time.Second
 )
 
-// setDefaults fills in what zero stands for and names every field that cannot be used.
-func (c *Config) setDefaults() error {
-	var errs []error
-	bad := func(field, why string) { errs = append(errs, fmt.Errorf("transmitter: Config.%s %s", field, why)) }
+// Check names every field that cannot be used, before the stores are open: it does not look
+// at Log, Streams, Applications and Keys.
+func (c Config) Check() error { return errors.Join(c.wrong()...) }
+
+func (c *Config) wrong() (errs []error) {
+	bad := func(field, why string) { errs = append(errs, fieldError(field, why)) }
 	if err := c.checkIssuer(); err != nil {
 		bad("Issuer", err.Error())
 	}
-	for _, required := range []struct {
-		field   string
-		missing bool
-	}{
-		{"Log", c.Log == nil},
-		{"Streams", c.Streams == nil},
-		{"Applications", c.Applications == nil},
-		{"Keys", c.Keys == nil},
-	} {
-		if required.missing {
-			bad(required.field, "is required")
-		}
-	}
-	if c.DefaultSubjects == "" {
-		c.DefaultSubjects = streams.SubjectsAll
-	}
-	if c.DefaultSubjects != streams.SubjectsAll && c.DefaultSubjects != streams.SubjectsNone {
+	if c.DefaultSubjects != "" && c.DefaultSubjects != streams.SubjectsAll && c.DefaultSubjects != streams.SubjectsNone {
 		bad("DefaultSubjects", "is neither ALL nor NONE")
 	}
 	for _, seconds := range []struct {
@@ -223,6 +209,30 @@ func (c *Config) setDefaults() error {
 	}
 	for _, field := range c.tooSmall() {
 		bad(field, "is too small")
+	}
+	return errs
+}
+
+func fieldError(field, why string) error { return fmt.Errorf("transmitter: Config.%s %s", field, why) }
+
+// setDefaults fills in what zero stands for and names every field that cannot be used.
+func (c *Config) setDefaults() error {
+	errs := c.wrong()
+	for _, required := range []struct {
+		field   string
+		missing bool
+	}{
+		{"Log", c.Log == nil},
+		{"Streams", c.Streams == nil},
+		{"Applications", c.Applications == nil},
+		{"Keys", c.Keys == nil},
+	} {
+		if required.missing {
+			errs = append(errs, fieldError(required.field, "is required"))
+		}
+	}
+	if c.DefaultSubjects == "" {
+		c.DefaultSubjects = streams.SubjectsAll
 	}
 	if c.EventsSupported == nil {
 		c.EventsSupported = slices.DeleteFunc(append(caep.Types(), risc.Types()...), risc.Deprecated) // RISC-2.11-01

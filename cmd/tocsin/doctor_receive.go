@@ -26,16 +26,22 @@ func (doctorReceiveCmd) Help() string {
 func (c doctorReceiveCmd) Run(ctx context.Context, std streamsIO) error {
 	return c.look(ctx, std, func(ctx context.Context, r *doctor.Report) error {
 		cfg, err := c.load(std)
+		if err == nil {
+			err = cfg.TraceSettings.Check(caPool)
+		}
 		if err != nil {
 			if errors.Is(err, errUsage) {
 				return err
 			}
-			r.Fail("settings", std.config, "correct it; docs/reference/configuration.md", "tocsin receive does not start with these settings: %v", err)
+			doctor.Settings(r, "receive", std.config, err)
 			return nil
 		}
-		rules(r, cfg)
+		doctor.Settings(r, "receive", std.config, nil)
+		doctor.Rules(r, cfg)
 		doctor.Loosened(r, cfg)
-		certificate(r, front{listen: cfg.Listen, cert: cfg.TLSCert, key: cfg.TLSKey, insecureLoopback: cfg.InsecureLoopback}, cfg.Data, pushHosts(cfg), cfg.AdminListen)
+		doctor.Front{
+			Cert: cfg.TLSCert, Key: cfg.TLSKey, Plain: cfg.InsecureLoopback, Data: cfg.Data, Names: pushHosts(cfg), Admin: cfg.AdminListen,
+		}.Look(r, time.Now())
 		doctor.Folder(r, cfg.Data, doctor.DiskOf)
 		if cfg.RedisSettings.Set() {
 			doctor.Redis(ctx, r, cfg.DB(quiet()), time.Now)
@@ -43,7 +49,7 @@ func (c doctorReceiveCmd) Run(ctx context.Context, std streamsIO) error {
 		doctor.Issuers(ctx, r, cfg, time.Now)
 		api := adminapi.Server(ctx, cfg.Data)
 		if api == nil {
-			r.OK("running", cfg.Data, "no receiver runs on it: its health, inbox and streams were not asked for")
+			doctor.NotRunning(r, cfg.Data, "receiver", "its health, inbox and streams")
 			return nil
 		}
 		named := make(map[string]bool, len(cfg.Issuers))
@@ -52,19 +58,6 @@ func (c doctorReceiveCmd) Run(ctx context.Context, std streamsIO) error {
 		}
 		return errors.Join(doctor.Receiver(ctx, r, api, cfg.Data, named, time.Now()), api.Close())
 	})
-}
-
-// rules builds hooks and rules, and runs their tests.
-func rules(r *doctor.Report, cfg receive.Config) {
-	found, err := receive.Check(cfg)
-	switch {
-	case err != nil:
-		r.Fail("settings", "", "correct it: tocsin receive check", "hooks or rules cannot be built: %v", err)
-	case found.Failed() > 0:
-		r.Fail("rules", "", "tocsin receive check tells what was expected", "%d of %d tests of rules failed", found.Failed(), len(found.Tests))
-	default:
-		r.OK("settings", "", "%d issuers, %d hooks, %d rules, %d tests of them", len(found.Issuers), len(found.Hooks), len(found.Rules), len(found.Tests))
-	}
 }
 
 // pushHosts are the hosts by which transmitters come.

@@ -5,9 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"net"
-	"net/netip"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/adminapi"
@@ -33,20 +31,25 @@ func (c doctorServeCmd) Run(ctx context.Context, std streamsIO) error {
 	return c.look(ctx, std, func(ctx context.Context, r *doctor.Report) error {
 		cfg, err := c.settings()
 		if err != nil {
-			r.Fail("settings", "", "correct it; tocsin serve --help, docs/reference/configuration.md", "tocsin serve does not start with these settings: %v", err)
+			doctor.Settings(r, "serve", std.config, err)
 			return nil
 		}
-		r.OK("settings", "", "tocsin serve takes these settings")
-		issuer := cfg.Transmitter.Issuer
-		c.loosened(r)
-		certificate(r, c.front(), c.Data, []string{doctor.HostOf(issuer)}, c.AdminListen)
+		doctor.Settings(r, "serve", std.config, nil)
+		c.loose().Look(r)
+		doctor.Front{
+			Cert: c.TLSCert, Key: c.TLSKey, Plain: c.InsecureLoopback, Data: c.Data, Names: []string{doctor.HostOf(cfg.Transmitter.Issuer)}, Admin: c.AdminListen,
+		}.Look(r, time.Now())
 		c.secrets(r)
+		var held []string
+		if cfg.Signer != "" {
+			held = doctor.Signer(ctx, r, cfg.Signer)
+		}
 		doctor.Folder(r, c.Data, doctor.DiskOf)
 		if c.RedisSettings.Set() {
 			doctor.Redis(ctx, r, c.DB(quiet()), time.Now)
 		}
 		c.tokenServer(ctx, r)
-		return c.running(ctx, r, cfg)
+		return c.running(ctx, r, cfg, held)
 	})
 }
 
@@ -63,69 +66,32 @@ func (c doctorServeCmd) settings() (node.Config, error) {
 		return node.Config{}, usage("--insecure-loopback serves plain http on loopback alone, and without a certificate")
 	}
 	cfg, err := c.config(addr, quiet())
-	if err == nil && cfg.Redis != nil {
-		err = c.DB(quiet()).Check()
+	if err != nil {
+		return cfg, err
 	}
-	return cfg, err
+	errs := []error{cfg.Check()}
+	if cfg.Redis != nil {
+		errs = append(errs, c.DB(quiet()).Check())
+	}
+	_, err = c.provider(cfg.Transmitter.Tokens)
+	errs = append(errs, err, c.TraceSettings.Check(caPool))
+	return cfg, errors.Join(errs...)
 }
 
-// loosened looks at what of the settings is less than safe.
-func (c doctorServeCmd) loosened(r *doctor.Report) {
-	before := len(r.Findings)
-	for _, one := range []struct {
-		given         bool
-		flag, meaning string
-	}{
-		{c.InsecureLoopback, "insecure-loopback", "plain http is served, and pushes go to loopback: for trials alone"},
-		{c.TokenAnyType, "token-any-type", "tokens of the issuer pass that were made for something else than access"},
-		{c.RedisVolatile, "redis-volatile", "what was acknowledged is lost when the server of Redis restarts"},
-		{slices.ContainsFunc(c.TrustedProxy, func(p netip.Prefix) bool { return p.Bits() == 0 }), "trusted-proxy", "X-Forwarded-For is believed of anybody: limits and logs tell addresses that callers invent"},
-	} {
-		if one.given {
-			r.Warn("insecure."+one.flag, "", "take --"+one.flag+" out, where accounts are real", "%s", one.meaning)
-		}
+// loose is what of the settings is less than safe.
+func (c doctorServeCmd) loose() doctor.Loose {
+	l := doctor.Loose{
+		InsecureLoopback: c.InsecureLoopback, TokenAnyType: c.TokenAnyType, RedisVolatile: c.RedisVolatile, Conformance: c.Conformance, TrustedProxy: c.TrustedProxy,
 	}
-	if c.Conformance {
-		r.Fail("insecure.conformance", "", "take --conformance out", "made-up events are sent to whoever asks for a verification: real sessions of real users end")
-	}
-	for setting, ranges := range map[string][]string{"push-allow": c.PushAllow, "token-allow": c.TokenAllow} {
-		if list, err := prefixes("--"+setting, ranges); err == nil {
-			doctor.Allowed(r, setting, "", list)
-		}
-	}
-	if len(r.Findings) == before {
-		r.OK("insecure", "", "no setting is looser than it need be")
-	}
-}
-
-// certificate looks at what a listener is served with: files, or a certificate of our own
-// authority in dir.
-func certificate(r *doctor.Report, f front, dir string, names []string, admin string) {
-	if host, _, err := net.SplitHostPort(admin); err == nil && doctor.Public(host) {
-		if ip, err := netip.ParseAddr(host); err != nil || !ip.IsUnspecified() {
-			names = append(names, host)
-		}
-	}
-	names = slices.DeleteFunc(names, func(name string) bool { return name == "" })
-	switch {
-	case f.insecureLoopback:
-	case f.cert != "":
-		doctor.Certificate(r, f.cert, f.key, names, time.Now())
-	case slices.ContainsFunc(names, doctor.Public):
-		r.Warn("tls.own", "", "tls-cert and tls-key of an authority that others trust, or give them "+filepath.Join(dir, localca.CertFile), "certificates are signed by an authority of this folder, which nobody else knows: others refuse them")
-	default:
-		r.OK("tls.own", "", "on loopback, with certificates of an authority of this folder")
-	}
+	l.PushAllow, _ = prefixes("--push-allow", c.PushAllow) // the settings were taken, so they can be read
+	l.TokenAllow, _ = prefixes("--token-allow", c.TokenAllow)
+	return l
 }
 
 // secrets looks at the files with secrets, and at what is encrypted with them.
 func (c doctorServeCmd) secrets(r *doctor.Report) {
 	files := c.KeySettings.Files()
-	for _, name := range []string{files.Passphrase, files.Key} {
-		if name != "" {
-			doctor.SecretFile(r, "keys.secret", name)
-		}
-	}
+	doctor.Secrets(r, files.Passphrase, files.Key)
 	doctor.Sealed(r, c.Data, files.Named(), true)
 }
 
@@ -143,15 +109,15 @@ func (c doctorServeCmd) tokenServer(ctx context.Context, r *doctor.Report) {
 }
 
 // running asks the server that runs on the folder, and comes to it as others do.
-func (c doctorServeCmd) running(ctx context.Context, r *doctor.Report, cfg node.Config) error {
+func (c doctorServeCmd) running(ctx context.Context, r *doctor.Report, cfg node.Config, held []string) error {
 	api := adminapi.Server(ctx, c.Data)
 	if api == nil {
-		r.OK("running", c.Data, "no server runs on it: keys, streams and receivers were not asked for")
+		doctor.NotRunning(r, c.Data, "server", "keys, streams and receivers")
 		return nil
 	}
 	doctor.Published(ctx, r, cfg.Transmitter.Issuer, c.ownPolicy(), time.Now)
 	err := doctor.Transmitter{
-		API: api, Data: c.Data, Push: cfg.Transmitter.Push, KnownPush: true, RotateEvery: cfg.Rotation.Every, Now: time.Now,
+		API: api, Data: c.Data, Push: cfg.Transmitter.Push, KnownPush: true, RotateEvery: cfg.Rotation.Every, Held: held, Now: time.Now,
 	}.Look(ctx, r)
 	return errors.Join(err, api.Close())
 }

@@ -129,3 +129,7 @@ func (s signer) KeyHash() uint32 {
 }
 
 func (s signer) Sign(msg []byte) ([]byte, error) { return ed25519.Sign(s.key.private(), msg), nil }
+
+// CheckWitness returns why text is no verifier key of a witness; nil: it is one. Error:
+// ErrKey.
+func CheckWitness(text string) error { _, err := witness(text); return err }

@@ -23,6 +23,9 @@ const (
 	clocksDiffer = time.Hour
 )
 
+// Check returns why the schedule of the keys cannot be kept.
+func (c Config) Check() error { return c.checkSchedule() }
+
 // checkSchedule checks the schedule and fills in what is not given.
 func (c *Config) checkSchedule() error {
 	for _, d := range []struct {

@@ -112,6 +112,9 @@ func (c *Client) wait(ctx context.Context, d time.Duration, early <-chan struct{
 	return true
 }
 
+// Close closes the connections of a client that is not run, or not any more.
+func (c *Client) Close() { c.pool.close() }
+
 // Ask asks the signer which keys it has, and so whether it is there. Errors: ctx's, or why
 // it is away.
 func (c *Client) Ask(ctx context.Context) error {

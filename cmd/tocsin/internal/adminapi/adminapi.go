@@ -164,7 +164,8 @@ func refusal(status int, body []byte) *Error {
 }
 
 // Do calls method path with body (nil: none, []byte: as it is, else as JSON)
-// and reads the answer into out (nil: not read). Error: *Error for a refusal.
+// and reads the answer into out (nil: not read, *[]byte: as it is, else from JSON).
+// Error: *Error for a refusal.
 func (c *Client) Do(ctx context.Context, method, path string, body, out any) error {
 	var reader io.Reader = http.NoBody
 	switch b := body.(type) {
@@ -194,6 +195,10 @@ func (c *Client) Do(ctx context.Context, method, path string, body, out any) err
 	}
 	if resp.StatusCode/100 != 2 {
 		return refusal(resp.StatusCode, raw)
+	}
+	if text, ok := out.(*[]byte); ok {
+		*text = raw
+		return nil
 	}
 	if out == nil || len(raw) == 0 {
 		return nil

@@ -52,7 +52,7 @@ func Certificate(r *Report, certFile, keyFile string, names []string, now time.T
 		}
 	}
 	strength(r, certFile, leaf)
-	trusted(r, certFile, certs, now)
+	trusted(r, certFile, certs, nil, now)
 }
 
 // readPair reads both files, within bounds.
@@ -132,13 +132,14 @@ func strength(r *Report, of string, cert *x509.Certificate) {
 	}
 }
 
-// trusted looks whether a client of this machine's authorities can build a chain.
-func trusted(r *Report, of string, certs []*x509.Certificate, now time.Time) {
+// trusted looks whether a client can build a chain to one of roots; nil: this machine's
+// authorities.
+func trusted(r *Report, of string, certs []*x509.Certificate, roots *x509.CertPool, now time.Time) {
 	between := x509.NewCertPool()
 	for _, cert := range certs[1:] {
 		between.AddCert(cert)
 	}
-	_, err := certs[0].Verify(x509.VerifyOptions{Intermediates: between, CurrentTime: now})
+	_, err := certs[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, CurrentTime: now})
 	var unknown x509.UnknownAuthorityError
 	switch {
 	case err == nil:

@@ -41,18 +41,20 @@ type Report struct {
 }
 
 // OK notes that something is well.
-func (r *Report) OK(check, of, says string, args ...any) {
-	r.Findings = append(r.Findings, Finding{Check: check, Of: of, Verdict: OK, Says: fmt.Sprintf(says, args...)})
-}
+func (r *Report) OK(check, of, says string, args ...any) { r.note(OK, check, of, "", says, args) }
 
 // Warn notes what will not be well for ever. do is what helps.
 func (r *Report) Warn(check, of, do, says string, args ...any) {
-	r.Findings = append(r.Findings, Finding{Check: check, Of: of, Verdict: Warn, Says: fmt.Sprintf(says, args...), Do: do})
+	r.note(Warn, check, of, do, says, args)
 }
 
 // Fail notes what does not work, or is not safe. do is what helps.
 func (r *Report) Fail(check, of, do, says string, args ...any) {
-	r.Findings = append(r.Findings, Finding{Check: check, Of: of, Verdict: Fail, Says: fmt.Sprintf(says, args...), Do: do})
+	r.note(Fail, check, of, do, says, args)
+}
+
+func (r *Report) note(v Verdict, check, of, do, says string, args []any) {
+	r.Findings = append(r.Findings, Finding{Check: check, Of: printable(of), Verdict: v, Says: printable(fmt.Sprintf(says, args...)), Do: printable(do)})
 }
 
 // add takes the findings of another report.

@@ -4,7 +4,6 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"slices"
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/receive"
 	"github.com/tocsin-ssf/tocsin/receiver/profile"
@@ -53,9 +52,7 @@ func Loosened(r *Report, cfg receive.Config) {
 	if cfg.InsecureLoopback {
 		r.Warn("insecure.loopback", "", "take insecure_loopback out, for anything but trials", "plain http is served on loopback, and issuers are taken there")
 	}
-	if slices.ContainsFunc(cfg.TrustedProxy, func(p netip.Prefix) bool { return p.Bits() == 0 }) {
-		r.Warn("insecure.trusted-proxy", "", "name your proxies alone", "X-Forwarded-For is believed of anybody: limits and logs tell addresses that callers invent")
-	}
+	proxies(r, cfg.TrustedProxy)
 	for i := range cfg.Issuers {
 		is := &cfg.Issuers[i]
 		Allowed(r, "allow", is.Name, is.Allow)

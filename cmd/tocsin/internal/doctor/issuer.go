@@ -41,17 +41,27 @@ func Issuer(ctx context.Context, r *Report, cfg receive.Config, is receive.Issue
 		}
 	}()
 	at.http, at.documents = http, is.Documents(http)
-	if is.KeyFile != "" {
+	at.secrets()
+	switch {
+	case is.KeyFile != "":
 		at.keyFile()
-		return
-	}
-	if is.JWKSURL != "" {
+	case is.JWKSURL != "":
 		at.keys(ctx, at.documents.KeysAt(map[string]string{is.Issuer: is.JWKSURL}), is.JWKSURL)
+	case at.metadata(ctx):
+		at.keys(ctx, at.documents.Keys(is.Issuer), at.found.JWKSURI)
+	default:
 		return
 	}
-	if at.metadata(ctx) {
-		at.keys(ctx, at.documents.Keys(is.Issuer), at.found.JWKSURI)
-		at.api(ctx)
+	at.api(ctx)
+}
+
+// secrets looks at the files with which the receiver shows who it is.
+func (l *issuerLook) secrets() {
+	client := l.is.Credentials.Client
+	for _, name := range []string{l.is.Credentials.TokenFile, client.SecretFile, client.KeyFile} {
+		if name != "" {
+			keyMode(l.Report, "issuer.secret", name)
+		}
 	}
 }
 
@@ -140,9 +150,10 @@ func (l *issuerLook) keyFile() {
 	l.OK("issuer.keys", l.is.Name, "its key file can be read")
 }
 
-// api gets an access token and lists streams.
+// api gets an access token and lists streams; at a static issuer it is for polling alone.
 func (l *issuerLook) api(ctx context.Context) {
-	if l.is.Mode == receive.ModeStatic {
+	static := l.is.Mode == receive.ModeStatic
+	if static && l.is.Delivery.Method != receive.MethodPoll {
 		return
 	}
 	source, err := l.is.Credential(l.http)
@@ -150,6 +161,8 @@ func (l *issuerLook) api(ctx context.Context) {
 	case err != nil:
 		l.Fail("issuer.token", l.is.Name, "correct credentials", "%v", err)
 		return
+	case source == nil && static:
+		return // an endpoint that is polled may be open, or behind something else
 	case source == nil:
 		l.Warn("issuer.token", l.is.Name, "credentials: {client: {id: …, secret_file: …}}, or token_file", "there are no credentials: its API will hardly be for anybody")
 		return
@@ -166,10 +179,13 @@ func (l *issuerLook) token(ctx context.Context, source *credential.Source) {
 			l.failed("issuer.token", "its token endpoint", hostOf(l.is.Credentials.Client.TokenURL), err)
 			return
 		}
-		l.Fail("issuer.token", l.is.Name, "look at client id, secret and token_url, or at token_file", "no access token can be had: %v", guard.Cause(err))
+		l.Fail("issuer.token", l.is.Name, "look at client id, secret or key_file (the transmitter has to know its public half), and token_url, or at token_file", "no access token can be had: %v", guard.Cause(err))
 		return
 	}
 	l.OK("issuer.token", l.is.Name, "there is an access token")
+	if l.is.Mode == receive.ModeStatic {
+		return // it has no stream API that we know of
+	}
 	api, err := client.New(client.Config{Issuer: l.is.Issuer, HTTP: l.http, Discovery: l.documents, Token: source.Token, LegacyDeliveryURI: true})
 	if err != nil {
 		l.Fail("issuer.api", l.is.Name, "correct the issuer", "%v", err)

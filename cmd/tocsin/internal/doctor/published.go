@@ -10,8 +10,14 @@ import (
 	"github.com/tocsin-ssf/tocsin/wellknown"
 )
 
-// SecretFile looks at who can read a file with a secret.
-func SecretFile(r *Report, check, name string) { keyMode(r, check, name) }
+// Secrets looks at who can read the files that open what is stored encrypted; "" is none.
+func Secrets(r *Report, files ...string) {
+	for _, name := range files {
+		if name != "" {
+			keyMode(r, "keys.secret", name)
+		}
+	}
+}
 
 // Issuers is Issuer for each of a configuration, several at a time.
 func Issuers(ctx context.Context, r *Report, cfg receive.Config, now func() time.Time) {

@@ -39,7 +39,11 @@ func Redis(ctx context.Context, r *Report, cfg redisdb.Config, now func() time.T
 		r.Warn("redis.settings", "", redisChecks, "%s", risk)
 	}
 	redisClock(ctx, r, db, now)
-	redisState(ctx, r, db, cfg)
+	raw, err := db.Client().Info(ctx).Result()
+	if err != nil {
+		return // it was asked at the opening, which has told
+	}
+	redisState(r, raw, cfg.Replicas)
 }
 
 func redisClock(ctx context.Context, r *Report, db *redisdb.DB, now func() time.Time) {
@@ -60,11 +64,8 @@ func redisClock(ctx context.Context, r *Report, db *redisdb.DB, now func() time.
 	}
 }
 
-func redisState(ctx context.Context, r *Report, db *redisdb.DB, cfg redisdb.Config) {
-	raw, err := db.Client().Info(ctx).Result()
-	if err != nil {
-		return // it was asked at the opening, which has told
-	}
+// redisState notes what a server tells of itself (INFO).
+func redisState(r *Report, raw string, replicas int) {
 	number := func(name string) float64 {
 		for line := range strings.Lines(raw) {
 			if value, ok := strings.CutPrefix(strings.TrimSpace(line), name+":"); ok {
@@ -74,15 +75,17 @@ func redisState(ctx context.Context, r *Report, db *redisdb.DB, cfg redisdb.Conf
 		}
 		return 0
 	}
-	if have := int(number("connected_slaves")); cfg.Replicas > have {
-		r.Fail("redis.replicas", "", "start the replicas, or lower redis-replicas", "%d replicas are to have each write and %d are connected: nothing is acknowledged", cfg.Replicas, have)
-	} else if cfg.Replicas > 0 {
+	if have := int(number("connected_slaves")); replicas > have {
+		r.Fail("redis.replicas", "", "start the replicas, or lower redis-replicas", "%d replicas are to have each write and %d are connected: nothing is acknowledged", replicas, have)
+	} else if replicas > 0 {
 		r.OK("redis.replicas", "", "%d replicas are connected", have)
 	}
 	if most, used := number("maxmemory"), number("used_memory"); most > 0 && used > fullMemory*most {
 		r.Warn("redis.memory", "", "give it more (maxmemory), archive old events (tocsin event archive), or bound the log (--retention)", "%.0f %% of its memory is used: when it is full, events are refused", 100*used/most)
 	}
-	if number("rdb_last_bgsave_status_failed") > 0 || strings.Contains(raw, "aof_last_write_status:err") {
-		r.Fail("redis.disk", "", "make room on its disk", "its last write to disk failed")
+	for _, write := range []string{"rdb_last_bgsave_status", "aof_last_write_status", "aof_last_bgrewrite_status"} {
+		if strings.Contains(raw, "\n"+write+":err") {
+			r.Fail("redis.disk", "", "make room on its disk, and look into its log", "its last write to disk failed (%s)", write)
+		}
 	}
 }

@@ -1,11 +1,13 @@
 package doctor
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,16 +34,22 @@ type Transmitter struct {
 	KnownPush bool
 	// RotateEvery is how often it replaces its signing key; zero: never, or not known.
 	RotateEvery time.Duration
-	Now         func() time.Time
+	// Held are the ids of the keys that its signer has; nil: not known, or it has none.
+	Held []string
+	Now  func() time.Time
 }
 
 // Look asks a running transmitter about its readiness, keys, streams, webhooks, sources
 // and index, and tries each endpoint that it pushes to. The error says that it could not
 // be asked.
 func (t Transmitter) Look(ctx context.Context, r *Report) error {
-	if err := t.API.Do(ctx, http.MethodGet, "/readyz", nil, nil); err != nil {
+	var said []byte
+	switch err := t.API.Do(ctx, http.MethodGet, "/readyz", nil, &said); {
+	case err != nil:
 		r.Fail("running.ready", "", "look into its log; a store does not answer, or it ends", "the server takes no work: %v", err)
-	} else {
+	case bytes.Contains(said, []byte("signer is away")):
+		r.Fail("running.ready", "", "look at the process of tocsin signer and its log; tocsin doctor serve looks at its socket", "the signer is away: the server takes events, and sends none")
+	default:
 		r.OK("running.ready", "", "the server takes work")
 	}
 	for _, look := range []func(context.Context, *Report) error{t.keys, t.index, t.sources, t.streams} {
@@ -65,15 +73,21 @@ func (t Transmitter) keys(ctx context.Context, r *Report) error {
 		LastUsed time.Time `json:"last_used"`
 		Current  bool      `json:"current"`
 		Next     bool      `json:"next"`
+		// Of keys that a signer has.
+		Elsewhere bool `json:"elsewhere"`
+		Announced bool `json:"announced"`
 	}
 	if err := t.API.Do(ctx, http.MethodGet, "/admin/keys", nil, &list); err != nil {
 		return fmt.Errorf("asking for the keys: %w", err)
 	}
-	now, next := t.Now(), false
+	now, next, spare := t.Now(), false, false
 	for _, key := range list {
-		next = next || key.Next
+		next, spare = next || key.Next, spare || key.Announced
 	}
 	for _, key := range list {
+		if key.Current && key.Elsewhere {
+			t.held(r, key.ID, next || spare)
+		}
 		age := now.Sub(key.Created)
 		days := int(age.Hours() / 24)
 		switch {
@@ -85,11 +99,23 @@ func (t Transmitter) keys(ctx context.Context, r *Report) error {
 			r.Warn("keys.age", key.ID, "tocsin key rotate --data "+t.Data+", or serve --rotate-every 90d", "the signing key is %d days old", days)
 		case key.Current:
 			r.OK("keys.age", key.ID, "the signing key is %d days old", days)
-		case !key.Next && now.Sub(key.LastUsed) > longUnused:
+		case !key.Next && !key.Announced && now.Sub(key.LastUsed) > longUnused:
 			r.Warn("keys.unused", key.ID, "tocsin key retire --data "+t.Data+" "+key.ID, "the key has not signed for %d days and is still published: whoever has it can sign as this issuer", int(now.Sub(key.LastUsed).Hours()/24))
 		}
 	}
 	return nil
+}
+
+// held looks whether the signer has the key that signs, and one for later.
+func (t Transmitter) held(r *Report, kid string, spare bool) {
+	switch {
+	case t.Held != nil && !slices.Contains(t.Held, kid):
+		r.Fail("signer.keys", kid, "give it that key again (tocsin signer --key); if it is lost: tocsin key rotate --data "+t.Data, "the signer does not have the key that signs: SETs wait")
+	case t.RotateEvery > 0 && !spare:
+		r.Warn("signer.keys", kid, "tocsin key make, and tocsin signer with one more --key", "the signer has no key for the next rotation")
+	default:
+		r.OK("signer.keys", kid, "the signer has the key that signs")
+	}
 }
 
 func (t Transmitter) index(ctx context.Context, r *Report) error {

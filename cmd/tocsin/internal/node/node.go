@@ -122,6 +122,17 @@ func Known(dir string) bool {
 	return err == nil || Exists(dir)
 }
 
+// Check returns why a node cannot be opened with cfg, as far as that is known without its
+// stores.
+func (c Config) Check() error {
+	schedule := keys.Config{RotateEvery: c.Rotation.Every, PublishAhead: c.Rotation.Ahead, RetireAfter: c.Rotation.Retire}
+	errs := []error{c.Transmitter.Check(), schedule.Check()}
+	for _, key := range c.Witnesses {
+		errs = append(errs, checkpoint.CheckWitness(key))
+	}
+	return errors.Join(errs...)
+}
+
 // Open locks the folder, opens its stores and builds the transmitter.
 // Errors (by errors.Is): sqlitedb.ErrLocked if another process has the folder,
 // ErrOldLog if its log was put back from an older copy than its streams,
@@ -130,6 +141,9 @@ func Known(dir string) bool {
 // ErrMoved if it goes on in Redis,
 // ErrNoAdmin if its streams were put back without their applications.
 func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
+	if err := cfg.Check(); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the data folder: %w", err)
 	}

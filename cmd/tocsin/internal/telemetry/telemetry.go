@@ -112,6 +112,25 @@ func (s TraceSettings) Endpoint() (string, error) {
 	return whole, nil
 }
 
+// Check returns why traces cannot be sent as the settings say, without a word to the
+// collector. pool reads a file of certificates.
+func (s TraceSettings) Check(pool func(file string) (*x509.CertPool, error)) error {
+	_, _, err := s.target(pool)
+	return err
+}
+
+// target is the address of the collector, "": none, and how it is called.
+func (s TraceSettings) target(pool func(file string) (*x509.CertPool, error)) (string, guard.Policy, error) {
+	p := policy()
+	endpoint, err := s.Endpoint()
+	if err == nil && endpoint != "" && s.OTLPCA != "" {
+		if p.RootCAs, err = pool(s.OTLPCA); err != nil {
+			err = fmt.Errorf("--otlp-ca: %w", err)
+		}
+	}
+	return endpoint, p, err
+}
+
 // policy lets the operator's collector be anywhere: by https, or on loopback.
 func policy() guard.Policy {
 	return guard.Policy{
@@ -123,15 +142,9 @@ func policy() guard.Policy {
 // Open returns what makes spans, nil if they are off, and what sends those that wait and
 // ends it.
 func Open(ctx context.Context, s TraceSettings, half, version string, pool func(file string) (*x509.CertPool, error), logger *slog.Logger) (api.TracerProvider, func(), error) {
-	endpoint, err := s.Endpoint()
+	endpoint, p, err := s.target(pool)
 	if err != nil || endpoint == "" {
 		return nil, func() {}, err
-	}
-	p := policy()
-	if s.OTLPCA != "" {
-		if p.RootCAs, err = pool(s.OTLPCA); err != nil {
-			return nil, nil, fmt.Errorf("--otlp-ca: %w", err)
-		}
 	}
 	exporter, err := otlptracehttp.New(ctx,
 		otlptracehttp.WithEndpointURL(endpoint), otlptracehttp.WithHTTPClient(guard.NewClient(p)), otlptracehttp.WithTimeout(sendTime),
