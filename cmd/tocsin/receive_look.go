@@ -116,7 +116,7 @@ type receiveJournalCmd struct {
 	ID      string `help:"Of the event with this jti." name:"jti" placeholder:"JTI"`
 	Txn     string `help:"Of the events with this txn." placeholder:"TXN"`
 	Hook    string `help:"Of this hook." placeholder:"NAME"`
-	Verdict string `help:"done, failed, skipped, outdated, set-aside, dry or unmet." enum:",done,failed,skipped,outdated,set-aside,dry,unmet" default:""`
+	Verdict string `help:"done, failed, skipped, outdated, held, set-aside, dry or unmet." enum:",done,failed,skipped,outdated,held,set-aside,dry,unmet" default:""`
 	Max     int    `help:"The newest so many." default:"100"`
 	Totals  bool   `help:"Sums by rule, hook, effect and verdict instead."`
 }

@@ -97,6 +97,13 @@ type Previewer interface {
 	Preview(ctx context.Context, a Action) (Outcome, error)
 }
 
+// PerIssuer is a Hook that keeps itself whose word a denial is: it is told every allowance,
+// and takes back what the same issuer denied. Any other is asked to allow only where no issuer
+// still denies (receiver/policy).
+type PerIssuer interface {
+	PerIssuer() bool
+}
+
 // Func is a Hook of a function.
 type Func func(ctx context.Context, a Action) (Outcome, error)
 

@@ -29,6 +29,7 @@ const (
 	MaxFeedBytes = 2048 // feed, issuer, event type
 	MaxIDBytes   = 1024 // jti, txn
 	MaxPage      = 1000 // entries of one page
+	MaxWhom      = 16   // digests of whom one entry is about
 
 	// DefaultMaxEntries and DefaultRemember bound what is kept unless configured.
 	DefaultMaxEntries = 1_000_000
@@ -50,6 +51,8 @@ const (
 	Skipped Verdict = "skipped"
 	// Outdated: not asked, since it was told of a newer state before.
 	Outdated Verdict = "outdated"
+	// Held: not asked to allow, since another issuer still denies.
+	Held Verdict = "held"
 	// SetAside: given up; it is asked again when somebody sends the event again.
 	SetAside Verdict = "set-aside"
 	// Dry: in a dry run; Ended is how many sessions would have ended.
@@ -60,7 +63,9 @@ const (
 )
 
 // Verdicts returns all verdicts.
-func Verdicts() []Verdict { return []Verdict{Done, Failed, Skipped, Outdated, SetAside, Dry, Unmet} }
+func Verdicts() []Verdict {
+	return []Verdict{Done, Failed, Skipped, Outdated, Held, SetAside, Dry, Unmet}
+}
 
 // Settled reports whether v is an end: the hook is not asked at the next attempt.
 func (v Verdict) Settled() bool { return v != Failed && v != SetAside }
@@ -98,9 +103,14 @@ type Entry struct {
 	Took time.Duration
 
 	// Lane is whom the event is about where Effect is a state that lasts; zero
-	// otherwise. If the verdict is Done, it is remembered as the [State] of Lane
-	// and Hook. It does not come back from queries.
+	// otherwise. If the verdict is Done or Held, it is remembered as the [State] of
+	// Lane and Hook. It does not come back from queries.
 	Lane Digest
+	// Whom, if there is any, makes of the entry the issuer's word about them to the hook,
+	// whatever the verdict: Effect "deny" is one that stands until the issuer's "allow" of
+	// the same time or later, or its "forget" of a later time. See [Journal.Denials]. It
+	// does not come back from queries either.
+	Whom Whom
 
 	// Seq is the place in the journal, from 1; a later attempt has a later place.
 	// Set by the journal.
@@ -130,8 +140,33 @@ func (e *Entry) Check() error {
 	if !slices.Contains(Verdicts(), e.Verdict) {
 		return fmt.Errorf("journal: unknown verdict %q", e.Verdict)
 	}
+	if len(e.Whom)%DigestSize != 0 || len(e.Whom) > MaxWhom*DigestSize {
+		return fmt.Errorf("journal: whom of %d bytes, want at most %d digests", len(e.Whom), MaxWhom)
+	}
 	return nil
 }
+
+// The effects that are an issuer's word, in an entry that has Whom.
+const (
+	WordDeny   = "deny"
+	WordAllow  = "allow"
+	WordForget = "forget"
+)
+
+// TakesBack returns the time up to which, and with it, the entry's issuer takes back what it
+// denied, in milliseconds; false if the entry takes nothing back.
+func (e *Entry) TakesBack() (until int64, ok bool) {
+	switch e.Effect {
+	case WordAllow:
+		return e.Time.UnixMilli(), true
+	case WordForget:
+		return e.Time.UnixMilli() - 1, true
+	}
+	return 0, false
+}
+
+// Told reports whether the entry is a state that its hook was told.
+func (e *Entry) Told() bool { return e.Lane != (Digest{}) && (e.Verdict == Done || e.Verdict == Held) }
 
 // State is the lasting state that a hook was told last about somebody: of several
 // the one with the latest time, and of those with the same time the last told.
@@ -183,20 +218,31 @@ type Journal interface {
 	// nothing was kept.
 	//
 	// What is done stays so: an entry that failed or was set aside, of a process that is
-	// late to tell, does not take the place of one that is done.
+	// late to tell, does not take the place of one that is done, nor is its word kept.
 	//
 	// What is beyond the journal's age or number goes, the oldest first, at a cost
-	// that depends on the entries recorded, not on those kept.
+	// that depends on the entries recorded, not on those kept. Denials have no age: one
+	// stands until it is taken back, or is the oldest of too many.
 	Record(ctx context.Context, entries ...Entry) error
 	// Of returns the entries of an event, in the order of their Seq.
 	Of(ctx context.Context, event Event) ([]Entry, error)
 	// States returns the state of each hook, by its name, about a lane.
 	States(ctx context.Context, lane Digest) (map[string]State, error)
+	// Denials returns which hooks are to deny one of whom by the word of another issuer
+	// than issuer, and the time of the latest such word. What Record returned is seen.
+	Denials(ctx context.Context, issuer string, whom Whom) (map[string]time.Time, error)
 	// List returns the entries that fit q, the newest first.
 	List(ctx context.Context, q Query) ([]Entry, error)
 	// Totals returns the sums of all that is kept, sorted by rule, hook, effect and
 	// verdict, at a cost that does not grow with the entries.
 	Totals(ctx context.Context) ([]Total, error)
+}
+
+// Later keeps under a hook's name the later of two times.
+func Later(list map[string]time.Time, hook string, at time.Time) {
+	if known, ok := list[hook]; !ok || at.After(known) {
+		list[hook] = at
+	}
 }
 
 // CutText returns text shortened to [MaxTextBytes], valid UTF-8.

@@ -31,6 +31,8 @@ func (e Entry) did() string {
 		return fmt.Sprintf("%s has nothing to %s", e.Hook, e.Effect)
 	case Outdated:
 		return fmt.Sprintf("%s was not asked to %s: %s", e.Hook, e.Effect, e.Detail)
+	case Held:
+		return fmt.Sprintf("%s was not asked to %s: %s", e.Hook, e.Effect, e.Detail)
 	case Unmet:
 		return "no hook could end a session"
 	}

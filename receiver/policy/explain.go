@@ -16,6 +16,8 @@ import (
 	"cel.dev/cel-go/interpreter"
 
 	"github.com/tocsin-ssf/tocsin/receiver"
+	"github.com/tocsin-ssf/tocsin/receiver/hooks"
+	"github.com/tocsin-ssf/tocsin/receiver/journal"
 	"github.com/tocsin-ssf/tocsin/set/celrules"
 )
 
@@ -82,14 +84,20 @@ func (e *Engine) Explain(ctx context.Context, feed string, d receiver.Delivery) 
 	if err != nil {
 		return x, fmt.Errorf("policy: the journal cannot be read: %w", err)
 	}
+	if err := e.hear(ctx, p); err != nil {
+		return x, fmt.Errorf("policy: the journal cannot be read: %w", err)
+	}
 	x.Scope = kindOf(p.scope)
 	for _, m := range p.scope {
 		x.Members = append(x.Members, m.Name)
 	}
 	for _, t := range p.tasks {
-		a := Asked{Hook: t.hook, Effect: string(t.effect), Rule: t.rule, Dry: t.dry, Known: string(t.verdict), Note: t.detail}
-		if t.outdated {
-			a.Known = "outdated"
+		a := Asked{Hook: t.hook, Effect: string(t.effect), Rule: t.rule, Dry: t.dry, Known: string(t.verdict), Note: t.note()}
+		switch {
+		case t.outdated:
+			a.Known = string(journal.Outdated)
+		case t.held && t.effect == hooks.Allow:
+			a.Known = string(journal.Held)
 		}
 		x.Hooks = append(x.Hooks, a)
 	}

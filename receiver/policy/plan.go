@@ -27,8 +27,18 @@ type task struct {
 	*guarded
 	verdict  journal.Verdict // "": not asked yet
 	outdated bool            // and it shall not be: a newer state is known
+	held     bool            // nor shall it: another issuer denies,
+	denied   time.Time       // since then
 	detail   string
 	err      error // of a failure
+}
+
+// note says why a hook was asked for less than the rule wants.
+func (t *task) note() string {
+	if t.held && t.effect == hooks.Allow {
+		return join(t.detail, "another issuer denies")
+	}
+	return t.detail
 }
 
 // event is the identity of the plan's event in the journal.

@@ -51,6 +51,10 @@ type Config struct {
 	// DryHooks are the names of hooks for which alone that holds.
 	DryRun   bool
 	DryHooks []string
+	// AnyIssuer are the names of hooks at which each issuer may take back what others
+	// denied, where all speak for the same users. Else a hook is asked to allow only where
+	// no other issuer still denies.
+	AnyIssuer []string
 
 	// Parallel is how many hooks run at once about one event; zero: DefaultParallel.
 	Parallel int
@@ -85,6 +89,8 @@ type Engine struct {
 type guarded struct {
 	hooks.Hook
 	dry bool
+	// issuers: it keeps denials by issuer itself, or each may take back what others denied.
+	issuers bool
 	// lost counts the calls that did not end when they had to and still run.
 	lost atomic.Int32
 }
@@ -114,7 +120,8 @@ func New(cfg Config) (*Engine, error) {
 	}
 	e := &Engine{cfg: cfg, hooks: make(map[string]*guarded, len(cfg.Hooks))}
 	for name, h := range cfg.Hooks {
-		e.hooks[name] = &guarded{Hook: h, dry: cfg.DryRun || slices.Contains(cfg.DryHooks, name)}
+		keeps, ok := h.(hooks.PerIssuer)
+		e.hooks[name] = &guarded{Hook: h, dry: cfg.DryRun || slices.Contains(cfg.DryHooks, name), issuers: ok && keeps.PerIssuer() || slices.Contains(cfg.AnyIssuer, name)}
 	}
 	return e, nil
 }
@@ -140,6 +147,9 @@ func (cfg *Config) check() error {
 	}
 	for _, name := range cfg.DryHooks {
 		fault(cfg.Hooks[name] == nil, "DryHooks has %q, which is no hook", name)
+	}
+	for _, name := range cfg.AnyIssuer {
+		fault(cfg.Hooks[name] == nil, "AnyIssuer has %q, which is no hook", name)
 	}
 	return errors.Join(wrong...)
 }

@@ -36,6 +36,7 @@ func (e *Engine) handle(ctx context.Context, feed string, d receiver.Delivery) e
 	if len(p.tasks) == 0 && !control(d.Type) {
 		log.InfoContext(ctx, "no rule leads from the event to a hook")
 	}
+	e.speak(ctx, p)
 	first, forget := p.split()
 	if waves := e.waves(first) + e.waves(forget); waves > 0 {
 		limit := e.share(ctx, waves)
@@ -114,7 +115,11 @@ func (e *Engine) runOne(ctx context.Context, log *slog.Logger, p *plan, t *task,
 	begun := time.Now()
 	ctx, traced := p.traceHook(ctx, t)
 	defer func() { traced(t.verdict) }()
-	if !t.outdated {
+	switch {
+	case t.outdated:
+	case t.effect == hooks.Allow && !t.dry && !t.issuers && len(p.whom()) > 0:
+		out, err = e.settle(ctx, log, p, t, limit)
+	default:
 		out, err = t.ask(ctx, log, p.action(t), limit)
 	}
 	took := time.Since(begun)
@@ -126,12 +131,15 @@ func (e *Engine) runOne(ctx context.Context, log *slog.Logger, p *plan, t *task,
 	verdict := t.judge(err)
 	entry := p.entry(t, verdict)
 	entry.At, entry.Took = e.cfg.Now(), took
-	entry.Ended, entry.Detail = out.Ended, join(t.detail, out.Detail)
+	entry.Ended, entry.Detail = out.Ended, join(t.note(), out.Detail)
 	if err != nil && verdict != journal.Skipped {
 		entry.Err = err.Error()
 	}
-	if lasts(t.effect) {
+	switch {
+	case lasts(t.effect):
 		entry.Lane, entry.Time = p.lane, p.time()
+	case t.effect == hooks.Forget && !t.issuers && verdict == journal.Done:
+		entry.Whom = p.whom()
 	}
 	if failure := e.record(ctx, entry); failure != nil {
 		t.err = fmt.Errorf("what it did cannot be noted: %w", failure)
@@ -147,12 +155,13 @@ func (e *Engine) runOne(ctx context.Context, log *slog.Logger, p *plan, t *task,
 }
 
 // action is what a task asks for. Its key is of the feed, too: a jti is unique within it.
-func (p *plan) action(t *task) hooks.Action {
-	name := t.hook
-	if p.feed != "" {
-		name = p.feed + "\n" + name
+func (p *plan) action(t *task) hooks.Action { return hooks.NewAction(p.d, p.name(t), t.effect) }
+
+func (p *plan) name(t *task) string {
+	if p.feed == "" {
+		return t.hook
 	}
-	return hooks.NewAction(p.d, name, t.effect)
+	return p.feed + "\n" + t.hook
 }
 
 // judge is the verdict on what a hook answered.
@@ -164,6 +173,8 @@ func (t *task) judge(err error) journal.Verdict {
 		return journal.Skipped
 	case t.dry:
 		return journal.Dry // a preview that failed is no reason to try again
+	case err == nil && t.held:
+		return journal.Held
 	case err == nil:
 		return journal.Done
 	case receiver.IsPermanent(err):

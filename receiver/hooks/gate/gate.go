@@ -104,6 +104,10 @@ func (h *Hook) Preview(ctx context.Context, a hooks.Action) (hooks.Outcome, erro
 	return h.outcome(ctx, a)
 }
 
+// PerIssuer says that a denial is of the issuer that said it, or of nobody by choice
+// (Config.AnyIssuer).
+func (h *Hook) PerIssuer() bool { return true }
+
 // by is whose word a is.
 func (h *Hook) by(a hooks.Action) string {
 	if h.cfg.AnyIssuer {

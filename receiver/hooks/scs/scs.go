@@ -204,6 +204,9 @@ func (h *Hook) remember(ctx context.Context, a hooks.Action) error {
 	return hooks.ErrNotApplicable
 }
 
+// PerIssuer says that a denial is of the issuer that said it.
+func (h *Hook) PerIssuer() bool { return true }
+
 // Preview counts the sessions that would end.
 func (h *Hook) Preview(ctx context.Context, a hooks.Action) (hooks.Outcome, error) {
 	switch a.Effect {

@@ -45,6 +45,9 @@ func cases() []named {
 		{"long texts are cut", cut},
 		{"states: newer wins", states},
 		{"states: of a hook that did it alone", statesOfDone},
+		{"denials", denials},
+		{"denials: of any verdict", wordOfAnyVerdict},
+		{"denials: bounded by number", denialsBounded},
 		{"list: filters", filters},
 		{"list: pages", pages},
 		{"list: refused", refused},
@@ -58,6 +61,7 @@ func durableCases() []named {
 	return []named{
 		{"survives a restart", survives},
 		{"bounded by age", aged},
+		{"denials have no age", denialsStay},
 		{"closed", closed},
 	}
 }

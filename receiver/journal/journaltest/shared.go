@@ -21,6 +21,7 @@ func RunShared(t *testing.T, open Open) {
 		{"an attempt at the other takes the place", attemptElsewhere},
 		{"places are of both", placesOfBoth},
 		{"states are of both", statesOfBoth},
+		{"denials are of both", denialsOfBoth},
 		{"what both keep is bounded", boundedTogether},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

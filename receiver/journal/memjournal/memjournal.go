@@ -31,7 +31,19 @@ type Journal struct {
 	gone    int                                // of order
 	sums    map[journal.Total]journal.Total    // by the names in it
 	states  map[journal.Digest]map[string]journal.State
-	lanes   []journal.Digest // those of states, in the order in which they came
+	lanes   []journal.Digest                    // those of states, in the order in which they came
+	denials map[journal.Digest]map[saying]int64 // of whom: by whose word, in milliseconds
+	denied  []denial                            // the same in the order in which they came
+}
+
+// saying is whose word it is, and to which hook.
+type saying struct{ issuer, hook string }
+
+// denial is a word about one.
+type denial struct {
+	of journal.Digest
+	saying
+	at int64
 }
 
 var _ journal.Journal = (*Journal)(nil)
@@ -44,6 +56,7 @@ func New(max int) *Journal {
 	return &Journal{
 		max: max, entries: map[key]*journal.Entry{}, byEvent: map[journal.Event][]*journal.Entry{},
 		sums: map[journal.Total]journal.Total{}, states: map[journal.Digest]map[string]journal.State{},
+		denials: map[journal.Digest]map[saying]int64{},
 	}
 }
 
@@ -70,11 +83,12 @@ func (j *Journal) record(e journal.Entry) {
 		}
 		j.drop(old)
 	}
-	if e.Verdict == journal.Done && e.Lane != (journal.Digest{}) {
+	j.hear(&e)
+	if e.Told() {
 		j.tell(e.Lane, e.Hook, journal.State{Effect: e.Effect, Time: millis(e.Time)})
 	}
 	j.seq++
-	e.Seq, e.Lane = j.seq, journal.Digest{}
+	e.Seq, e.Lane, e.Whom = j.seq, journal.Digest{}, ""
 	e.Detail, e.Err = journal.CutText(e.Detail), journal.CutText(e.Err)
 	e.Time, e.At, e.Took = millis(e.Time), millis(e.At), e.Took.Truncate(time.Millisecond)
 	j.entries[k] = &e
@@ -102,6 +116,53 @@ func (j *Journal) tell(lane journal.Digest, hook string, s journal.State) {
 	if known, ok := j.states[lane][hook]; !ok || !known.Time.After(s.Time) {
 		j.states[lane][hook] = s
 	}
+}
+
+// hear keeps the word that an entry is.
+func (j *Journal) hear(e *journal.Entry) {
+	who, at := saying{e.Issuer, e.Hook}, e.Time.UnixMilli()
+	until, back := e.TakesBack()
+	for _, of := range e.Whom.Digests() {
+		known, denied := j.denials[of][who]
+		switch {
+		case back && denied && known <= until:
+			j.forget(of, who)
+		case e.Effect != journal.WordDeny || denied && known > at:
+		default:
+			if j.denials[of] == nil {
+				j.denials[of] = map[saying]int64{}
+			}
+			j.denials[of][who] = at
+			j.denied = append(j.denied, denial{of, who, at})
+		}
+	}
+	for len(j.denied) > j.max {
+		if first := j.denied[0]; j.denials[first.of][first.saying] == first.at {
+			j.forget(first.of, first.saying)
+		}
+		j.denied = j.denied[1:]
+	}
+}
+
+func (j *Journal) forget(of journal.Digest, who saying) {
+	if delete(j.denials[of], who); len(j.denials[of]) == 0 {
+		delete(j.denials, of)
+	}
+}
+
+// Denials returns which hooks others have deny one of whom.
+func (j *Journal) Denials(_ context.Context, issuer string, whom journal.Whom) (map[string]time.Time, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	list := map[string]time.Time{}
+	for _, of := range whom.Digests() {
+		for who, at := range j.denials[of] {
+			if who.issuer != issuer {
+				journal.Later(list, who.hook, time.UnixMilli(at))
+			}
+		}
+	}
+	return list, nil
 }
 
 // count adds n times e to the sums.

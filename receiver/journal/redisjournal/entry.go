@@ -147,10 +147,10 @@ func unpacked(raw string, to ...*string) (rest string, ok bool) {
 	return raw, true
 }
 
-// word is a text as a word without spaces that is not empty.
-func word(text string) string { return "." + base64.RawURLEncoding.EncodeToString([]byte(text)) }
+// wordOf is a text as a word without spaces that is not empty.
+func wordOf(text string) string { return "." + base64.RawURLEncoding.EncodeToString([]byte(text)) }
 
-// readWord is the reverse of word.
+// readWord is the reverse of wordOf.
 func readWord(text string) (string, error) {
 	raw, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(text, "."))
 	if err != nil {

@@ -243,6 +243,46 @@ func (j *Journal) States(ctx context.Context, lane journal.Digest) (map[string]j
 	return states, nil
 }
 
+// Denials returns which hooks others have deny one of whom.
+func (j *Journal) Denials(ctx context.Context, issuer string, whom journal.Whom) (map[string]time.Time, error) {
+	list := map[string]time.Time{}
+	if !j.begin() {
+		return nil, journal.ErrClosed
+	}
+	defer j.work.Done()
+	var fields []string
+	for _, of := range whom.Digests() {
+		fields = append(fields, base64.RawURLEncoding.EncodeToString(of[:]))
+	}
+	if fields == nil {
+		return list, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, j.cfg.Timeout)
+	defer cancel()
+	texts, err := j.cfg.DB.Client().HMGet(ctx, j.keys.denials, fields...).Result()
+	if err != nil {
+		return nil, fmt.Errorf("redisjournal: %w", err)
+	}
+	mine := digest(foreign, issuer)
+	for _, text := range texts {
+		for line := range strings.Lines(redisdb.Text(text)) {
+			words := strings.Fields(line)
+			if len(words) != 3 {
+				return nil, errAnswer
+			}
+			hook, hookErr := readWord(words[0])
+			at, timeErr := strconv.ParseInt(words[2], 10, 64)
+			if err := errors.Join(hookErr, timeErr); err != nil {
+				return nil, err
+			}
+			if words[1] != mine {
+				journal.Later(list, hook, time.UnixMilli(at))
+			}
+		}
+	}
+	return list, nil
+}
+
 // sums are those of a kind.
 type sums struct{ entries, ended, unknown int }
 

@@ -6,6 +6,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/receiver/journal"
@@ -59,14 +61,24 @@ func (j *Journal) Record(ctx context.Context, entries ...journal.Entry) error {
 // argsOf are those of one entry for lua/record.lua, and about how large they are.
 func argsOf(e *journal.Entry) (args []any, size int) {
 	k, blob := kindOf(e), blobOf(e)
-	txn, lane, done := "-", "", "0"
+	txn, lane, done, whom := "-", "", "0", []string{}
 	if e.TransactionID != "" {
 		txn = digest(foreign, e.TransactionID)
 	}
 	if e.Verdict == journal.Done {
-		if done = "1"; e.Lane != (journal.Digest{}) {
-			lane = base64.RawURLEncoding.EncodeToString(e.Lane[:])
-		}
+		done = "1"
+	}
+	if e.Told() {
+		lane = base64.RawURLEncoding.EncodeToString(e.Lane[:])
+	}
+	for _, of := range e.Whom.Digests() {
+		whom = append(whom, base64.RawURLEncoding.EncodeToString(of[:]))
+	}
+	word := "" // takes nothing back
+	if until, ok := e.TakesBack(); ok {
+		word = strconv.FormatInt(until, 10)
+	} else if e.Effect == journal.WordDeny {
+		word = "deny"
 	}
 	keep := "0" // it takes the place of any
 	if !e.Verdict.Settled() {
@@ -75,7 +87,8 @@ func argsOf(e *journal.Entry) (args []any, size int) {
 	ids := eventName(e.Event) + ":" + digest(own, e.Hook, e.Effect)
 	return []any{
 		ids, txn, k.name(), k.text(), min(max(e.Ended, journal.Unknown), maxEnded), done, keep, blob,
-		lane, word(e.Hook), word(e.Effect), e.Time.UnixMilli(),
+		lane, wordOf(e.Hook), wordOf(e.Effect), e.Time.UnixMilli(),
+		strings.Join(whom, " "), word, digest(foreign, e.Issuer),
 	}, len(blob) + len(k.text())
 }
 
@@ -134,7 +147,7 @@ func (j *Journal) commit(ctx context.Context, batch []*piece) error {
 	began := time.Now()
 	k := j.keys
 	_, err := j.cfg.DB.Write(ctx, j.record,
-		[]string{k.seq, k.entries, k.index, k.kinds, k.states, k.lifetimes, k.at + "answer:" + rand.Text()}, args...)
+		[]string{k.seq, k.entries, k.index, k.kinds, k.states, k.lifetimes, k.denials, k.denied, k.at + "answer:" + rand.Text()}, args...)
 	if err != nil {
 		return errors.Join(errors.New("redisjournal: entries cannot be kept"), err)
 	}

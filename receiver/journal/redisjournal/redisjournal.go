@@ -109,13 +109,14 @@ func New(cfg Config) (*Journal, error) {
 type keys struct {
 	at                                            string // what they begin with
 	seq, entries, index, kinds, states, lifetimes string
+	denials, denied                               string
 }
 
 func newKeys(prefix string) keys {
 	at := prefix + ":{journal}:"
 	return keys{
 		at: at, seq: at + "seq", entries: at + "entries", index: at + "index", kinds: at + "kinds",
-		states: at + "states", lifetimes: at + "lifetimes",
+		states: at + "states", lifetimes: at + "lifetimes", denials: at + "denials", denied: at + "denied",
 	}
 }
 

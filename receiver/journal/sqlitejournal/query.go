@@ -109,6 +109,37 @@ func (j *Journal) States(ctx context.Context, lane journal.Digest) (map[string]j
 	return states, closed(err)
 }
 
+// Denials returns which hooks others have deny one of whom.
+func (j *Journal) Denials(ctx context.Context, issuer string, whom journal.Whom) (map[string]time.Time, error) {
+	list := map[string]time.Time{}
+	err := j.db.Read(ctx, func(v *sqlitedb.View) error {
+		for _, of := range whom.Digests() {
+			if err := denials(v, of, issuer, list); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return list, closed(err)
+}
+
+// denials adds to list what others than issuer denied of one.
+func denials(v *sqlitedb.View, of journal.Digest, issuer string, list map[string]time.Time) error {
+	rows, err := v.Query("SELECT hook, time FROM denial WHERE whom = ? AND issuer != ?", of[:], issuer)
+	if err != nil {
+		return err
+	}
+	for rows.Next() {
+		var hook string
+		var at int64
+		if err := rows.Scan(&hook, &at); err != nil {
+			return err
+		}
+		journal.Later(list, hook, time.UnixMilli(at))
+	}
+	return rows.Err()
+}
+
 // Totals returns the sums.
 func (j *Journal) Totals(ctx context.Context) ([]journal.Total, error) {
 	var list []journal.Total

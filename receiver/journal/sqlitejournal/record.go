@@ -25,7 +25,7 @@ func (j *Journal) Record(ctx context.Context, entries ...journal.Entry) error {
 				return err
 			}
 		}
-		return j.forget(tx, forgetPerEntry*len(entries))
+		return j.forget(tx, entries)
 	}))
 }
 
@@ -59,10 +59,52 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 	_, err = tx.Exec(`INSERT INTO total (rule, hook, effect, verdict, entries, ended, unknown) VALUES (?, ?, ?, ?, 1, ?, ?)
 ON CONFLICT DO UPDATE SET entries = entries + 1, ended = ended + excluded.ended, unknown = unknown + excluded.unknown`,
 		e.Rule, e.Hook, e.Effect, string(e.Verdict), max(e.Ended, 0), e.Ended < 0)
-	if err != nil || e.Verdict != journal.Done || e.Lane == (journal.Digest{}) {
+	if err == nil {
+		err = j.hear(tx, e)
+	}
+	if err != nil || !e.Told() {
 		return err
 	}
 	return j.tell(tx, e)
+}
+
+// hear keeps the word that an entry is.
+func (j *Journal) hear(tx *sqlitedb.Tx, e *journal.Entry) error {
+	until, back := e.TakesBack()
+	for _, of := range e.Whom.Digests() {
+		var seq, at int64
+		err := tx.QueryRow("SELECT seq, time FROM denial WHERE whom = ? AND hook = ? AND issuer = ?", of[:], e.Hook, e.Issuer).Scan(&seq, &at)
+		known := err == nil
+		if err != nil && !errors.Is(err, sqlitedb.ErrNoRows) {
+			return err
+		}
+		denies := e.Effect == journal.WordDeny && (!known || at <= e.Time.UnixMilli())
+		if known && (denies || back && at <= until) {
+			if err := dropRow(tx, "denial", seq); err != nil {
+				return err
+			}
+		}
+		if !denies {
+			continue
+		}
+		_, err = tx.Exec("INSERT INTO denial (whom, hook, issuer, time) VALUES (?, ?, ?, ?)", of[:], e.Hook, e.Issuer, e.Time.UnixMilli())
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec("UPDATE kept SET n = n + 1 WHERE name = 'denial'"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dropRow deletes a row of a table that is counted.
+func dropRow(tx *sqlitedb.Tx, table string, seq int64) error {
+	if _, err := tx.Exec("DELETE FROM "+table+" WHERE seq = ?", seq); err != nil {
+		return err
+	}
+	_, err := tx.Exec("UPDATE kept SET n = n - 1 WHERE name = ?", table)
+	return err
 }
 
 // tell remembers the state that the hook was told, unless it knows a newer one.
@@ -108,8 +150,13 @@ WHERE rule = ? AND hook = ? AND effect = ? AND verdict = ?`, max(ended, 0), ende
 	return err
 }
 
-// forget drops up to limit entries, and as many states, that are too old or too many.
-func (j *Journal) forget(tx *sqlitedb.Tx, limit int) error {
+// forget drops entries, states and denials that are too old or too many: for each that was
+// recorded a few.
+func (j *Journal) forget(tx *sqlitedb.Tx, recorded []journal.Entry) error {
+	limit, words := forgetPerEntry*len(recorded), 0
+	for i := range recorded {
+		words += forgetPerEntry * len(recorded[i].Whom) / journal.DigestSize
+	}
 	for range limit {
 		seq, err := j.oldest(tx, "entry", "SELECT seq, at FROM entry ORDER BY seq LIMIT 1")
 		if err != nil {
@@ -124,13 +171,22 @@ func (j *Journal) forget(tx *sqlitedb.Tx, limit int) error {
 	}
 	for range limit {
 		seq, err := j.oldest(tx, "state", "SELECT seq, at FROM state ORDER BY seq LIMIT 1")
+		if err != nil {
+			return err
+		}
+		if seq == 0 {
+			break
+		}
+		if err := dropRow(tx, "state", seq); err != nil {
+			return err
+		}
+	}
+	for range words { // of no age
+		seq, err := j.oldest(tx, "denial", "SELECT seq, 9223372036854775807 FROM denial ORDER BY seq LIMIT 1")
 		if err != nil || seq == 0 {
 			return err
 		}
-		if _, err := tx.Exec("DELETE FROM state WHERE seq = ?", seq); err != nil {
-			return err
-		}
-		if _, err := tx.Exec("UPDATE kept SET n = n - 1 WHERE name = 'state'"); err != nil {
+		if err := dropRow(tx, "denial", seq); err != nil {
 			return err
 		}
 	}

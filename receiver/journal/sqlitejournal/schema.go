@@ -2,7 +2,7 @@ package sqlitejournal
 
 // migrations are the schema versions, in order. Released ones never change.
 //
-// seq is never given twice. total sums the entries and kept counts the rows of both
+// seq is never given twice. total sums the entries and kept counts the rows of the other
 // tables, so that neither is ever counted anew. Each index ends in seq, the order of
 // pages.
 func migrations() []string {
@@ -30,5 +30,11 @@ CREATE TABLE state (
 CREATE UNIQUE INDEX state_identity ON state (lane, hook);
 CREATE TABLE kept (name TEXT PRIMARY KEY, n INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 INSERT INTO kept VALUES ('entry', 0), ('state', 0);
+`, `
+CREATE TABLE denial (
+	seq INTEGER PRIMARY KEY AUTOINCREMENT, whom BLOB NOT NULL, hook TEXT NOT NULL,
+	issuer TEXT NOT NULL, time INTEGER NOT NULL) STRICT;
+CREATE UNIQUE INDEX denial_identity ON denial (whom, hook, issuer);
+INSERT INTO kept VALUES ('denial', 0);
 `}
 }

@@ -45,7 +45,7 @@ func TestUpgrade(t *testing.T) {
 	j := open(t, sqlitejournal.Config{Path: path, Now: then})
 	defer func() { _ = j.Close() }()
 	next := denied()
-	next.ID = "b"
+	next.ID, next.Whom = "b", journal.NewWhom("jo")
 	if err := j.Record(t.Context(), next); err != nil {
 		t.Fatal(err)
 	}
@@ -56,6 +56,10 @@ func TestUpgrade(t *testing.T) {
 	states, err := j.States(t.Context(), denied().Lane)
 	if err != nil || states["redis"].Effect != "deny" || !states["redis"].Time.Equal(then()) {
 		t.Errorf("got states %v %v, want deny", states, err)
+	}
+	denials, err := j.Denials(t.Context(), "https://other.example", next.Whom)
+	if err != nil || !denials["redis"].Equal(then()) {
+		t.Errorf("got denials %v %v, want that of redis", denials, err)
 	}
 	totals, err := j.Totals(t.Context())
 	if err != nil || len(totals) != 1 || totals[0].Entries != 2 || totals[0].Ended != 6 {

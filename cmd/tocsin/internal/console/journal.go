@@ -42,7 +42,7 @@ func showJournal(v *view) error {
 		Older    string
 	}{
 		Frame: v.frame("Journal"), Asked: url.Values{},
-		Verdicts: []journal.Verdict{journal.Done, journal.Failed, journal.Skipped, journal.Outdated, journal.SetAside, journal.Dry, journal.Unmet},
+		Verdicts: journal.Verdicts(),
 	}
 	for _, name := range []string{"issuer", "jti", "txn", "hook", "verdict", "before"} {
 		if text := v.r.FormValue(name); text != "" {

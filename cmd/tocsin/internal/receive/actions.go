@@ -30,10 +30,12 @@ type actions struct {
 func newActions(cfg Config, to policy.Config, outside hookEnv) (*actions, error) {
 	a := &actions{idle: make(chan struct{})}
 	var err error
-	a.hooks, to.DryHooks, err = newHooks(cfg.Hooks, outside)
+	var names marked
+	a.hooks, names, err = newHooks(cfg.Hooks, outside)
 	if err != nil {
 		return nil, err
 	}
+	to.DryHooks, to.AnyIssuer = names.dry, names.anyIssuer
 	to.Hooks, to.DryRun, to.HookTimeout = a.hooks, cfg.DryRun, cfg.HookTimeout
 	if to.Rules, err = loadRules(cfg, a.hooks); err == nil {
 		a.engine, err = policy.New(to)

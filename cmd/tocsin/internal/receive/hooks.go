@@ -121,19 +121,22 @@ func built[C any, H hooks.Hook](make func(C) (H, error), fill func(*C, hookEnv))
 	}
 }
 
-// newHooks builds the hooks of a configuration. dry are the names of those that are to
-// be asked for nothing.
-func newHooks(all map[string]settings.Node, env hookEnv) (_ map[string]hooks.Hook, dry []string, err error) {
+// marked are the names of hooks that are to be asked for nothing, and of those at which each
+// issuer may take back what others denied.
+type marked struct{ dry, anyIssuer []string }
+
+// newHooks builds the hooks of a configuration.
+func newHooks(all map[string]settings.Node, env hookEnv) (_ map[string]hooks.Hook, names marked, err error) {
 	out := map[string]hooks.Hook{}
 	if _, named := all[gateHook]; !named && env.Gate != nil {
 		if out[gateHook], err = env.Gate.hook(gateHookSettings{}); err != nil {
-			return nil, nil, err
+			return nil, names, err
 		}
 	}
 	if len(all)+len(out) == 0 {
 		// Without a hook the daemon can but tell: that it does.
 		hook, err := newLogHook(settings.Node{}, env)
-		return map[string]hooks.Hook{"log": hook}, nil, err
+		return map[string]hooks.Hook{"log": hook}, names, err
 	}
 	var faults []error
 	for _, name := range slices.Sorted(maps.Keys(all)) {
@@ -149,18 +152,34 @@ func newHooks(all map[string]settings.Node, env hookEnv) (_ map[string]hooks.Hoo
 			faults = append(faults, at.Fault("type %q is none: want one of %s", kind, strings.Join(slices.Sorted(maps.Keys(hookTypes())), ", ")))
 			continue
 		}
-		hook, err := build(at.Without("type", "dry_run"), env)
+		own := at.Without("type", "dry_run")
+		anyIssuer := false
+		if !perIssuer(kind) {
+			if err := own.At("any_issuer").Decode(&anyIssuer); err != nil {
+				faults = append(faults, err)
+				continue
+			}
+			own = own.Without("any_issuer")
+		}
+		hook, err := build(own, env)
 		if err != nil {
 			faults = append(faults, err)
 			continue
 		}
 		out[name] = hook
 		if dryRun {
-			dry = append(dry, name)
+			names.dry = append(names.dry, name)
+		}
+		if anyIssuer {
+			names.anyIssuer = append(names.anyIssuer, name)
 		}
 	}
 	if len(faults) > 0 {
-		return nil, nil, errors.Join(append(faults, (&actions{hooks: out}).release())...)
+		return nil, marked{}, errors.Join(append(faults, (&actions{hooks: out}).release())...)
 	}
-	return out, dry, nil
+	return out, names, nil
 }
+
+// perIssuer reports whether hooks of a type keep denials by issuer themselves, and have
+// any_issuer as a setting of their own.
+func perIssuer(kind string) bool { return kind == "gate" || kind == "denylist" }

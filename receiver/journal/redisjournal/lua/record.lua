@@ -1,12 +1,14 @@
 -- Keeps entries, all or none, and forgets what is too old or too much.
--- KEYS: seq, entries, index, kinds, states, lifetimes, and that of the answer, which a
--- repeated call gets again.
+-- KEYS: seq, entries, index, kinds, states, lifetimes, denials, denied, and that of the
+-- answer, which a repeated call gets again.
 -- ARGV: the time in ms (empty: the server's), the answer's life (ms), how many entries and
 -- states there may be, how long each is kept (ms); then of each entry: its name by jti,
 -- digest of the txn or -, digest of the kind, the kind, ended (-1: unknown), '1' if it is
 -- done, '1' if it does not take the place of one that is, the rest, and if it is a state
--- that was told: lane (empty: none), hook, effect, time.
-local SEQ, ENTRIES, INDEX, KINDS, STATES, LIFETIMES, ANSWER = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
+-- that was told: lane (empty: none), hook, effect, time; and if it is an issuer's word: of
+-- whom, words; 'deny', or up to when it takes back what it denied; the issuer's digest.
+local SEQ, ENTRIES, INDEX, KINDS, STATES, LIFETIMES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local DENIALS, DENIED, ANSWER = KEYS[7], KEYS[8], KEYS[9]
 if redis.call('PEXPIRE', ANSWER, ARGV[2]) == 1 then return 'ok' end -- it writes: replicas are waited for
 
 local function int(n) return string.format('%.0f', n) end
@@ -74,7 +76,36 @@ local function tell(lane, hook, effect, at)
 	redis.call('ZADD', LIFETIMES, int(now), lane .. ' ' .. hook)
 end
 
-local each, recorded = 12, 0
+-- The denials of one are lines: hook issuer time.
+local function others(of, hook, issuer)
+	local rest, at = {}, nil
+	for line, h, i, t in string.gmatch(redis.call('HGET', DENIALS, of) or '', '((%S+) (%S+) (%-?%d+)\n)') do
+		if h == hook and i == issuer then at = tonumber(t) else rest[#rest + 1] = line end
+	end
+	return table.concat(rest), at
+end
+
+local function keep(of, lines)
+	if lines == '' then redis.call('HDEL', DENIALS, of) else redis.call('HSET', DENIALS, of, lines) end
+end
+
+local function hear(whom, hook, word, issuer, at)
+	for of in string.gmatch(whom, '%S+') do
+		local rest, known = others(of, hook, issuer)
+		local name = of .. ' ' .. hook .. ' ' .. issuer
+		if word == 'deny' then
+			if not known or known <= tonumber(at) then
+				keep(of, rest .. hook .. ' ' .. issuer .. ' ' .. at .. '\n')
+				redis.call('ZADD', DENIED, int(now), name)
+			end
+		elseif known and word ~= '' and known <= tonumber(word) then
+			keep(of, rest)
+			redis.call('ZREM', DENIED, name)
+		end
+	end
+end
+
+local each, recorded, words = 15, 0, 0
 for i = 5, #ARGV, each do
 	local name, txn, kind, ended, done = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 4], ARGV[i + 5]
 	recorded = recorded + 1
@@ -91,6 +122,8 @@ for i = 5, #ARGV, each do
 		redis.call('HSET', ENTRIES, seq, table.concat({int(now), ended, done, kind, name, txn, ARGV[i + 7]}, ' '))
 		for _, of in ipairs(names(seq, kind, name, txn)) do redis.call('ZADD', INDEX, 0, of) end
 		count(kind, 1, tonumber(ended), ARGV[i + 3])
+		hear(ARGV[i + 12], ARGV[i + 9], ARGV[i + 13], ARGV[i + 14], ARGV[i + 11])
+		words = words + math.ceil(#ARGV[i + 12] / 22)
 		if ARGV[i + 8] ~= '' then tell(ARGV[i + 8], ARGV[i + 9], ARGV[i + 10], ARGV[i + 11]) end
 	end
 end
@@ -112,7 +145,15 @@ for _ = 1, 2 * recorded do
 	if rest == '' then redis.call('HDEL', STATES, lane) else redis.call('HSET', STATES, lane, rest) end
 end
 
--- Where nothing is recorded any more all of it ends.
+for _ = 1, 2 * words do
+	if redis.call('ZCARD', DENIED) <= most then break end
+	local first = redis.call('ZRANGE', DENIED, 0, 0)[1]
+	redis.call('ZREM', DENIED, first)
+	local of, hook, issuer = string.match(first, '^(%S+) (%S+) (%S+)$')
+	keep(of, (others(of, hook, issuer)))
+end
+
+-- Where nothing is recorded any more all of it ends, but denials, which have no age.
 for i = 1, 6 do redis.call('PEXPIRE', KEYS[i], int(remember + 86400000)) end
 redis.call('SET', ANSWER, '', 'PX', ARGV[2])
 return 'ok'
