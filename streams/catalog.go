@@ -22,6 +22,8 @@ type Owner struct {
 	Audience []string
 	// Profile is given to the streams it creates.
 	Profile string
+	// Encryption is given to the streams it creates.
+	Encryption string
 	// FormerDelivery also takes the delivery methods' URIs of the RISC drafts and
 	// endpoint_url_token from it.
 	FormerDelivery bool
@@ -154,7 +156,7 @@ func (c *Catalog) Create(ctx context.Context, owner Owner, req Request) (Stream,
 	now := c.cfg.Now()
 	former := owner.former(&req)
 	s := Stream{
-		ID: c.cfg.NewID(), Owner: owner.ID, Issuer: c.cfg.Issuer, Audience: slices.Clone(owner.Audience), Profile: owner.Profile,
+		ID: c.cfg.NewID(), Owner: owner.ID, Issuer: c.cfg.Issuer, Audience: slices.Clone(owner.Audience), Profile: owner.Profile, Encryption: owner.Encryption,
 		EventsSupported:         slices.Clone(c.cfg.EventsSupported),
 		MinVerificationInterval: c.cfg.MinVerificationInterval,
 		InactivityTimeout:       c.cfg.InactivityTimeout,

@@ -44,6 +44,11 @@ type Stream struct {
 	// transmitter's (transmitter/profile); it comes from the application's
 	// registration or an operator, never from a request.
 	Profile string
+	// Encryption names the key to which the SETs are encrypted before they leave (a
+	// nested JWT, RFC 7519 §11.2), as the transmitter writes it
+	// ([github.com/tocsin-ssf/tocsin/set/jose.Encrypter]); empty: they leave signed
+	// alone. It comes from where Profile comes.
+	Encryption string
 
 	// MinVerificationInterval is the least time between two verification
 	// requests, in whole seconds on the wire; zero sends none.

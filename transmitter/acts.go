@@ -84,6 +84,7 @@ func streamActs() map[routeName]acts.Spec {
 		on(http.MethodPost, ops+"/streams/:stream_id/status"):                   status,
 		on(http.MethodPost, ops+"/streams/:stream_id/verify"):                   {Name: "stream.verify", Objects: stream},
 		on(http.MethodPut, ops+"/streams/:stream_id/profile"):                   {Name: "stream.profile", Objects: stream, Shown: []string{"profile"}},
+		on(http.MethodPut, ops+"/streams/:stream_id/encryption"):                {Name: "stream.encrypt", Objects: map[string]string{"stream_id": "stream", "encryption.kid": "key"}, Shown: []string{"off", "kid", "alg", "enc"}, Hidden: []string{"keys", "pem"}},
 		on(http.MethodPost, pathReplay):                                         replay,
 		on(http.MethodPost, ops+"/streams/:stream_id/replay"):                   replay,
 		on(http.MethodPost, pathDeadLetters+"/:jti/resend"):                     resend,
@@ -143,8 +144,8 @@ func registrationActs() map[routeName]acts.Spec {
 	client := map[string]string{"id": "client", "client_id": "client", "application": "application"}
 	source := map[string]string{"name": "source"}
 	return map[routeName]acts.Spec{
-		on(http.MethodPost, ops+"/applications"):       {Name: "application.add", Objects: application, Shown: []string{"name", "audience", "subject_format", "profile"}},
-		on(http.MethodPatch, ops+"/applications/:id"):  {Name: "application.update", Objects: application, Shown: []string{"name", "subject_format", "profile"}},
+		on(http.MethodPost, ops+"/applications"):       {Name: "application.add", Objects: application, Shown: []string{"name", "audience", "subject_format", "profile", "encryption.off", "encryption.kid", "encryption.alg", "encryption.enc"}, Hidden: []string{"encryption.keys", "encryption.pem"}},
+		on(http.MethodPatch, ops+"/applications/:id"):  {Name: "application.update", Objects: application, Shown: []string{"name", "subject_format", "profile", "encryption.off", "encryption.kid", "encryption.alg", "encryption.enc"}, Hidden: []string{"encryption.keys", "encryption.pem"}},
 		on(http.MethodDelete, ops+"/applications/:id"): {Name: "application.remove", Objects: application},
 		on(http.MethodPost, ops+"/clients"): {
 			Name: "client.add", Objects: client, Shown: []string{"audience", "environment", "scope", "static", "source"},

@@ -68,6 +68,7 @@ func acts() []operation {
 		{method: "GET", path: "/admin/streams/x"},
 		{method: "POST", path: "/admin/streams/x/status", body: "{}"},
 		{method: "PUT", path: "/admin/streams/x/profile", body: "{}"},
+		{method: "PUT", path: "/admin/streams/x/encryption", body: "{}"},
 		{method: "POST", path: "/admin/streams/x/verify"},
 		{method: "GET", path: "/admin/streams/x/attempts"},
 		{method: "GET", path: "/admin/streams/x/subjects"},

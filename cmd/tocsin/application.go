@@ -26,6 +26,7 @@ type application struct {
 	Audience      []string  `json:"audience"`
 	SubjectFormat string    `json:"subject_format,omitempty"`
 	Profile       string    `json:"profile,omitempty"`
+	Encryption    any       `json:"encryption,omitempty"`
 	Created       time.Time `json:"created,omitzero"`
 }
 
@@ -37,6 +38,7 @@ type applicationAddCmd struct {
 	Audience      []string `help:"The aud of its SETs." required:"" placeholder:"URL"`
 	SubjectFormat string   `help:"Format of subject identifiers it prefers, such as email or iss_sub."`
 	Profile       string   `help:"Form of the SETs of its streams, for a receiver that does not read the current one: okta, apple, google-workspace, login.gov, risc-draft, and settings such as apple,subject=event."`
+	encryptFlags
 }
 
 // Help shows an example.
@@ -46,7 +48,14 @@ func (applicationAddCmd) Help() string {
 
 // Run adds it and prints it.
 func (c applicationAddCmd) Run(ctx context.Context, std streamsIO) error {
+	to, err := c.ask(std)
+	if err != nil {
+		return err
+	}
 	ask := application{ID: c.ID, Name: c.Name, Audience: c.Audience, SubjectFormat: c.SubjectFormat, Profile: c.Profile}
+	if to != nil {
+		ask.Encryption = to
+	}
 	return c.with(ctx, true, func(api *adminapi.Client) error {
 		var made application
 		if err := api.Do(ctx, http.MethodPost, "/admin/applications", ask, &made); err != nil {
@@ -63,6 +72,8 @@ type applicationUpdateCmd struct {
 	Name          *string `help:"Name for people."`
 	SubjectFormat *string `help:"Format of subject identifiers it prefers; empty: none."`
 	Profile       *string `help:"Form of the SETs of streams it makes from now on; empty: the current one. For one that there is: tocsin stream profile."`
+	encryptFlags
+	EncryptOff bool `help:"Streams it makes from now on send SETs signed alone. For one that there is: tocsin stream encrypt --off." name:"encrypt-off"`
 }
 
 // Help shows an example.
@@ -72,11 +83,21 @@ func (applicationUpdateCmd) Help() string {
 
 // Run changes it and prints it.
 func (c applicationUpdateCmd) Run(ctx context.Context, std streamsIO) error {
+	to, err := c.ask(std)
+	switch {
+	case err != nil:
+		return err
+	case c.EncryptOff && to != nil:
+		return usage("--encrypt-off and --encrypt-to exclude each other")
+	case c.EncryptOff:
+		to = &encryption{Off: true}
+	}
 	ask := struct {
-		Name          *string `json:"name,omitempty"`
-		SubjectFormat *string `json:"subject_format,omitempty"`
-		Profile       *string `json:"profile,omitempty"`
-	}{c.Name, c.SubjectFormat, c.Profile}
+		Name          *string     `json:"name,omitempty"`
+		SubjectFormat *string     `json:"subject_format,omitempty"`
+		Profile       *string     `json:"profile,omitempty"`
+		Encryption    *encryption `json:"encryption,omitempty"`
+	}{c.Name, c.SubjectFormat, c.Profile, to}
 	return c.with(ctx, false, func(api *adminapi.Client) error {
 		var changed application
 		if err := api.Do(ctx, http.MethodPatch, "/admin/applications/"+url.PathEscape(c.ID), ask, &changed); err != nil {

@@ -21,6 +21,7 @@ type streamCmd struct {
 	RemoveSubject streamRemoveSubjectCmd `cmd:"" help:"Remove a subject from a stream."`
 	Verify        streamVerifyCmd        `cmd:"" help:"Ask for a verification event."`
 	Profile       streamProfileCmd       `cmd:"" help:"Set the form in which a stream's SETs leave (our own transmitter)."`
+	Encrypt       streamEncryptCmd       `cmd:"" help:"Encrypt a stream's SETs to a key of its receiver, or show it (our own transmitter)."`
 	Replay        streamReplayCmd        `cmd:"" help:"Send again what was recorded from a time on (our own transmitter)."`
 }
 

@@ -20,9 +20,9 @@ const MediaType = "application/secevent+jwt"
 
 // Bounds on what the other side may send, in bytes unless said otherwise.
 const (
-	MaxPushBodyBytes     = 64 << 10 // one compact SET
+	MaxPushBodyBytes     = 96 << 10 // one compact SET of 64 KiB, encrypted
 	MaxPollRequestBytes  = 1 << 20
-	MaxPollResponseBytes = 8 << 20
+	MaxPollResponseBytes = 12 << 20
 	MaxFailureBytes      = 16 << 10 // the body of a 400 answer to a push
 
 	MaxAcks    = 10_000 // entries of ack

@@ -136,7 +136,7 @@ func portStreams(m *move) {
 	m.from.stream("b")
 	m.from.stream("a", poll, none, func(s *streams.Stream) {
 		s.Delivery.FormerMethod, s.Delivery.AuthorizationHeader = "https://x.example/m", "Bearer x"
-		s.Profile, s.Description, s.Reason, s.From, s.Epoch = "p", "d é", "because", 17, 3
+		s.Profile, s.Encryption, s.Description, s.Reason, s.From, s.Epoch = "p", `{"enc":"e"}`, "d é", "because", 17, 3
 		s.InactivityTimeout, s.MinVerificationInterval = time.Hour, time.Minute
 		s.EventsRequested, s.VerificationRequested = nil, time.Now().UTC()
 	})

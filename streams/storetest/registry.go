@@ -32,6 +32,7 @@ func whole(id string) streams.Stream {
 		ID: id, Owner: "app", Issuer: "https://tx.example", Audience: []string{"a", "b"},
 		EventsSupported: []string{typeA, typeB}, EventsRequested: []string{typeA, "urn:unknown"}, EventsDelivered: []string{typeA},
 		Profile:                 "okta,aud=list",
+		Encryption:              `{"enc":"A256GCM","key":{}}`,
 		Delivery:                streams.Delivery{Method: delivery.MethodPush, FormerMethod: "https://former.example/push", EndpointURL: "https://rx.example", AuthorizationHeader: "Bearer x"},
 		MinVerificationInterval: 30 * time.Second, InactivityTimeout: time.Hour, Description: "d <&> é",
 		DefaultSubjects: streams.SubjectsNone, Status: streams.Paused, Reason: "r", StatusBy: streams.ByTransmitter,

@@ -59,10 +59,10 @@ func applicationFits(tx *Tx, a *Application) error {
 }
 
 // ApplicationChange is what of an application may change; nil leaves a member.
-type ApplicationChange struct{ Name, SubjectFormat, Profile *string }
+type ApplicationChange struct{ Name, SubjectFormat, Profile, Encryption *string }
 
 // ChangeApplication changes an application and returns it as it is then. Streams
-// that it has made keep their profile.
+// that it has made keep their profile and encryption.
 //
 // Errors: an [*InvalidError]; [ErrNotFound].
 func (s *Store) ChangeApplication(ctx context.Context, id string, change ApplicationChange) (Application, error) {
@@ -86,6 +86,7 @@ func (s *Store) ChangeApplication(ctx context.Context, id string, change Applica
 func (a *Application) apply(change ApplicationChange) {
 	for member, value := range map[*string]*string{
 		&a.Name: change.Name, &a.SubjectFormat: change.SubjectFormat, &a.Profile: change.Profile,
+		&a.Encryption: change.Encryption,
 	} {
 		if value != nil {
 			*member = *value

@@ -64,6 +64,9 @@ type Application struct {
 	// Profile is that of the streams it makes (transmitter/profile), up to
 	// [MaxProfileBytes]; empty: SETs leave in the current form.
 	Profile string
+	// Encryption is that of the streams it makes, as their stores keep it, up to
+	// [MaxEncryptionBytes]; empty: SETs leave signed alone. Public keys alone are in it.
+	Encryption string
 	// Created is set by the store, in whole milliseconds.
 	Created time.Time
 }
@@ -132,9 +135,9 @@ type Principal struct {
 	Application string
 	// Environment is the only one whose events are visible; empty: all are.
 	Environment string
-	// Audience and Profile are the application's.
-	Audience []string
-	Profile  string
+	// Audience, Profile and Encryption are the application's.
+	Audience            []string
+	Profile, Encryption string
 	// Scopes are the token's, as far as the client still has them.
 	Scopes []Scope
 	// Source is set if the principal may write events, else nil.

@@ -273,7 +273,7 @@ func (v *verified) judge(h *Holder, err error, now time.Time) error {
 
 // principal builds the principal of a client for a token's scopes.
 func (a *Authenticator) principal(h *Holder, scopes []Scope) *Principal {
-	p := &Principal{Client: h.ID, Application: h.Application, Environment: h.Environment, Audience: h.Audience, Profile: h.Profile}
+	p := &Principal{Client: h.ID, Application: h.Application, Environment: h.Environment, Audience: h.Audience, Profile: h.Profile, Encryption: h.Encryption}
 	for _, s := range scopes {
 		if covers(a.cfg.Rules, h.Scopes, s) {
 			p.Scopes = append(p.Scopes, s)

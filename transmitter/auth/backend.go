@@ -92,9 +92,9 @@ type Holder struct {
 	// Revoked: the access token was revoked.
 	Revoked bool
 	Registration
-	// Audience and Profile are the application's.
-	Audience []string
-	Profile  string
+	// Audience, Profile and Encryption are the application's.
+	Audience            []string
+	Profile, Encryption string
 	// Stamp is another one after each change of the client, its application or the
 	// credential. Never zero.
 	Stamp uint64

@@ -10,19 +10,20 @@ import (
 
 // Bounds on what is registered and sent.
 const (
-	MaxIDBytes       = 128      // an application's, client's or source's id
-	MaxNameBytes     = 256      // an application's name
-	MaxProfileBytes  = 256      // text of a profile
-	MaxAudience      = 16       // audience values of an application
-	MaxAudienceBytes = 2 << 10  // one of them
-	MaxScopes        = 64       // scopes of a client or of a request
-	MaxScopeBytes    = 128      // one of them
-	MaxSourceValues  = 1000     // entries in one list of a source
-	MaxSourceBytes   = 2 << 10  // one of them
-	MaxTokenBytes    = 8 << 10  // an access token
-	MaxFormBytes     = 32 << 10 // the body of a token or revocation request
-	MaxJWKSBytes     = 32 << 10 // the keys of a client
-	MaxURIBytes      = 2 << 10  // where they are published
+	MaxIDBytes         = 128      // an application's, client's or source's id
+	MaxNameBytes       = 256      // an application's name
+	MaxProfileBytes    = 256      // text of a profile
+	MaxEncryptionBytes = 8 << 10  // of what a stream's SETs are encrypted to
+	MaxAudience        = 16       // audience values of an application
+	MaxAudienceBytes   = 2 << 10  // one of them
+	MaxScopes          = 64       // scopes of a client or of a request
+	MaxScopeBytes      = 128      // one of them
+	MaxSourceValues    = 1000     // entries in one list of a source
+	MaxSourceBytes     = 2 << 10  // one of them
+	MaxTokenBytes      = 8 << 10  // an access token
+	MaxFormBytes       = 32 << 10 // the body of a token or revocation request
+	MaxJWKSBytes       = 32 << 10 // the keys of a client
+	MaxURIBytes        = 2 << 10  // where they are published
 )
 
 // checkID accepts 1 to MaxIDBytes characters that stand in a path, a form and
@@ -89,6 +90,7 @@ func (a Application) validate() error {
 	return cmp.Or(
 		checkText("subject_format", a.SubjectFormat, MaxIDBytes),
 		checkText("profile", a.Profile, MaxProfileBytes),
+		checkText("encryption", a.Encryption, MaxEncryptionBytes),
 	)
 }
 

@@ -85,6 +85,9 @@ CREATE TABLE vault (
 -- the key that signs next: it is published before it does
 ALTER TABLE signing_keys ADD COLUMN next INTEGER NOT NULL DEFAULT 0;
 CREATE UNIQUE INDEX signing_keys_next ON signing_keys (next) WHERE next = 1;
+`, `
+-- what the SETs of its streams are encrypted to: JSON with a public key; empty: nothing
+ALTER TABLE applications ADD COLUMN encryption TEXT NOT NULL DEFAULT '';
 `}
 }
 

@@ -96,7 +96,7 @@ func (b *SQLite) Holder(ctx context.Context, c Credential, known uint64) (Holder
 		if h.Audience, err = audience(v, h.Application); err != nil {
 			return err
 		}
-		if err := v.QueryRow("SELECT profile FROM applications WHERE id = ?", h.Application).Scan(&h.Profile); unknown != nil || err != nil {
+		if err := v.QueryRow("SELECT profile, encryption FROM applications WHERE id = ?", h.Application).Scan(&h.Profile, &h.Encryption); unknown != nil || err != nil {
 			return cmp.Or(unknown, err)
 		}
 		if c.TokenID != "" {

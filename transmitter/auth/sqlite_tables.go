@@ -38,7 +38,7 @@ func (c *sqliteConn) put(update, insert string, args ...any) (replaced bool, err
 
 type sqliteApplications struct{ *sqliteConn }
 
-const applicationColumns = "SELECT id, name, subject_format, profile, created_ms FROM applications"
+const applicationColumns = "SELECT id, name, subject_format, profile, encryption, created_ms FROM applications"
 
 func (t sqliteApplications) Get(id string) (Application, error) {
 	a, err := scanOne(t, scanApplication, applicationColumns+" WHERE id = ?", id)
@@ -63,9 +63,9 @@ func (t sqliteApplications) List(by Index, value string) ([]Application, error) 
 }
 
 func (t sqliteApplications) Put(a Application) error {
-	replaced, err := t.put("UPDATE applications SET name = ?, subject_format = ?, profile = ?, created_ms = ? WHERE id = ?",
-		"INSERT INTO applications (name, subject_format, profile, created_ms, id) VALUES (?, ?, ?, ?, ?)",
-		a.Name, a.SubjectFormat, a.Profile, a.Created.UnixMilli(), a.ID)
+	replaced, err := t.put("UPDATE applications SET name = ?, subject_format = ?, profile = ?, encryption = ?, created_ms = ? WHERE id = ?",
+		"INSERT INTO applications (name, subject_format, profile, encryption, created_ms, id) VALUES (?, ?, ?, ?, ?, ?)",
+		a.Name, a.SubjectFormat, a.Profile, a.Encryption, a.Created.UnixMilli(), a.ID)
 	if err != nil {
 		return err
 	}
@@ -94,7 +94,7 @@ func (t sqliteApplications) Delete(id string) error {
 
 func scanApplication(row row) (a Application, err error) {
 	var ms int64
-	err = row.Scan(&a.ID, &a.Name, &a.SubjectFormat, &a.Profile, &ms)
+	err = row.Scan(&a.ID, &a.Name, &a.SubjectFormat, &a.Profile, &a.Encryption, &ms)
 	a.Created = fromMilli(ms)
 	return a, err
 }

@@ -21,6 +21,7 @@ type stored struct {
 	EventsRequested         []string `json:"events_requested"` // null is not the same as an empty list
 	EventsDelivered         []string `json:"events_delivered"`
 	Profile                 string   `json:"profile,omitempty"`
+	Encryption              string   `json:"encryption,omitempty"`
 	Method                  string   `json:"method,omitempty"`
 	FormerMethod            string   `json:"former_method,omitempty"`
 	EndpointURL             string   `json:"endpoint_url,omitempty"`
@@ -43,8 +44,8 @@ func EncodeStream(s *streams.Stream) ([]byte, error) {
 	d := stored{
 		ID: s.ID, Owner: s.Owner, Issuer: s.Issuer, Audience: s.Audience,
 		EventsSupported: s.EventsSupported, EventsRequested: s.EventsRequested, EventsDelivered: s.EventsDelivered,
-		Profile: s.Profile,
-		Method:  s.Delivery.Method, FormerMethod: s.Delivery.FormerMethod, EndpointURL: s.Delivery.EndpointURL,
+		Profile: s.Profile, Encryption: s.Encryption,
+		Method: s.Delivery.Method, FormerMethod: s.Delivery.FormerMethod, EndpointURL: s.Delivery.EndpointURL,
 		AuthorizationHeader:     s.Delivery.AuthorizationHeader,
 		MinVerificationInterval: int64(s.MinVerificationInterval),
 		InactivityTimeout:       int64(s.InactivityTimeout),
@@ -66,7 +67,7 @@ func DecodeStream(document []byte) (streams.Stream, error) {
 	return streams.Stream{
 		ID: d.ID, Owner: d.Owner, Issuer: d.Issuer, Audience: d.Audience,
 		EventsSupported: d.EventsSupported, EventsRequested: d.EventsRequested, EventsDelivered: d.EventsDelivered,
-		Profile: d.Profile,
+		Profile: d.Profile, Encryption: d.Encryption,
 		Delivery: streams.Delivery{
 			Method: d.Method, FormerMethod: d.FormerMethod, EndpointURL: d.EndpointURL, AuthorizationHeader: d.AuthorizationHeader,
 		},

@@ -208,15 +208,16 @@ func applicationChanged(t *testing.T, open Open) {
 	ctx, dir := t.Context(), t.TempDir()
 	s := open(t, dir)
 	want := auth.Application{
-		ID: "rp", Name: "Old", Audience: []string{"https://b.example", "https://a.example"}, SubjectFormat: "email", Profile: "okta",
+		ID: "rp", Name: "Old", Audience: []string{"https://b.example", "https://a.example"}, SubjectFormat: "email", Profile: "okta", Encryption: `{"enc":"A256GCM"}`,
 		Created: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC),
 	}
 	if _, err := s.AddApplication(ctx, want); err != nil {
 		t.Fatal(err)
 	}
 	name, none := "Néw", ""
-	want.Name, want.Profile = name, none
-	got, err := s.ChangeApplication(ctx, "rp", auth.ApplicationChange{Name: &name, Profile: &none})
+	other := `{"enc":"A128GCM"}`
+	want.Name, want.Profile, want.Encryption = name, none, other
+	got, err := s.ChangeApplication(ctx, "rp", auth.ApplicationChange{Name: &name, Profile: &none, Encryption: &other})
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("got %v, diff %s", err, diff)
 	}

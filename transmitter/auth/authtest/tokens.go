@@ -141,9 +141,9 @@ func principals(t *testing.T, open Open) {
 	}
 	for name, token := range map[string]string{"JWT": p.token(c), "static": c.AccessToken} {
 		for _, profile := range []string{"", "okta"} { // a change of the application's is seen at once
-			_, err := p.ChangeApplication(p.Context(), "rp", auth.ApplicationChange{Profile: &profile})
+			_, err := p.ChangeApplication(p.Context(), "rp", auth.ApplicationChange{Profile: &profile, Encryption: &profile})
 			p.check(err)
-			want.Profile = profile
+			want.Profile, want.Encryption = profile, profile
 			for _, turn := range []string{"first", "again"} {
 				got, err := p.ask(token)
 				if err != nil {

@@ -16,11 +16,12 @@ import (
 // then what follows here. Digests are base64.
 
 type application struct {
-	Name     string   `json:"name,omitempty"`
-	Audience []string `json:"aud"`
-	Format   string   `json:"format,omitempty"`
-	Profile  string   `json:"profile,omitempty"`
-	Created  int64    `json:"ms"`
+	Name       string   `json:"name,omitempty"`
+	Audience   []string `json:"aud"`
+	Format     string   `json:"format,omitempty"`
+	Profile    string   `json:"profile,omitempty"`
+	Encryption string   `json:"encryption,omitempty"`
+	Created    int64    `json:"ms"`
 }
 
 type client struct {
@@ -82,13 +83,13 @@ func encode(words string, record any) (string, error) {
 }
 
 func encodeApplication(a auth.Application) (string, error) {
-	return encode("", application{a.Name, a.Audience, a.SubjectFormat, a.Profile, a.Created.UnixMilli()})
+	return encode("", application{a.Name, a.Audience, a.SubjectFormat, a.Profile, a.Encryption, a.Created.UnixMilli()})
 }
 
 func decodeApplication(id, text string) (auth.Application, error) {
 	_, r, err := decode[application]("application", id, text, 1)
 	return auth.Application{
-		ID: id, Name: r.Name, Audience: r.Audience, SubjectFormat: r.Format, Profile: r.Profile, Created: fromMilli(r.Created),
+		ID: id, Name: r.Name, Audience: r.Audience, SubjectFormat: r.Format, Profile: r.Profile, Encryption: r.Encryption, Created: fromMilli(r.Created),
 	}, err
 }
 
@@ -177,7 +178,7 @@ func decodeHolder(parts []any) (h auth.Holder, err error) {
 	if err != nil {
 		return h, err
 	}
-	h.Audience, h.Profile, h.Revoked = a.Audience, a.Profile, parts[4] != int64(0)
+	h.Audience, h.Profile, h.Encryption, h.Revoked = a.Audience, a.Profile, a.Encryption, parts[4] != int64(0)
 	if h.Stamp, err = strconv.ParseUint(text[3], 10, 64); err != nil {
 		return h, errors.New("redisauth: a stamp cannot be read")
 	}

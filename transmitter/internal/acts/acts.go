@@ -45,7 +45,7 @@ type Spec struct {
 	// Name is "<what>.<verb>".
 	Name string
 	// Objects are what ids are of, by the name of the member of path, query, body or
-	// answer that holds them.
+	// answer that holds them, of the latter two as a dotted path.
 	Objects map[string]string
 	// Shown and Hidden are members of the body, as dotted paths: those are told with
 	// their value, of these only that they were given. URLs are told by scheme and host.

@@ -50,7 +50,8 @@ func (s Spec) tell(act *eventlog.Act, body, answer []byte) {
 	for member, what := range s.Objects {
 		for _, from := range []map[string]json.RawMessage{made, asked} { // what we say counts more
 			var id string
-			if _, known := ids[what]; !known && json.Unmarshal(from[member], &id) == nil {
+			v, _ := at(from, member)
+			if _, known := ids[what]; !known && json.Unmarshal(v, &id) == nil {
 				put(ids, what, id)
 			}
 		}

@@ -131,6 +131,7 @@ func (h Handler) Mount(g *echo.Group) {
 	g.GET("/participation", h.participation)
 	g.POST("/streams/:stream_id/status", h.setStatus)
 	g.PUT("/streams/:stream_id/profile", h.setProfile)
+	g.PUT("/streams/:stream_id/encryption", h.setEncryption)
 	g.GET("/streams/:stream_id/dead-letters", h.deadLetters)
 	g.POST("/streams/:stream_id/dead-letters/:jti/resend", h.resend)
 	g.DELETE("/streams/:stream_id/dead-letters/:jti", h.drop)

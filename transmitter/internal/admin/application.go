@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -18,12 +19,20 @@ import (
 
 // Application is an application on the wire.
 type Application struct {
-	ID            string    `json:"id"`
-	Name          string    `json:"name,omitempty"`
-	Audience      []string  `json:"audience"`
-	SubjectFormat string    `json:"subject_format,omitempty"`
-	Profile       string    `json:"profile,omitempty"`
-	Created       time.Time `json:"created,omitzero"`
+	ID            string   `json:"id"`
+	Name          string   `json:"name,omitempty"`
+	Audience      []string `json:"audience"`
+	SubjectFormat string   `json:"subject_format,omitempty"`
+	Profile       string   `json:"profile,omitempty"`
+	// Encryption is that of the streams it makes.
+	Encryption *Encryption `json:"encryption,omitempty"`
+	Created    time.Time   `json:"created,omitzero"`
+}
+
+// showApplication is an application on the wire.
+func showApplication(a auth.Application) (Application, error) {
+	encryption, err := encryptionOf(a.Encryption)
+	return Application{a.ID, a.Name, a.Audience, a.SubjectFormat, a.Profile, encryption, a.Created}, err
 }
 
 func (h Handler) applications(c echo.Context) error {
@@ -33,33 +42,54 @@ func (h Handler) applications(c echo.Context) error {
 	}
 	out := make([]Application, len(list))
 	for i, a := range list {
-		out[i] = Application(a)
+		if out[i], err = showApplication(a); err != nil {
+			return err
+		}
 	}
 	return c.JSON(http.StatusOK, out)
 }
 
 func (h Handler) addApplication(c echo.Context) error {
-	var ask Application
+	var ask struct {
+		ID            string          `json:"id"`
+		Name          string          `json:"name"`
+		Audience      []string        `json:"audience"`
+		SubjectFormat string          `json:"subject_format"`
+		Profile       string          `json:"profile"`
+		Encryption    *encryptionAsk  `json:"encryption"`
+		Created       json.RawMessage `json:"created"` // the store's to say
+	}
 	if err := read(c, &ask); err != nil {
 		return err
 	}
-	ask.Created = time.Time{} // the store's to say
+	a := auth.Application{ID: ask.ID, Name: ask.Name, Audience: ask.Audience, SubjectFormat: ask.SubjectFormat, Profile: ask.Profile}
+	if ask.Encryption != nil {
+		var err error
+		if a.Encryption, err = ask.Encryption.kept(); err != nil {
+			return err
+		}
+	}
 	if err := checkProfile(ask.Profile); err != nil {
 		return err
 	}
-	made, err := h.Applications.AddApplication(c.Request().Context(), auth.Application(ask))
+	made, err := h.Applications.AddApplication(c.Request().Context(), a)
 	if err != nil {
 		return refusal(err)
 	}
-	return c.JSON(http.StatusCreated, Application(made))
+	shown, err := showApplication(made)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusCreated, shown)
 }
 
 // changeApplication changes the members that the body has.
 func (h Handler) changeApplication(c echo.Context) error {
 	var ask struct {
-		Name          *string `json:"name"`
-		SubjectFormat *string `json:"subject_format"`
-		Profile       *string `json:"profile"`
+		Name          *string        `json:"name"`
+		SubjectFormat *string        `json:"subject_format"`
+		Profile       *string        `json:"profile"`
+		Encryption    *encryptionAsk `json:"encryption"`
 	}
 	if err := read(c, &ask); err != nil {
 		return err
@@ -69,11 +99,23 @@ func (h Handler) changeApplication(c echo.Context) error {
 			return err
 		}
 	}
-	changed, err := h.Applications.ChangeApplication(c.Request().Context(), c.Param("id"), auth.ApplicationChange(ask))
+	change := auth.ApplicationChange{Name: ask.Name, SubjectFormat: ask.SubjectFormat, Profile: ask.Profile}
+	if ask.Encryption != nil {
+		kept, err := ask.Encryption.kept()
+		if err != nil {
+			return err
+		}
+		change.Encryption = &kept
+	}
+	changed, err := h.Applications.ChangeApplication(c.Request().Context(), c.Param("id"), change)
 	if err != nil {
 		return refusal(err)
 	}
-	return c.JSON(http.StatusOK, Application(changed))
+	shown, err := showApplication(changed)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, shown)
 }
 
 // checkProfile refuses a profile that there is not.

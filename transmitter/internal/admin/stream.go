@@ -22,6 +22,7 @@ type Stream struct {
 	Application     string                  `json:"application"`
 	Environment     string                  `json:"environment,omitempty"`
 	Profile         string                  `json:"profile,omitempty"`
+	Encryption      *Encryption             `json:"encryption,omitempty"`
 	DefaultSubjects streams.DefaultSubjects `json:"default_subjects"`
 	Created         time.Time               `json:"created"`
 	Active          time.Time               `json:"active"`
@@ -58,9 +59,13 @@ func (h Handler) describe(c echo.Context, s streams.Stream) (Stream, error) {
 	if err != nil {
 		return Stream{}, err
 	}
+	encryption, err := encryptionOf(s.Encryption)
+	if err != nil {
+		return Stream{}, err
+	}
 	application, _ := streams.ApplicationOf(s.Owner)
 	return Stream{
-		Configuration: s.Configuration(), Application: application, Environment: streams.EnvironmentOf(s.Owner), Profile: s.Profile,
+		Configuration: s.Configuration(), Application: application, Environment: streams.EnvironmentOf(s.Owner), Profile: s.Profile, Encryption: encryption,
 		DefaultSubjects: s.DefaultSubjects, Created: s.Created.UTC(), Active: s.Active.UTC(), VerificationRequested: s.VerificationRequested.UTC(),
 		Status: s.Status, Reason: s.Reason, StatusBy: s.StatusBy,
 		Queued: depth.Items, InFlight: depth.Leased, DeadLetters: depth.Dead, Oldest: depth.Oldest,

@@ -34,7 +34,7 @@ func begin(c echo.Context) (streams.Owner, error) {
 		return streams.Owner{}, err
 	}
 	return streams.Owner{
-		ID: request.Owner(c), Audience: p.Audience, Profile: p.Profile, FormerDelivery: form.FormerDelivery,
+		ID: request.Owner(c), Audience: p.Audience, Profile: p.Profile, Encryption: p.Encryption, FormerDelivery: form.FormerDelivery,
 	}, nil
 }
 

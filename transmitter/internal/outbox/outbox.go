@@ -1,10 +1,11 @@
 // Package outbox turns a queued item into the signed SET that leaves the
-// house (RFC 8417, SSF §4).
+// house (RFC 8417, SSF §4), encrypted where its stream has a recipient's key (RFC 7519
+// §11.2).
 //
 // All claims are a function of the record, the stream and the item's
 // position, so that signing again yields the same claims (contracts.md §6).
 // Signed bytes are a bounded cache, never state: a retry after a key rotation
-// is signed anew.
+// is signed anew, one after a change of the recipient's key encrypted to the new one.
 package outbox
 
 import (
@@ -67,17 +68,18 @@ type Config struct {
 type Outbox struct {
 	cfg   Config
 	cache *cache
+	to    recipients
 	turns chan struct{} // held while signing
 }
 
 // SET is a signed item, ready to leave.
 type SET struct {
-	Compact string
+	Compact string // a JWS, or the JWE that holds it
 	// KeyID is the key that signed it.
 	KeyID string
 	// TransactionID is the txn: the event's id, or the jti of a control event.
 	TransactionID string
-	version       string // what of the bytes is not of the item: key and profile
+	version       string // what of the bytes is not of the item: keys and profile
 	// Accepted is when the event was recorded (or the control event made).
 	Accepted time.Time
 }
@@ -128,6 +130,13 @@ func (o *Outbox) sign(ctx context.Context, s streams.Stream, item streams.Item) 
 	key := form.Signer(o.cfg.Key, o.cfg.JWT)()
 	out.KeyID = key.KeyID()
 	out.version = key.KeyID() + " " + s.Profile
+	var to recipient
+	if s.Encryption != "" {
+		if to, err = o.to.get(s.Encryption); err != nil { // as with the profile
+			return SET{}, 0, fmt.Errorf("outbox: encryption of stream %s: %w", s.ID, err)
+		}
+		out.version += " " + to.mark
+	}
 	if compact, ok := o.cache.get(item.ID, out.version); ok {
 		out.Compact = compact
 		return out, 0, nil
@@ -157,6 +166,11 @@ func (o *Outbox) sign(ctx context.Context, s streams.Stream, item streams.Item) 
 	}
 	if o.cfg.Signed != nil {
 		o.cfg.Signed(key.KeyID())
+	}
+	if to.encrypter != nil {
+		if out.Compact, err = to.encrypter.Encrypt(out.Compact); err != nil {
+			return SET{}, 0, fmt.Errorf("outbox: encrypting: %w", err)
+		}
 	}
 	return out, max(time.Since(began), 1), nil
 }

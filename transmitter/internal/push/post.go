@@ -118,7 +118,7 @@ func (r *run) moved(ctx context.Context, taken streams.Stream, items []streams.I
 // differs reports whether items of a stream, as it was when they were taken,
 // belong elsewhere now, or are to leave in another form.
 func differs(now, taken streams.Stream, items []streams.Item) bool {
-	return now.Delivery != taken.Delivery || now.Profile != taken.Profile || slices.ContainsFunc(items, func(item streams.Item) bool {
+	return now.Delivery != taken.Delivery || now.Profile != taken.Profile || now.Encryption != taken.Encryption || slices.ContainsFunc(items, func(item streams.Item) bool {
 		return item.Lane == streams.LaneEvents && item.Epoch != now.Epoch
 	})
 }
