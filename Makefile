@@ -10,7 +10,7 @@ FUZZTIME  ?= 10s
 # Packages side by side: their tests wait as much as they work.
 SIDE      ?= 4
 
-.PHONY: help fmt vet lint tidy check needs test test-long race fuzz bench build build-pkcs11
+.PHONY: help fmt vet lint tidy check needs test test-long race fuzz bench build sbom build-pkcs11
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,3 +60,7 @@ bench: ## Go benchmarks; for ratios to the machine's floor see tocsin bench
 
 build: ## bin/tocsin, static and reproducible
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/tocsin ./cmd/tocsin
+
+sbom: build ## bin/tocsin.cdx.json: what is in bin/tocsin (CycloneDX), reproducible as it is
+	.ci/sbom bin/tocsin '$(VERSION)' > bin/tocsin.cdx.json.new
+	mv bin/tocsin.cdx.json.new bin/tocsin.cdx.json

@@ -91,7 +91,8 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// make build gives the same bytes wherever it is called, and they need no library.
+// make build gives the same bytes wherever it is called, and they need no library; so does
+// make sbom.
 func TestReproducibleBuild(t *testing.T) {
 	if os.Getenv("TOCSIN_TEST_LONG") != "1" {
 		t.Skip("SKIPPED: two builds from nothing; TOCSIN_TEST_LONG=1 runs it")
@@ -104,7 +105,7 @@ func TestReproducibleBuild(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var made [2][]byte
+	var made, listed [2][]byte
 	for i := range made {
 		dir := filepath.Join(t.TempDir(), strings.Repeat("deep/", 3*i), "src")
 		for _, name := range strings.Fields(string(list)) {
@@ -113,16 +114,19 @@ func TestReproducibleBuild(t *testing.T) {
 				err = os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755)
 			}
 			if err == nil {
-				err = os.WriteFile(filepath.Join(dir, name), text, 0o644)
+				err = os.WriteFile(filepath.Join(dir, name), text, 0o755)
 			}
 			if err != nil {
 				t.Fatal(err)
 			}
 		}
-		build := exec.CommandContext(t.Context(), "make", "build", "VERSION=v0.0.0-test")
+		build := exec.CommandContext(t.Context(), "make", "build", "sbom", "VERSION=v0.0.0-test")
 		build.Dir, build.Env = dir, append(os.Environ(), "GOCACHE="+t.TempDir())
 		if out, err := build.CombinedOutput(); err != nil {
-			t.Fatalf("make build: got %v\n%s", err, out)
+			t.Fatalf("make build sbom: got %v\n%s", err, out)
+		}
+		if listed[i], err = os.ReadFile(filepath.Join(dir, "bin", "tocsin.cdx.json")); err != nil {
+			t.Fatal(err)
 		}
 		path := filepath.Join(dir, "bin", "tocsin")
 		if made[i], err = os.ReadFile(path); err != nil {
@@ -140,5 +144,8 @@ func TestReproducibleBuild(t *testing.T) {
 	}
 	if !bytes.Equal(made[0], made[1]) {
 		t.Errorf("got two binaries of %d and %d bytes that differ, want the same bytes", len(made[0]), len(made[1]))
+	}
+	if !bytes.Equal(listed[0], listed[1]) {
+		t.Error("got two lists of what is in it that differ, want the same bytes")
 	}
 }
