@@ -249,7 +249,11 @@ func (c receiveRunCmd) Run(ctx context.Context, std streamsIO) error {
 		adminTLS = nil // off loopback nobody would be asked who he is
 	}
 	var admin *adminServer
-	pages, err := console.ForReceiver(daemon.SocketHandler(reload), f.url(listener.Addr()), cfg.AdminToken, func() string { return admin.url }, logger)
+	provider, err := receiverProvider(cfg, daemon)
+	if err != nil {
+		return err
+	}
+	pages, err := console.ForReceiver(daemon.SocketHandler(reload), f.url(listener.Addr()), cfg.AdminToken, provider, func() string { return consoleURL(cfg.ConsoleSettings, admin.url) }, logger)
 	if err != nil {
 		return err
 	}
@@ -290,7 +294,7 @@ func (c receiveRunCmd) Run(ctx context.Context, std streamsIO) error {
 		fmt.Fprintf(std.err, "Certificates of this receiver are signed by %s\n", ca)
 	}
 	return errors.Join(
-		runSites(ctx, figured{reloading{daemon, hangups, reload}, kept}, sites, cfg.ShutdownTimeout, logger),
+		runSites(ctx, consoled{figured{reloading{daemon, hangups, reload}, kept}, pages, nil}, sites, cfg.ShutdownTimeout, logger),
 		os.Remove(admin.socket), daemon.Close(),
 	)
 }

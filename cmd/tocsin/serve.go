@@ -73,7 +73,7 @@ type serveCmd struct {
 	config.EdgeSettings
 	telemetry.TraceSettings
 	tokenFlags
-	consoleFlags
+	config.ConsoleSettings
 	signalFlags
 	RateClient config.Limit `help:"Requests a second of one client or source, \"off\" for any number (default: 10000)." placeholder:"N" group:"Limits:"`
 
@@ -140,7 +140,7 @@ func (s serveCmd) Run(ctx context.Context, std streamsIO) error {
 		return err
 	}
 	var admin *adminServer
-	provider, err := s.consoleFlags.provider(cfg.Transmitter.Tokens)
+	provider, err := s.provider(cfg.Transmitter.Tokens)
 	if err != nil {
 		return err
 	}
@@ -154,7 +154,7 @@ func (s serveCmd) Run(ctx context.Context, std streamsIO) error {
 			return err
 		}
 	}
-	pages, err := console.ForTransmitter(n.Transmitter, cfg.Transmitter.Issuer, provider, func() string { return s.consoleURL(admin.url) }, logger)
+	pages, err := console.ForTransmitter(n.Transmitter, cfg.Transmitter.Issuer, provider, func() string { return consoleURL(s.ConsoleSettings, admin.url) }, logger)
 	if err != nil {
 		return err
 	}

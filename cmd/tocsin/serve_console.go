@@ -2,10 +2,13 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"strings"
 	"time"
 
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/config"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/console"
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/receive"
 	"github.com/tocsin-ssf/tocsin/set/delivery/guard"
 )
 
@@ -16,57 +19,66 @@ const (
 	providerTime = 10 * time.Second
 )
 
-// consoleFlags say who may sign in to the console besides those with an admin token.
-type consoleFlags struct {
-	ConsoleURL         string            `help:"Where browsers reach the admin listener; default: its address." placeholder:"URL" name:"console-url" group:"Console:"`
-	ConsoleProvider    string            `help:"OpenID Provider that people sign in with to the console; it is called as --token-ca and --token-allow say." placeholder:"URL" group:"Console:"`
-	ConsoleClient      string            `help:"client_id there; its redirect URI is /console/oidc/callback at --console-url." placeholder:"ID" group:"Console:"`
-	ConsoleSecret      string            `help:"Its secret: @FILE, or the text." placeholder:"@FILE" group:"Console:"`
-	ConsoleScope       []string          `help:"Scopes to ask for besides openid." default:"email,profile" group:"Console:"`
-	ConsoleGroupsClaim string            `help:"Claim of the ID token with the groups of a person." default:"groups" group:"Console:"`
-	ConsoleRole        map[string]string `help:"What a group may do: viewer, operator or admin; repeatable, a map in the file. Without a role nobody is let in." placeholder:"GROUP=ROLE" group:"Console:"`
-}
-
-// provider returns who signs people in; nil: nobody does.
-func (f consoleFlags) provider(policy guard.Policy) (*console.Provider, error) {
-	if f.ConsoleProvider == "" {
-		if f.ConsoleClient != "" || f.ConsoleSecret != "" || f.ConsoleRole != nil {
-			return nil, usage("--console-provider is missing: without it nobody signs in by the other settings of the console")
-		}
-		return nil, nil
-	}
-	if f.ConsoleClient == "" || f.ConsoleSecret == "" {
-		return nil, usage("--console-client and --console-secret are missing: the client that --console-provider knows this console by")
-	}
-	if len(f.ConsoleRole) == 0 {
-		return nil, usage("--console-role is missing: without one nobody is let in")
-	}
-	roles := make(map[string]console.Role, len(f.ConsoleRole))
-	for group, name := range f.ConsoleRole {
-		role, ok := console.RoleNamed(name)
-		if !ok {
-			return nil, usage("--console-role %s=%s: a role is viewer, operator or admin", group, name)
-		}
-		roles[group] = role
-	}
-	secret := []byte(f.ConsoleSecret)
-	if file, ok := strings.CutPrefix(f.ConsoleSecret, "@"); ok {
-		var err error
-		if secret, err = readFile(file, maxProviderSecret); err != nil {
+// provider returns who signs people in to the console of serve; nil: nobody does.
+func (s serveCmd) provider(policy guard.Policy) (*console.Provider, error) {
+	c := s.ConsoleSettings
+	if file, ok := strings.CutPrefix(c.ConsoleSecret, "@"); ok {
+		secret, err := readFile(file, maxProviderSecret)
+		if err != nil {
 			return nil, err
 		}
+		c.ConsoleSecret = string(bytes.TrimSpace(secret))
+	}
+	return providerOf(c, policy)
+}
+
+// providerOf returns who signs people in by settings that have the secret itself.
+func providerOf(c config.ConsoleSettings, policy guard.Policy) (*console.Provider, error) {
+	if flag, why := c.Fault(); flag != "" {
+		return nil, usage("--%s: %s", flag, why)
+	}
+	if c.ConsoleProvider == "" {
+		return nil, nil
+	}
+	roles := make(map[string]console.Role, len(c.ConsoleRole))
+	for group, name := range c.ConsoleRole {
+		roles[group], _ = console.RoleNamed(name) // Fault has looked
 	}
 	policy.Timeout = providerTime
 	return &console.Provider{
-		Issuer: f.ConsoleProvider, ClientID: f.ConsoleClient, ClientSecret: string(bytes.TrimSpace(secret)),
-		Scopes: f.ConsoleScope, GroupsClaim: f.ConsoleGroupsClaim, Roles: roles, HTTP: guard.NewClient(policy),
+		Issuer: c.ConsoleProvider, ClientID: c.ConsoleClient, ClientSecret: c.ConsoleSecret,
+		Scopes: c.Scopes(), GroupsClaim: c.ConsoleGroupsClaim, Roles: roles, HTTP: guard.NewClient(policy),
 	}, nil
 }
 
+// receiverProvider returns who signs people in to the console of a receiver, whose
+// sessions end by the signals that it hears anyway; nil: nobody does.
+func receiverProvider(cfg receive.Config, daemon *receive.Daemon) (*console.Provider, error) {
+	policy := guard.Policy{Allow: cfg.ConsoleAllow, InsecureLoopback: cfg.InsecureLoopback}
+	if cfg.ConsoleCA != "" {
+		pool, err := caPool(cfg.ConsoleCA)
+		if err != nil {
+			return nil, err
+		}
+		policy.RootCAs = pool
+	}
+	provider, err := providerOf(cfg.ConsoleSettings, policy)
+	if provider == nil {
+		return nil, err
+	}
+	gate, err := daemon.ConsoleGate()
+	if err != nil {
+		return nil, err
+	}
+	iss := cfg.ProviderIssuer()
+	provider.Signals = &console.Signals{Gate: gate, Issuers: []string{iss}, Deaf: func(ctx context.Context) string { return daemon.Deaf(ctx, iss) }}
+	return provider, nil
+}
+
 // consoleURL is where browsers reach the admin listener at address.
-func (f consoleFlags) consoleURL(address string) string {
-	if f.ConsoleURL == "" || address == "" {
+func consoleURL(c config.ConsoleSettings, address string) string {
+	if c.ConsoleURL == "" || address == "" {
 		return address
 	}
-	return strings.TrimSuffix(f.ConsoleURL, "/")
+	return strings.TrimSuffix(c.ConsoleURL, "/")
 }

@@ -12,9 +12,9 @@ import (
 )
 
 // ForReceiver returns the console of a receiver over its admin API. token is the admin
-// token to sign in with; "": there is none, and links alone sign in. url is [Config].URL.
-func ForReceiver(api http.Handler, name, token string, url func() string, logger *slog.Logger) (*Console, error) {
-	return New(Config{Pages: receiverPages(), Name: name, URL: url, API: api, Check: tokenCheck(token), Logger: logger})
+// token to sign in with; "": there is none. provider and url are those of [Config].
+func ForReceiver(api http.Handler, name, token string, provider *Provider, url func() string, logger *slog.Logger) (*Console, error) {
+	return New(Config{Provider: provider, Pages: receiverPages(), Name: name, URL: url, API: api, Check: tokenCheck(token), Logger: logger})
 }
 
 // receiverPages are the sections of a receiver's console.

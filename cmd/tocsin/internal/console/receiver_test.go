@@ -40,7 +40,11 @@ type receiving struct {
 	reload error    // what reading the configuration anew says
 }
 
-func openReceiver(t *testing.T) *receiving {
+func openReceiver(t *testing.T) *receiving { t.Helper(); return openReceiverWith(t, nil) }
+
+// openReceiverWith is openReceiver with an OpenID Provider that people sign in with, whose
+// transmitter is the issuer.
+func openReceiverWith(t *testing.T, provider *console.Provider) *receiving {
 	t.Helper()
 	r := &receiving{house: &house{t: t, logs: &lines{}}, answer: make(chan int, 10)}
 	logger := slog.New(slog.NewTextHandler(r.logs, nil))
@@ -64,6 +68,9 @@ func openReceiver(t *testing.T) *receiving {
 	text := "listen: 127.0.0.1:1\ninsecure_loopback: true\ndata: data\nretry: [10ms]\n" +
 		"hooks:\n  app: {type: webhook, url: " + application.URL + ", secrets: ['${SECRET}']}\n" +
 		"issuers:\n- {name: idp, issuer: https://idp.example, key_file: jwks.json, audience: https://shop.example, algorithms: [ES256]}\n"
+	if provider != nil {
+		text += "console_provider: " + provider.Issuer + "\nconsole_client: console\nconsole_secret: ${SECRET}\nconsole_role: {ops: operator}\nconsole_signals: idp\n"
+	}
 	path := filepath.Join(dir, "receive.yaml")
 	if err := errors.Join(os.WriteFile(filepath.Join(dir, "jwks.json"), keys, 0o600), os.WriteFile(path, []byte(text), 0o600)); err != nil {
 		t.Fatal(err)
@@ -81,8 +88,16 @@ func openReceiver(t *testing.T) *receiving {
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- r.daemon.Run(ctx) }()
+	if provider != nil {
+		gate, err := r.daemon.ConsoleGate()
+		if err != nil {
+			t.Fatal(err)
+		}
+		iss := cfg.ProviderIssuer()
+		provider.Signals = &console.Signals{Gate: gate, Issuers: []string{iss}, Deaf: func(ctx context.Context) string { return r.daemon.Deaf(ctx, iss) }}
+	}
 	api := r.daemon.SocketHandler(func(context.Context) error { return r.reload })
-	r.console, err = console.ForReceiver(api, "https://shop.example", receiverToken, func() string { return r.url }, logger)
+	r.console, err = console.ForReceiver(api, "https://shop.example", receiverToken, provider, func() string { return r.url }, logger)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,4 +216,33 @@ func TestReceiverInBrowser(t *testing.T) {
 	b.says("2 in the last hour", "hooks done", "From arrival to hooks done")
 	b.until(`document.getElementById("live-state").textContent.includes("live")`)
 	b.look("receiver-figures")
+}
+
+// People sign in to the console of a receiver with the provider, too, in their role; what
+// the receiver hears of it ends their sessions there.
+func TestReceiverProvider(t *testing.T) {
+	p := newProvider(t)
+	r := openReceiverWith(t, p.configured())
+	close(r.answer)
+	r.house.visitor().get("/console/sign-in").wants(t, 200, "/console/oidc/start")
+	enter := func(email string, at time.Time) *visitor {
+		t.Helper()
+		p.claims = func(all map[string]any) { all["sub"], all["email"], all["iat"] = email, email, at.Unix() }
+		v := r.visitor()
+		v.signIn(p).wants(t, 200, "Signed in")
+		v.get("/console/journal").wants(t, 200, "operator")
+		return v
+	}
+	jo, kim := enter("jo@example.com", time.Now()), enter("kim@example.com", time.Now())
+	if first := jo.get("/console/"); strings.Contains(first.body, "not heard") || strings.Contains(first.body, "None of the issuers") {
+		t.Error("all is heard: got a warning")
+	}
+	jo.post("/console/reload").wants(t, 403, "this takes the role admin")
+	r.take("1", "done")
+	jo.house.until("their session has ended", func() bool { return jo.get("/console/journal").path == "/console/sign-in" })
+	jo.get("/console/journal").wants(t, 200, "Your organisation ended your session here")
+	if got := kim.get("/console/journal"); got.path != "/console/journal" {
+		t.Errorf("somebody else: got %s, want them signed in", got.path)
+	}
+	enter("jo@example.com", time.Now().Add(30*time.Second)) // a later sign-in
 }

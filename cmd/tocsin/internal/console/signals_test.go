@@ -14,6 +14,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/console"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/node"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/receive"
+	rp "github.com/tocsin-ssf/tocsin/receiver"
 	"github.com/tocsin-ssf/tocsin/receiver/keeper"
 	"github.com/tocsin-ssf/tocsin/receiver/sessions"
 	"github.com/tocsin-ssf/tocsin/set/subject"
@@ -273,6 +274,35 @@ func TestSignalsUnknown(t *testing.T) {
 	v.get("/console/sign-in").wants(t, 200, "Or with a token")
 	state.Current(time.Now())
 	v.get("/console/keys").wants(t, 200, "operator")
+}
+
+// Whom a receiver's rules deny is not let in, whenever they sign in, until they are allowed.
+func TestSignalsDenied(t *testing.T) {
+	t.Parallel()
+	p := newProvider(t)
+	marks, err := sessions.NewMemoryRevocations(sessions.RevocationsConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	gate, err := sessions.NewGate(sessions.Config{Revocations: marks, Fail: sessions.FailClosed})
+	if err != nil {
+		t.Fatal(err)
+	}
+	configured := p.configured()
+	configured.Signals = &console.Signals{Gate: gate}
+	h := openWith(t, configured)
+	v := h.visitor()
+	v.signIn(p).wants(t, 200, "Signed in")
+	scope, now := rp.ScopeOf(subject.Email("jo@example.com")), time.Now()
+	if err := marks.Deny(t.Context(), scope, "", now.Add(-time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	v.out("whose account is disabled")
+	v.signIn(p).wants(t, 403, "your account is disabled")
+	if err := marks.Allow(t.Context(), scope, "", now); err != nil {
+		t.Fatal(err)
+	}
+	v.signIn(p).wants(t, 200, "Signed in")
 }
 
 // away are revocations of a store that others write to.

@@ -94,6 +94,7 @@ func (c *checker) whole(cfg *Config) {
 		err := cfg.DB(nil).Check()
 		c.failIf(err != nil, "redis", "%v", err)
 	}
+	c.console(cfg)
 	c.failIf(cfg.Workers < 0, "workers", "it must not be negative")
 	c.failIf(cfg.HookTimeout < 0, "hook_timeout", "it must not be negative")
 	c.failIf(cfg.ShutdownTimeout < 0, "shutdown_timeout", "it must not be negative")
@@ -102,6 +103,24 @@ func (c *checker) whole(cfg *Config) {
 	}
 	for name := range cfg.Hooks {
 		c.failIf(!names.MatchString(name), "hooks."+name, "a hook's name is of letters, digits, '.', '_' and '-'")
+	}
+}
+
+// console checks who signs in to the console.
+func (c *checker) console(cfg *Config) {
+	if flag, why := cfg.ConsoleSettings.Fault(); flag != "" {
+		c.failIf(true, strings.ReplaceAll(flag, "-", "_"), "%s", why)
+	}
+	if cfg.ConsoleProvider != "" {
+		c.url("console_provider", cfg.ConsoleProvider, cfg.InsecureLoopback)
+	}
+	if cfg.ConsoleURL != "" {
+		c.url("console_url", cfg.ConsoleURL, true)
+	}
+	if cfg.ConsoleSignals != "" {
+		c.failIf(cfg.ConsoleProvider == "", "console_signals", "it is about who signs in with console_provider, which is missing")
+		known := slices.ContainsFunc(cfg.Issuers, func(is Issuer) bool { return is.Name == cfg.ConsoleSignals })
+		c.failIf(!known, "console_signals", "no issuer has this name")
 	}
 }
 

@@ -57,6 +57,15 @@ type Config struct {
 	config.RedisSettings
 	// EdgeSettings bound what comes from outside, on every listener.
 	config.EdgeSettings
+	// ConsoleSettings say who signs in to the console with an OpenID Provider, whose
+	// sessions there end by what is heard here. ConsoleSignals is the name of the issuer
+	// that is the provider's transmitter; empty: the one with the provider's iss.
+	config.ConsoleSettings
+	ConsoleSignals string
+	// ConsoleAllow are address ranges that the provider's servers may have although they
+	// are not public. ConsoleCA is a PEM file with their authorities, beside the system's.
+	ConsoleAllow []netip.Prefix
+	ConsoleCA    string `yaml:"console_ca"`
 	// TraceSettings say whether traces are sent, and where.
 	telemetry.TraceSettings
 	// AdminListen is the address of health and metrics, "off" for none; empty:
@@ -241,7 +250,7 @@ func rulesOf(doc settings.Node, cfg Config) (policy.Source, error) {
 
 // fromFolder makes the paths of a file begin in its folder.
 func (cfg *Config) fromFolder(dir string) {
-	paths := []*string{&cfg.Data, &cfg.TLSCert, &cfg.TLSKey, &cfg.RulesFile, &cfg.OTLPCA}
+	paths := []*string{&cfg.Data, &cfg.TLSCert, &cfg.TLSKey, &cfg.RulesFile, &cfg.OTLPCA, &cfg.ConsoleCA}
 	for i := range cfg.Issuers {
 		is := &cfg.Issuers[i]
 		paths = append(paths, &is.KeyFile, &is.CA, &is.Credentials.TokenFile, &is.Credentials.Client.SecretFile, &is.Credentials.Client.KeyFile)
@@ -265,7 +274,7 @@ const maxDepth = 12
 // secretKeys are the keys whose value must not stand in the file, wherever they stand
 // in issuers and hooks.
 func secretKeys() []string {
-	return []string{"token", "secret", "secrets", "client_secret", "password", "authorization", "key", "admin_token"}
+	return []string{"token", "secret", "secrets", "client_secret", "password", "authorization", "key", "admin_token", "console_secret"}
 }
 
 // secrets refuses secrets that stand in the file: files are copied, shown and kept

@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -61,6 +62,23 @@ func ForConsole(cfg Config, of Issuer, fault func(key, format string, args ...an
 	return cfg.Complete(fault)
 }
 
+// ProviderIssuer returns the iss by which the OpenID Provider of the console tells of
+// sessions.
+func (cfg Config) ProviderIssuer() string {
+	for _, is := range cfg.Issuers {
+		if is.Name == cfg.ConsoleSignals {
+			return is.Issuer
+		}
+	}
+	return cfg.ConsoleProvider
+}
+
+// sameConsole reports whether people sign in to the console as before.
+func (cfg Config) sameConsole(other Config) bool {
+	return reflect.DeepEqual(cfg.ConsoleSettings, other.ConsoleSettings) && cfg.ConsoleSignals == other.ConsoleSignals &&
+		slices.Equal(cfg.ConsoleAllow, other.ConsoleAllow) && cfg.ConsoleCA == other.ConsoleCA
+}
+
 // ConsoleGate returns a gate for sessions of the console, by the daemon's revocations.
 // Error: the daemon has none.
 func (d *Daemon) ConsoleGate() (*sessions.Gate, error) {
@@ -77,6 +95,9 @@ func (d *Daemon) Deaf(ctx context.Context, iss string) string {
 	at := slices.IndexFunc(h.Issuers, func(is IssuerHealth) bool { return is.Issuer == iss })
 	if at < 0 {
 		return "None of the issuers is the OpenID Provider that people sign in with (" + iss + "): sessions of this console do not end by its signals."
+	}
+	if h.DryRun {
+		return "Dry run: what the OpenID Provider says ends no session of this console."
 	}
 	is := h.Issuers[at]
 	why := is.Problems

@@ -2,7 +2,9 @@ package receive_test
 
 import (
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"go.yaml.in/yaml/v3"
@@ -59,6 +61,51 @@ func TestConsoleRules(t *testing.T) {
 	}
 	if len(asked) > 0 {
 		t.Errorf("no rule is about %q, which are asked for", asked)
+	}
+}
+
+// What is said of who signs in to a receiver's console is checked as a whole, and its
+// secret does not stand in the file.
+func TestConsoleSettings(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{"secret": "hunter2\n", "ca.pem": "x"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read := func(text string) (receive.Config, error) {
+		path := filepath.Join(dir, "receive.yaml")
+		if err := os.WriteFile(path, []byte(text+"\n"+issuers("a")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return receive.Read(path, []string{"SECRET=hunter2"}, nil)
+	}
+	const whole = "console_provider: https://op.example\nconsole_client: c\nconsole_secret_file: secret\nconsole_role: {ops: operator}\n"
+	for text, want := range map[string]string{
+		whole: "",
+		whole + "console_signals: a\nconsole_allow: [10.0.0.0/8]\nconsole_url: https://ops.example": "",
+		whole + "console_signals: b": "console_signals: no issuer has this name",
+		"console_signals: a":         "console_signals: it is about who signs in with console_provider",
+		"console_role: {a: admin}":   "console_provider: it is missing",
+		"console_provider: https://op.example\nconsole_client: c\nconsole_secret: hunter2\nconsole_role: {a: admin}":   "console_secret: a secret does not stand in this file",
+		"console_provider: https://op.example\nconsole_client: c\nconsole_secret: ${SECRET}\nconsole_role: {a: admin}": "",
+		"console_provider: https://op.example\nconsole_client: c\nconsole_secret: ${SECRET}":                           "console_role: it is missing",
+		"console_provider: https://op.example\nconsole_secret: ${SECRET}\nconsole_role: {a: admin}":                    "console_client: it is missing",
+		"console_provider: https://op.example\nconsole_client: c\nconsole_role: {a: admin}":                            "console_secret: it is missing",
+		"console_provider: https://op.example\nconsole_client: c\nconsole_secret: ${SECRET}\nconsole_role: {a: boss}":  "console_role: a=boss: a role is",
+		"console_provider: http://op.example\nconsole_client: c\nconsole_secret: ${SECRET}\nconsole_role: {a: admin}":  "console_provider: want https",
+		"console_url: ops": "console_url: want a URL",
+	} {
+		cfg, err := read(text)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: got %v, want %q", text, err, want)
+		}
+		if err != nil && strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: got the secret in %v", text, err)
+		}
+		if err == nil && cfg.ConsoleSecret != "hunter2" {
+			t.Errorf("%s: got another secret", text)
+		}
 	}
 }
 

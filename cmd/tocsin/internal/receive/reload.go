@@ -54,6 +54,7 @@ func (d *Daemon) rebuild(cfg Config, old *plan) (*plan, error) {
 		"sessions":          sameSection(cfg.Sessions, old.cfg.Sessions),
 		"limits":            cfg.EdgeSettings.Same(old.cfg.EdgeSettings),
 		"gate":              sameSection(cfg.Gate, old.cfg.Gate),
+		"console":           cfg.sameConsole(old.cfg),
 		"admin_token":       cfg.AdminToken == old.cfg.AdminToken,
 	} {
 		if !same {

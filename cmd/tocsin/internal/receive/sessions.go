@@ -70,8 +70,11 @@ type gateParts struct {
 	close       func() error
 }
 
-// gated reports whether cfg has sessions or a gate.
-func (cfg Config) gated() bool { return cfg.Sessions.Present() || cfg.Gate.Present() }
+// gated reports whether cfg has sessions or a gate, or people who sign in to a console
+// whose sessions end as others do.
+func (cfg Config) gated() bool {
+	return cfg.Sessions.Present() || cfg.Gate.Present() || cfg.ConsoleProvider != ""
+}
 
 // readGate decodes both sections and checks what can be checked without a store.
 func readGate(cfg Config) (s sessionSettings, g gateSettings, err error) {
