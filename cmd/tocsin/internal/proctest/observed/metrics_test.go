@@ -106,7 +106,7 @@ func add(all map[string]map[string]described, half string, families map[string]*
 
 // common reports whether a metric is of the process, whichever half it is.
 func common(name string) bool {
-	for _, prefix := range []string{"go_", "process_", "promhttp_", "tocsin_build_", "tocsin_data_", "tocsin_redis_", "tocsin_connections_", "tocsin_tls_"} {
+	for _, prefix := range []string{"go_", "process_", "promhttp_", "tocsin_build_", "tocsin_console_", "tocsin_data_", "tocsin_redis_", "tocsin_connections_", "tocsin_tls_"} {
 		if strings.HasPrefix(name, prefix) {
 			return true
 		}
