@@ -79,10 +79,10 @@ var importMap = []folder{
 	{path: "transmitter/audit", ours: []string{"transmitter/eventlog", "transmitter/checkpoint"}},
 	{path: "transmitter/auth", ours: []string{"set/jose", "wellknown", "transmitter/vault", "streams/store/..."}},
 	{path: "transmitter/auth/authtest", ours: []string{"transmitter/auth", "set/jose"}},
-	{path: "transmitter/auth/redisauth", ours: []string{"transmitter/auth", "streams/store/..."}, fixed: []string{"go-redis"}},
+	{path: "transmitter/auth/redisauth", ours: []string{"transmitter/auth", "transmitter/vault/...", "streams/store/..."}, fixed: []string{"go-redis"}}, // what it keeps in clear it does not where a vault is beside it, in one script
 	{path: "transmitter/keys", ours: []string{"set/jose", "transmitter/vault", "streams/store/..."}},
 	{path: "transmitter/keys/keystest", ours: []string{"transmitter/keys", "set/jose"}},
-	{path: "transmitter/keys/rediskeys", ours: []string{"transmitter/keys", "set/jose", "streams/store/..."}, fixed: []string{"go-redis"}},
+	{path: "transmitter/keys/rediskeys", ours: []string{"transmitter/keys", "transmitter/vault/...", "set/jose", "streams/store/..."}, fixed: []string{"go-redis"}},
 	// Keys in another process; transmitter/keys knows it by an interface of its own. Who
 	// asks is told by the kernel, as on every other socket.
 	{path: "transmitter/signer", ours: []string{"set/jose", "set/delivery/edge"}},

@@ -14,6 +14,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/request"
 	"github.com/tocsin-ssf/tocsin/transmitter/keys"
+	"github.com/tocsin-ssf/tocsin/transmitter/vault"
 )
 
 // retryFull is what a caller is asked to wait where waiting alone does not help.
@@ -79,6 +80,8 @@ func answerOf(err error) (a answer, fixed bool) {
 		return answer{Status: http.StatusTooManyRequests, Err: "too_many", Description: "the application's complex subjects have as many different sets of member names as they may", retryAfter: retryFull}, true
 	case errors.Is(err, streams.ErrFull):
 		return answer{Status: http.StatusTooManyRequests, Err: "too_many", Description: "the stream holds as many subjects as it may", retryAfter: retryFull}, true
+	case errors.Is(err, vault.ErrSealed):
+		return answer{Status: http.StatusConflict, Err: "conflict", Description: vault.ErrSealed.Error()}, true
 	case errors.Is(err, keys.ErrAway):
 		return answer{Status: http.StatusServiceUnavailable, Err: "temporarily_unavailable", Description: "the signing key cannot be reached; what waits is kept, try again", retryAfter: retryStore}, true
 	case errors.As(err, &echoE):

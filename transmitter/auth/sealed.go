@@ -100,6 +100,21 @@ func text(as change, name, secret string) (string, error) {
 	return string(to), err
 }
 
+// VendorInClear reports whether a secret of a vendor's source, as a backend is to keep it, is
+// in clear.
+func VendorInClear(v Vendor) bool { return inClear(v, eachOfVendor) }
+
+// WebhookInClear reports the same of a webhook.
+func WebhookInClear(w Webhook) bool { return inClear(w, eachOfWebhook) }
+
+func inClear[T any](one T, each func(T, change) (T, error)) (found bool) {
+	_, _ = each(one, func(_ string, secret []byte) ([]byte, error) { // it has no error
+		found = found || !vault.Sealed(secret)
+		return secret, nil
+	})
+	return found
+}
+
 // Seal seals what b, which is not [Sealed], keeps in clear, and returns how many records
 // it has sealed.
 func Seal(ctx context.Context, b Backend, v *vault.Vault) (n int, err error) {
@@ -126,15 +141,11 @@ func sealTable[T any](from, to Table[T], each func(T, change) (T, error), v *vau
 		return 0, err
 	}
 	for _, one := range all {
-		inClear := false
-		opened, err := each(one, func(name string, secret []byte) ([]byte, error) {
-			inClear = inClear || !vault.Sealed(secret)
-			return v.Open(name, secret)
-		})
+		opened, err := each(one, v.Open)
 		if err != nil {
 			return 0, err
 		}
-		if !inClear {
+		if !inClear(one, each) {
 			continue
 		}
 		if err := to.Put(opened); err != nil {

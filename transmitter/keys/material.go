@@ -28,8 +28,8 @@ func sealName(kid string, alg jose.Algorithm) string {
 	return fmt.Sprintf("signing key %s %s", kid, alg)
 }
 
-// inClear reports whether a record has its private half in clear.
-func inClear(r Record) bool {
+// InClear reports whether the record has its private half in clear.
+func (r Record) InClear() bool {
 	var m material
 	return json.Unmarshal(r.Private, &m) == nil && m.KeyType != ""
 }
@@ -68,7 +68,7 @@ func isElsewhere(r Record) bool {
 // publicOf reads the public half of a record. No error shows anything of a key.
 func publicOf(r Record) (*jose.PublicKey, error) {
 	raw := r.Private
-	if !inClear(r) {
+	if !r.InClear() {
 		var m material
 		if json.Unmarshal(raw, &m) != nil || m.Public == nil {
 			return nil, errors.New("it cannot be read")
@@ -85,7 +85,7 @@ func publicOf(r Record) (*jose.PublicKey, error) {
 // privateOf reads the whole key of a record. If the vault is locked, the key signs nothing;
 // one that is held elsewhere is asked of from.
 func privateOf(r Record, v *vault.Vault, from Elsewhere) (*jose.PrivateKey, error) {
-	if inClear(r) {
+	if r.InClear() {
 		return jose.ParsePrivateKey(r.Private)
 	}
 	public, err := publicOf(r)
@@ -136,7 +136,7 @@ func (r *Ring) seal(ctx context.Context) error {
 	}
 	n := 0
 	for _, record := range records {
-		if !inClear(record) {
+		if !record.InClear() {
 			continue
 		}
 		public, err := publicOf(record)

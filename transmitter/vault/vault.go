@@ -32,6 +32,9 @@ const dataKey = "data key"
 var (
 	// ErrLocked: the value is sealed, and there is no key to open it with.
 	ErrLocked = errors.New("vault: private keys and secrets are encrypted, and neither passphrase nor key is given")
+	// ErrSealed: all is to be sealed, and a process that began before that would have kept a
+	// value in clear.
+	ErrSealed = errors.New("vault: another node encrypts private keys and secrets since, so nothing is kept in clear any more: start this one anew with the same --key-passphrase-file or --key-file")
 	// ErrWrong: the passphrase or key is not the one that was used.
 	ErrWrong = errors.New("vault: private keys and secrets are encrypted under another passphrase or key")
 	// ErrDamaged: what is stored was changed, or is another value's.

@@ -21,6 +21,8 @@ import (
 
 	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
+	"github.com/tocsin-ssf/tocsin/transmitter/vault"
+	"github.com/tocsin-ssf/tocsin/transmitter/vault/redisvault"
 )
 
 // Bounds.
@@ -48,6 +50,7 @@ var ErrBusy = errors.New("redisauth: too many changes at once")
 type Backend struct {
 	db      *redisdb.DB
 	keys    keys
+	vault   string // the key of what is there when secrets are to be sealed
 	scripts scripts
 	turn    chan struct{} // one change of this process at a time
 }
@@ -56,7 +59,7 @@ var _ auth.Importer = (*Backend)(nil)
 
 // New returns the backend in db, which it does not close.
 func New(db *redisdb.DB) *Backend {
-	return &Backend{db: db, keys: keysOf(db.Prefix()), scripts: newScripts(), turn: make(chan struct{}, 1)}
+	return &Backend{db: db, keys: keysOf(db.Prefix()), vault: redisvault.Key(db), scripts: newScripts(), turn: make(chan struct{}, 1)}
 }
 
 // Close does nothing: db is the caller's.
@@ -120,12 +123,19 @@ func (b *Backend) attempt(ctx context.Context, fn func(*tx) error) (done bool, e
 	}
 	call := make([]byte, 16)
 	_, _ = rand.Read(call) // never fails (crypto/rand)
-	names := append(b.keys.all(), b.keys.answer+base64.RawURLEncoding.EncodeToString(call))
-	args := append([]any{version, answerLife.Milliseconds()}, t.changes...)
+	names := append(b.keys.all(), b.vault, b.keys.answer+base64.RawURLEncoding.EncodeToString(call))
+	clear := ""
+	if t.clear {
+		clear = "clear"
+	}
+	args := append([]any{version, answerLife.Milliseconds(), clear}, t.changes...)
 	// Once begun it is done whole: who waits would not know.
 	answer, err := b.db.Write(context.WithoutCancel(ctx), b.scripts.commit, names, args...)
 	if err != nil {
 		return false, fmt.Errorf("redisauth: %w", err)
+	}
+	if answer == "sealed" {
+		return false, vault.ErrSealed
 	}
 	return answer == "ok", nil
 }

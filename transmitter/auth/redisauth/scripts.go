@@ -58,7 +58,7 @@ type scripts struct{ commit, holder, revoke, assertion, place, secret *redis.Scr
 
 func newScripts() scripts {
 	return scripts{
-		// version, life of the answer, then kind, place of the key, field, value of each
+		// version, life of the answer, 'clear' if a secret is, then kind, place of the key, field, value of each
 		// change. A version comes from the clock as well: it does not come again when a
 		// server that takes over has lost the last ones.
 		commit: redis.NewScript(`
@@ -69,9 +69,10 @@ if redis.call('EXISTS', answer) == 1 then
 end
 local last = redis.call('HGET', KEYS[1], 'version') or ''
 if last ~= ARGV[1] then return 'changed' end
+if ARGV[3] == 'clear' and redis.call('EXISTS', KEYS[#KEYS - 1]) == 1 then return 'sealed' end
 local t = redis.call('TIME')
 local version = string.format('%.0f', math.max((tonumber(last) or 0) + 1, t[1] * 1000000 + t[2]))
-for i = 3, #ARGV, 4 do
+for i = 4, #ARGV, 4 do
 	local kind, key, field, value = ARGV[i], KEYS[tonumber(ARGV[i + 1])], ARGV[i + 2], ARGV[i + 3]
 	if kind == 'put' then redis.call('HSET', key, field, version .. ' ' .. value)
 	elseif kind == 'set' then redis.call('HSET', key, field, value)

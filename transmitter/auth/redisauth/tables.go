@@ -21,6 +21,7 @@ type tx struct {
 	b       *Backend
 	reading bool
 	changes []any // kind, place of the key, field, value of each
+	clear   bool  // a secret among them is in clear
 }
 
 func (t *tx) tables() *auth.Tx {

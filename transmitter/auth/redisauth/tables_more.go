@@ -68,6 +68,7 @@ func (t vendors) Put(v auth.Vendor) error {
 	if err = errors.Join(t.may(), err); err != nil {
 		return err
 	}
+	t.clear = t.clear || auth.VendorInClear(v)
 	t.change("put", keyVendors, v.Name, text)
 	t.change("now", keyState, "vendors", "")
 	return nil
@@ -127,6 +128,7 @@ func (t webhooks) Put(w auth.Webhook) error {
 	} else if !errors.Is(err, auth.ErrNotFound) {
 		return err
 	}
+	t.clear = t.clear || auth.WebhookInClear(w)
 	t.change("add", keyOwnedWebhooks, w.Application+between+w.ID, "")
 	t.change("put", keyWebhooks, w.ID, text)
 	return nil

@@ -113,7 +113,7 @@ func keyRefusal(err error) error {
 	case errors.Is(err, keys.ErrAway):
 		return &request.Error{Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", Description: "the signer does not answer; nothing was changed", RetryAfter: signerRetry}
 	case errors.Is(err, keys.ErrNoneLeft), errors.Is(err, keys.ErrAnnounced), errors.Is(err, keys.ErrHeld),
-		errors.Is(err, keys.ErrCurrent), errors.Is(err, keys.ErrTooSoon), errors.Is(err, keys.ErrFull), errors.Is(err, vault.ErrLocked):
+		errors.Is(err, keys.ErrCurrent), errors.Is(err, keys.ErrTooSoon), errors.Is(err, keys.ErrFull), errors.Is(err, vault.ErrLocked), errors.Is(err, vault.ErrSealed):
 		return &request.Error{Status: http.StatusConflict, Code: "conflict", Description: err.Error()}
 	}
 	return err

@@ -20,6 +20,8 @@ import (
 	"github.com/tocsin-ssf/tocsin/set/jose"
 	"github.com/tocsin-ssf/tocsin/streams/store/redisdb"
 	"github.com/tocsin-ssf/tocsin/transmitter/keys"
+	"github.com/tocsin-ssf/tocsin/transmitter/vault"
+	"github.com/tocsin-ssf/tocsin/transmitter/vault/redisvault"
 )
 
 // Store is a [keys.Shared] on Redis. Safe for concurrent use, also by several processes.
@@ -36,7 +38,9 @@ var _ keys.Shared = (*Store)(nil)
 func New(db *redisdb.DB) *Store {
 	root := db.Prefix() + ":{admin}:keys"
 	state := root + ":state"
-	return &Store{db: db, state: state, keys: []string{root, root + ":used", root + ":order", state}, scripts: newScripts()}
+	return &Store{
+		db: db, state: state, keys: []string{root, root + ":used", root + ":order", state, redisvault.Key(db)}, scripts: newScripts(),
+	}
 }
 
 // kept is a key as it is stored.
@@ -100,7 +104,7 @@ func (s *Store) Add(ctx context.Context, r keys.Record, before string, replaced 
 	if err != nil {
 		return fmt.Errorf("keys: add: %w", err)
 	}
-	return s.write(ctx, "add", s.scripts.add, r.ID, text, r.LastUsed.UnixMilli(), before, replaced.UnixMilli(), keys.MaxKeys)
+	return s.write(ctx, "add", s.scripts.add, r.ID, text, r.LastUsed.UnixMilli(), before, replaced.UnixMilli(), keys.MaxKeys, clear(r))
 }
 
 // Announce adds r as the next key beside current.
@@ -109,7 +113,15 @@ func (s *Store) Announce(ctx context.Context, r keys.Record, current string) err
 	if err != nil {
 		return fmt.Errorf("keys: announce: %w", err)
 	}
-	return s.write(ctx, "announce", s.scripts.announce, r.ID, text, r.LastUsed.UnixMilli(), current, keys.MaxKeys)
+	return s.write(ctx, "announce", s.scripts.announce, r.ID, text, r.LastUsed.UnixMilli(), current, keys.MaxKeys, clear(r))
+}
+
+// clear is how the scripts are told that the private half of a key would be kept in clear.
+func clear(r keys.Record) string {
+	if r.InClear() {
+		return "clear"
+	}
+	return ""
 }
 
 // Promote makes the next key the current one.
@@ -168,6 +180,8 @@ func (s *Store) write(ctx context.Context, what string, script *redis.Script, ar
 			err = keys.ErrChanged
 		case "full":
 			err = keys.ErrFull
+		case "sealed":
+			err = vault.ErrSealed
 		case "current":
 			err = keys.ErrCurrent
 		case "used":

@@ -2,7 +2,7 @@ package rediskeys
 
 import "github.com/redis/go-redis/v9"
 
-// scripts all take the keys keys, used, order and state. Repeated, each comes to the
+// scripts all take the keys keys, used, order, state and the vault's. Repeated, each comes to the
 // same; each that changes something writes then, too, so that replicas can be waited
 // for. A version comes from the clock as well: it does not come again when a server
 // that takes over has lost the last ones.
@@ -29,7 +29,7 @@ for _, kid in ipairs(redis.call('ZRANGE', KEYS[3], 0, -1)) do
 	all[#all + 1] = kid == current and '1' or kid == next and '2' or '0'
 end
 return all`),
-		// kid, key, last use, kid before, last use of that, most
+		// kid, key, last use, kid before, last use of that, most, 'clear' if it is
 		add: redis.NewScript(changed + `
 local kid = ARGV[1]
 if redis.call('HEXISTS', KEYS[1], kid) == 1 then
@@ -38,6 +38,7 @@ if redis.call('HEXISTS', KEYS[1], kid) == 1 then
 end
 local current = redis.call('HGET', KEYS[4], 'current') or ''
 if current ~= ARGV[4] then return 'changed' end
+if ARGV[7] == 'clear' and redis.call('EXISTS', KEYS[5]) == 1 then return 'sealed' end
 if redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[6]) then return 'full' end
 if current ~= '' and tonumber(redis.call('HGET', KEYS[2], current)) < tonumber(ARGV[5]) then
 	redis.call('HSET', KEYS[2], current, ARGV[5])
@@ -54,7 +55,7 @@ redis.call('HSET', KEYS[1], kid, ARGV[2])
 redis.call('HSET', KEYS[2], kid, ARGV[3])
 redis.call('HSET', KEYS[4], 'current', kid)
 return 'ok'`),
-		// kid, key, last use, current kid, most
+		// kid, key, last use, current kid, most, 'clear' if it is
 		announce: redis.NewScript(changed + `
 local kid, next = ARGV[1], redis.call('HGET', KEYS[4], 'next')
 if next == kid then
@@ -62,6 +63,7 @@ if next == kid then
 	return 'ok'
 end
 if next or (redis.call('HGET', KEYS[4], 'current') or '') ~= ARGV[4] then return 'changed' end
+if ARGV[6] == 'clear' and redis.call('EXISTS', KEYS[5]) == 1 then return 'sealed' end
 if redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[5]) then return 'full' end
 redis.call('ZADD', KEYS[3], changed(), kid)
 redis.call('HSET', KEYS[1], kid, ARGV[2])

@@ -24,12 +24,16 @@ var _ vault.Store = (*Store)(nil)
 
 // New returns the store in db, which it does not close.
 func New(db *redisdb.DB) *Store {
-	return &Store{db: db, key: db.Prefix() + ":{admin}:vault", replace: redis.NewScript(`
+	return &Store{db: db, key: Key(db), replace: redis.NewScript(`
 local there = redis.call('GET', KEYS[1]) or ''
 if there ~= ARGV[1] and there ~= ARGV[2] then return 'changed' end
 redis.call('SET', KEYS[1], ARGV[2])
 return 'ok'`)}
 }
+
+// Key is the name of what the store has, which is there when all is to be sealed. Who writes a
+// secret in the same slot looks at it in the same script.
+func Key(db *redisdb.DB) string { return db.Prefix() + ":{admin}:vault" }
 
 // Header returns it; nil if there is none.
 func (s *Store) Header(ctx context.Context) ([]byte, error) {

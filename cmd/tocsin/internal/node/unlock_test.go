@@ -314,6 +314,67 @@ func TestSecretsInRedis(t *testing.T) {
 	}
 }
 
+// A node that runs since before another encrypts keeps nothing in clear any more, and says
+// what to do; what needs no secret it goes on with. Without the passphrase it does not start.
+func TestSealedMeanwhile(t *testing.T) {
+	dir := t.TempDir()
+	secrets := plant(t, dir)
+	delete(secrets, "CA as PEM")
+	server := redistest.StartDurable(t)
+	cfg := redisdb.Config{URL: server.URL()}
+	if _, err := node.Migrate(t.Context(), node.MoveConfig{Dir: dir, Redis: cfg}); err != nil {
+		t.Fatal(err)
+	}
+	older, newer := config(t.TempDir()), config(t.TempDir())
+	older.Redis, newer.Redis = &cfg, &cfg
+	before, _, err := with(t, older, nil)
+	check(t, err)
+	_, err = before.Keys.Rotate(t.Context()) // in clear, as it may
+	check(t, err)
+	n, _, err := with(t, newer, secretOf(t, passphrase))
+	check(t, err)
+	defer func() { check(t, n.Close()) }()
+
+	const late = "planted-after-the-other-encrypts"
+	secrets["late"] = []byte(late)
+	_, rotated := before.Keys.Rotate(t.Context())
+	added := before.Applications.AddWebhook(t.Context(), auth.Webhook{ID: "v", Application: "shop", Revision: "1", Settings: []byte(late)})
+	_, vendor := before.Applications.AddVendorSource(t.Context(), auth.VendorSource{
+		Source: auth.Source{Name: "late"}, Kind: auth.KindFingerprint, Auth: auth.VendorNone, SignatureSecret: late + late,
+	})
+	for what, err := range map[string]error{"rotate": rotated, "webhook": added, "vendor": vendor} {
+		if !errors.Is(err, vault.ErrSealed) || !strings.Contains(err.Error(), "--key-passphrase-file") {
+			t.Errorf("%s: got %v, want ErrSealed that names the flag", what, err)
+		}
+	}
+	w := &world{t: t, n: before}
+	if got := w.operate(409, "POST", "/admin/keys/rotate", ""); !strings.Contains(got, "--key-passphrase-file") {
+		t.Errorf("over the API: got %s, want it to name the flag", got)
+	}
+	_, err = before.Applications.AddClient(t.Context(), auth.Client{ID: "c", Application: "shop", Scopes: []auth.Scope{auth.ScopeRead}})
+	check(t, err)
+	client := server.Client(t)
+	all, err := client.Keys(t.Context(), "*").Result()
+	check(t, err)
+	check(t, client.ConfigSet(t.Context(), "rdbcompression", "no").Err())
+	for _, key := range all {
+		dump, err := client.Dump(t.Context(), key).Result()
+		check(t, err)
+		if found := secrets.in([]byte(dump)); len(found) > 0 {
+			t.Errorf("%s: got %q in clear, want nothing", key, found)
+		}
+	}
+	check(t, before.Close())
+	if _, _, err := with(t, older, nil); !errors.Is(err, vault.ErrLocked) || !strings.Contains(err.Error(), "--key-passphrase-file") {
+		t.Errorf("without the passphrase: got %v, want ErrLocked that names the flag", err)
+	}
+	again, _, err := with(t, older, secretOf(t, passphrase))
+	check(t, err)
+	_, err = again.Keys.Rotate(t.Context())
+	check(t, err)
+	check(t, again.Close())
+}
+
 // The passphrase is changed while the node runs; it goes on, and the next start needs the
 // new one.
 func TestRewrap(t *testing.T) {
