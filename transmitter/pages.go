@@ -13,16 +13,17 @@ import (
 
 // PagesHandler serves the admin API to web pages of the same process. who tells on whose
 // behalf they ask; what nobody stands behind is answered 401. What is done so is noted as
-// any other act, with that name and via "console".
-func (t *Transmitter) PagesHandler(who func(*http.Request) (name string, ok bool)) http.Handler {
+// any other act, with them and via "console".
+func (t *Transmitter) PagesHandler(who func(*http.Request) (by eventlog.Actor, ok bool)) http.Handler {
 	return t.adminServer(func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			name, ok := who(c.Request())
+			by, ok := who(c.Request())
 			if !ok {
 				return &request.Error{Status: http.StatusUnauthorized, Code: "unauthorized", Description: "nobody is signed in"}
 			}
-			request.WithPrincipal(c, &auth.Principal{Client: name, Scopes: []auth.Scope{auth.ScopeAdmin}})
-			request.WithVia(c, eventlog.ViaConsole)
+			by.Via = eventlog.ViaConsole
+			request.WithPrincipal(c, &auth.Principal{Client: by.String(), Scopes: []auth.Scope{auth.ScopeAdmin}})
+			request.WithActor(c, by)
 			return next(c)
 		}
 	})
@@ -41,6 +42,7 @@ func (t *Transmitter) Administrator(r *http.Request) (client string, err error) 
 // NoteSession notes in the log that somebody signed in to web pages, or out: act is
 // "console.sign_in" or "console.sign_out", how by what ("token", "code", "oidc").
 // Error: the log did not take it; then nobody is to be let in.
-func (t *Transmitter) NoteSession(ctx context.Context, r *http.Request, act, name, how string) error {
-	return t.acts().Session(ctx, r, act, eventlog.Actor{Client: name, Via: eventlog.ViaConsole}, how)
+func (t *Transmitter) NoteSession(ctx context.Context, r *http.Request, act string, by eventlog.Actor, how string) error {
+	by.Via = eventlog.ViaConsole
+	return t.acts().Session(ctx, r, act, by, how)
 }

@@ -26,7 +26,7 @@ type auditCmd struct {
 	dataFlags
 	printFlags
 	Act    string    `help:"Acts of this name alone, such as client.add." placeholder:"NAME"`
-	By     string    `help:"Acts of this client alone, of this user on the Unix socket as uid:1000, or of a node by itself as node:NAME." placeholder:"WHO"`
+	By     string    `help:"Acts of this client alone, of this user of the machine as uid:1000, of who signed in with an OpenID Provider as person:NAME, or of a node by itself as node:NAME." placeholder:"WHO"`
 	Object string    `help:"Acts on what has this id: a client, an application, a stream, a key, …" placeholder:"ID"`
 	Since  time.Time `help:"Acts from this time on (RFC 3339)." placeholder:"TIME"`
 	Until  time.Time `help:"Acts before this time (RFC 3339)." placeholder:"TIME"`
@@ -50,17 +50,22 @@ type performed struct {
 	By      struct {
 		Node   string `json:"node"`
 		Client string `json:"client"`
+		Person string `json:"person"`
 		UID    *int   `json:"uid"`
 		PID    *int   `json:"pid"`
 	} `json:"by"`
 }
 
 func (p *performed) who() string {
-	if p.By.UID != nil && p.By.PID != nil {
+	switch {
+	case p.By.UID != nil && p.By.PID != nil:
 		return fmt.Sprintf("uid:%d/pid:%d", *p.By.UID, *p.By.PID)
-	}
-	if p.By.Node != "" {
+	case p.By.UID != nil: // by web pages
+		return fmt.Sprintf("uid:%d", *p.By.UID)
+	case p.By.Node != "":
 		return "node:" + p.By.Node
+	case p.By.Person != "":
+		return "person:" + p.By.Person
 	}
 	return p.By.Client
 }

@@ -48,29 +48,34 @@ type Act struct {
 	Asked uint64 `json:"asked,omitempty"`
 }
 
-// Actor is who did an act: a client by its token, a process on the Unix socket, or a node
-// by itself.
+// Actor is who did an act: a client by its token, a process on the Unix socket, a person
+// who signed in with an OpenID Provider, or a node by itself. Each is of one kind.
 type Actor struct {
 	Node        string `json:"node,omitempty"`
 	Client      string `json:"client,omitempty"`
 	Application string `json:"application,omitempty"`
 	UID         *int   `json:"uid,omitempty"`
 	PID         *int   `json:"pid,omitempty"`
-	// Via is ViaConsole of who did it by web pages; Client is their name there.
+	// Person is what the provider calls somebody; Sub is their sub there.
+	Person string `json:"person,omitempty"`
+	Sub    string `json:"sub,omitempty"`
+	// Via is ViaConsole of who did it by web pages.
 	Via string `json:"via,omitempty"`
 }
 
 // ViaConsole is the Via of acts done by web pages.
 const ViaConsole = "console"
 
-// String returns the word by which acts are found: the client's id, "uid:1000", or
-// "node:" and the node's name.
+// String returns the word by which acts are found: the client's id, "uid:1000",
+// "person:" and what the provider calls them, or "node:" and the node's name.
 func (a Actor) String() string {
 	switch {
 	case a.UID != nil:
 		return "uid:" + strconv.Itoa(*a.UID)
 	case a.Node != "":
 		return "node:" + a.Node
+	case a.Person != "":
+		return "person:" + a.Person
 	}
 	return a.Client
 }

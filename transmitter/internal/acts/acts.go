@@ -131,17 +131,20 @@ func (r Recorder) note(ctx context.Context, act eventlog.Act) (seq uint64, err e
 	return done[0].Seq, nil
 }
 
-// by tells who asks: the process at the other end of the Unix socket, else the client
-// of the token.
+// by tells who asks: the process at the other end of the Unix socket, who is signed in to
+// web pages, else the client of the token.
 func by(c echo.Context) eventlog.Actor {
 	if p, ok := edge.PeerOf(c.Request().Context()); ok {
 		return eventlog.Actor{UID: &p.UID, PID: &p.PID}
+	}
+	if a, ok := request.Actor(c); ok {
+		return a
 	}
 	p := request.Principal(c)
 	if p == nil {
 		return eventlog.Actor{}
 	}
-	return eventlog.Actor{Client: p.Client, Application: p.Application, Via: request.Via(c)}
+	return eventlog.Actor{Client: p.Client, Application: p.Application}
 }
 
 // Session notes that somebody signed in or out, by how.

@@ -161,7 +161,10 @@ func read(c echo.Context) (ask, []subject.Identifier, error) {
 // operator, and who gives it.
 func caller(c echo.Context) (application, by string) {
 	p := request.Principal(c)
+	signedIn, ok := request.Actor(c)
 	switch {
+	case ok && signedIn.Client == "": // of another kind, which its name tells
+		return "", signedIn.String()
 	case p == nil:
 		return "", "operator"
 	case p.Allows(auth.ScopeAdmin):

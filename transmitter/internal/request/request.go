@@ -18,6 +18,7 @@ import (
 
 	"github.com/tocsin-ssf/tocsin/streams"
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
+	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
 )
 
 // Codes of an [Error], the err member of the answer (requirements U15).
@@ -154,15 +155,15 @@ const principalKey = "tocsin.principal"
 // calls it.
 func WithPrincipal(c echo.Context, p *auth.Principal) { c.Set(principalKey, p) }
 
-const viaKey = "tocsin.via"
+const actorKey = "tocsin.actor"
 
-// WithVia notes by what the principal asks, where that is no token of its own.
-func WithVia(c echo.Context, via string) { c.Set(viaKey, via) }
+// WithActor notes on whose behalf the principal asks, where that is no token of its own.
+func WithActor(c echo.Context, a eventlog.Actor) { c.Set(actorKey, a) }
 
-// Via returns it, "" if nothing was noted.
-func Via(c echo.Context) string {
-	via, _ := c.Get(viaKey).(string)
-	return via
+// Actor returns it; false if nothing was noted.
+func Actor(c echo.Context) (a eventlog.Actor, ok bool) {
+	a, ok = c.Get(actorKey).(eventlog.Actor)
+	return a, ok
 }
 
 // Owner returns the owner of the streams that the principal of the request may

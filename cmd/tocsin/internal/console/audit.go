@@ -25,6 +25,8 @@ type act struct {
 		Node        string `json:"node"`
 		Client      string `json:"client"`
 		Application string `json:"application"`
+		Person      string `json:"person"`
+		Sub         string `json:"sub"`
 		UID         *int   `json:"uid"`
 		Via         string `json:"via"`
 	} `json:"by"`

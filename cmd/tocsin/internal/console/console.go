@@ -32,6 +32,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/adminapi"
 	standing "github.com/tocsin-ssf/tocsin/receiver/sessions"
 	"github.com/tocsin-ssf/tocsin/set/delivery/edge"
+	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
 )
 
 // Prefix is where the pages are; Handler serves what is under it.
@@ -56,7 +57,7 @@ type Config struct {
 	URL func() string
 	// Signed is told of who signs in and out before it is so; its error keeps it from
 	// being so. nil: nobody is told.
-	Signed func(ctx context.Context, r *http.Request, act, name, how string) error
+	Signed func(ctx context.Context, r *http.Request, act string, by eventlog.Actor, how string) error
 	// Provider signs people in, besides tokens and links; nil: none does.
 	Provider *Provider
 	Logger   *slog.Logger
@@ -103,7 +104,7 @@ func New(cfg Config) (*Console, error) {
 		cfg.Now = time.Now
 	}
 	if cfg.Signed == nil {
-		cfg.Signed = func(context.Context, *http.Request, string, string, string) error { return nil }
+		cfg.Signed = func(context.Context, *http.Request, string, eventlog.Actor, string) error { return nil }
 	}
 	pages, err := parsePages(files)
 	if err != nil {
@@ -159,7 +160,7 @@ func (c *Console) page(pattern string, show func(*view) error) {
 			c.refuse(w, r, errUnsure)
 			return
 		}
-		edge.From(r.Context()).Note("", s.name)
+		edge.From(r.Context()).Note("", s.by.String())
 		v := &view{console: c, w: w, r: r.WithContext(withOperator(r.Context(), s)), session: s}
 		if err := show(v); err != nil {
 			c.refuse(w, v.r, err)
@@ -185,12 +186,12 @@ func withOperator(ctx context.Context, s *session) context.Context {
 
 // OperatorOf returns on whose behalf the console makes a request to the API; false for
 // a request that it did not make.
-func OperatorOf(r *http.Request) (name string, ok bool) {
+func OperatorOf(r *http.Request) (by eventlog.Actor, ok bool) {
 	s, ok := r.Context().Value(operatorKey{}).(*session)
 	if !ok {
-		return "", false
+		return eventlog.Actor{}, false
 	}
-	return s.name, true
+	return s.by, true
 }
 
 // Beside serves the console in front of next; a browser that asks for nothing is sent to it.

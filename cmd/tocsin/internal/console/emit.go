@@ -19,7 +19,12 @@ type emitPage struct {
 	Type, Format, Who, Issuer, Time, Payload string
 }
 
-func showEmit(v *view) error { return v.emit(http.StatusOK, emitPage{Format: subject.FormatEmail}) }
+func showEmit(v *view) error {
+	if err := v.mayNot(http.MethodPost, "/admin/events"); err != nil {
+		return err
+	}
+	return v.emit(http.StatusOK, emitPage{Format: subject.FormatEmail})
+}
 
 // emit shows the form.
 func (v *view) emit(status int, page emitPage) error {

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/tocsin-ssf/tocsin/set/jose"
+	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
 	"github.com/tocsin-ssf/tocsin/wellknown"
 )
 
@@ -207,7 +208,7 @@ func (c *Console) endOIDC(w http.ResponseWriter, r *http.Request) error {
 	if role == 0 {
 		return &failure{status: http.StatusForbidden, title: "Not let in", text: "The provider knows you, but none of your groups has a role here."}
 	}
-	s := &session{name: person.name(), role: role, how: "oidc"}
+	s := &session{name: person.name(), by: person.actor(), role: role, how: "oidc"}
 	if signals := c.oidc.Signals; signals != nil {
 		bearer := person.bearer(signals.Issuers)
 		s.bearer = &bearer
@@ -258,6 +259,15 @@ func (p person) name() string {
 		return p.Preferred + " (" + p.Subject + ")"
 	}
 	return p.Subject
+}
+
+// maxNamed bounds what of a name or sub stands in the audit, in bytes.
+const maxNamed = 255
+
+// actor is who they are in the audit: no client and no user of the machine has such a name.
+func (p person) actor() eventlog.Actor {
+	cut := func(text string) string { return strings.ToValidUTF8(text[:min(len(text), maxNamed)], "") }
+	return eventlog.Actor{Person: cut(p.name()), Sub: cut(p.Subject)}
 }
 
 // errIDToken says that an ID token is not good; others, that it cannot be known now.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	standing "github.com/tocsin-ssf/tocsin/receiver/sessions"
+	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
 )
 
 // Bounds of sessions.
@@ -24,7 +25,8 @@ const (
 // session is somebody who is signed in, until they sign out, are idle for sessionIdle,
 // sessionLife is over or what they signed in with ends.
 type session struct {
-	name string
+	name string         // on the pages
+	by   eventlog.Actor // in the audit
 	role Role
 	how  string // token, code, oidc
 	// token is the admin token that was shown, which is checked again with each page;
@@ -264,7 +266,7 @@ type codes struct {
 // code is one that was not used yet.
 type code struct {
 	hash key
-	name string
+	by   eventlog.Actor
 	till time.Time
 }
 
@@ -278,7 +280,7 @@ const (
 func newCodes(now func() time.Time) *codes { return &codes{now: now} }
 
 // give returns a new code for somebody.
-func (l *codes) give(name string) string {
+func (l *codes) give(by eventlog.Actor) string {
 	text := newSecret()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -286,12 +288,12 @@ func (l *codes) give(name string) string {
 	if len(l.all) == maxCodes {
 		l.all = l.all[1:]
 	}
-	l.all = append(l.all, code{sha256.Sum256([]byte(text)), name, l.now().Add(CodeLife)})
+	l.all = append(l.all, code{sha256.Sum256([]byte(text)), by, l.now().Add(CodeLife)})
 	return text
 }
 
 // take returns whose a code is, once.
-func (l *codes) take(text string) (name string, ok bool) {
+func (l *codes) take(text string) (by eventlog.Actor, ok bool) {
 	hash := sha256.Sum256([]byte(text))
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -299,10 +301,10 @@ func (l *codes) take(text string) (name string, ok bool) {
 	for i, c := range l.all {
 		if c.hash == hash { // a hash tells nothing by the time its comparison takes
 			l.all = slices.Delete(l.all, i, i+1)
-			return c.name, true
+			return c.by, true
 		}
 	}
-	return "", false
+	return eventlog.Actor{}, false
 }
 
 // forget is called with mu held.

@@ -80,12 +80,12 @@ func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
 	}
 	s := &session{role: Admin}
 	if given := r.PostFormValue("code"); given != "" {
-		name, ok := c.codes.take(given)
+		by, ok := c.codes.take(given)
 		if !ok {
 			c.showSignIn(w, r, http.StatusForbidden, "This link was used already, or is too old. Ask for a new one with tocsin console.")
 			return
 		}
-		s.name, s.how = name, "code"
+		s.name, s.by, s.how = by.String(), by, "code"
 	} else {
 		token := strings.TrimSpace(r.PostFormValue("token"))
 		name, err := c.check(r, token)
@@ -94,7 +94,7 @@ func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
 			c.showSignIn(w, r, http.StatusForbidden, "This is no good admin token: it may be mistyped, expired, or of another scope than admin.")
 			return
 		}
-		s.name, s.how, s.token = name, "token", token
+		s.name, s.by, s.how, s.token = name, eventlog.Actor{Client: name}, "token", token
 	}
 	if err := c.admit(w, r, s); err != nil {
 		c.refuse(w, r, err)
@@ -105,7 +105,7 @@ func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
 
 // admit signs somebody in. Error: the audit did not take it; nobody is signed in.
 func (c *Console) admit(w http.ResponseWriter, r *http.Request, s *session) error {
-	if err := c.cfg.Signed(r.Context(), r, "console.sign_in", s.name, s.how); err != nil {
+	if err := c.cfg.Signed(r.Context(), r, "console.sign_in", s.by, s.how); err != nil {
 		return err
 	}
 	if old := r.CookiesNamed(cookieName(r)); len(old) == 1 {
@@ -119,7 +119,7 @@ func (c *Console) signOut(v *view) error {
 	cookies := v.r.CookiesNamed(cookieName(v.r))
 	c.sessions.end(cookies[0].Value)
 	setCookie(v.w, v.r, "", -1)
-	if err := c.cfg.Signed(v.r.Context(), v.r, "console.sign_out", v.session.name, v.session.how); err != nil {
+	if err := c.cfg.Signed(v.r.Context(), v.r, "console.sign_out", v.session.by, v.session.how); err != nil {
 		c.cfg.Logger.ErrorContext(v.r.Context(), "a sign-out could not be noted", "err", err)
 	}
 	http.Redirect(v.w, v.r, "/console/sign-in", http.StatusSeeOther)
@@ -150,11 +150,11 @@ func (c *Console) SocketHandler(next http.Handler) http.Handler {
 			say(w, http.StatusConflict, map[string]string{"err": "not_offered", "description": "there is no admin listener for browsers: it is off (admin-listen)"})
 			return
 		}
-		name := "socket"
+		by := eventlog.Actor{Client: "socket"} // of a system that does not tell whose it is
 		if p, ok := edge.PeerOf(r.Context()); ok {
-			name = eventlog.Actor{UID: &p.UID}.String()
+			by = eventlog.Actor{UID: &p.UID}
 		}
-		say(w, http.StatusCreated, map[string]string{"url": base + "/console/sign-in?code=" + c.codes.give(name)})
+		say(w, http.StatusCreated, map[string]string{"url": base + "/console/sign-in?code=" + c.codes.give(by)})
 	})
 	mux.Handle("/", next)
 	return mux

@@ -134,6 +134,33 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
+// A person by the provider, a client and a user of the machine are told apart in the audit,
+// whatever they are called.
+func TestActorsOfConsole(t *testing.T) {
+	p := newProvider(t)
+	h := openWith(t, p.configured())
+	p.claims = func(all map[string]any) {
+		delete(all, "email")
+		all["sub"], all["groups"] = "ops", "bosses"
+	}
+	person, client, user := h.visitor(), h.visitor(), h.signedIn()
+	person.signIn(p).wants(t, 200, "Signed in")
+	client.post("/console/sign-in", "token", h.token("ops", "admin"))
+	for id, v := range map[string]*visitor{"of-person": person, "of-client": client, "of-user": user} {
+		v.post("/console/applications", "audience", "https://"+id+".example", "id", id).wants(t, 200, "was added")
+	}
+	for by, want := range map[string]string{"person:ops": "of-person", "ops": "of-client"} {
+		var page struct{ Acts []eventlog.Act }
+		h.operate(http.MethodGet, "/admin/acts?act=application.add&by="+by, nil, &page)
+		if len(page.Acts) != 1 || page.Acts[0].Objects["application"] != want {
+			t.Errorf("by %s: got %+v, want the act on %s alone", by, page.Acts, want)
+		}
+	}
+	audit := user.get("/console/audit?act=application.add")
+	audit.wants(t, 200, `<span class="hint">person</span> <span title="sub ops">ops</span>`, `<span class="hint">client</span> ops`, "by the console")
+	user.get("/console/audit?by=person:ops&act=application.add").wants(t, 200, "1 act on this page", "of-person")
+}
+
 // Acts by the console are in the log with who signed in, and so are sign-ins.
 func TestActsOfConsole(t *testing.T) {
 	h := open(t)

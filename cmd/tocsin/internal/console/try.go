@@ -91,7 +91,12 @@ type tried struct {
 	Mapping *mapping.Explanation `json:"mapping"`
 }
 
-func showTry(v *view) error { return v.try(http.StatusOK, tryPage{}) }
+func showTry(v *view) error {
+	if err := v.mayNot(http.MethodPost, "/admin/mapping"); err != nil {
+		return err
+	}
+	return v.try(http.StatusOK, tryPage{})
+}
 
 // try shows the form, with what came of it.
 func (v *view) try(status int, page tryPage) error {

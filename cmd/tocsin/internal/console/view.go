@@ -35,13 +35,22 @@ func (v *view) get(path string, out any, query ...url.Values) error {
 
 // do asks the admin API to change something. Error: a *failure if the role is too small.
 func (v *view) do(method, path string, body, out any) error {
-	if operation, _, _ := strings.Cut(path, "?"); !v.may(method, operation) {
-		return &failure{
-			status: http.StatusForbidden, title: "Not yours to do",
-			text: fmt.Sprintf("You are signed in as %s; this takes the role %s.", v.session.role, needed(method, operation)),
-		}
+	operation, _, _ := strings.Cut(path, "?")
+	if err := v.mayNot(method, operation); err != nil {
+		return err
 	}
 	return v.console.api.Do(v.r.Context(), method, path, body, out)
+}
+
+// mayNot returns the *failure of who may not ask for an operation; nil: they may.
+func (v *view) mayNot(method, path string) error {
+	if v.may(method, path) {
+		return nil
+	}
+	return &failure{
+		status: http.StatusForbidden, title: "Not yours to do",
+		text: fmt.Sprintf("You are signed in as %s; this takes the role %s.", v.session.role, needed(method, path)),
+	}
 }
 
 // show answers with a page.
