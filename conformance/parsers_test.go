@@ -152,6 +152,7 @@ var unfuzzed = map[string]string{
 // decoding are the folders that call a decoder of a format, with the targets that reach
 // what is theirs, or why there is none: nobody else's bytes come there.
 var decoding = map[string]string{
+	"cmd/tocsin/internal/acmecert":           "its own files in the data folder, and the certificate that the operator's ACME server gives",
 	"cmd/tocsin":                             "answers of the operator's own server, and files of the operator",
 	"cmd/tocsin/internal/adminapi":           "answers of the operator's own server",
 	"cmd/tocsin/internal/config":             "the operator's file of flags; each value is read as one of the command line",

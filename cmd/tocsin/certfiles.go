@@ -123,7 +123,7 @@ func certCollector(get func(*tls.ClientHelloInfo) (*tls.Certificate, error)) pro
 		Name: "tocsin_tls_certificate_expiry_timestamp_seconds", Help: "When the certificate that is served expires.",
 	}, func() float64 {
 		cert, err := get(&tls.ClientHelloInfo{})
-		if err != nil || cert.Leaf == nil {
+		if err != nil || cert == nil || cert.Leaf == nil {
 			return 0
 		}
 		return float64(cert.Leaf.NotAfter.Unix())

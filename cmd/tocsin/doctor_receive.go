@@ -40,7 +40,7 @@ func (c doctorReceiveCmd) Run(ctx context.Context, std streamsIO) error {
 		doctor.Rules(r, cfg)
 		doctor.Loosened(r, cfg)
 		doctor.Front{
-			Cert: cfg.TLSCert, Key: cfg.TLSKey, Plain: cfg.InsecureLoopback, Data: cfg.Data, Names: pushHosts(cfg), Admin: cfg.AdminListen,
+			Cert: cfg.TLSCert, Key: cfg.TLSKey, ACME: cfg.ACMEDomain, Plain: cfg.InsecureLoopback, Data: cfg.Data, Names: pushHosts(cfg), Admin: cfg.AdminListen,
 		}.Look(r, time.Now())
 		doctor.Folder(r, cfg.Data, doctor.DiskOf)
 		if cfg.RedisSettings.Set() {

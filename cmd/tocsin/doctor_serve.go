@@ -37,7 +37,7 @@ func (c doctorServeCmd) Run(ctx context.Context, std streamsIO) error {
 		doctor.Settings(r, "serve", std.config, nil)
 		c.loose().Look(r)
 		doctor.Front{
-			Cert: c.TLSCert, Key: c.TLSKey, Plain: c.InsecureLoopback, Data: c.Data, Names: []string{doctor.HostOf(cfg.Transmitter.Issuer)}, Admin: c.AdminListen,
+			Cert: c.TLSCert, Key: c.TLSKey, ACME: c.ACMEDomain, Plain: c.InsecureLoopback, Data: c.Data, Names: []string{doctor.HostOf(cfg.Transmitter.Issuer)}, Admin: c.AdminListen,
 		}.Look(r, time.Now())
 		c.secrets(r)
 		var held []string
@@ -55,7 +55,7 @@ func (c doctorServeCmd) Run(ctx context.Context, std streamsIO) error {
 
 // settings are what serve would open.
 func (c doctorServeCmd) settings() (node.Config, error) {
-	if err := c.checkAdmin(); err != nil {
+	if err := errors.Join(c.checkAdmin(), c.checkACME()); err != nil {
 		return node.Config{}, err
 	}
 	addr, err := net.ResolveTCPAddr("tcp", c.Listen)
@@ -125,6 +125,10 @@ func (c doctorServeCmd) running(ctx context.Context, r *doctor.Report, cfg node.
 // ownPolicy lets us come to our own issuer, wherever it is.
 func (c doctorServeCmd) ownPolicy() guard.Policy {
 	p := guard.Policy{InsecureLoopback: c.InsecureLoopback, Allow: guard.PrivateRanges()}
+	if c.ACME() {
+		p.RootCAs, _ = acmeRoots(c.ACMESettings) // an internal server often is of the authority that it signs for
+		return p
+	}
 	if c.TLSCert == "" && !c.InsecureLoopback {
 		if pool, err := caPool(filepath.Join(c.Data, localca.CertFile)); err == nil {
 			p.RootCAs = pool

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/acmecert"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/localca"
 	"github.com/tocsin-ssf/tocsin/transmitter/vault"
 )
@@ -17,7 +18,8 @@ import (
 // front is where a server of ours is reached.
 type front struct {
 	listen           string
-	cert, key        string // files; empty: a CA of our own signs a certificate
+	cert, key        string            // files; empty: a CA of our own signs a certificate
+	acme             *acmecert.Manager // or an ACME server gives them; nil: none does
 	insecureLoopback bool
 	vault            *vault.Vault // encrypts the CA's key; nil: it is in clear
 }
@@ -57,6 +59,11 @@ func (f front) url(addr net.Addr) string {
 func (f front) tls(dir string, hosts []string, logger *slog.Logger) (secure *tls.Config, ca string, err error) {
 	if f.insecureLoopback {
 		return nil, "", nil
+	}
+	if f.acme != nil {
+		secure = tlsConfig(f.acme.GetCertificate)
+		secure.NextProtos = f.acme.Protocols()
+		return secure, "", nil
 	}
 	if f.cert != "" || f.key != "" {
 		files := &certFiles{cert: f.cert, key: f.key, logger: logger}

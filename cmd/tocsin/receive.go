@@ -59,6 +59,7 @@ type receiveFlags struct {
 	LogLevel         string         `help:"debug, info, warn or error (default: info)." enum:",debug,info,warn,error" default:""`
 
 	config.RedisSettings
+	config.ACMESettings
 	config.EdgeSettings
 	telemetry.TraceSettings
 
@@ -149,6 +150,7 @@ func (f receiveFlags) over(cfg *receive.Config) {
 		}
 	}
 	f.RedisSettings.Over(&cfg.RedisSettings)
+	f.ACMESettings.Over(&cfg.ACMESettings)
 	f.EdgeSettings.Over(&cfg.EdgeSettings)
 	f.TraceSettings.Over(&cfg.TraceSettings)
 	cfg.InsecureLoopback = cfg.InsecureLoopback || f.InsecureLoopback
@@ -228,6 +230,11 @@ func (c receiveRunCmd) Run(ctx context.Context, std streamsIO) error {
 	}
 	defer daemon.Close() // closed and checked below on the ordinary way
 	kept = openFigures(cfg.Data, daemon.Gatherer(), figures.Receiver(), logger)
+	certificates, err := openACME(cfg.ACMESettings, cfg.Data, nil, logger)
+	if err != nil {
+		return err
+	}
+	f.acme = certificates
 	secure, ca, err := f.tls(cfg.Data, certificateHosts(listener.Addr(), cfg.PublicURL, cfg.AdminListen), logger)
 	if err != nil {
 		return err
@@ -286,6 +293,11 @@ func (c receiveRunCmd) Run(ctx context.Context, std streamsIO) error {
 		}
 		sites = append(sites, d.site("gate", door, daemon.CheckHandler(), onDoor))
 	}
+	challenged, err := acmeSite(ctx, cfg.ACMEHTTP, certificates, d)
+	if err != nil {
+		return err
+	}
+	sites = append(sites, challenged...)
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
@@ -294,7 +306,7 @@ func (c receiveRunCmd) Run(ctx context.Context, std streamsIO) error {
 		fmt.Fprintf(std.err, "Certificates of this receiver are signed by %s\n", ca)
 	}
 	return errors.Join(
-		runSites(ctx, consoled{figured{reloading{daemon, hangups, reload}, kept}, pages, nil}, sites, cfg.ShutdownTimeout, logger),
+		runSites(ctx, certified{consoled{figured{reloading{daemon, hangups, reload}, kept}, pages, nil}, certificates}, sites, cfg.ShutdownTimeout, logger),
 		os.Remove(admin.socket), daemon.Close(),
 	)
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/acmecert"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/config"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/console"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/figures"
@@ -70,6 +71,7 @@ type serveCmd struct {
 	PublicLog bool     `help:"Let anybody read the log's checkpoint and tiles: hashes, and how many records there are."`
 	Witness   []string `help:"Verifier key of a witness whose cosignatures of the log are taken." placeholder:"KEY"`
 
+	config.ACMESettings
 	config.EdgeSettings
 	telemetry.TraceSettings
 	tokenFlags
@@ -101,7 +103,7 @@ func (serveCmd) Help() string {
 func (s serveCmd) Run(ctx context.Context, std streamsIO) error {
 	logger := newLogger(std.err, s.LogLevel)
 	slog.SetDefault(logger)
-	if err := s.checkAdmin(); err != nil {
+	if err := errors.Join(s.checkAdmin(), s.checkACME()); err != nil {
 		return err
 	}
 	listener, err := s.front().open(ctx)
@@ -126,7 +128,11 @@ func (s serveCmd) Run(ctx context.Context, std streamsIO) error {
 		return err
 	}
 	defer n.Close() // closed and checked below on the ordinary way
-	secure, hint, err := s.tls(listener.Addr(), n.Vault, logger)
+	certificates, err := openACME(s.ACMESettings, s.Data, n.Vault, logger)
+	if err != nil {
+		return err
+	}
+	secure, hint, err := s.tls(listener.Addr(), n.Vault, certificates, logger)
 	if err != nil {
 		return err
 	}
@@ -168,13 +174,17 @@ func (s serveCmd) Run(ctx context.Context, std streamsIO) error {
 	if err != nil {
 		return err
 	}
+	challenged, err := acmeSite(ctx, s.ACMEHTTP, certificates, d)
+	if err != nil {
+		return err
+	}
 	fmt.Fprintf(std.out, "tocsin: ready %s %s\n", cfg.Transmitter.Issuer, admin.address)
 	s.welcome(std, cfg.Transmitter.Issuer, hint)
-	sites := append([]site{d.site("public", listener, n.Transmitter.Handler(), secure)}, admin.sites...)
+	sites := append([]site{d.site("public", listener, n.Transmitter.Handler(), secure)}, append(admin.sites, challenged...)...)
 	for _, one := range admin.sites {
 		one.server.RegisterOnShutdown(pages.EndLive)
 	}
-	return errors.Join(s.serve(ctx, consoled{figured{n, kept}, pages, signals}, sites, logger), os.Remove(admin.socket), signals.Close(), n.Close())
+	return errors.Join(s.serve(ctx, certified{consoled{figured{n, kept}, pages, signals}, certificates}, sites, logger), os.Remove(admin.socket), signals.Close(), n.Close())
 }
 
 // serve runs all parts until ctx or one of them ends, and then ends them in
@@ -271,7 +281,7 @@ func (s serveCmd) rotation() node.Rotation {
 
 // tls returns how the public listener is served and, if its certificate is of our own
 // CA, how a client trusts it.
-func (s serveCmd) tls(addr net.Addr, v *vault.Vault, logger *slog.Logger) (*tls.Config, string, error) {
+func (s serveCmd) tls(addr net.Addr, v *vault.Vault, certificates *acmecert.Manager, logger *slog.Logger) (*tls.Config, string, error) {
 	sealed, err := localca.Seal(s.Data, v)
 	if err != nil {
 		return nil, "", err
@@ -280,7 +290,7 @@ func (s serveCmd) tls(addr net.Addr, v *vault.Vault, logger *slog.Logger) (*tls.
 		logger.Warn("the CA's key was stored in clear and is encrypted now; copies made before have it in clear")
 	}
 	f := s.front()
-	f.vault = v
+	f.vault, f.acme = v, certificates
 	secure, ca, err := f.tls(s.Data, certificateHosts(addr, s.Issuer, s.AdminListen), logger)
 	if ca != "" {
 		ca = "--cacert " + ca + " "

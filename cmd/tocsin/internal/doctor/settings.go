@@ -71,8 +71,9 @@ func proxies(r *Report, trusted []netip.Prefix) {
 
 // Front is what a listener is served with.
 type Front struct {
-	Cert, Key string // files; empty: a certificate of the authority in the data folder
-	Plain     bool   // http
+	Cert, Key string   // files; empty: a certificate of the authority in the data folder
+	ACME      []string // names whose certificates an ACME server gives
+	Plain     bool     // http
 	Data      string
 	Names     []string // hosts by which others come
 	Admin     string   // address of the admin listener, on the same certificate; empty: none
@@ -89,6 +90,8 @@ func (f Front) Look(r *Report, now time.Time) {
 	names = slices.DeleteFunc(names, func(name string) bool { return name == "" })
 	switch {
 	case f.Plain:
+	case len(f.ACME) > 0:
+		acmeNames(r, f.Data, f.ACME, names, now)
 	case f.Cert != "":
 		Certificate(r, f.Cert, f.Key, names, now)
 	case slices.ContainsFunc(names, Public):

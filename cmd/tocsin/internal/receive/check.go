@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/config"
 	"github.com/tocsin-ssf/tocsin/receiver/policy"
 	"github.com/tocsin-ssf/tocsin/receiver/profile"
 	"github.com/tocsin-ssf/tocsin/set"
@@ -84,6 +85,10 @@ func (c *checker) failIf(wrong bool, key, format string, args ...any) {
 func (c *checker) whole(cfg *Config) {
 	c.failIf((cfg.TLSCert == "") != (cfg.TLSKey == ""), "tls_cert", "tls_cert and tls_key belong together")
 	c.failIf(cfg.InsecureLoopback && cfg.TLSCert != "", "insecure_loopback", "it serves plain http and tls_cert https; leave one of them out")
+	key, err := cfg.CheckACME(config.Beside{
+		TLSCert: cfg.TLSCert, InsecureLoopback: cfg.InsecureLoopback, Redis: cfg.RedisSettings.Set(), URL: cfg.PublicURL, URLKey: "public_url",
+	})
+	c.failIf(err != nil, key, "%v", err)
 	c.failIf(!slices.Contains([]string{"debug", "info", "warn", "error"}, cfg.LogLevel), "log_level", "want debug, info, warn or error")
 	c.failIf(len(cfg.Issuers) == 0, "issuers", "there is no issuer; name at least one transmitter")
 	c.failIf(len(cfg.Issuers) > MaxIssuers, "issuers", "there are more than %d", MaxIssuers)

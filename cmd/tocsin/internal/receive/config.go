@@ -48,6 +48,8 @@ type Config struct {
 	Listen, PublicURL string
 	// TLSCert and TLSKey are files; without them a CA in the data folder signs one.
 	TLSCert, TLSKey string
+	// ACMESettings say whether an ACME server gives certificates in place of those.
+	config.ACMESettings
 	// InsecureLoopback serves plain http on loopback and lets issuers be such.
 	InsecureLoopback bool
 	// Data is the daemon's own folder; empty: DefaultData.
@@ -250,7 +252,7 @@ func rulesOf(doc settings.Node, cfg Config) (policy.Source, error) {
 
 // fromFolder makes the paths of a file begin in its folder.
 func (cfg *Config) fromFolder(dir string) {
-	paths := []*string{&cfg.Data, &cfg.TLSCert, &cfg.TLSKey, &cfg.RulesFile, &cfg.OTLPCA, &cfg.ConsoleCA}
+	paths := []*string{&cfg.Data, &cfg.TLSCert, &cfg.TLSKey, &cfg.RulesFile, &cfg.OTLPCA, &cfg.ConsoleCA, &cfg.ACMECA}
 	for i := range cfg.Issuers {
 		is := &cfg.Issuers[i]
 		paths = append(paths, &is.KeyFile, &is.CA, &is.Credentials.TokenFile, &is.Credentials.Client.SecretFile, &is.Credentials.Client.KeyFile)
@@ -259,6 +261,9 @@ func (cfg *Config) fromFolder(dir string) {
 		*path = within(dir, *path)
 	}
 	cfg.Redis = redisdb.Within(dir, cfg.Redis)
+	if file, ok := strings.CutPrefix(cfg.ACMEEABKey, "@"); ok {
+		cfg.ACMEEABKey = "@" + within(dir, file)
+	}
 }
 
 func within(dir, path string) string {

@@ -50,6 +50,7 @@ func (d *Daemon) rebuild(cfg Config, old *plan) (*plan, error) {
 		"listen":            cfg.Listen == old.cfg.Listen,
 		"admin_listen":      cfg.AdminListen == old.cfg.AdminListen,
 		"tls_cert":          cfg.TLSCert == old.cfg.TLSCert && cfg.TLSKey == old.cfg.TLSKey,
+		"acme_domain":       cfg.ACMESettings.Same(old.cfg.ACMESettings),
 		"insecure_loopback": cfg.InsecureLoopback == old.cfg.InsecureLoopback,
 		"sessions":          sameSection(cfg.Sessions, old.cfg.Sessions),
 		"limits":            cfg.EdgeSettings.Same(old.cfg.EdgeSettings),
