@@ -112,7 +112,7 @@ func (a ACMESettings) CheckACME(with Beside) (key string, err error) {
 	case a.ACMEDirectory != "" && (parsed != nil || u.Scheme != "https" || u.Host == ""):
 		return "acme_directory", fmt.Errorf("%q is no URL that begins with https://", a.ACMEDirectory)
 	case a.ACMEDirectory == "" && !a.ACMEAcceptTerms:
-		return "acme_accept_terms", errors.New("Let's Encrypt gives certificates to those alone who agree to its terms of service, https://letsencrypt.org/repository/")
+		return "acme_accept_terms", errors.New("it is missing: Let's Encrypt gives certificates to those alone who agree to its terms of service, https://letsencrypt.org/repository/")
 	case a.ACMEEmail != "" && !strings.Contains(a.ACMEEmail, "@"):
 		return "acme_email", fmt.Errorf("%q is no address of mail", a.ACMEEmail)
 	case (a.ACMEEABKid == "") != (a.ACMEEABKey == ""):

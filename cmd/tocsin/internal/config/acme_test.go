@@ -24,7 +24,7 @@ func TestCheckACME(t *testing.T) {
 		"acme_domain several nodes":  func(_ *config.ACMESettings, b *config.Beside) { b.Redis = true },
 		"acme_domain it does not":    func(_ *config.ACMESettings, b *config.Beside) { b.URL = "https://other.example.com" },
 		"issuer it is missing":       func(_ *config.ACMESettings, b *config.Beside) { b.URL = "" },
-		"acme_accept_terms Let's":    func(a *config.ACMESettings, _ *config.Beside) { a.ACMEAcceptTerms = false },
+		"acme_accept_terms it is":    func(a *config.ACMESettings, _ *config.Beside) { a.ACMEAcceptTerms = false },
 		"acme_directory \"http://a":  func(a *config.ACMESettings, _ *config.Beside) { a.ACMEDirectory = "http://a.example/dir" },
 		"acme_email \"root\"":        func(a *config.ACMESettings, _ *config.Beside) { a.ACMEEmail = "root" },
 		"acme_eab_kid acme_eab_kid":  func(a *config.ACMESettings, _ *config.Beside) { a.ACMEEABKid = "k" },
