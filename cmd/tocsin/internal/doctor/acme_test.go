@@ -53,3 +53,11 @@ func TestACME(t *testing.T) {
 		})
 	}
 }
+
+// acmeLooks provokes what is found of certificates by ACME alone.
+func acmeLooks(t *testing.T, r *doctor.Report) {
+	t.Helper()
+	data := t.TempDir()
+	must(t, os.MkdirAll(filepath.Join(data, acmecert.Folder, "bad.example.com.pem"), 0o700)) // no file
+	doctor.Front{ACME: []string{"new.example.com", "bad.example.com"}, Data: data}.Look(r, time.Now())
+}

@@ -42,6 +42,7 @@ func provoked() map[string]func(t *testing.T, r *doctor.Report) {
 		},
 		"loosened":     loosened,
 		"certificates": certificates,
+		"acme":         acmeLooks,
 		"folders":      folders,
 		"rules":        rules,
 		"issuers":      issuers,
