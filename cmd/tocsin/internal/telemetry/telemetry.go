@@ -153,7 +153,8 @@ func Open(ctx context.Context, s TraceSettings, half, version string, pool func(
 	if err != nil {
 		return nil, nil, fmt.Errorf("--otlp-endpoint: %w", err)
 	}
-	otel.SetErrorHandler(&complaints{logger: logger}) // the SDK has no other place for them
+	told := &complaints{logger: logger}
+	otel.SetErrorHandler(told) // the SDK has no other place for them
 	limits := trace.NewSpanLimits()
 	limits.AttributeValueLengthLimit = maxText
 	provider := trace.NewTracerProvider(
@@ -167,7 +168,9 @@ func Open(ctx context.Context, s TraceSettings, half, version string, pool func(
 	return provider, func() {
 		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
 		defer cancel()
-		_ = provider.Shutdown(limited) // complaints has told of it
+		if err := provider.Shutdown(limited); err != nil { // what waits is lost, and may be the first that is
+			told.Handle(err)
+		}
 	}, nil
 }
 
