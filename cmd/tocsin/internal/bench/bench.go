@@ -111,6 +111,8 @@ func workloads() []workload {
 		{"search-network", "the same by type and address in a network of 12 to 24 bits", false, (*bench).search},
 		{"search-time", "the same by an hour, newest or oldest first", false, (*bench).search},
 		{"index-lag", "the longest time by which the search index trailed the log while events came in as fast as it lets them", false, (*bench).lag},
+		{"signer", "CPU of an RS256 signature by a tocsin signer, both processes together ÷ of one that this process makes itself", false, (*bench).signer},
+		{"traces", "server CPU per event taken in, signed (EdDSA) and pushed, with traces sent to a collector ÷ without", false, (*bench).traces},
 		{"mapping", "CPU of reading and mapping a vendor's record by its rules, what was known before at hand ÷ decoding its JSON into a map", false, (*bench).mapping},
 		{"receive-accept", "receiver CPU of verifying, parsing and keeping a SET durably, without HTTP ÷ one RSA check", false, (*bench).receiveAccept},
 		{"receive-push", "SETs a second that a receiver takes over HTTP ÷ requests a second of a handler that reads the body and answers 202", false, (*bench).receivePush},
