@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/redis/go-redis/v9"
 
@@ -28,12 +29,8 @@ func (s *Store) Pointing(ctx context.Context, records []uint64, max int) (queued
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, ids := range filled {
-		for _, id := range ids {
-			if queued, err = s.pointing(ctx, id, records, max, queued); err != nil {
-				return nil, nil, err
-			}
-		}
+	if queued, err = s.pointing(ctx, slices.Concat(filled[:]...), records, max); err != nil {
+		return nil, nil, err
 	}
 	with, err := s.members(ctx, "deads")
 	if err != nil {
@@ -67,24 +64,37 @@ func (s *Store) members(ctx context.Context, kind string) (all [streams.Partitio
 	return all, nil
 }
 
-// pointing appends the items of a queue that point at the records.
-func (s *Store) pointing(ctx context.Context, id string, records []uint64, max int, found []streams.Item) ([]streams.Item, error) {
-	for len(records) > 0 && len(found) < max {
-		batch := records[:min(maxBatch, len(records))]
-		records = records[len(batch):]
-		args := []any{id, max - len(found)}
-		for _, seq := range batch {
-			args = append(args, seq)
+// atOnce is how many queues are asked in one exchange for items that point at records.
+const atOnce = 64
+
+// pointing returns up to max items of queues that point at the records.
+func (s *Store) pointing(ctx context.Context, ids []string, records []uint64, max int) (found []streams.Item, err error) {
+	for some := range slices.Chunk(ids, atOnce) {
+		requests := make([]request, len(some))
+		for i, id := range some {
+			requests[i] = of(id)
 		}
-		answer, err := s.call(ctx, of(id), s.scripts.pointing, args...)
-		if err != nil {
-			return nil, err
+		for batch := range slices.Chunk(records, maxBatch) {
+			room := max - len(found)
+			if room <= 0 {
+				return found, nil
+			}
+			own := func(i int) []any {
+				args := []any{some[i], room}
+				for _, seq := range batch {
+					args = append(args, seq)
+				}
+				return args
+			}
+			err := s.pipeline(ctx, s.scripts.pointing, requests, own, func(i int, answer any) error {
+				items, err := itemsOf(some[i], answer)
+				found = append(found, items[:min(len(items), max-len(found))]...)
+				return err
+			})
+			if err != nil {
+				return nil, err
+			}
 		}
-		items, err := itemsOf(id, answer)
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, items...)
 	}
 	return found, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"github.com/tocsin-ssf/tocsin/streams"
@@ -20,7 +19,7 @@ const (
 )
 
 // Glance implements [streams.Glancer]. It costs a call in each partition, which looks at
-// each of its streams, and one read for each that is returned.
+// each of its streams, and one read for each that is returned: two exchanges in all.
 func (s *Store) Glance(ctx context.Context, max int) (streams.Glance, error) {
 	g := streams.Glance{Concerns: map[streams.Concern]int{}}
 	worst := streams.Worst{Max: max}
@@ -46,16 +45,20 @@ func (s *Store) Glance(ctx context.Context, max int) (streams.Glance, error) {
 	if err != nil {
 		return streams.Glance{}, err
 	}
-	for _, look := range worst.List() {
-		one, err := s.Stream(ctx, look.Stream.ID)
-		if errors.Is(err, streams.ErrNotFound) {
-			continue // deleted meanwhile
+	looks := worst.List()
+	ids := make([]string, len(looks))
+	for i := range looks {
+		ids[i] = looks[i].Stream.ID
+	}
+	list, _, err := s.readAll(ctx, ids)
+	if err != nil {
+		return streams.Glance{}, err
+	}
+	for i := range looks { // those that were deleted meanwhile are not in list
+		if len(list) > 0 && list[0].ID == looks[i].Stream.ID {
+			looks[i].Stream, list = list[0], list[1:]
+			g.Worst = append(g.Worst, looks[i])
 		}
-		if err != nil {
-			return streams.Glance{}, err
-		}
-		look.Stream = one
-		g.Worst = append(g.Worst, look)
 	}
 	return g, nil
 }

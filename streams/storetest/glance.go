@@ -9,6 +9,57 @@ import (
 
 func glanceCases() []testCase {
 	return []testCase{
+		{"ManyAtOnce", func(x *fixture) {
+			for i := range 5 {
+				x.stream(fmt.Sprint("s", i), func(s *streams.Stream) { s.Owner = fmt.Sprint("owner", i/2) })
+				time.Sleep(time.Second)
+			}
+			x.events("s1", 1, 2)
+			x.events("s3", 1)
+			x.items("s3", 1)
+			x.settle("s3", streams.Refused, "e1")
+			x.events("s4", 1)
+			x.items("s4", 1)
+			health := streams.Health{Failures: 2, FirstFailure: time.Now(), LastError: "timeout"}
+			_, err := x.store.Settle(x.ctx, "s4", []streams.Outcome{{ID: "e1", Verdict: streams.Failed}}, &health)
+			x.must(err)
+			owners := []string{"owner2", "nobody", "owner0"}
+			all, err := streams.StreamsOf(x.ctx, x.store, owners)
+			x.must(err)
+			var want []streams.Stream
+			for _, owner := range owners {
+				list, err := x.store.Streams(x.ctx, owner)
+				x.must(err)
+				want = append(want, list...)
+			}
+			same(x, "streams of owners", all, want)
+			equal(x, "how many", len(all), 3)
+			ids := []string{"s4", "nothing", "s3", "s1", "s0"}
+			standings, err := streams.Standings(x.ctx, x.store, ids)
+			x.must(err)
+			equal(x, "standings", len(standings), len(ids))
+			for i, id := range ids {
+				if id == "nothing" {
+					equal(x, "of what is not there", standings[i] == nil, true)
+					continue
+				}
+				depth, err := x.store.Depth(x.ctx, id)
+				x.must(err)
+				of, err := x.store.Health(x.ctx, id)
+				x.must(err)
+				one, err := x.store.Stream(x.ctx, id)
+				x.must(err)
+				same(x, "stream "+id, standings[i].Stream, one)
+				same(x, "depth of "+id, standings[i].Depth, depth)
+				same(x, "health of "+id, standings[i].Health, of)
+			}
+			equal(x, "failures", standings[0].Health.Failures, 2)
+			equal(x, "dead letters", standings[2].Depth.Dead, 1)
+			equal(x, "waiting", standings[3].Depth.Items, 2)
+			none, err := streams.Standings(x.ctx, x.store, nil)
+			x.must(err)
+			equal(x, "none", len(none), 0)
+		}},
 		{"CountsAndWorstFirst", func(x *fixture) {
 			stopped := func(by streams.Party) func(*streams.Stream) {
 				return func(s *streams.Stream) { s.Status, s.StatusBy, s.Reason = streams.Paused, by, "because" }

@@ -140,6 +140,24 @@ func (g *Gate) Ever(ctx context.Context, application string) (bool, error) {
 	return ever, err
 }
 
+// Gated returns the applications whose gate was ever on, by their ids; some may be removed
+// since.
+func (g *Gate) Gated(ctx context.Context) ([]string, error) {
+	if _, err := g.at(ctx, "", 0); err != nil { // what is known is new enough then
+		return nil, err
+	}
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	var ids []string
+	for id, list := range g.gates {
+		if slices.ContainsFunc(list, func(s setting) bool { return s.Enabled }) {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids, nil
+}
+
 // first returns the place at which an application's gate was first turned on.
 func (g *Gate) first(ctx context.Context, application string) (seq uint64, ever bool, err error) {
 	if _, err := g.at(ctx, application, 0); err != nil {

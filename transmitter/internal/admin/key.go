@@ -16,7 +16,10 @@ import (
 // signerRetry is what is asked to be waited for a signer that is away.
 const signerRetry = 5 * time.Second
 
-func (h Handler) keys(c echo.Context) error { return c.JSON(http.StatusOK, h.Keys.List()) }
+func (h Handler) keys(c echo.Context) error {
+	_ = h.Keys.Look(c.Request().Context()) // what another node did; Keys.Run logs that it cannot
+	return c.JSON(http.StatusOK, h.Keys.List())
+}
 
 // rotate makes a new key that signs from now on, or takes one that a signer announces; the
 // old ones stay in the JWKS. {"here":true}: one that is kept here in any case.

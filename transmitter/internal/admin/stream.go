@@ -59,6 +59,35 @@ func (h Handler) describe(c echo.Context, s streams.Stream) (Stream, error) {
 	if err != nil {
 		return Stream{}, err
 	}
+	return h.describeAs(s, depth, health)
+}
+
+// describeAll describes those of list that are still there, with a few exchanges of a
+// store that is asked over a network.
+func (h Handler) describeAll(c echo.Context, list []streams.Stream) ([]Stream, error) {
+	ids := make([]string, len(list))
+	for i := range list {
+		ids[i] = list[i].ID
+	}
+	standings, err := streams.Standings(c.Request().Context(), h.Streams, ids)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]Stream, 0, len(list))
+	for _, at := range standings {
+		if at == nil {
+			continue
+		}
+		d, err := h.describeAs(at.Stream, at.Depth, at.Health)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, d)
+	}
+	return all, nil
+}
+
+func (h Handler) describeAs(s streams.Stream, depth streams.Depth, health streams.Health) (Stream, error) {
 	encryption, err := encryptionOf(s.Encryption)
 	if err != nil {
 		return Stream{}, err

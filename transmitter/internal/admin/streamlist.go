@@ -2,7 +2,6 @@ package admin
 
 import (
 	"encoding/base64"
-	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -25,6 +24,8 @@ const (
 	// is a stream that is read, so that a page costs the same among any number of them.
 	maxLooked = 1000
 	maxSearch = 256 // bytes of q
+	// ownersAtOnce is how many owners' streams are read at a time.
+	ownersAtOnce = 64
 )
 
 // What a stream may have, to be found by ?has=.
@@ -53,13 +54,9 @@ func (h Handler) streams(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	out := make([]Stream, 0, len(list))
-	for _, s := range list {
-		d, err := h.describe(c, s)
-		if err != nil {
-			return err
-		}
-		out = append(out, d)
+	out, err := h.describeAll(c, list)
+	if err != nil {
+		return err
 	}
 	return c.JSON(http.StatusOK, out)
 }
@@ -90,17 +87,18 @@ func (h Handler) streamPage(c echo.Context) error {
 	})
 	slices.Sort(owners)
 	page := StreamPage{Streams: []Stream{}}
-	for _, owner := range owners {
-		list, err := h.Streams.Streams(ctx, owner)
+	for some := range slices.Chunk(owners, ownersAtOnce) {
+		list, err := streams.StreamsOf(ctx, h.Streams, some)
 		if err != nil {
 			return err
 		}
-		for _, s := range look.after.rest(owner, list) {
+		list = look.after.rest(list)
+		for len(list) > 0 {
 			if len(page.Streams) == look.limit || page.Looked == maxLooked {
 				page.Next = look.last.String()
 				return c.JSON(http.StatusOK, page)
 			}
-			if err := h.look(c, look, s, &page); err != nil {
+			if list, err = h.look(c, look, list, &page); err != nil {
 				return err
 			}
 		}
@@ -108,24 +106,29 @@ func (h Handler) streamPage(c echo.Context) error {
 	return c.JSON(http.StatusOK, page)
 }
 
-// look adds a stream to the page if it is sought.
-func (h Handler) look(c echo.Context, look *streamSearch, s streams.Stream, page *StreamPage) error {
-	look.last = streamPlace{s.Owner, s.Created.UnixNano(), s.ID}
-	page.Looked++
-	if !look.matches(s) {
-		return nil
+// look adds to the page those at the front of list that are sought, as far as both take
+// more, and returns the rest of list.
+func (h Handler) look(c echo.Context, look *streamSearch, list []streams.Stream, page *StreamPage) ([]streams.Stream, error) {
+	var sought []streams.Stream
+	for len(list) > 0 && page.Looked < maxLooked && len(sought) < look.limit-len(page.Streams) {
+		s := list[0]
+		list = list[1:]
+		look.last = streamPlace{s.Owner, s.Created.UnixNano(), s.ID}
+		page.Looked++
+		if look.matches(s) {
+			sought = append(sought, s)
+		}
 	}
-	d, err := h.describe(c, s)
-	if errors.Is(err, streams.ErrNotFound) {
-		return nil // deleted meanwhile
-	}
+	all, err := h.describeAll(c, sought)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if look.has == nil || look.has(d) {
-		page.Streams = append(page.Streams, d)
+	for _, d := range all {
+		if look.has == nil || look.has(d) {
+			page.Streams = append(page.Streams, d)
+		}
 	}
-	return nil
+	return list, nil
 }
 
 // streamSearch is what a page of streams was asked for.
@@ -224,16 +227,13 @@ func parseStreamPlace(text string) (p streamPlace, err error) {
 	return p, nil
 }
 
-// rest returns those of an owner's streams that come after the place.
-func (p streamPlace) rest(owner string, list []streams.Stream) []streams.Stream {
-	if owner != p.owner {
-		return list
-	}
-	if i := slices.IndexFunc(list, func(s streams.Stream) bool { return s.ID == p.id }); i >= 0 {
+// rest returns those of a list, owner by owner, that come after the place.
+func (p streamPlace) rest(list []streams.Stream) []streams.Stream {
+	if i := slices.IndexFunc(list, func(s streams.Stream) bool { return s.ID == p.id }); p.id != "" && i >= 0 {
 		return list[i+1:]
 	}
 	after := time.Unix(0, p.created)
-	i := slices.IndexFunc(list, func(s streams.Stream) bool { return s.Created.After(after) })
+	i := slices.IndexFunc(list, func(s streams.Stream) bool { return s.Owner != p.owner || s.Created.After(after) })
 	if i < 0 {
 		return nil
 	}

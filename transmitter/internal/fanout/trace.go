@@ -31,7 +31,8 @@ type Way struct {
 	N uint32
 	// ID is the item's, of the event's own turn or of a release; replays raise it.
 	ID string
-	// Subject is the index of the identifier that the SET bears; of a webhook 0.
+	// Subject is the index of the identifier that the SET bears; of a webhook 0. Where all
+	// streams are asked about, it is -1 of those that take the application's preferred one.
 	Subject int
 	Reason  Reason
 	// At is the place of the record in whose turn it is put.
@@ -87,7 +88,7 @@ func (t *tracer) sets(ctx context.Context, n uint32) error {
 		}
 		application, _ := streams.ApplicationOf(to.Owner)
 		way := Way{Stream: to.Stream, Application: application, N: n, ID: rec.JTI(to.Stream, n), Subject: to.Subject, At: rec.Seq}
-		if way.Subject < 0 {
+		if way.Subject < 0 && t.stream != "" { // it costs a look at the application
 			if way.Subject, err = t.preferred(ctx, application, subjects); err != nil {
 				return err
 			}

@@ -159,6 +159,7 @@ func (h Handler) way(ctx context.Context, id string) (*Way, error) {
 
 // steps puts together what matching and what the queues say.
 func (h Handler) steps(ctx context.Context, out *Way, rec *eventlog.Record, ways []fanout.Way, queued, dead []streams.Item) error {
+	placeOf := h.places()
 	for i := range ways {
 		w := &ways[i]
 		step := Step{Stream: w.Stream, Application: w.Application, JTI: w.ID, State: State(w.Reason)}
@@ -167,7 +168,7 @@ func (h Handler) steps(ctx context.Context, out *Way, rec *eventlog.Record, ways
 		}
 		if w.Reason == fanout.Matches || w.Reason == fanout.Released {
 			step.Matches = true
-			place, err := h.PlaceOf(ctx, w.Stream)
+			place, err := placeOf(ctx, w.Stream)
 			if err != nil {
 				return err
 			}
@@ -188,21 +189,47 @@ func (h Handler) steps(ctx context.Context, out *Way, rec *eventlog.Record, ways
 		}
 		step.Code, step.Description, step.Since = letter.Code, letter.Description, letter.At.UTC()
 	}
+	ids := make([]string, len(out.Steps))
+	for i := range out.Steps {
+		ids[i] = out.Steps[i].Stream
+	}
+	standings, err := streams.Standings(ctx, h.Streams, ids)
+	if err != nil {
+		return err
+	}
 	kept := out.Steps[:0]
-	for _, step := range out.Steps {
-		s, err := h.Streams.Stream(ctx, step.Stream)
-		if errors.Is(err, streams.ErrNotFound) {
+	for i, step := range out.Steps {
+		if standings[i] == nil {
 			continue // it was deleted meanwhile
 		}
-		if err != nil {
-			return err
-		}
+		s := &standings[i].Stream
 		step.Method, step.Status = s.Delivery.Method, s.Status
 		step.Application, _ = streams.ApplicationOf(s.Owner)
 		kept = append(kept, step)
 	}
 	out.Steps = kept
 	return nil
+}
+
+// places returns PlaceOf for one answer: where several nodes share the streams, all of a
+// partition have one place, which is asked for once.
+func (h Handler) places() func(ctx context.Context, stream string) (uint64, error) {
+	if _, shared := h.Streams.(streams.Shared); !shared {
+		return h.PlaceOf
+	}
+	known := make(map[int]uint64)
+	return func(ctx context.Context, stream string) (uint64, error) {
+		part := streams.PartitionOf(stream)
+		place, ok := known[part]
+		if ok {
+			return place, nil
+		}
+		place, err := h.PlaceOf(ctx, stream)
+		if err == nil {
+			known[part] = place
+		}
+		return place, err
+	}
 }
 
 // there notes that an item is there, and returns its step.
@@ -242,26 +269,23 @@ func (h Handler) letter(ctx context.Context, stream, jti string) (streams.DeadLe
 // gates tells what the gates say of the event, of applications that ever had one.
 func (h Handler) gates(ctx context.Context, rec *eventlog.Record) ([]Standing, error) {
 	list := []Standing{}
-	ids := rec.Applications
-	if ids == nil {
-		all, err := h.Applications.Applications(ctx)
-		if err != nil {
-			return nil, err
-		}
-		for _, a := range all {
-			ids = append(ids, a.ID)
-		}
+	ids, err := h.Gate.Gated(ctx)
+	if err != nil {
+		return nil, err
 	}
 	for _, id := range ids {
-		ever, err := h.Gate.Ever(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		if !ever {
+		if rec.Applications != nil && !slices.Contains(rec.Applications, id) {
 			continue
 		}
 		if len(list) == maxGates {
 			break
+		}
+		_, err := h.Applications.Application(ctx, id)
+		if errors.Is(err, auth.ErrNotFound) {
+			continue // it was removed
+		}
+		if err != nil {
+			return nil, err
 		}
 		v, err := h.Gate.Passes(ctx, id, rec)
 		if err != nil {
