@@ -161,8 +161,9 @@ func (v *view) event(of figures.Range) []byte {
 	}
 	var b bytes.Buffer
 	b.WriteString("event: show\n")
+	html = bytes.ReplaceAll(html, []byte("\r"), []byte("&#13;")) // it would end a line, too; texts are others'
 	for line := range bytes.Lines(html) {
-		fmt.Fprintf(&b, "data: %s\n", bytes.TrimRight(line, "\r\n"))
+		fmt.Fprintf(&b, "data: %s\n", bytes.TrimRight(line, "\n"))
 	}
 	b.WriteString("\n")
 	return b.Bytes()

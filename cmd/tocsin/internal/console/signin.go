@@ -33,7 +33,19 @@ func (c *Console) mountSignIn() {
 const failedSignIns = 1
 
 // paced answers 429 to an address that failed too often to sign in.
-func (c *Console) paced(h http.HandlerFunc) http.Handler { return edge.Failing(h, c.failing, nil) }
+func (c *Console) paced(h http.HandlerFunc) http.Handler {
+	failing := edge.Failing(h, c.failing, nil)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if from := edge.Network(edge.Address(r)); from.IsValid() {
+			if wait, spent := c.failing.Spent(from); spent {
+				w.Header().Set("Retry-After", edge.RetryAfter(wait))
+				c.refuse(w, r, &failure{status: http.StatusTooManyRequests, title: "Too many tries", text: "Too many sign-ins from your address failed. Try again in " + edge.RetryAfter(wait) + " s."})
+				return
+			}
+		}
+		failing.ServeHTTP(w, r)
+	})
+}
 
 // signInPage is what its template shows.
 type signInPage struct {

@@ -117,8 +117,12 @@ func streamSubjects(v *view) error {
 		Next string `json:"next"`
 	}
 	ask := url.Values{}
-	if after := v.r.URL.Query().Get("after"); after != "" {
-		ask.Set("after", after)
+	if key := v.r.URL.Query().Get("search"); key != "" {
+		at, ok := v.session.searches.of(key)
+		if !ok {
+			return &failure{status: http.StatusNotFound, title: "Begin again", text: "This place in the list is no longer remembered. Begin again at the page of the stream."}
+		}
+		ask.Set("after", at.Get("after"))
 	}
 	err := v.get(streamAPIAt(v)+"/subjects", &list, ask)
 	var refused *adminapi.Error
@@ -129,8 +133,8 @@ func streamSubjects(v *view) error {
 		return err
 	}
 	page.List = list.Subjects
-	if list.Next != "" {
-		page.Next = page.At + "/subjects?" + url.Values{"after": {list.Next}}.Encode()
+	if list.Next != "" { // it is a hash of a subject, which no address has
+		page.Next = page.At + "/subjects?search=" + v.session.searches.keep(url.Values{"after": {list.Next}})
 	}
 	return v.show("subjects", page)
 }

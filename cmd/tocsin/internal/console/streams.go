@@ -80,13 +80,16 @@ func (s stream) Host() string {
 	return u.Host
 }
 
-// Endpoint is where SETs go, or come from, without a query: that may be a secret.
-func (s stream) Endpoint() string {
-	address, _, hidden := strings.Cut(s.Delivery.EndpointURL, "?")
+// Endpoint is where SETs go, or come from.
+func (s stream) Endpoint() string { return address(s.Delivery.EndpointURL) }
+
+// address is a URL of others without its query, which may be a secret.
+func address(raw string) string {
+	shown, _, hidden := strings.Cut(raw, "?")
 	if hidden {
-		address += "?…"
+		shown += "?…"
 	}
-	return address
+	return shown
 }
 
 // Unsupported are the event types that the receiver asked for and does not get.
