@@ -59,6 +59,7 @@ func acts() []operation {
 		{method: "GET", path: "/admin/participation"},
 		{method: "GET", path: "/admin/consents/held"},
 		{method: "GET", path: "/admin/consents/gate"},
+		{method: "GET", path: "/admin/consents/gates"},
 		{method: "PUT", path: "/admin/consents/gate", body: "{}"},
 		{method: "GET", path: "/admin/keys"},
 		{method: "POST", path: "/admin/keys/rotate"},

@@ -54,12 +54,33 @@ func (t sqliteApplications) List(by Index, value string) ([]Application, error) 
 		query, args = applicationColumns+" WHERE id = (SELECT application FROM audiences WHERE value = ?)", []any{value}
 	}
 	list, err := scanAll(t, scanApplication, query, args...)
+	if err != nil || by != ByAudience {
+		return list, errors.Join(err, audiences(t, list))
+	}
 	for i := range list {
 		if err == nil {
 			list[i].Audience, err = audience(t, list[i].ID)
 		}
 	}
 	return list, err
+}
+
+// audiences reads those of all applications at once.
+func audiences(v reader, list []Application) error {
+	at := make(map[string]int, len(list))
+	for i := range list {
+		at[list[i].ID] = i
+	}
+	_, err := scanAll(v, func(row row) (none struct{}, err error) {
+		var application, value string
+		if err = row.Scan(&application, &value); err == nil {
+			if i, there := at[application]; there {
+				list[i].Audience = append(list[i].Audience, value)
+			}
+		}
+		return none, err
+	}, "SELECT application, value FROM audiences ORDER BY application, place")
+	return err
 }
 
 func (t sqliteApplications) Put(a Application) error {

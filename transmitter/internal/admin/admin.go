@@ -117,6 +117,7 @@ func (h Handler) Mount(g *echo.Group) {
 	g.POST("/consents", h.Consent.Decide)
 	g.GET("/consents/held", h.Consent.Held)
 	g.GET("/consents/gate", h.Consent.Settings)
+	g.GET("/consents/gates", h.gates)
 	g.PUT("/consents/gate", h.Consent.Set)
 	g.GET("/keys", h.keys)
 	g.POST("/keys/rotate", h.rotate)

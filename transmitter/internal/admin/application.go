@@ -35,6 +35,14 @@ func showApplication(a auth.Application) (Application, error) {
 	return Application{a.ID, a.Name, a.Audience, a.SubjectFormat, a.Profile, encryption, a.Created}, err
 }
 
+// ApplicationPage is a page of all applications.
+type ApplicationPage struct {
+	Applications []Application `json:"applications"`
+	Next         string        `json:"next,omitempty"` // the after of the next page; "": this was the last
+}
+
+// applications answers with all applications in order of creation or, with any of ?q=, a
+// part of the id, the name or an audience, ?limit= and ?after=, with a page of them.
 func (h Handler) applications(c echo.Context) error {
 	list, err := h.Applications.Applications(c.Request().Context())
 	if err != nil {
@@ -46,8 +54,22 @@ func (h Handler) applications(c echo.Context) error {
 			return err
 		}
 	}
-	return c.JSON(http.StatusOK, out)
+	if !request.WantsPage(c) {
+		return c.JSON(http.StatusOK, out)
+	}
+	query, err := request.ParsePage(c)
+	if err != nil {
+		return err
+	}
+	var page ApplicationPage
+	page.Applications, page.Next = request.PageOf(query, out, applicationPlace, applicationTexts)
+	return c.JSON(http.StatusOK, page)
 }
+
+// applicationTexts are what a search for applications looks at.
+func applicationTexts(a *Application) []string { return append([]string{a.ID, a.Name}, a.Audience...) }
+
+func applicationPlace(a *Application) request.Place { return request.PlaceOf("", a.Created, a.ID) }
 
 func (h Handler) addApplication(c echo.Context) error {
 	var ask struct {

@@ -38,6 +38,14 @@ type Client struct {
 	OldUntil time.Time `json:"old_until,omitzero"`
 }
 
+// ClientPage is a page of clients.
+type ClientPage struct {
+	Clients []Client `json:"clients"`
+	Next    string   `json:"next,omitempty"` // the after of the next page; "": this was the last
+}
+
+// clients answers with the clients of ?application=, or of all, in order of creation or,
+// with any of ?q=, a part of the id, ?limit= and ?after=, with a page of them.
 func (h Handler) clients(c echo.Context) error {
 	list, err := h.Applications.Clients(c.Request().Context(), c.QueryParam("application"))
 	if err != nil {
@@ -51,7 +59,17 @@ func (h Handler) clients(c echo.Context) error {
 			Rotated: cl.Rotated, OldUntil: cl.OldUntil,
 		}
 	}
-	return c.JSON(http.StatusOK, out)
+	if !request.WantsPage(c) {
+		return c.JSON(http.StatusOK, out)
+	}
+	query, err := request.ParsePage(c)
+	if err != nil {
+		return err
+	}
+	var page ClientPage
+	page.Clients, page.Next = request.PageOf(query, out,
+		func(c *Client) request.Place { return request.PlaceOf("", c.Created, c.ID) }, func(c *Client) []string { return []string{c.ID} })
+	return c.JSON(http.StatusOK, page)
 }
 
 // applicationOf returns the application of an audience and makes it if there

@@ -74,17 +74,35 @@ func orNull(v jsontext.Value) jsontext.Value {
 }
 
 // List answers GET: {"webhooks": […]}, in order of creation. An operator may
-// name an application.
+// name an application, and ask for a page by ?limit= and ?after=, the "next" of the page
+// before; ?q= is a part of the id, the description or the host.
 func (h Handler) List(c echo.Context) error {
 	who := h.caller(c)
 	if h.Operator {
 		who.Application = c.QueryParam("application")
+	}
+	if h.Operator && request.WantsPage(c) {
+		query, err := request.ParsePage(c)
+		if err != nil {
+			return err
+		}
+		list, next, err := h.Service.Page(c.Request().Context(), who, query)
+		if err != nil {
+			return err
+		}
+		return c.JSON(http.StatusOK, Page{list, next})
 	}
 	list, err := h.Service.Webhooks(c.Request().Context(), who)
 	if err != nil {
 		return err
 	}
 	return c.JSON(http.StatusOK, map[string]any{"webhooks": list})
+}
+
+// Page is a page of webhooks on the wire.
+type Page struct {
+	Webhooks []View `json:"webhooks"`
+	Next     string `json:"next,omitempty"` // the after of the next page; "": this was the last
 }
 
 // Read answers GET …/{id}.

@@ -90,18 +90,18 @@ func shown(s Secret) string {
 }
 
 func (s *Service) view(ctx context.Context, row auth.Webhook, settings Settings) (View, error) {
-	st, err := s.cfg.Streams.Stream(ctx, row.ID)
+	at, err := streams.Standings(ctx, s.cfg.Streams, []string{row.ID})
 	if err != nil {
 		return View{}, err
 	}
-	depth, err := s.cfg.Streams.Depth(ctx, row.ID)
-	if err != nil {
-		return View{}, err
+	if at[0] == nil {
+		return View{}, streams.ErrNotFound
 	}
-	health, err := s.cfg.Streams.Health(ctx, row.ID)
-	if err != nil {
-		return View{}, err
-	}
+	return s.viewOf(row, settings, at[0]), nil
+}
+
+func (s *Service) viewOf(row auth.Webhook, settings Settings, at *streams.Standing) View {
+	st, depth, health := &at.Stream, at.Depth, at.Health
 	v := View{
 		ID: row.ID, Application: row.Application, URL: settings.URL, Description: settings.Description,
 		Types: settings.Types, Applications: settings.Applications, Environment: settings.Environment, Format: settings.Format, Headers: slices.Sorted(maps.Keys(settings.Headers)),
@@ -125,7 +125,7 @@ func (s *Service) view(ctx context.Context, row auth.Webhook, settings Settings)
 			})
 		}
 	}
-	return v, nil
+	return v
 }
 
 // parseRotation reads the body of a rotation: {"grace_seconds", "signing"}, members

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -196,29 +197,74 @@ func (s *Service) Webhook(ctx context.Context, who Caller, id string) (View, err
 
 // Webhooks returns the caller's webhooks, in order of application and creation.
 func (s *Service) Webhooks(ctx context.Context, who Caller) ([]View, error) {
-	rows, err := s.cfg.Store.Webhooks(ctx, who.Application)
+	kept, err := s.rows(ctx, who)
 	if err != nil {
 		return nil, err
 	}
-	list := make([]View, 0, len(rows))
-	for _, row := range rows {
-		settings, err := decode(row)
+	return s.views(ctx, kept)
+}
+
+// Page returns a page of them, and the after of the next one.
+func (s *Service) Page(ctx context.Context, who Caller, query request.PageQuery) ([]View, string, error) {
+	kept, err := s.rows(ctx, who)
+	if err != nil {
+		return nil, "", err
+	}
+	page, next := request.PageOf(query, kept,
+		func(r *row) request.Place { return request.PlaceOf(r.Application, r.Created, r.ID) },
+		func(r *row) []string {
+			texts := []string{r.ID, r.settings.Description}
+			if u, err := url.Parse(r.settings.URL); err == nil {
+				texts = append(texts, u.Host)
+			}
+			return texts
+		})
+	list, err := s.views(ctx, page)
+	return list, next, err
+}
+
+// row is what is kept of a webhook, with its settings read.
+type row struct {
+	auth.Webhook
+	settings Settings
+}
+
+// rows returns the caller's.
+func (s *Service) rows(ctx context.Context, who Caller) ([]row, error) {
+	all, err := s.cfg.Store.Webhooks(ctx, who.Application)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]row, 0, len(all))
+	for _, one := range all {
+		settings, err := decode(one)
 		if err != nil {
 			return nil, err
 		}
-		if !who.sees(row, settings) {
-			continue
+		if who.sees(one, settings) {
+			list = append(list, row{one, settings})
 		}
-		view, err := s.view(ctx, row, settings)
-		if errors.Is(err, streams.ErrNotFound) {
-			continue // deleted meanwhile
-		}
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, view)
 	}
 	return list, nil
+}
+
+// views returns those that are still there as they are shown.
+func (s *Service) views(ctx context.Context, list []row) ([]View, error) {
+	ids := make([]string, len(list))
+	for i := range list {
+		ids[i] = list[i].ID
+	}
+	standings, err := streams.Standings(ctx, s.cfg.Streams, ids)
+	if err != nil {
+		return nil, err
+	}
+	views := make([]View, 0, len(list))
+	for i, at := range standings {
+		if at != nil { // else it was deleted meanwhile
+			views = append(views, s.viewOf(list[i].Webhook, list[i].settings, at))
+		}
+	}
+	return views, nil
 }
 
 // Update changes the members that req has; with whole it sets those that it

@@ -32,11 +32,20 @@ type application struct {
 func applications(v *view) error {
 	page := struct {
 		Frame
+		paged
 		Applications []application
 	}{Frame: v.frame("Applications")}
-	if err := v.get(applicationsAPI, &page.Applications); err != nil {
+	var list struct {
+		Applications []application `json:"applications"`
+		Next         string        `json:"next"`
+	}
+	var ask url.Values
+	page.paged, ask = v.paged()
+	if err := v.get(applicationsAPI, &list, ask); err != nil {
 		return err
 	}
+	page.Applications = list.Applications
+	page.on(applicationsPage, list.Next)
 	return v.show("applications", page)
 }
 

@@ -1,7 +1,6 @@
 package console
 
 import (
-	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -57,18 +56,26 @@ func (c client) By() string {
 func clients(v *view) error {
 	page := struct {
 		Frame
+		paged
 		Clients      []client
-		Applications []application
-		Application  string
+		Applications choice
 		Scopes       []auth.Scope
-	}{Frame: v.frame("Clients"), Application: v.r.FormValue("application"), Scopes: auth.DefaultRules().Scopes()}
-	query := url.Values{}
-	if page.Application != "" {
-		query.Set("application", page.Application)
+	}{Frame: v.frame("Clients"), Scopes: auth.DefaultRules().Scopes()}
+	var list struct {
+		Clients []client `json:"clients"`
+		Next    string   `json:"next"`
 	}
-	if err := errors.Join(v.get(clientsAPI, &page.Clients, query), v.get(applicationsAPI, &page.Applications)); err != nil {
+	var ask url.Values
+	page.paged, ask = v.paged()
+	if err := v.get(clientsAPI, &list, ask); err != nil {
 		return err
 	}
+	var err error
+	if page.Applications, err = v.choose(page.Of); err != nil {
+		return err
+	}
+	page.Clients = list.Clients
+	page.on(clientsPage, list.Next)
 	return v.show("clients", page)
 }
 

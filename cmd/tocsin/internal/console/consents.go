@@ -19,11 +19,8 @@ const (
 	consentsAPI  = "/admin/consents"
 )
 
-// Limits of the pages about consents.
-const (
-	gatesOfPage     = 200 // applications whose gates are listed
-	decisionsOfPage = "25"
-)
+// decisionsOfPage is how many decisions a page has.
+const decisionsOfPage = "25"
 
 func (c *Console) mountConsents() {
 	c.page("GET "+consentsPage, gates)
@@ -43,24 +40,20 @@ type gate struct {
 func gates(v *view) error {
 	page := struct {
 		Frame
+		paged
 		Gates []gate
-		More  int // applications that are not listed
 	}{Frame: v.frame("Consents")}
-	var all []application
-	if err := v.get(applicationsAPI, &all); err != nil {
+	var list struct {
+		Gates []gate `json:"gates"`
+		Next  string `json:"next"`
+	}
+	var ask url.Values
+	page.paged, ask = v.paged()
+	if err := v.get(consentsAPI+"/gates", &list, ask); err != nil {
 		return err
 	}
-	if len(all) > gatesOfPage {
-		page.More = len(all) - gatesOfPage
-		all = all[:gatesOfPage]
-	}
-	for _, a := range all {
-		g := gate{Application: a.ID}
-		if err := v.get(consentsAPI+"/gate", &g, url.Values{"application": {a.ID}}); err != nil {
-			return err
-		}
-		page.Gates = append(page.Gates, g)
-	}
+	page.Gates = list.Gates
+	page.on(consentsPage, list.Next)
 	return v.show("gates", page)
 }
 

@@ -69,13 +69,15 @@ func (v *view) overviewPage(title string) error {
 // overview asks the API for all that changes.
 func (v *view) overview(of figures.Range) (*overviewLive, error) {
 	l := &overviewLive{Now: v.console.cfg.Now(), Again: Prefix + "?range=" + of.Name, StreamPages: v.console.hasSection(streamsPage), LatencyTitle: "Event to acknowledgement"}
-	var applications []struct{}
-	if err := v.get("/admin/applications", &applications); err != nil {
-		return nil, err
-	}
-	l.Applications = len(applications)
 	if err := v.get("/admin/overview", &l.Streams); err != nil {
 		return nil, err
+	}
+	if l.Streams.Streams == 0 { // what there is to do next depends on it
+		var some struct{ Applications []struct{} }
+		if err := v.get(applicationsAPI, &some, url.Values{"limit": {"1"}}); err != nil {
+			return nil, err
+		}
+		l.Applications = len(some.Applications)
 	}
 	l.Shared = l.Streams.Shared
 	var d figures.Document

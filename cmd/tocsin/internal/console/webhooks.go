@@ -48,18 +48,31 @@ type webhook struct {
 	LastError   string    `json:"last_error"`
 }
 
+// Endpoint is where its requests go.
+func (w webhook) Endpoint() string { return address(w.URL) }
+
 func webhooks(v *view) error {
 	page := struct {
 		Frame
-		Webhooks     []webhook `json:"webhooks"`
-		Applications []application
+		paged
+		Webhooks     []webhook
+		Applications choice
 	}{Frame: v.frame("Webhooks")}
-	if err := v.get(webhooksAPI, &page); err != nil {
+	var list struct {
+		Webhooks []webhook `json:"webhooks"`
+		Next     string    `json:"next"`
+	}
+	var ask url.Values
+	page.paged, ask = v.paged()
+	if err := v.get(webhooksAPI, &list, ask); err != nil {
 		return err
 	}
-	if err := v.get(applicationsAPI, &page.Applications); err != nil {
+	var err error
+	if page.Applications, err = v.choose(page.Of); err != nil {
 		return err
 	}
+	page.Webhooks = list.Webhooks
+	page.on(webhooksPage, list.Next)
 	return v.show("webhooks", page)
 }
 
