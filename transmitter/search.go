@@ -24,7 +24,7 @@ func (t *Transmitter) events() eventapi.Handler {
 func (t *Transmitter) way() way.Handler {
 	return way.Handler{
 		Log: t.cfg.Log, Streams: t.cfg.Streams, Applications: t.cfg.Applications, Gate: t.gate, Ingest: t.ingest, Outbox: t.outbox,
-		Trace: t.newFanout(t.cfg.Streams, true).Trace, PlaceOf: t.work.placeOf, Source: admin.Source, Now: t.cfg.Now,
+		Trace: t.newFanout(t.cfg.Streams, true).Trace, Recent: t.recent.Of, PlaceOf: t.work.placeOf, Source: admin.Source, Now: t.cfg.Now,
 	}
 }
 

@@ -60,7 +60,31 @@ type Config struct {
 	ResponseHeaders bool
 	// Observe, if set, is told of each answer: its status and how long it took.
 	Observe func(status int, took time.Duration)
+	// Decided, if set, is told of each answer and why it is so. It is called before the next
+	// request is read, and must not wait.
+	Decided func(Decision)
 }
+
+// Decision is an answer and why it is so. It tells of no one whose the request was.
+type Decision struct {
+	At     time.Time     `json:"at"`
+	Status int           `json:"status"`
+	Why    Why           `json:"why"`
+	Shown  []string      `json:"shown,omitempty"` // by what the request told whose it is: cookie, token, headers
+	Took   time.Duration `json:"-"`
+}
+
+// Why is what decided an answer: the word of the gate's verdict, or one of these.
+type Why string
+
+// What decides before the gate is asked.
+const (
+	WhyAsker        Why = "not_an_asker" // who asked may not
+	WhyInvalid      Why = "invalid"      // a token or cookie is none
+	WhyUnverifiable Why = "unverifiable" // the keys of a token's issuer cannot be had now
+	WhyNobody       Why = "nobody"       // the request shows nothing
+	WhyAnonymous    Why = "anonymous"    // it shows nothing, which is let through
+)
 
 // Handler is the endpoint. Safe for concurrent use.
 type Handler struct {
@@ -106,16 +130,20 @@ func New(cfg Config) (*Handler, error) {
 // ServeHTTP answers whether a request is to be let through.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
-	status := h.answer(w, r)
+	status, why, by := h.answer(w, r)
+	took := time.Since(began)
 	if h.cfg.Observe != nil {
-		h.cfg.Observe(status, time.Since(began))
+		h.cfg.Observe(status, took)
+	}
+	if h.cfg.Decided != nil {
+		h.cfg.Decided(Decision{At: began, Status: status, Why: why, Shown: by, Took: took})
 	}
 }
 
-func (h *Handler) answer(w http.ResponseWriter, r *http.Request) int {
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request) (status int, why Why, by []string) {
 	w.Header().Set("Cache-Control", "no-store")
 	if !h.asker.may(r) {
-		return refuse(w, http.StatusForbidden, "this check is not yours to ask")
+		return refuse(w, http.StatusForbidden, "this check is not yours to ask"), WhyAsker, nil
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), lookupTimeout)
 	defer cancel()
@@ -123,27 +151,30 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request) int {
 	switch {
 	case errors.Is(err, errToken):
 		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
-		return refuse(w, http.StatusUnauthorized, "what the request shows is not valid")
+		return refuse(w, http.StatusUnauthorized, "what the request shows is not valid"), WhyInvalid, nil
 	case err != nil:
 		w.Header().Set("Retry-After", "5")
-		return refuse(w, http.StatusServiceUnavailable, "the token cannot be verified now")
+		return refuse(w, http.StatusServiceUnavailable, "the token cannot be verified now"), WhyUnverifiable, nil
 	case len(shown.bearers) == 0 && !h.cfg.Anonymous:
 		if h.tokens != nil {
 			w.Header().Set("WWW-Authenticate", "Bearer")
 		}
-		return refuse(w, http.StatusUnauthorized, "log in")
+		return refuse(w, http.StatusUnauthorized, "log in"), WhyNobody, nil
 	}
 	for _, b := range shown.bearers {
 		if verdict := h.cfg.Gate.Bearer(b); verdict != sessions.Good {
 			sessions.Refuse(w, r, verdict)
-			return verdict.Status()
+			return verdict.Status(), Why(verdict.String()), shown.by
 		}
 	}
 	if h.cfg.ResponseHeaders {
 		shown.claims.tell(w.Header())
 	}
 	w.WriteHeader(http.StatusOK) // Envoy takes no other for good
-	return http.StatusOK
+	if len(shown.bearers) == 0 {
+		return http.StatusOK, WhyAnonymous, nil
+	}
+	return http.StatusOK, Why(sessions.Good.String()), shown.by
 }
 
 func refuse(w http.ResponseWriter, status int, text string) int {
@@ -154,7 +185,8 @@ func refuse(w http.ResponseWriter, status int, text string) int {
 // shown is what a request shows of itself.
 type shown struct {
 	bearers []sessions.Bearer
-	claims  claims // of its token, if it was verified
+	by      []string // what they were told by
+	claims  claims   // of its token, if it was verified
 }
 
 func (h *Handler) shown(ctx context.Context, r *http.Request) (shown, error) {
@@ -167,6 +199,9 @@ func (h *Handler) shown(ctx context.Context, r *http.Request) (shown, error) {
 		for _, id := range ids { // which of several the application takes is not known, so each must be good
 			s.bearers = append(s.bearers, sessions.Identify(ctx, h.cfg.Index, id))
 		}
+		if len(ids) > 0 {
+			s.by = append(s.by, "cookie")
+		}
 	}
 	tokens := bearerTokens(r.Header)
 	if len(tokens) > 1 {
@@ -177,12 +212,12 @@ func (h *Handler) shown(ctx context.Context, r *http.Request) (shown, error) {
 		if err != nil {
 			return shown{}, err
 		}
-		s.bearers = append(s.bearers, h.tokens.claims(c).Bearer())
+		s.bearers, s.by = append(s.bearers, h.tokens.claims(c).Bearer()), append(s.by, "token")
 		s.claims = c
 	}
 	if h.cfg.Headers != nil {
 		if bearer, ok := h.cfg.Headers.bearer(r.Header); ok {
-			s.bearers = append(s.bearers, bearer)
+			s.bearers, s.by = append(s.bearers, bearer), append(s.by, "headers")
 		}
 	}
 	return s, nil

@@ -1,8 +1,9 @@
 // Package way tells operators of one event's way: to which streams and webhooks it goes or went,
 // what keeps it from others, and what would become of an event that is only tried.
 //
-// Nothing is kept of what was acknowledged: the item is gone, and that is all. So the way is what
-// matching, gates, queues and dead letters say now.
+// Nothing is kept of what was acknowledged but what this process remembers of its last attempts:
+// the item is gone, and that is all. So the way is what matching, gates, queues and dead letters say
+// now.
 package way
 
 import (
@@ -21,6 +22,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/fanout"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/ingest"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/outbox"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/push"
 	"github.com/tocsin-ssf/tocsin/transmitter/internal/request"
 	"github.com/tocsin-ssf/tocsin/transmitter/mapping"
 )
@@ -55,6 +57,9 @@ type Handler struct {
 	Trace func(ctx context.Context, rec *eventlog.Record, stream string, most int) ([]fanout.Way, bool, error)
 	// PlaceOf returns up to which record all is put on the queue of a stream.
 	PlaceOf func(ctx context.Context, stream string) (uint64, error)
+	// Recent returns the last attempts at a stream, or what its receiver said of SETs that it
+	// polled, as far as this process saw them.
+	Recent func(stream string) []push.Attempt
 	// Source is that of events that are tried.
 	Source string
 	Now    func() time.Time
@@ -68,6 +73,8 @@ const (
 	Coming     State = "coming"      // it matches, and is to be put on the queue next
 	Waiting    State = "waiting"     // it is on the queue
 	DeadLetter State = "dead_letter" // it was set aside
+	// Acknowledged: the receiver took it, as this process saw.
+	Acknowledged State = "acknowledged"
 	// Gone: it matches, was put and is there no more. It was acknowledged, unless its dead letter
 	// was dropped, the queue was full, or the stream came to match later.
 	Gone State = "gone"
@@ -85,7 +92,7 @@ type Step struct {
 	// Matches: it is sent to the stream by what is known now.
 	Matches     bool      `json:"matches"`
 	Attempts    int       `json:"attempts,omitempty"`
-	Since       time.Time `json:"since,omitzero"` // it was put, or set aside
+	Since       time.Time `json:"since,omitzero"` // it was put, set aside, or acknowledged
 	Code        string    `json:"err,omitempty"`
 	Description string    `json:"description,omitempty"`
 }
@@ -205,10 +212,23 @@ func (h Handler) steps(ctx context.Context, out *Way, rec *eventlog.Record, ways
 		s := &standings[i].Stream
 		step.Method, step.Status = s.Delivery.Method, s.Status
 		step.Application, _ = streams.ApplicationOf(s.Owner)
+		if step.State == Gone {
+			h.acknowledged(&step)
+		}
 		kept = append(kept, step)
 	}
 	out.Steps = kept
 	return nil
+}
+
+// acknowledged tells when a receiver took what is gone, where that is remembered.
+func (h Handler) acknowledged(step *Step) {
+	for _, a := range h.Recent(step.Stream) {
+		if a.ID == step.JTI && a.Verdict == push.Accepted.String() {
+			step.State, step.Since, step.Attempts = Acknowledged, a.At.Add(a.Took).UTC(), a.Number
+			return
+		}
+	}
 }
 
 // places returns PlaceOf for one answer: where several nodes share the streams, all of a

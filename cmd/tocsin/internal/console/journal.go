@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strconv"
 
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/adminapi"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/receive"
 	"github.com/tocsin-ssf/tocsin/receiver/journal"
 )
@@ -97,6 +98,7 @@ func explain(v *view) error {
 		SET, Issuer string
 		Issuers     []receive.IssuerHealth
 		Explained   any
+		Wrong       string
 	}{Frame: v.frame("Explain"), SET: v.r.PostFormValue("set"), Issuer: v.r.PostFormValue("issuer")}
 	var health receive.Health
 	if err := v.get("/admin/health", &health); err != nil {
@@ -108,7 +110,14 @@ func explain(v *view) error {
 		if page.Issuer != "" {
 			path += "?issuer=" + url.QueryEscape(page.Issuer)
 		}
-		if err := v.do(http.MethodPost, path, []byte(page.SET), &page.Explained); err != nil {
+		err := v.do(http.MethodPost, path, []byte(page.SET), &page.Explained)
+		var refused *adminapi.Error
+		if errors.As(err, &refused) && refused.Status < http.StatusInternalServerError {
+			page.Wrong = refused.Error()
+			v.console.render(v.w, v.r, refused.Status, "explain", page)
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 	}

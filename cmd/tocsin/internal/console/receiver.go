@@ -26,6 +26,7 @@ func receiverPages() Pages {
 			{figuresPage, "Figures"},
 			{journalPage, "Journal"},
 			{lettersPage, "Dead letters"},
+			{gatePage, "Gate"},
 			{explainPage, "Explain"},
 		},
 		mount: func(c *Console) {
@@ -34,6 +35,7 @@ func receiverPages() Pages {
 			c.mountFigures()
 			c.mountJournal()
 			c.mountLetters()
+			c.mountGate()
 			c.mountExplain()
 		},
 	}

@@ -40,11 +40,14 @@ type receiving struct {
 	reload error    // what reading the configuration anew says
 }
 
-func openReceiver(t *testing.T) *receiving { t.Helper(); return openReceiverWith(t, nil) }
+func openReceiver(t *testing.T, more ...string) *receiving {
+	t.Helper()
+	return openReceiverWith(t, nil, more...)
+}
 
 // openReceiverWith is openReceiver with an OpenID Provider that people sign in with, whose
-// transmitter is the issuer.
-func openReceiverWith(t *testing.T, provider *console.Provider) *receiving {
+// transmitter is the issuer; more are lines of its configuration.
+func openReceiverWith(t *testing.T, provider *console.Provider, more ...string) *receiving {
 	t.Helper()
 	r := &receiving{house: &house{t: t, logs: &lines{}}, answer: make(chan int, 10)}
 	logger := slog.New(slog.NewTextHandler(r.logs, nil))
@@ -67,7 +70,7 @@ func openReceiverWith(t *testing.T, provider *console.Provider) *receiving {
 	}
 	text := "listen: 127.0.0.1:1\ninsecure_loopback: true\ndata: data\nretry: [10ms]\n" +
 		"hooks:\n  app: {type: webhook, url: " + application.URL + ", secrets: ['${SECRET}']}\n" +
-		"issuers:\n- {name: idp, issuer: https://idp.example, key_file: jwks.json, audience: https://shop.example, algorithms: [ES256]}\n"
+		"issuers:\n- {name: idp, issuer: https://idp.example, key_file: jwks.json, audience: https://shop.example, algorithms: [ES256]}\n" + strings.Join(more, "")
 	if provider != nil {
 		text += "console_provider: " + provider.Issuer + "\nconsole_client: console\nconsole_secret: ${SECRET}\nconsole_role: {ops: operator}\nconsole_signals: idp\n"
 	}
@@ -183,7 +186,7 @@ func TestReceiver(t *testing.T) {
 	v.get("/console/figures?range=7d").wants(t, 200, `href="/console/figures?range=7d" aria-current="true"`)
 	v.get("/console/figures?range=1y").wants(t, 400, "No such range")
 	v.post("/console/explain", "set", r.set("jti-3")).wants(t, 200, "session-revoked", "&#34;verified&#34;: true")
-	v.post("/console/explain", "set", "nonsense").wants(t, 400, "Not done")
+	v.post("/console/explain", "set", "nonsense").wants(t, 400, "Not explained")
 	v.post("/console/reload").wants(t, 200, "is in force")
 	r.reload = errors.New("issuer idp: audience is missing")
 	v.post("/console/reload").wants(t, 200, "Not done: issuer idp: audience is missing")

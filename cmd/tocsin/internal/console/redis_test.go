@@ -113,8 +113,15 @@ func TestExchangesOfPages(t *testing.T) {
 		path string
 		most int // exchanges, one after the other
 	}{
-		{"/console/", 8}, {"/console/streams", 14}, {"/console/streams?has=dead_letters", 16}, {"/console/applications", 6}, {"/console/clients", 8},
-		{"/console/consents", 8}, {"/console/events", 8}, {"/console/audit", 12}, {"/console/webhooks", 8},
+		{"/console/", 8},
+		{"/console/streams", 14},
+		{"/console/streams?has=dead_letters", 16},
+		{"/console/applications", 6},
+		{"/console/clients", 8},
+		{"/console/consents", 8},
+		{"/console/events", 8},
+		{"/console/audit", 12},
+		{"/console/webhooks", 8},
 		{"/console/events/" + made.ID, 110}, // one for each stream of the hundred that it names, to ask whether the account takes part
 	} {
 		took := min(v.firstByte(test.path), v.firstByte(test.path)) // others use the machine, too

@@ -118,7 +118,7 @@ func functions() template.FuncMap {
 	return template.FuncMap{
 		"when": when, "number": number, "short": short, "typeName": typeName, "pretty": pretty, "join": strings.Join,
 		"ago": ago, "plural": plural, "confirm": confirm, "people": people, "list": func(v ...any) []any { return v },
-		"both": both, "fate": fate, "inc": func(n int) int { return n + 1 },
+		"both": both, "fate": fate, "decided": decided, "inc": func(n int) int { return n + 1 },
 	}
 }
 

@@ -40,6 +40,18 @@ func TestWayAndPlayground(t *testing.T) {
 		h.public(http.MethodPost, "/ssf/poll/"+stream, token, `{"setErrs":{"`+jti+`":{"err":"invalid_audience","description":"not <us>"}},"maxEvents":0,"returnImmediately":true}`)
 	}
 	v.get(at).wants(t, 200, "dead letter</span>", "invalid_audience", "not &lt;us&gt;")
+	again := h.written("session.revoked", "jo@example.com", nil)
+	h.until("the next SET is taken", func() bool {
+		var got struct{ Sets map[string]string }
+		if err := json.Unmarshal([]byte(h.public(http.MethodPost, "/ssf/poll/"+stream, token, `{"returnImmediately":true}`)), &got); err != nil {
+			t.Fatal(err)
+		}
+		for jti := range got.Sets {
+			h.public(http.MethodPost, "/ssf/poll/"+stream, token, `{"ack":["`+jti+`"],"maxEvents":0,"returnImmediately":true}`)
+		}
+		return len(got.Sets) == 1
+	})
+	v.get("/console/events/"+again).wants(t, 200, "acknowledged</span>", `title="The receiver took it, as this node saw."`, `href="/console/streams/`+stream+`"`)
 	other := h.written("account.suspended", "jo@example.com", nil)
 	v.get("/console/events/"+other).wants(t, 200, "It goes to no stream")
 
@@ -52,7 +64,7 @@ func TestWayAndPlayground(t *testing.T) {
 		wants(t, 200, "idme:status.suspension.applied", "Rules that were tried", `<span class="badge good">made</span>`)
 	v.post(try, "record", `{"type":"session.revoked","subject":{"format":"email","email":"jo@example.com"}}`, "stream_id", stream).
 		wants(t, 200, "Claims of the SET", "https://shop.example", "goes there")
-	v.get("/console/events").wants(t, 200, "2 events")
+	v.get("/console/events").wants(t, 200, "3 events")
 }
 
 func TestWayAndPlaygroundInBrowser(t *testing.T) {

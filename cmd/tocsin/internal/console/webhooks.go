@@ -104,7 +104,7 @@ func testWebhook(v *view) error {
 	if err := v.do(http.MethodPost, v.webhook("/test"), nil, &said); err != nil {
 		return v.tried(err, webhooksPage, "")
 	}
-	text := "The test event was not delivered: " + said.Code + " " + said.Description
+	text := "The test event was not delivered: " + said.Code + ": " + said.Description
 	if said.Delivered {
 		text = fmt.Sprintf("The test event was delivered: answer %d in %d ms.", said.Status, said.Took)
 	}

@@ -29,6 +29,7 @@ func (d *Daemon) SocketHandler(reload func(ctx context.Context) error) http.Hand
 	mux.Handle("GET /metrics", d.metrics.handler())
 	mux.HandleFunc("GET /admin/health", func(w http.ResponseWriter, r *http.Request) { answer(w, http.StatusOK, d.Health(r.Context())) })
 	mux.HandleFunc("GET /admin/figures", d.figures)
+	mux.HandleFunc("GET /admin/gate/decisions", d.decided)
 	mux.HandleFunc("POST /admin/explain", d.explain)
 	if d.gate != nil {
 		d.gate.logins(mux, func(h http.Handler) http.Handler { return h })

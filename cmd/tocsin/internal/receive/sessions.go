@@ -65,6 +65,7 @@ type gateParts struct {
 	revocations sessions.Revocations
 	gate        *sessions.Gate
 	check       *check.Handler // nil: none
+	decisions   decisions
 	settings    gateSettings
 	run         func(context.Context) error // nil: nothing to run
 	close       func() error
@@ -182,7 +183,7 @@ func (p *gateParts) build(cfg Config, answered func(int, time.Duration)) (err er
 		return nil
 	}
 	c := *p.settings.Check
-	c.Gate, c.Index, c.Observe = p.gate, p.index, answered
+	c.Gate, c.Index, c.Observe, c.Decided = p.gate, p.index, answered, p.decisions.add
 	if c.Cookie == "" {
 		c.Index = nil
 	}

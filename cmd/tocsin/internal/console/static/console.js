@@ -6,6 +6,10 @@ for (const t of document.querySelectorAll("time[datetime]")) {
   t.title = new Date(t.dateTime).toLocaleString();
 }
 
+// On a phone the sections stand in a row: the one that is shown is scrolled to.
+const here = document.querySelector("nav a[aria-current]");
+if (here) here.closest("nav").scrollLeft = here.offsetLeft - 16;
+
 // Live figures: the server sends the part of the page anew. Without this the page has a
 // link that does the same.
 const live = document.getElementById("live");
@@ -20,7 +24,10 @@ if (live && window.EventSource) {
     location.reload();
   });
   events.addEventListener("show", (e) => {
-    if (live.contains(document.activeElement)) return; // somebody is reading there by keyboard
+    if (live.contains(document.activeElement)) { // somebody is reading there by keyboard
+      say("❚❚ held while you are in it");
+      return;
+    }
     const open = [...live.querySelectorAll("details[open]")].map((d) => d.closest("[id]").id);
     live.innerHTML = e.data;
     for (const id of open) document.querySelector(`#${id} details`)?.setAttribute("open", "");
