@@ -48,28 +48,35 @@ func (h Handler) applications(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	out := make([]Application, len(list))
+	var page ApplicationPage
+	paged := request.WantsPage(c)
+	if paged {
+		query, err := request.ParsePage(c)
+		if err != nil {
+			return err
+		}
+		list, page.Next = request.PageOf(query, list, applicationPlace, applicationTexts)
+	}
+	page.Applications = make([]Application, len(list))
 	for i, a := range list {
-		if out[i], err = showApplication(a); err != nil {
+		if page.Applications[i], err = showApplication(a); err != nil {
 			return err
 		}
 	}
-	if !request.WantsPage(c) {
-		return c.JSON(http.StatusOK, out)
+	if !paged {
+		return c.JSON(http.StatusOK, page.Applications)
 	}
-	query, err := request.ParsePage(c)
-	if err != nil {
-		return err
-	}
-	var page ApplicationPage
-	page.Applications, page.Next = request.PageOf(query, out, applicationPlace, applicationTexts)
 	return c.JSON(http.StatusOK, page)
 }
 
 // applicationTexts are what a search for applications looks at.
-func applicationTexts(a *Application) []string { return append([]string{a.ID, a.Name}, a.Audience...) }
+func applicationTexts(a *auth.Application) []string {
+	return append([]string{a.ID, a.Name}, a.Audience...)
+}
 
-func applicationPlace(a *Application) request.Place { return request.PlaceOf("", a.Created, a.ID) }
+func applicationPlace(a *auth.Application) request.Place {
+	return request.PlaceOf("", a.Created, a.ID)
+}
 
 func (h Handler) addApplication(c echo.Context) error {
 	var ask struct {

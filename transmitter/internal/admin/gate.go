@@ -27,11 +27,7 @@ func (h Handler) gates(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	all := make([]Application, len(list))
-	for i, a := range list {
-		all[i] = Application(a)
-	}
-	some, next := request.PageOf(query, all, applicationPlace, applicationTexts)
+	some, next := request.PageOf(query, list, applicationPlace, applicationTexts)
 	page := GatePage{Gates: make([]consentapi.Gate, len(some)), Next: next}
 	for i, a := range some {
 		settings, err := h.Consent.Gate.Settings(ctx, a.ID)
