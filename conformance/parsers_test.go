@@ -91,6 +91,7 @@ var fuzzed = map[string]string{
 	"transmitter/internal/ingest.Parse":               "transmitter/internal/ingest/FuzzPost",
 	"transmitter/internal/manage.Handlers.ReadStatus": "transmitter/FuzzOpenAPI",
 	"transmitter/internal/manage.Handlers.ReadStream": "transmitter/FuzzOpenAPI",
+	"transmitter/internal/request.ParsePage":          "transmitter/internal/request/FuzzPage",
 	"transmitter/internal/webhook.Handler.Read":       "transmitter/FuzzOpenAPI",
 	"transmitter/internal/webhook.ParseRequest":       "transmitter/internal/webhook/FuzzRequest",
 	"transmitter/mapping.ReadOneLoginTypes":           "transmitter/source/FuzzAnswer",
