@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/singleflight"
 )
 
 const (
@@ -17,6 +19,8 @@ const (
 	// good, refusedLife how long one is refused after it said that it is not.
 	introspectedLife = 30 * time.Second
 	refusedLife      = 10 * time.Second
+	// introspectionTime bounds one question, whoever waits for its answer.
+	introspectionTime = 10 * time.Second
 	// maxIntrospection bounds what the issuer says of a token.
 	maxIntrospection = 64 << 10
 )
@@ -30,7 +34,10 @@ type Introspection struct {
 	// HTTP makes the requests; required.
 	HTTP *http.Client
 
-	refused cache
+	// known is what the issuer said of tokens, the principal apart; one without a credential
+	// was refused.
+	known   cache
+	flights singleflight.Group
 }
 
 func (i *Introspection) check() (errs []error) {
@@ -43,15 +50,56 @@ func (i *Introspection) check() (errs []error) {
 	return errs
 }
 
-// introspected is verify for a token that the issuer is asked about.
+// errPanicked: the words of a panic may hold a token.
+var errPanicked = errors.New("auth: asking the token issuer: panicked")
+
+// introspected is verify for a token that the issuer is asked about: once, for all who show it
+// meanwhile. Who leaves takes nothing from the others; of a failure nothing is kept, so that
+// whoever comes behind it asks again.
 func (e *External) introspected(ctx context.Context, token string, now time.Time) (*verified, error) {
 	key := cacheKey(sha256.Sum256([]byte(token)))
-	refuse := func(reason string) (*verified, error) {
-		e.Introspection.refused.put(key, &verified{expires: now.Add(refusedLife)})
-		return nil, invalidToken(reason)
+	if v, err := e.knownOf(key, now); v != nil || err != nil {
+		return v, err
 	}
-	if v := e.Introspection.refused.get(key); v != nil && v.goodAt(now) {
+	answer := e.Introspection.flights.DoChan(string(key[:]), func() (v any, err error) {
+		defer func() {
+			if recover() != nil {
+				err = errPanicked // on a goroutine of its own: it would end the process
+			}
+		}()
+		if v, err := e.knownOf(key, now); v != nil || err != nil {
+			return v, err // since the look before
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), introspectionTime)
+		defer cancel()
+		return e.introspect(ctx, key, token, now)
+	})
+	select {
+	case got := <-answer:
+		v, _ := got.Val.(*verified)
+		return v, got.Err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// knownOf returns what the issuer has said of a token lately; nil: nothing.
+func (e *External) knownOf(key cacheKey, now time.Time) (*verified, error) {
+	v := e.Introspection.known.get(key)
+	if v == nil || !v.goodAt(now) {
+		return nil, nil
+	}
+	if !v.external {
 		return nil, invalidToken("the issuer does not know the access token")
+	}
+	return v, nil
+}
+
+// introspect asks the issuer, and remembers what it says.
+func (e *External) introspect(ctx context.Context, key cacheKey, token string, now time.Time) (*verified, error) {
+	refuse := func(reason string) (*verified, error) {
+		e.Introspection.known.put(key, &verified{expires: now.Add(refusedLife)})
+		return nil, invalidToken(reason)
 	}
 	body, err := e.Introspection.ask(ctx, token)
 	if err != nil {
@@ -70,7 +118,11 @@ func (e *External) introspected(ctx context.Context, token string, now time.Time
 	if reason := e.judgeUse(c, now); reason != "" {
 		return refuse(reason)
 	}
-	return e.verified(c, now.Add(introspectedLife))
+	v, err := e.verified(c, now.Add(introspectedLife))
+	if err == nil {
+		e.Introspection.known.put(key, v)
+	}
+	return v, err
 }
 
 // ask returns what the issuer says of a token. Its errors show nothing of it.
