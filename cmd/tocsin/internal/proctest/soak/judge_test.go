@@ -3,6 +3,8 @@
 package soak_test
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -10,9 +12,13 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json"
+
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/proctest"
+	"github.com/tocsin-ssf/tocsin/transmitter/audit"
 )
 
 // Bounds of what a soak may leave behind.
@@ -114,12 +120,62 @@ func (w *world) judgeFiles() {
 // judgeLog: the log is whole, has every event, and its checkpoints hold.
 func (w *world) judgeLog() {
 	w.Helper()
-	args := []string{"event", "verify-log", "--data", w.idp.Dir}
-	out, err := w.idp.Command(w.Context(), append(args, "--json")...)
+	out, err := w.idp.Command(w.Context(), "event", "verify-log", "--data", w.idp.Dir, "--json")
 	if err != nil {
 		w.Errorf("verify-log: got %v\n%s", err, out)
 	}
-	if !strings.Contains(string(out), "{") {
-		w.Errorf("verify-log: got %s", out)
+	for _, wrong := range unhealthy(out, w.load.Sent()) {
+		w.Errorf("verify-log: %s, in %s", wrong, out)
+	}
+}
+
+// unhealthy returns what is wrong with a log by the report of verify-log --json, whatever its
+// exit code said. Events that were taken and never answered are in the log, too.
+func unhealthy(report []byte, sent int) (wrong []string) {
+	var r audit.Report
+	if err := json.Unmarshal(report, &r, json.RejectUnknownMembers(true)); err != nil {
+		return []string{fmt.Sprintf("got no report (%v), want one", err)}
+	}
+	fault := func(when bool, format string, args ...any) {
+		if when {
+			wrong = append(wrong, fmt.Sprintf(format, args...))
+		}
+	}
+	fault(!r.Sound() || len(r.Findings) > 0, "got %d findings %v, want none", r.Found, r.Findings)
+	fault(r.Events < uint64(max(sent, 1)), "got %d events, want the %d that were taken", r.Events, max(sent, 1))
+	fault(r.Records != r.Events+r.Entries, "got %d records, want the %d events and %d entries", r.Records, r.Events, r.Entries)
+	fault(r.Erased != 0, "got %d erased, want none: nobody erased any", r.Erased)
+	fault(len(r.Root) != sha256.Size, "got a root of %d bytes, want %d", len(r.Root), sha256.Size)
+	fault(r.Checkpoints == 0, "got no checkpoint that holds, want some")
+	return wrong
+}
+
+// The judge of the log finds each thing that can be wrong in a report.
+func TestUnhealthyLog(t *testing.T) {
+	t.Parallel()
+	const root = `"root":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="`
+	good := `{"records":12,"events":10,"entries":2,"erased":0,` + root + `,"checkpoints":3,"since":0,"findings":[],"found":0}`
+	if got := unhealthy([]byte(good), 9); len(got) > 0 {
+		t.Errorf("a sound log: got %q, want nothing", got)
+	}
+	for _, tt := range []struct{ name, from, to string }{
+		{"an event is missing", `"records":12,"events":10`, `"records":10,"events":8`},
+		{"a record is neither", `"records":12`, `"records":13`},
+		{"a finding", `"findings":[],"found":0`, `"findings":[{"problem":"leaf","seq":3,"text":"x"}],"found":1`},
+		{"one that is not counted", `"findings":[]`, `"findings":[{"problem":"leaf","seq":3,"text":"x"}]`},
+		{"one that is only counted", `"found":0`, `"found":1`},
+		{"erased", `"erased":0`, `"erased":1`},
+		{"no checkpoint holds", `"checkpoints":3`, `"checkpoints":0`},
+		{"no root", root, `"root":""`},
+		{"another form", `"found"`, `"lost"`},
+		{"no report", good, `the log is sound`},
+		{"nothing", good, ``},
+	} {
+		if got := unhealthy([]byte(strings.Replace(good, tt.from, tt.to, 1)), 9); len(got) != 1 {
+			t.Errorf("%s: got %q, want one fault", tt.name, got)
+		}
+	}
+	if got := unhealthy([]byte(`{}`), 0); len(got) < 3 {
+		t.Errorf("an empty report: got %q, want several faults", got)
 	}
 }
