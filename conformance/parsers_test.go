@@ -134,6 +134,7 @@ var unfuzzed = map[string]string{
 	"cmd/tocsin/internal/figures.Keeper.Read":      "figures that we have counted ourselves",
 	"cmd/tocsin/internal/figures.Value.Unmarshal":  "figures that we have counted ourselves",
 	"cmd/tocsin/internal/keyfile.Read":             "a file of the operator that nobody else may write; what reads the key is fuzzed",
+	"cmd/tocsin/internal/keyfile.ReadDecryption":   "a file of the operator that nobody else may write; what reads the key is fuzzed",
 	"cmd/tocsin/internal/settings.ReadSecret":      "the bytes of a file, bounded",
 	"cmd/tocsin/internal/simulate.Read":            "the tables that bench --simulate is given by its operator",
 	"set/delivery/guard.ReadBody":                  "bytes, bounded",

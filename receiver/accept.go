@@ -8,6 +8,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/receiver/inbox"
 	"github.com/tocsin-ssf/tocsin/set"
 	"github.com/tocsin-ssf/tocsin/set/delivery"
+	"github.com/tocsin-ssf/tocsin/set/jose"
 )
 
 // Accept takes a SET that came by a way of the application's own, such as a message
@@ -59,6 +60,11 @@ func (r *Receiver) judge(ctx context.Context, compact []byte) (inbox.Message, er
 	state, err := r.checkControl(token)
 	if err != nil {
 		return inbox.Message{}, err
+	}
+	if jose.IsEncrypted(compact) {
+		// What is kept can be read for ever, also without the key that it came under
+		// (docs/decisions/2026-11-26-encrypted-sets-in-the-inbox.md).
+		compact = []byte(token.Compact())
 	}
 	m := inbox.Message{
 		Feed: r.cfg.Feed, Issuer: token.Issuer, ID: token.ID, Type: token.Type(), TransactionID: token.TransactionID,

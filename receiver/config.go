@@ -40,6 +40,11 @@ type Config struct {
 	HTTP *http.Client
 	// Algorithms are the signatures accepted; nil: RS256 alone.
 	Algorithms []jose.Algorithm
+	// Decryption opens SETs that come encrypted; nil: they are refused. RequireEncryption
+	// refuses those that do not, and needs it. What is kept in the inbox is the signed
+	// SET: keys that nobody encrypts to any more may go.
+	Decryption        *jose.DecryptionKeys
+	RequireEncryption bool
 	// PushURL is the URL at which SETs are pushed to this receiver, for
 	// Tolerances.AudIsURLOfPush alone, which adds it to Audience.
 	PushURL string
@@ -50,8 +55,8 @@ type Config struct {
 	// a Dialect (receiver/siwa); LegacyErrorCodes is for a transmitter.
 	Tolerances set.Tolerances
 	// Dialect reads what a transmitter sends that is no SET, by push alone; nil: SETs.
-	// Audience, Keys, HTTP, Algorithms, PushURL and Tolerances are then the dialect's
-	// own and not read here, except Tolerances.EmptyEventBody.
+	// Audience, Keys, HTTP, Algorithms, Decryption, RequireEncryption, PushURL and
+	// Tolerances are then the dialect's own and not read here, except Tolerances.EmptyEventBody.
 	Dialect Dialect
 	// StreamID is the stream_id that control events must name; empty: not known
 	// yet, any is taken (see SetStreamID).

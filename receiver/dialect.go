@@ -11,7 +11,8 @@ import (
 // Dialect is how a transmitter says what it has to say. That of Shared Signals is built
 // in; another is for one whose notifications mean the same and are no SETs, such as
 // those of Sign in with Apple (receiver/siwa). Everything behind it is one road: the
-// signed bytes go to the inbox as they came, are read again for the hooks, and are known
+// signed bytes go to the inbox as they came (those of a SET that was encrypted without
+// that), are read again for the hooks, and are known
 // again by issuer and ID of the token.
 //
 // Safe for concurrent use.

@@ -14,7 +14,7 @@ func (r *Receiver) Examine(ctx context.Context, compact []byte) (Delivery, error
 	if err != nil {
 		return Delivery{}, err
 	}
-	token, err := r.dialect.Read(compact)
+	token, err := r.dialect.Read(m.SET)
 	if err != nil {
 		return Delivery{}, err
 	}

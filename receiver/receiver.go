@@ -59,6 +59,7 @@ func New(cfg Config) (*Receiver, error) {
 		verifier, err := set.NewVerifier(set.VerifierConfig{
 			Issuer: cfg.Issuer, Audience: cfg.Audience, PushURL: cfg.PushURL, Keys: cfg.Keys,
 			Algorithms: cfg.Algorithms, Now: cfg.Now, Tolerances: cfg.Tolerances,
+			Decryption: cfg.Decryption, RequireEncryption: cfg.RequireEncryption,
 		})
 		if err != nil {
 			return nil, err

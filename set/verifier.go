@@ -48,6 +48,11 @@ type VerifierConfig struct {
 	Now        func() time.Time // nil: time.Now
 	Skew       time.Duration    // how far iat may lie in the future; 0: DefaultSkew; negative: not at all
 	Tolerances Tolerances       // zero: strict
+
+	// Decryption opens SETs that came encrypted (nested JWT, RFC 7519 §11.2); nil: they are
+	// refused. RequireEncryption refuses those that did not, and needs it.
+	Decryption        *jose.DecryptionKeys
+	RequireEncryption bool
 }
 
 // Verifier accepts the SETs of one transmitter for one receiver. It is
@@ -87,6 +92,9 @@ func NewVerifier(cfg VerifierConfig) (*Verifier, error) {
 			wrong = append(wrong, fmt.Errorf("set: VerifierConfig.Algorithms: %w", err))
 		}
 	}
+	if cfg.RequireEncryption && cfg.Decryption == nil {
+		wrong = append(wrong, errors.New("set: VerifierConfig.Decryption is missing; RequireEncryption needs it"))
+	}
 	if len(wrong) > 0 {
 		return nil, errors.Join(wrong...)
 	}
@@ -110,11 +118,19 @@ func NewVerifier(cfg VerifierConfig) (*Verifier, error) {
 // first (RFC 8935 §5.4). Age is no reason to refuse (SSF §4.1.7), neither is a
 // jti seen before: that is the inbox's business.
 //
+// One that came encrypted is decrypted first, and what is in it judged as any other; it
+// must be a signed SET (SET-5.1-01, JWT-3.11-01). [Token.Compact] is then that SET, which
+// Read reads whatever becomes of the decryption key.
+//
 // A refusal is an [*Error] with the code of U21. Any other error is the key
 // source's or ctx's and no verdict: the SET should be offered again. The token
 // is nil with any error. Verify does not keep compact.
 func (v *Verifier) Verify(ctx context.Context, compact []byte) (*Token, error) {
-	message, err := parseMessage(&v.parser, compact)
+	signed, err := v.open(compact)
+	if err != nil {
+		return nil, err
+	}
+	message, err := parseMessage(&v.parser, signed)
 	if err != nil {
 		return nil, err
 	}
@@ -155,8 +171,16 @@ func (v *Verifier) checkSignature(ctx context.Context, message *jose.Message, al
 }
 
 // Read reads a SET that v has verified before exactly as Verify reads it, and
-// verifies nothing. Errors are [*Error]; the token is then nil.
+// verifies nothing; one that is encrypted it decrypts. Errors are [*Error]; the token is
+// then nil.
 func (v *Verifier) Read(compact []byte) (*Token, error) {
+	if jose.IsEncrypted(compact) {
+		signed, err := Decrypt(compact, v.cfg.Decryption)
+		if err != nil {
+			return nil, err
+		}
+		compact = signed
+	}
 	message, err := parseMessage(&v.parser, compact)
 	if err != nil {
 		return nil, err

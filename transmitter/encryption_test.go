@@ -220,3 +220,34 @@ func TestWebhooksAreNotEncrypted(t *testing.T) {
 		t.Errorf("got %s", a.body)
 	}
 }
+
+// A poll that waits while a key is set is answered under it: what came meanwhile does not
+// leave as the stream was when the wait began.
+func TestEncryptionIsSetWhileAPollWaits(t *testing.T) {
+	h := open(t, func(s *setup) { s.LongPoll = patience })
+	token, admin := h.client("shop", everyScope), h.client("operators", "admin")
+	stream := h.stream(token, "")
+	key, public := receiverKey(t, jose.ECDHES)
+	before, err := h.store.Stream(t.Context(), stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answered := make(chan []string, 1)
+	go func() {
+		_, sets := h.poll(token, stream, `{}`)
+		answered <- sets
+	}()
+	until(t, "the poll has begun", func() bool {
+		now, err := h.store.Stream(t.Context(), stream)
+		return err == nil && now.Active.After(before.Active)
+	})
+	h.operator(h.Transmitter.AdminHandler()).must(200, "PUT", "/admin/streams/"+stream+"/encryption", admin, `{"keys":`+public+`}`)
+	h.emit(token, "jo")
+	sets := <-answered
+	if len(sets) != 1 {
+		t.Fatalf("got %d SETs, want 1", len(sets))
+	}
+	if _, err := unsealed(sets[0], key); err != nil {
+		t.Errorf("got %v in %s", err, sets[0])
+	}
+}

@@ -58,6 +58,19 @@ func (f encryptFlags) key(std streamsIO) (*jose.EncryptionKey, error) {
 	return key, nil
 }
 
+// encrypted returns the JWE of a signed SET.
+func (f encryptFlags) encrypted(std streamsIO, compact string) (string, error) {
+	key, err := f.key(std)
+	if err != nil {
+		return "", err
+	}
+	e, err := jose.NewEncrypter(key, jose.ContentEncryption(f.EncryptEnc))
+	if err != nil {
+		return "", err
+	}
+	return e.Encrypt(compact)
+}
+
 type streamEncryptCmd struct {
 	dataFlags
 	jsonFlag

@@ -13,11 +13,12 @@ import (
 )
 
 type keyCmd struct {
-	List   keyListCmd   `cmd:"" help:"List the signing keys."`
-	Rotate keyRotateCmd `cmd:"" help:"Make a new key that signs from now on, also in the running server."`
-	Retire keyRetireCmd `cmd:"" help:"Take an old key out of the JWKS for good."`
-	Make   keyMakeCmd   `cmd:"" help:"Make a key for a signer, in a file."`
-	Rewrap keyRewrapCmd `cmd:"" help:"Encrypt private keys and secrets under another passphrase or key."`
+	List           keyListCmd           `cmd:"" help:"List the signing keys."`
+	Rotate         keyRotateCmd         `cmd:"" help:"Make a new key that signs from now on, also in the running server."`
+	Retire         keyRetireCmd         `cmd:"" help:"Take an old key out of the JWKS for good."`
+	Make           keyMakeCmd           `cmd:"" help:"Make a key for a signer, in a file."`
+	MakeDecryption keyMakeDecryptionCmd `cmd:"" help:"Make a key of a receiver, to which its SETs are encrypted, in a file."`
+	Rewrap         keyRewrapCmd         `cmd:"" help:"Encrypt private keys and secrets under another passphrase or key."`
 }
 
 type keyListCmd struct {

@@ -40,10 +40,12 @@ type shown struct {
 	} `json:"header"`
 	Claims   json.RawMessage `json:"claims"`
 	Verified bool            `json:"verified"`
+	// Encrypted is the kid of the key that it came encrypted to.
+	Encrypted string `json:"encrypted_to,omitempty"`
 }
 
-func show(t *set.Token, verified bool) shown {
-	s := shown{Claims: t.Claims(), Verified: verified}
+func show(t *set.Token, verified bool, encrypted string) shown {
+	s := shown{Claims: t.Claims(), Verified: verified, Encrypted: encrypted}
 	s.Header.Algorithm, s.Header.KeyID, s.Header.Type = t.Header.Algorithm, t.Header.KeyID, t.Header.Type
 	return s
 }
@@ -51,10 +53,13 @@ func show(t *set.Token, verified bool) shown {
 type setDecodeCmd struct {
 	tokenArg
 	jsonFlag
+	decryptionFlags
 }
 
 // Help shows an example.
-func (setDecodeCmd) Help() string { return "Example:\n  tocsin set decode @token.jwt" }
+func (setDecodeCmd) Help() string {
+	return "Example:\n  tocsin set decode @token.jwt\n  tocsin set decode --decryption-key shop.jwk @encrypted.jwt"
+}
 
 // Run prints header and claims.
 func (c setDecodeCmd) Run(std streamsIO) error {
@@ -62,11 +67,15 @@ func (c setDecodeCmd) Run(std streamsIO) error {
 	if err != nil {
 		return err
 	}
-	token, err := set.Parse(raw)
+	signed, kid, err := c.open(raw)
 	if err != nil {
 		return err
 	}
-	return printJSON(std.out, show(token, false))
+	token, err := set.Parse(signed)
+	if err != nil {
+		return err
+	}
+	return printJSON(std.out, show(token, false, kid))
 }
 
 type setVerifyCmd struct {
@@ -80,6 +89,7 @@ type setVerifyCmd struct {
 	Tolerate         []string `help:"Departures of the issuer that are let pass, such as subject_in_event (docs/tolerances.md); default: none." placeholder:"NAME"`
 	PushURL          string   `help:"URL of the push endpoint, for aud_is_url_of_push." name:"push-url" placeholder:"URL"`
 	InsecureLoopback bool     `help:"Allow plain http to loopback."`
+	decryptionFlags
 }
 
 // Help shows an example.
@@ -106,21 +116,25 @@ func (c setVerifyCmd) Run(ctx context.Context, std streamsIO) error {
 		}
 		cfg.Algorithms = append(cfg.Algorithms, alg)
 	}
-	if cfg.Keys, err = c.keys(); err != nil {
+	if cfg.Keys, err = c.issuerKeys(); err != nil {
+		return err
+	}
+	signed, kid, err := c.open(raw)
+	if err != nil {
 		return err
 	}
 	verifier, err := set.NewVerifier(cfg)
 	if err != nil {
 		return err
 	}
-	token, err := verifier.Verify(ctx, raw)
+	token, err := verifier.Verify(ctx, signed)
 	if err != nil {
 		return err
 	}
-	return printJSON(std.out, show(token, true))
+	return printJSON(std.out, show(token, true, kid))
 }
 
-func (c setVerifyCmd) keys() (set.KeySource, error) {
+func (c setVerifyCmd) issuerKeys() (set.KeySource, error) {
 	if c.JWKS != "" {
 		raw, err := readFile(c.JWKS, maxKeyFile)
 		if err != nil {
@@ -166,6 +180,7 @@ type setSignCmd struct {
 	Payload  string   `help:"The event's payload, as JSON." default:"{}" placeholder:"JSON"`
 	ID       string   `help:"The jti; default: random." placeholder:"JTI"`
 	Txn      string   `help:"The txn; default: the jti."`
+	encryptFlags
 }
 
 // Help shows an example.
@@ -210,6 +225,11 @@ func (c setSignCmd) Run(std streamsIO) error {
 	}.Sign(signer)
 	if err != nil {
 		return err
+	}
+	if c.EncryptTo != "" {
+		if compact, err = c.encrypted(std, compact); err != nil {
+			return err
+		}
 	}
 	return c.tell(std.out, map[string]string{"set": compact}, compact)
 }

@@ -110,15 +110,19 @@ func (h *Handler) Poll(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	answer, err := h.response(ctx, s, items)
+	now, err := h.waited(ctx, s, req, items)
+	var out answer
+	if err == nil {
+		out, err = h.response(ctx, now, items)
+	}
 	if err == nil && ctx.Err() == nil {
 		h.crash(CrashBeforeAnswer)
-		err = write(c, answer.body)
+		err = write(c, out.body)
 		if err == nil {
 			if h.Sent != nil {
-				h.Sent(answer.sets)
+				h.Sent(out.sets)
 			}
-			h.release(ctx, s, answer.unsigned)
+			h.release(ctx, s, out.unsigned)
 			return nil
 		}
 	}
@@ -242,6 +246,15 @@ func (h *Handler) take(ctx context.Context, s streams.Stream, req delivery.PollR
 		return nil, nil
 	}
 	return items, err
+}
+
+// waited returns the stream as it is after a wait: what came meanwhile leaves in the form
+// and under the key that were set meanwhile.
+func (h *Handler) waited(ctx context.Context, s streams.Stream, req delivery.PollRequest, items []streams.Item) (streams.Stream, error) {
+	if req.ReturnImmediately || len(items) == 0 {
+		return s, nil
+	}
+	return h.Registry.Stream(ctx, s.ID)
 }
 
 // liftDeadlines replaces the server's deadlines, which are for requests that

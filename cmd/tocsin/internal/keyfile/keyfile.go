@@ -77,7 +77,7 @@ func parse(ctx context.Context, raw []byte, alg jose.Algorithm, secret *vault.Se
 
 // Write writes a key into a new file that its owner alone can read, encrypted under a
 // secret, or in clear if that is nil. Error: fs.ErrExist if there is such a file.
-func Write(ctx context.Context, path string, key *jose.PrivateKey, secret *vault.Secret) (err error) {
+func Write(ctx context.Context, path string, key *jose.PrivateKey, secret *vault.Secret) error {
 	raw, err := key.MarshalPrivateJWK()
 	if err != nil {
 		return err
@@ -96,6 +96,34 @@ func Write(ctx context.Context, path string, key *jose.PrivateKey, secret *vault
 			return err
 		}
 	}
+	return writeNew(path, raw)
+}
+
+// ReadDecryption reads a key that decrypts, in PEM or as a JWK, in clear. A file that others
+// than its owner may read is refused. No error shows anything of a key.
+func ReadDecryption(path string) (*jose.DecryptionKey, error) {
+	raw, err := Secret(path, jose.MaxKeyBytes)
+	if err != nil {
+		return nil, err
+	}
+	key, err := jose.ParseDecryptionKey(raw)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return key, nil
+}
+
+// WriteDecryption writes such a key, in clear, into a new file that its owner alone can
+// read. Error: fs.ErrExist if there is such a file.
+func WriteDecryption(path string, key *jose.DecryptionKey) error {
+	raw, err := key.MarshalPrivateJWK()
+	if err != nil {
+		return err
+	}
+	return writeNew(path, raw)
+}
+
+func writeNew(path string, raw []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err

@@ -142,11 +142,14 @@ func (c *checker) issuer(at string, is *Issuer, insecure bool) {
 		c.failIf(err != nil, fmt.Sprintf("%s.algorithms[%d]", at, i), "%v", err)
 		is.Algorithms[i] = alg
 	}
+	c.failIf(slices.Contains(is.DecryptionKeys, ""), key("decryption_keys"), "a value is empty")
+	c.failIf(is.RequireEncryption && len(is.DecryptionKeys) == 0, key("require_encryption"), "it needs decryption_keys: files with the private keys to which the SETs are encrypted")
 	tolerances, err := set.ParseTolerances(is.Tolerances)
 	c.failIf(err != nil, key("tolerances"), "%v", err)
 	if p, err := profile.Lookup(is.Profile); err == nil {
 		tolerances = tolerances.With(p.Tolerances)
 	}
+	c.failIf(tolerances.EventsAsString && len(is.DecryptionKeys) > 0, key("decryption_keys"), "notifications that are no SETs are never encrypted")
 	other := func(alg jose.Algorithm) bool { return alg != jose.RS256 }
 	c.failIf(tolerances.EventsAsString && slices.ContainsFunc(is.Algorithms, other), key("algorithms"), "notifications that are no SETs are signed with RS256 alone")
 	events, err := eventTypes(is.Events)

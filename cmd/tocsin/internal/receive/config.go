@@ -121,6 +121,11 @@ type Issuer struct {
 	Audience []string
 	// Algorithms are the signatures accepted; none: RS256.
 	Algorithms []jose.Algorithm
+	// DecryptionKeys are files with the private keys to which its SETs are encrypted, a JWK
+	// or PEM each, the current one and those before it; RequireEncryption refuses SETs
+	// that are not.
+	DecryptionKeys    []string
+	RequireEncryption bool
 	// Profile and Tolerances name the older forms that are read.
 	Profile    string
 	Tolerances []string
@@ -256,6 +261,11 @@ func (cfg *Config) fromFolder(dir string) {
 	for i := range cfg.Issuers {
 		is := &cfg.Issuers[i]
 		paths = append(paths, &is.KeyFile, &is.CA, &is.Credentials.TokenFile, &is.Credentials.Client.SecretFile, &is.Credentials.Client.KeyFile)
+	}
+	for i := range cfg.Issuers {
+		for j := range cfg.Issuers[i].DecryptionKeys {
+			paths = append(paths, &cfg.Issuers[i].DecryptionKeys[j])
+		}
 	}
 	for _, path := range paths {
 		*path = within(dir, *path)

@@ -93,7 +93,11 @@ func whose(cfg Config, name string, sent []byte) ([]byte, Issuer, error) {
 		}
 		sent = []byte(body.Payload)
 	}
-	message, err := new(jose.Parser).Parse(sent)
+	signed, err := opened(cfg, name, sent)
+	if err != nil {
+		return nil, Issuer{}, err
+	}
+	message, err := new(jose.Parser).Parse(signed)
 	if err != nil {
 		return nil, Issuer{}, fmt.Errorf("it is not a compact JWS: %w", err)
 	}
@@ -103,6 +107,38 @@ func whose(cfg Config, name string, sent []byte) ([]byte, Issuer, error) {
 	}
 	is, err := issuerOf(cfg, name, c)
 	return sent, is, err
+}
+
+// opened returns the signed SET in what was sent, decrypted by the keys of the issuer of
+// that name, or of the first whose keys do it.
+func opened(cfg Config, name string, sent []byte) ([]byte, error) {
+	if !jose.IsEncrypted(sent) {
+		return sent, nil
+	}
+	issuers := cfg.Issuers
+	if name != "" {
+		is, err := issuerOf(cfg, name, claims{})
+		if err != nil {
+			return nil, err
+		}
+		issuers = []Issuer{is}
+	}
+	err := errors.New("it is encrypted, and no issuer of the configuration has decryption_keys")
+	for _, is := range issuers {
+		if len(is.DecryptionKeys) == 0 {
+			continue
+		}
+		keys, unread := decryption(is)
+		if unread != nil {
+			return nil, unread
+		}
+		signed, refused := set.Decrypt(sent, keys)
+		if refused == nil {
+			return signed, nil
+		}
+		err = fmt.Errorf("it cannot be decrypted: %w", refused)
+	}
+	return nil, err
 }
 
 // issuerOf returns the issuer that a SET is of: the one of that name, else the first

@@ -10,6 +10,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/receiver"
 	"github.com/tocsin-ssf/tocsin/receiver/keeper"
 	"github.com/tocsin-ssf/tocsin/receiver/policy"
+	"github.com/tocsin-ssf/tocsin/set/jose"
 )
 
 // feed is one issuer: its keeper, and the receiver that it keeps.
@@ -74,7 +75,15 @@ func fingerprint(cfg Config, is Issuer) ([sha256.Size]byte, error) {
 		Shared Config
 		Issuer Issuer
 		CA     []byte
+		Keys   []*jose.EncryptionKey // of the files with decryption keys
 	}{Shared: shared, Issuer: is}
+	keys, err := decryption(is)
+	if err != nil {
+		return [sha256.Size]byte{}, err
+	}
+	if keys != nil {
+		all.Keys = keys.Public()
+	}
 	if is.CA != "" { // a key file and secrets in files are read again when they change
 		raw, err := readFile(is.CA)
 		if err != nil {

@@ -39,6 +39,10 @@ func keep(cfg Config, is Issuer, rc receiver.Config, shared keeper.Shared, addre
 		return nil, err
 	}
 	rc.Issuer, rc.Audience, rc.Algorithms, rc.Authorization = is.Issuer, is.Audience, is.Algorithms, is.Delivery.Authorization
+	if rc.Decryption, err = decryption(is); err != nil {
+		return nil, err
+	}
+	rc.RequireEncryption = is.RequireEncryption
 	if is.Delivery.Method == MethodPoll {
 		rc.Poll = &receiver.Poll{
 			Endpoint: is.Delivery.EndpointURL, HTTP: client,
