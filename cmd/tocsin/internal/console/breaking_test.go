@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"testing"
@@ -153,4 +154,21 @@ func TestSubjectPagesNameNobody(t *testing.T) {
 		t.Errorf("got ?%s, want no hash of a subject in an address", query)
 	}
 	v.get("/console/streams/"+stream+"/subjects?"+query).wants(t, 200, "@example.com")
+}
+
+// Two consoles on one machine have sessions of their own: a browser sends the cookies of a
+// host to all of its ports.
+func TestTwoConsoles(t *testing.T) {
+	a, b := open(t), open(t)
+	v := a.signedIn()
+	w := &visitor{b, v.client}
+	u, err := url.Parse(b.link())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.post("/console/sign-in", "code", u.Query().Get("code")).wants(t, 200, "Overview")
+	v.get("/console/keys").wants(t, 200, "<h1>Keys</h1>")
+	w.get("/console/keys").wants(t, 200, "<h1>Keys</h1>")
+	w.post("/console/sign-out").wants(t, 200, "Sign in")
+	v.get("/console/keys").wants(t, 200, "<h1>Keys</h1>")
 }

@@ -4,8 +4,10 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -214,12 +216,20 @@ func newSecret() string {
 }
 
 // cookieName is that of the session's cookie. By https a browser takes one of that name
-// from this host alone, for all of it, and never sends it in clear.
+// from this host alone, for all of it, and never sends it in clear. It has the port that
+// the browser came to: cookies of a host go to all of its ports, where another console may
+// be, and each would end the session of the other.
 func cookieName(r *http.Request) string {
+	name := "tocsin-console"
 	if secure(r) {
-		return "__Host-tocsin-console"
+		name = "__Host-tocsin-console"
 	}
-	return "tocsin-console"
+	if _, port, err := net.SplitHostPort(r.Host); err == nil {
+		if n, err := strconv.ParseUint(port, 10, 16); err == nil {
+			name += "-" + strconv.FormatUint(n, 10)
+		}
+	}
+	return name
 }
 
 func setCookie(w http.ResponseWriter, r *http.Request, id string, age int) {
