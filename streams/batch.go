@@ -23,8 +23,8 @@ type Standing struct {
 	Health Health
 }
 
-// StreamsOf returns what [Batcher] says of a store, also of one that is none.
-func StreamsOf(ctx context.Context, s Store, owners []string) (all []Stream, err error) {
+// OwnedBy returns what StreamsOf of a [Batcher] does, also of a store that is none.
+func OwnedBy(ctx context.Context, s Store, owners []string) (all []Stream, err error) {
 	if b, ok := s.(Batcher); ok {
 		return b.StreamsOf(ctx, owners)
 	}

@@ -24,7 +24,7 @@ func glanceCases() []testCase {
 			_, err := x.store.Settle(x.ctx, "s4", []streams.Outcome{{ID: "e1", Verdict: streams.Failed}}, &health)
 			x.must(err)
 			owners := []string{"owner2", "nobody", "owner0"}
-			all, err := streams.StreamsOf(x.ctx, x.store, owners)
+			all, err := streams.OwnedBy(x.ctx, x.store, owners)
 			x.must(err)
 			var want []streams.Stream
 			for _, owner := range owners {

@@ -88,7 +88,7 @@ func (h Handler) streamPage(c echo.Context) error {
 	slices.Sort(owners)
 	page := StreamPage{Streams: []Stream{}}
 	for some := range slices.Chunk(owners, ownersAtOnce) {
-		list, err := streams.StreamsOf(ctx, h.Streams, some)
+		list, err := streams.OwnedBy(ctx, h.Streams, some)
 		if err != nil {
 			return err
 		}
