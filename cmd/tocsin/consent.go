@@ -57,7 +57,7 @@ type decisionFlags struct {
 // decide notes the decision and prints its id.
 func (d decisionFlags) decide(ctx context.Context, std streamsIO, word string) error {
 	if !json.Valid([]byte(d.Subject)) {
-		return usage("--subject is not JSON")
+		return usage("--subject is not JSON, as %s is", subjectExample)
 	}
 	ask := consentDecision{
 		Application: d.Application, Subject: json.RawMessage(d.Subject), Decision: word,

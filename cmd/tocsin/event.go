@@ -103,7 +103,7 @@ func (c eventEmitCmd) body(std streamsIO) ([]byte, error) {
 				continue
 			}
 			if !json.Valid([]byte(text)) {
-				return nil, usage("the %s is not JSON", name)
+				return nil, usage("the %s is not JSON, as %s is", name, subjectExample)
 			}
 			event[name] = json.RawMessage(text)
 		}

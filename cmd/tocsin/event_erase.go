@@ -74,7 +74,7 @@ func (c eventEraseCmd) Run(ctx context.Context, std streamsIO) error {
 		return usage("give one of --subject, --status and --pending")
 	}
 	if c.Subject != "" && !json.Valid([]byte(c.Subject)) {
-		return usage("the --subject is not JSON")
+		return usage("the --subject is not JSON, as %s is", subjectExample)
 	}
 	return c.with(ctx, false, func(api *adminapi.Client) error {
 		switch {
@@ -165,7 +165,7 @@ func (eventHoldSetCmd) Help() string {
 // Run sets it and prints its id.
 func (c eventHoldSetCmd) Run(ctx context.Context, std streamsIO) error {
 	if !json.Valid([]byte(c.Subject)) {
-		return usage("the --subject is not JSON")
+		return usage("the --subject is not JSON, as %s is", subjectExample)
 	}
 	return c.with(ctx, false, func(api *adminapi.Client) error {
 		var made hold

@@ -44,3 +44,6 @@ func object(raw []byte) bool {
 	var m map[string]json.RawMessage
 	return json.Unmarshal(raw, &m) == nil && m != nil
 }
+
+// subjectExample shows people who have written something else what a subject is.
+const subjectExample = `{"format":"email","email":"jo@example.com"}`
