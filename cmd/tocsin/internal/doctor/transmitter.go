@@ -40,7 +40,7 @@ type Transmitter struct {
 }
 
 // Look asks a running transmitter about its readiness, keys, streams, webhooks, sources
-// and index, and tries each endpoint that it pushes to. The error says that it could not
+// and index, and tries each endpoint that it pushes to, or would. The error says that it could not
 // be asked.
 func (t Transmitter) Look(ctx context.Context, r *Report) error {
 	var said []byte
@@ -246,7 +246,8 @@ func (t Transmitter) receiver(r *Report, s *receiver) {
 	}
 }
 
-// probe tries the endpoints of all enabled pushes, each once.
+// probe tries the endpoints of all pushes, each once: also of those that are paused, since
+// that may be why.
 func (t Transmitter) probe(ctx context.Context, r *Report, all []receiver) {
 	client := guard.NewClient(t.Push)
 	heard := listen(client, t.Now)
