@@ -157,8 +157,8 @@ func testMetricsPage(t *testing.T, w *world) {
 	got := map[string]map[string]described{}
 	add(got, "serve", scrape(t, w.idp))
 	add(got, "receive", scrape(t, w.app))
-	// What is told only by https, and only with Redis.
-	other := proctest.New(t, "--redis", redistest.StartDurable(t).Limit(t))
+	// What is told only by https, with Redis, with a signer.
+	other := proctest.New(t, "--redis", redistest.StartDurable(t).Limit(t), "--signer", "unix:"+startSigner(t))
 	other.Secure = true
 	if err := other.Start(); err != nil {
 		t.Fatal(err)
@@ -181,6 +181,33 @@ func testMetricsPage(t *testing.T, w *world) {
 			}
 		}
 	}
+}
+
+// startSigner starts a `tocsin signer` with a key and returns its socket.
+func startSigner(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "s") // the path of a socket is short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	key, socket := filepath.Join(dir, "key"), filepath.Join(dir, "s")
+	if out, err := exec.CommandContext(t.Context(), proctest.Binary(t), "key", "make", key).CombinedOutput(); err != nil {
+		t.Fatalf("a key: %v\n%s", err, out)
+	}
+	cmd := exec.CommandContext(t.Context(), proctest.Binary(t), "signer", "--socket", socket, "--key", key, "--log-level", "error")
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	if _, err := out.Read(make([]byte, 64)); err != nil { // its first line
+		t.Fatal(err)
+	}
+	return socket
 }
 
 // A run of both halves, looked at in each way.
