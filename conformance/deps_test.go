@@ -42,7 +42,8 @@ var importMap = []folder{
 	{path: "set/subject"},
 	{path: "set/delivery"},
 	{path: "set/delivery/guard"},
-	{path: "set/delivery/edge"},    // what every server does first; both halves have servers
+	{path: "set/delivery/edge"}, // what every server does first; both halves have servers
+	{path: "set/delivery/edge/edgetest"},
 	{path: "set/delivery/tracing"}, // an event's trace, derived from its txn; both halves make its spans
 	{path: "set/jose", fixed: []string{"jwx"}},
 	{path: "set/yamlfile"}, // what people write: rules of both halves, settings
@@ -78,7 +79,7 @@ var importMap = []folder{
 	{path: "transmitter/checkpoint/redischeckpoint", ours: []string{"transmitter/checkpoint", "transmitter/eventlog", "streams/store/..."}, fixed: []string{"go-redis"}},
 	{path: "transmitter/audit", ours: []string{"transmitter/eventlog", "transmitter/checkpoint"}},
 	{path: "transmitter/auth", ours: []string{"set/jose", "wellknown", "transmitter/vault", "streams/store/..."}},
-	{path: "transmitter/auth/authtest", ours: []string{"transmitter/auth", "set/jose"}},
+	{path: "transmitter/auth/authtest", ours: []string{"transmitter/auth", "set/jose", "set/delivery/edge/edgetest"}},                                   // clients come with certificates
 	{path: "transmitter/auth/redisauth", ours: []string{"transmitter/auth", "transmitter/vault/...", "streams/store/..."}, fixed: []string{"go-redis"}}, // what it keeps in clear it does not where a vault is beside it, in one script
 	{path: "transmitter/keys", ours: []string{"set/jose", "transmitter/vault", "streams/store/..."}},
 	{path: "transmitter/keys/keystest", ours: []string{"transmitter/keys", "set/jose"}},

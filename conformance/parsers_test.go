@@ -154,6 +154,7 @@ var unfuzzed = map[string]string{
 // decoding are the folders that call a decoder of a format, with the targets that reach
 // what is theirs, or why there is none: nobody else's bytes come there.
 var decoding = map[string]string{
+	"set/delivery/edge":                      "set/delivery/edge/FuzzClientCert",
 	"cmd/tocsin/internal/acmecert":           "its own files in the data folder, and the certificate that the operator's ACME server gives",
 	"cmd/tocsin":                             "answers of the operator's own server, and files of the operator",
 	"cmd/tocsin/internal/adminapi":           "answers of the operator's own server",

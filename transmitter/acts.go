@@ -148,11 +148,11 @@ func registrationActs() map[routeName]acts.Spec {
 		on(http.MethodPatch, ops+"/applications/:id"):  {Name: "application.update", Objects: application, Shown: []string{"name", "subject_format", "profile", "encryption.off", "encryption.kid", "encryption.alg", "encryption.enc"}, Hidden: []string{"encryption.keys", "encryption.pem"}},
 		on(http.MethodDelete, ops+"/applications/:id"): {Name: "application.remove", Objects: application},
 		on(http.MethodPost, ops+"/clients"): {
-			Name: "client.add", Objects: client, Shown: []string{"audience", "environment", "scope", "static", "source"},
+			Name: "client.add", Objects: client, Shown: []string{"audience", "environment", "scope", "static", "source", "certificate", "bound_tokens"},
 			URLs: []string{"jwks_uri"}, Hidden: []string{"jwks"},
 		},
 		on(http.MethodDelete, ops+"/clients/:id"):      {Name: "client.remove", Objects: client},
-		on(http.MethodPost, ops+"/clients/:id/rotate"): {Name: "client.rotate", Objects: client, Shown: []string{"keep_seconds", "end_tokens"}, URLs: []string{"jwks_uri"}, Hidden: []string{"jwks"}},
+		on(http.MethodPost, ops+"/clients/:id/rotate"): {Name: "client.rotate", Objects: client, Shown: []string{"keep_seconds", "end_tokens", "certificate"}, URLs: []string{"jwks_uri"}, Hidden: []string{"jwks"}},
 		on(http.MethodPost, ops+"/sources"): {
 			Name: "source.add", Objects: source,
 			Shown: []string{"kind", "auth", "environment", "applications", "event_types", "subject_issuers", "consents", "api.poll_seconds", "api.overlap_seconds", "api.since"},

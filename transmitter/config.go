@@ -2,6 +2,7 @@ package transmitter
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -118,6 +119,15 @@ type Config struct {
 	// ours: then there is no token endpoint here. Its Keys are filled in, and of its
 	// Introspection HTTP, and URL if it is nil. nil: tokens are ours.
 	TokenIssuer *auth.External
+	// Certificates says that clients may come with certificates (mutual TLS, RFC 8705):
+	// the server asks for them, or a proxy in front of it does. Metadata says so.
+	Certificates bool
+	// ClientCAs returns the authorities that vouch for certificates of clients by name;
+	// nil, and what it returns nil: there are none.
+	ClientCAs func() *x509.CertPool
+	// CertificateURL is where the OAuth endpoints are reached with a certificate, if it is
+	// another place than the Issuer: a URL in the place of that (RFC 8705 §5). "": the same.
+	CertificateURL string
 	// InsecureLoopback allows plain http, for loopback alone.
 	InsecureLoopback bool
 	// PushWindow is the most SETs in flight per stream; 0: 32.
@@ -206,6 +216,9 @@ func (c *Config) wrong() (errs []error) {
 		if seconds.value < 0 || seconds.value%time.Second != 0 {
 			bad(seconds.field, "is not a whole number of seconds")
 		}
+	}
+	if u, err := url.Parse(c.CertificateURL); c.CertificateURL != "" && (err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || !c.Certificates) {
+		bad("CertificateURL", "is not https without query and fragment, or there are no Certificates")
 	}
 	for _, field := range c.tooSmall() {
 		bad(field, "is too small")

@@ -30,6 +30,12 @@ func (t *Transmitter) configuration() wellknown.Configuration {
 // authorizationServer is the metadata of RFC 8414.
 func (t *Transmitter) authorizationServer() wellknown.AuthorizationServer {
 	methods, algorithms := []string{"client_secret_basic", "client_secret_post", "private_key_jwt"}, algorithms()
+	if t.cfg.Certificates {
+		if t.cfg.ClientCAs != nil {
+			methods = append(methods, "tls_client_auth")
+		}
+		methods = append(methods, "self_signed_tls_client_auth")
+	}
 	return wellknown.AuthorizationServer{
 		Issuer:              t.cfg.Issuer,
 		TokenEndpoint:       t.root + pathToken,
@@ -42,7 +48,28 @@ func (t *Transmitter) authorizationServer() wellknown.AuthorizationServer {
 		TokenEndpointAuthSigningAlgValuesSupported: algorithms,
 		RevocationEndpointAuthMethodsSupported:     methods,
 		RevocationEndpointAuthSigningAlgs:          algorithms,
+
+		CertificateBoundAccessTokens: t.cfg.Certificates, MTLSEndpointAliases: t.aliases(),
 	}
+}
+
+// aliases are where the OAuth endpoints are for clients with a certificate; nil: where they
+// are for all.
+func (t *Transmitter) aliases() *wellknown.MTLSAliases {
+	if t.cfg.CertificateURL == "" {
+		return nil
+	}
+	root := strings.TrimSuffix(t.cfg.CertificateURL, "/")
+	return &wellknown.MTLSAliases{TokenEndpoint: root + pathToken, RevocationEndpoint: root + pathRevoke}
+}
+
+// oauthEndpoints are the URLs that clients may make assertions for.
+func (t *Transmitter) oauthEndpoints() []string {
+	all := []string{t.root + pathToken, t.root + pathRevoke}
+	if with := t.aliases(); with != nil {
+		all = append(all, with.TokenEndpoint, with.RevocationEndpoint)
+	}
+	return all
 }
 
 // algorithms are those that clients may sign their assertions with.
@@ -76,6 +103,8 @@ func (t *Transmitter) protectedResource(resource string) wellknown.ProtectedReso
 		AuthorizationServers:   []string{t.issuerOfTokens()},
 		ScopesSupported:        scopes(),
 		BearerMethodsSupported: []string{"header"},
+
+		CertificateBoundAccessTokens: t.cfg.Certificates,
 	}
 }
 

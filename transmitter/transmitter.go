@@ -108,7 +108,8 @@ func New(cfg Config) (*Transmitter, error) {
 	t.auth, err = auth.New(auth.Config{
 		Store: cfg.Applications, Issuer: cfg.Issuer,
 		Signer: cfg.Keys.TokenSigner, Keys: cfg.Keys.KeySet, Refresh: cfg.Keys.Look, Signed: cfg.Keys.Signed,
-		Endpoints: []string{t.root + pathToken, t.root + pathRevoke}, ClientKeys: t.tokens.KeySets(), External: t.tokenIssuer(),
+		Endpoints: t.oauthEndpoints(), ClientKeys: t.tokens.KeySets(), External: t.tokenIssuer(),
+		Certificates: edge.Certificates, ClientCAs: cfg.ClientCAs,
 		Now: cfg.Now, TokenLifetime: cfg.TokenLifetime, ResourceMetadata: t.resourceMetadata, Logger: cfg.Logger,
 	})
 	if err != nil {

@@ -24,6 +24,17 @@ type AuthorizationServer struct {
 	RevocationEndpointAuthMethodsSupported     []string `json:"revocation_endpoint_auth_methods_supported,omitempty"`
 	RevocationEndpointAuthSigningAlgs          []string `json:"revocation_endpoint_auth_signing_alg_values_supported,omitempty"`
 	IntrospectionEndpoint                      string   `json:"introspection_endpoint,omitempty"`
+	// Of RFC 8705 §3.3 and §5.
+	CertificateBoundAccessTokens bool         `json:"tls_client_certificate_bound_access_tokens,omitempty"`
+	MTLSEndpointAliases          *MTLSAliases `json:"mtls_endpoint_aliases,omitempty"`
+}
+
+// MTLSAliases are where a client that uses mutual TLS finds endpoints, in place of those
+// that bear the same names (RFC 8705 §5). Empty: there.
+type MTLSAliases struct {
+	TokenEndpoint         string `json:"token_endpoint,omitempty"`
+	RevocationEndpoint    string `json:"revocation_endpoint,omitempty"`
+	IntrospectionEndpoint string `json:"introspection_endpoint,omitempty"`
 }
 
 // ParseAuthorizationServer reads a document, unknown members ignored. Its error wraps
@@ -44,13 +55,25 @@ func (a AuthorizationServer) Validate(issuer string) error {
 	if err := validateIssuer(a.Issuer, issuer); err != nil {
 		return err
 	}
+	aliases := orZero(a.MTLSEndpointAliases)
 	return validateURLs(issuer, []member{
 		{"authorization_endpoint", a.AuthorizationEndpoint},
 		{"token_endpoint", a.TokenEndpoint},
 		{"jwks_uri", a.JWKSURI},
 		{"revocation_endpoint", a.RevocationEndpoint},
 		{"introspection_endpoint", a.IntrospectionEndpoint},
+		{"mtls_endpoint_aliases.token_endpoint", aliases.TokenEndpoint},
+		{"mtls_endpoint_aliases.revocation_endpoint", aliases.RevocationEndpoint},
+		{"mtls_endpoint_aliases.introspection_endpoint", aliases.IntrospectionEndpoint},
 	})
+}
+
+// orZero is what v points to; the zero value if it is nil.
+func orZero[T any](v *T) (to T) {
+	if v != nil {
+		to = *v
+	}
+	return to
 }
 
 // ProtectedResource is the metadata of a protected resource (RFC 9728 §2). Empty
@@ -63,6 +86,9 @@ type ProtectedResource struct {
 	ScopesSupported        []string `json:"scopes_supported,omitempty"`
 	BearerMethodsSupported []string `json:"bearer_methods_supported,omitempty"` // for us ["header"]
 	ResourceName           string   `json:"resource_name,omitempty"`
+	// CertificateBoundAccessTokens: tokens that are bound to a certificate are taken
+	// (RFC 8705 §3).
+	CertificateBoundAccessTokens bool `json:"tls_client_certificate_bound_access_tokens,omitempty"`
 }
 
 // ParseProtectedResource reads a document, unknown members ignored. Its error wraps

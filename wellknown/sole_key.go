@@ -2,6 +2,7 @@ package wellknown
 
 import (
 	"context"
+	"crypto"
 	"errors"
 
 	"github.com/tocsin-ssf/tocsin/set/jose"
@@ -33,6 +34,24 @@ func (r *RemoteKeys) SoleKey(ctx context.Context, issuer string, alg jose.Algori
 		return key, err
 	}
 	return newer.Sole(alg)
+}
+
+// Has reports whether issuer has this very key, for whom a certificate tells and no key
+// id. If it has not, a newer key set is asked for first, as for [RemoteKeys.Key]. Error:
+// as of that, where it cannot be known.
+func (r *RemoteKeys) Has(ctx context.Context, issuer string, raw crypto.PublicKey) (bool, error) {
+	if !r.trusts(issuer) {
+		return false, ErrIssuer
+	}
+	set, version, err := r.keys.load(ctx, issuer)
+	if err != nil || set.Has(raw) {
+		return err == nil, err
+	}
+	newer, renewed, err := r.keys.renew(ctx, issuer, version)
+	if err != nil {
+		return false, err
+	}
+	return renewed != version && newer.Has(raw), nil
 }
 
 // same reports whether both are the same key material.

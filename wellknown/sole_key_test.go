@@ -59,3 +59,39 @@ func TestSoleKey(t *testing.T) {
 		}
 	})
 }
+
+// RFC 8705 §2.2: a key that a certificate has is looked for by itself; one that is not
+// there makes the set be fetched anew, at most once per interval.
+func TestHasKey(t *testing.T) {
+	first, second := key(t), key(t)
+	synctest.Test(t, func(t *testing.T) {
+		p := transmitter(t, first)
+		keys := wellknown.NewClient(wellknown.Config{HTTP: p.client()}).Keys(issuer)
+		want := func(key *jose.PrivateKey, has bool, requests int) {
+			t.Helper()
+			if got, err := keys.Has(t.Context(), issuer, key.Public().Raw()); err != nil || got != has {
+				t.Errorf("got %t (%v), want %t", got, err, has)
+			}
+			if got := p.count(jwksURL); got != requests {
+				t.Errorf("got %d requests, want %d", got, requests)
+			}
+		}
+		want(first, true, 1)
+		want(second, false, 1) // the set is younger than the interval
+		p.set(jwksURL, jwks(t, second))
+		<-time.After(wellknown.DefaultMinRefresh)
+		want(first, true, 1)
+		want(second, true, 2)
+		for range 100 {
+			want(first, false, 2)
+		}
+		p.set(jwksURL, status(http.StatusInternalServerError))
+		<-time.After(wellknown.DefaultMinRefresh)
+		if _, err := keys.Has(t.Context(), issuer, first.Public().Raw()); err == nil {
+			t.Error("got no error, want a failure to fetch, which may pass")
+		}
+		if _, err := keys.Has(t.Context(), "https://other.example", first.Public().Raw()); !errors.Is(err, wellknown.ErrIssuer) {
+			t.Errorf("got %v, want %v", err, wellknown.ErrIssuer)
+		}
+	})
+}

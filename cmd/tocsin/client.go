@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/adminapi"
+	"github.com/tocsin-ssf/tocsin/transmitter/auth"
 )
 
 type clientCmd struct {
@@ -30,8 +31,10 @@ type credential struct {
 	External    bool          `json:"external,omitempty"`
 	Source      *clientSource `json:"source,omitempty"`
 
-	JWKS    json.RawMessage `json:"jwks,omitempty"`
-	JWKSURI string          `json:"jwks_uri,omitempty"`
+	JWKS        json.RawMessage   `json:"jwks,omitempty"`
+	JWKSURI     string            `json:"jwks_uri,omitempty"`
+	Certificate *auth.Certificate `json:"certificate,omitempty"`
+	BoundTokens bool              `json:"bound_tokens,omitempty"`
 
 	Created  time.Time `json:"created,omitzero"`
 	Rotated  time.Time `json:"rotated,omitzero"`
@@ -57,6 +60,8 @@ type clientAddCmd struct {
 	JWKS        string `help:"File with the public keys that it authenticates with (private_key_jwt), a JWKS or PEM; it gets no secret." name:"jwks" placeholder:"FILE" xor:"keys"`
 	JWKSURI     string `help:"Where it publishes them instead." name:"jwks-uri" placeholder:"URL" xor:"keys"`
 	External    bool   `help:"Its tokens are of another issuer (serve --token-issuer); it gets no secret." xor:"keys"`
+	certificateFlags
+	BoundTokens bool `help:"Its tokens are good together with the certificate alone that it had when it got them, in whichever way it authenticates." group:"Certificate:"`
 
 	Source         string   `help:"Name of the source of events that it is; default: its id." placeholder:"NAME"`
 	EventTypes     []string `help:"Event type URIs that it may write; default: all." placeholder:"URI"`
@@ -68,13 +73,14 @@ type clientAddCmd struct {
 func (clientAddCmd) Help() string {
 	return "Example:\n  tocsin client add --id shop --audience https://shop.example --scope \"ssf.manage ssf.read\" --static\n" +
 		"  tocsin client add --id shop --audience https://shop.example --scope ssf.manage --jwks shop.pub.pem\n" +
+		"  tocsin client add --id shop --audience https://shop.example --scope ssf.manage --tls-subject-dn \"CN=shop,O=Shop Ltd,C=DE\"\n" +
 		"It prints client_id and client_secret (with --static also access_token) as JSON, once.\n" +
 		"Clients with the same --source are credentials of one feed, as while one replaces the other: their --for-application and --environment must be the same."
 }
 
 // Run adds it and prints its credentials.
 func (c clientAddCmd) Run(ctx context.Context, std streamsIO) error {
-	ask := credential{ID: c.ID, Application: c.Application, Audience: c.Audience, Environment: c.Environment, Scope: c.Scope, Static: c.Static, JWKSURI: c.JWKSURI, External: c.External}
+	ask := credential{ID: c.ID, Application: c.Application, Audience: c.Audience, Environment: c.Environment, Scope: c.Scope, Static: c.Static, JWKSURI: c.JWKSURI, External: c.External, Certificate: c.certificate(), BoundTokens: c.BoundTokens}
 	if c.Source != "" || c.EventTypes != nil || c.SubjectIssuers != nil || c.ForApplication != nil {
 		ask.Source = &clientSource{c.Source, c.EventTypes, c.SubjectIssuers, c.ForApplication}
 		if c.Source == "" {

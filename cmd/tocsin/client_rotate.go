@@ -9,21 +9,23 @@ import (
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/adminapi"
+	"github.com/tocsin-ssf/tocsin/transmitter/auth"
 )
 
 type clientRotateCmd struct {
 	dataFlags
 	jsonFlag
-	ID        string        `arg:"" help:"The client_id."`
-	Overlap   time.Duration `help:"For how long what it had before is still good, at most 720h; 0s ends it at once." default:"24h"`
-	JWKS      string        `help:"Give it these public keys instead of a secret, or in place of those it has: a JWKS or PEM." name:"jwks" placeholder:"FILE" xor:"keys"`
-	JWKSURI   string        `help:"The same, published there." name:"jwks-uri" placeholder:"URL" xor:"keys"`
-	EndTokens bool          `help:"Also end the access tokens that it got, which would be good until they expire."`
+	ID      string        `arg:"" help:"The client_id."`
+	Overlap time.Duration `help:"For how long what it had before is still good, at most 720h; 0s ends it at once." default:"24h"`
+	JWKS    string        `help:"Give it these public keys instead of a secret, or in place of those it has: a JWKS or PEM." name:"jwks" placeholder:"FILE" xor:"keys"`
+	JWKSURI string        `help:"The same, published there." name:"jwks-uri" placeholder:"URL" xor:"keys"`
+	certificateFlags
+	EndTokens bool `help:"Also end the access tokens that it got, which would be good until they expire."`
 }
 
 // Help shows an example.
 func (clientRotateCmd) Help() string {
-	return "Example:\n  tocsin client rotate shop --overlap 24h\n  tocsin client rotate shop --overlap 0s --end-tokens\n  tocsin client rotate shop --jwks shop.pub.pem\n" +
+	return "Example:\n  tocsin client rotate shop --overlap 24h\n  tocsin client rotate shop --overlap 0s --end-tokens\n  tocsin client rotate shop --jwks shop.pub.pem\n  tocsin client rotate shop --tls-san-dns shop.example --overlap 24h\n" +
 		"It prints the new client_secret (and access_token, of a client added with --static) as JSON, once. Keys that are replaced end at once: list those that are to go on beside the new ones. A second rotation ends what the first had left."
 }
 
@@ -33,11 +35,12 @@ func (c clientRotateCmd) Run(ctx context.Context, std streamsIO) error {
 		return usage("--overlap is whole seconds")
 	}
 	ask := struct {
-		KeepSeconds int             `json:"keep_seconds"`
-		JWKS        json.RawMessage `json:"jwks,omitempty"`
-		JWKSURI     string          `json:"jwks_uri,omitempty"`
-		EndTokens   bool            `json:"end_tokens,omitempty"`
-	}{KeepSeconds: int(c.Overlap / time.Second), JWKSURI: c.JWKSURI, EndTokens: c.EndTokens}
+		KeepSeconds int               `json:"keep_seconds"`
+		JWKS        json.RawMessage   `json:"jwks,omitempty"`
+		JWKSURI     string            `json:"jwks_uri,omitempty"`
+		Certificate *auth.Certificate `json:"certificate,omitempty"`
+		EndTokens   bool              `json:"end_tokens,omitempty"`
+	}{KeepSeconds: int(c.Overlap / time.Second), JWKSURI: c.JWKSURI, Certificate: c.certificate(), EndTokens: c.EndTokens}
 	if c.JWKS != "" {
 		var err error
 		if ask.JWKS, err = publicKeys(std, c.JWKS); err != nil {
@@ -63,6 +66,8 @@ func (c clientRotateCmd) Run(ctx context.Context, std streamsIO) error {
 func (c *credential) state(now time.Time) string {
 	kind := "secret"
 	switch {
+	case c.Certificate != nil:
+		kind = "certificate (" + c.Certificate.Method() + ")"
 	case c.JWKS != nil:
 		kind = "keys"
 	case c.External:

@@ -56,6 +56,8 @@ type doors struct {
 	times    times
 	logger   *slog.Logger
 	refused  *prometheus.CounterVec // connections, by listener and bound
+
+	clientCert bool // trusted proxies tell of clients' certificates
 }
 
 func newDoors(settings config.EdgeSettings, logger *slog.Logger) *doors {
@@ -88,7 +90,7 @@ func (d *doors) site(name string, l net.Listener, h http.Handler, secure *tls.Co
 		Refused: func(why string) { d.refused.WithLabelValues(name, why).Inc() },
 	})
 	server := newServer(edge.Handler(h, edge.Config{
-		Listener: name, Trusted: d.settings.TrustedProxy, Quiet: []string{"/healthz", "/readyz", "/metrics"}, Logger: d.logger,
+		Listener: name, Trusted: d.settings.TrustedProxy, ClientCert: d.clientCert, Quiet: []string{"/healthz", "/readyz", "/metrics"}, Logger: d.logger,
 	}), d.times, d.logger)
 	server.ConnContext = edge.ConnContext // who asks over a Unix socket
 	if secure != nil {

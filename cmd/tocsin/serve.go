@@ -76,6 +76,7 @@ type serveCmd struct {
 	telemetry.TraceSettings
 	tokenFlags
 	config.ConsoleSettings
+	mtlsFlags
 	signalFlags
 	RateClient config.Limit `help:"Requests a second of one client or source, \"off\" for any number (default: 10000)." placeholder:"N" group:"Limits:"`
 
@@ -136,8 +137,10 @@ func (s serveCmd) Run(ctx context.Context, std streamsIO) error {
 	if err != nil {
 		return err
 	}
+	s.ask(secure)
 	kept = openFigures(s.Data, n.Transmitter.Gatherer(), figures.Transmitter(), logger)
 	d := newDoors(s.EdgeSettings, logger)
+	d.clientCert = s.ClientCertHeader
 	collectors := append(d.collectors(secure), processCollectors("serve", s.Data, n.Redis, logger)...)
 	if n.Signer != nil {
 		collectors = append(collectors, n.Signer.Metrics())
@@ -257,7 +260,7 @@ func (s serveCmd) config(addr net.Addr, logger *slog.Logger) (node.Config, error
 	if err != nil {
 		return node.Config{}, usage("%v", err)
 	}
-	return node.Config{
+	cfg := node.Config{
 		Dir: s.Data, Signer: signerPath, Redis: s.RedisSettings.Served(logger), TakeBack: s.TakeBack, Secret: secret, Rotation: s.rotation(), Algorithm: jose.Algorithm(s.Algorithm), MaxDepth: s.MaxQueue, KeyMemory: s.KeyMemory, Witnesses: s.Witness,
 		Transmitter: transmitter.Config{
 			Conformance: s.exercise(),
@@ -271,7 +274,8 @@ func (s serveCmd) config(addr net.Addr, logger *slog.Logger) (node.Config, error
 			Retention: s.Retention, SearchTime: s.SearchTime, AnnotateFor: s.AnnotateFor, PublicLog: s.PublicLog, FormerMetadata: s.FormerMetadata,
 			Logger: logger, Crash: crash,
 		},
-	}, nil
+	}
+	return cfg, s.mtls(&cfg.Transmitter, logger)
 }
 
 // rotation is the schedule of the signing keys.

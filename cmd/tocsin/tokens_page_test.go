@@ -11,7 +11,7 @@ import (
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/proctest"
 )
 
-// The commands of docs/tokens.md run as they stand: by secret and by key, rotated,
+// The commands of docs/tokens.md run as they stand: by secret, key and certificate, rotated,
 // revoked, and as the tokens of another issuer.
 func TestTokensPage(t *testing.T) {
 	needCurl(t)
@@ -37,14 +37,17 @@ func TestTokensPage(t *testing.T) {
 			script += code
 		}
 	}
-	out := w.run(t, strings.ReplaceAll(script, "8445", freePort(t)))
-	for _, want := range []string{"[]", "keys, 0 days old", "secret, 0 days old, the one before until ", `"authorization_servers":["https://127.0.0.1:` + w.port + `"]`} {
+	out := w.run(t, strings.NewReplacer("8445", freePort(t), "8446", freePort(t)).Replace(script))
+	for _, want := range []string{
+		"[]", "keys, 0 days old", "secret, 0 days old, the one before until ",
+		"certificate (tls_client_auth), 0 days old", "certificate (self_signed_tls_client_auth), 0 days old", "invalid_token", `"authorization_servers":["https://127.0.0.1:` + w.port + `"]`,
+	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("got no %s in\n%s", want, out)
 		}
 	}
-	if blocks < 6 || strings.Count(out, "[]") != 2 {
-		t.Errorf("got %d blocks and\n%s, want all, and streams listed at both", blocks, out)
+	if blocks < 6 || strings.Count(out, "[]") != 4 {
+		t.Errorf("got %d blocks and\n%s, want all, and streams listed at all three", blocks, out)
 	}
 	token, err := os.ReadFile(filepath.Join(w.dir, "by-key.json"))
 	if err != nil || !strings.Contains(string(token), `"access_token":"`) {

@@ -1,6 +1,7 @@
 package jose
 
 import (
+	"crypto"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -138,6 +139,13 @@ func (s *KeySet) Sole(alg Algorithm) (*PublicKey, error) {
 		return found, nil
 	}
 	return found.bind(alg)
+}
+
+// Has reports whether the set has this very key ([PublicKey.Raw]), whatever its kid and
+// algorithm.
+func (s *KeySet) Has(raw crypto.PublicKey) bool {
+	same, ok := raw.(interface{ Equal(x crypto.PublicKey) bool })
+	return ok && slices.ContainsFunc(slices.Concat(s.keys, s.nameless), func(key *PublicKey) bool { return same.Equal(key.raw) })
 }
 
 // Len is the number of usable keys, those without kid included.

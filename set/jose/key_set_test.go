@@ -205,3 +205,19 @@ func TestSole(t *testing.T) {
 		t.Errorf("found without kid: got %v, want %v", err, jose.ErrUnknownKey)
 	}
 }
+
+// A key is told by itself, whatever it is called and which algorithm it is for.
+func TestKeySetHas(t *testing.T) {
+	for _, alg := range []jose.Algorithm{jose.RS256, jose.PS256, jose.ES256, jose.EdDSA} {
+		one, other := generate(t, alg), generate(t, alg)
+		for _, doc := range []string{member(t, one.Public(), nil), member(t, one.Public(), map[string]any{"kid": nil, "alg": nil}), member(t, one.Public(), map[string]any{"kid": "x"})} {
+			set, err := jose.ParseKeySet([]byte(`{"keys":[` + doc + `]}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !set.Has(one.Public().Raw()) || set.Has(other.Public().Raw()) || set.Has(nil) || set.Has("x") {
+				t.Errorf("%s: got another answer than of the key that is there", alg)
+			}
+		}
+	}
+}

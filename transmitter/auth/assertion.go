@@ -75,7 +75,11 @@ func (a *Authenticator) asserted(ctx context.Context, form url.Values, header ht
 	}
 	h, err := a.cfg.Store.backend.Holder(ctx, Credential{Client: claims.Subject}, 0)
 	if err == nil || errors.Is(err, ErrNotFound) { // who is not known has no keys
-		err = a.signedByClient(ctx, &h.Client, m)
+		by := h.Client
+		if by.Certificate != nil { // these keys are those of certificates
+			by.JWKS, by.JWKSURI = nil, ""
+		}
+		err = a.signedByClient(ctx, &by, m)
 	}
 	switch {
 	case noSuchKey(err), errors.Is(err, jose.ErrSignature):
@@ -149,6 +153,11 @@ func (a *Authenticator) signedByKey(ctx context.Context, c *Client, m *jose.Mess
 	if err == nil || noSuchKey(err) || errors.Is(err, jose.ErrSignature) {
 		return err
 	}
+	return a.keysAway(ctx, c, err)
+}
+
+// keysAway says that it cannot be known which keys a client has now.
+func (a *Authenticator) keysAway(ctx context.Context, c *Client, err error) error {
 	a.cfg.Logger.WarnContext(ctx, "the keys of a client cannot be fetched", "client_id", c.ID, "err", err)
 	return &endpointError{http.StatusServiceUnavailable, codeUnavailable, "the client's jwks_uri cannot be fetched"}
 }

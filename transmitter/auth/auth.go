@@ -8,8 +8,9 @@
 // [Principal], serves the token endpoint (RFC 6749 §4.4) and the revocation
 // endpoint (RFC 7009).
 //
-// A client authenticates there with its secret, or with a JWT that it signs with a key
-// of its own (private_key_jwt, RFC 7523). [Backend] remembers which were used.
+// A client authenticates there with its secret, with a JWT that it signs with a key
+// of its own (private_key_jwt, RFC 7523; [Backend] remembers which were used), or with
+// the certificate of its connection (mutual TLS, RFC 8705), to which its tokens are bound.
 //
 // Secrets and static tokens are 256 random bits, shown once and kept as their
 // SHA-256. Access tokens are RFC 9068 JWTs signed with the transmitter's key.
@@ -87,6 +88,12 @@ type Client struct {
 	// them instead. With either it has no secret.
 	JWKS    []byte
 	JWKSURI string
+	// Certificate says by which certificates it authenticates (mutual TLS, RFC 8705);
+	// nil: by none. It has no secret then, and its tokens are bound.
+	Certificate *Certificate
+	// BoundTokens: its tokens are good on connections with the certificate alone that it
+	// had when it got them (RFC 8705 §3), in whichever way it authenticates.
+	BoundTokens bool
 	// External: its tokens are of another issuer ([External]); it has no secret.
 	External bool
 	// Rotated is when its secret, static token or keys were replaced last, zero if

@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -45,6 +46,12 @@ type Config struct {
 	// ClientKeys finds keys in the key sets of clients that publish them, by the URL
 	// of the set; nil: such clients cannot authenticate.
 	ClientKeys KeySource
+	// Certificates returns those that the sender of a request has shown to possess, its
+	// own first, then those that lead to an authority; nil: those of its TLS connection.
+	Certificates func(*http.Request) []*x509.Certificate
+	// ClientCAs returns the authorities that vouch for certificates of clients by their
+	// names (RFC 8705 §2.1); nil, and what it returns nil: there are none.
+	ClientCAs func() *x509.CertPool
 	// External is the authorization server whose tokens are taken in place of ours;
 	// nil: ours are.
 	External *External
@@ -109,12 +116,26 @@ func (cfg *Config) setDefaults() {
 	if cfg.Signed == nil {
 		cfg.Signed = func(string) {}
 	}
+	if cfg.Certificates == nil {
+		cfg.Certificates = certificatesOf
+	}
+	if cfg.ClientCAs == nil {
+		cfg.ClientCAs = func() *x509.CertPool { return nil }
+	}
 	if cfg.ResourceMetadata == nil {
 		cfg.ResourceMetadata = func(string) string { return "" }
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+}
+
+// certificatesOf are those of the TLS connection.
+func certificatesOf(r *http.Request) []*x509.Certificate {
+	if r.TLS == nil {
+		return nil
+	}
+	return r.TLS.PeerCertificates
 }
 
 // Check authenticates r and asks whether the principal may do op. A token in
@@ -140,7 +161,7 @@ func (a *Authenticator) check(r *http.Request, op Operation) (*Principal, error)
 			Description: "send the access token in the Authorization header only",
 		}
 	}
-	p, err := a.Authenticate(r.Context(), header)
+	p, err := a.authenticate(r.Context(), header, func() []*x509.Certificate { return a.cfg.Certificates(r) })
 	if err != nil {
 		return nil, err
 	}
@@ -162,11 +183,18 @@ func (a *Authenticator) Authorize(p *Principal, op Operation) error {
 	return insufficient(scope)
 }
 
-// Authenticate tells who sent a request with these Authorization headers.
+// Authenticate tells who sent a request with these Authorization headers, on a connection
+// without a certificate of the sender.
 //
 // Errors: an [*Error] with status 401 for whatever is not one good bearer
 // token; any other is a failure of the store or ctx's error.
 func (a *Authenticator) Authenticate(ctx context.Context, authorization []string) (*Principal, error) {
+	return a.authenticate(ctx, authorization, func() []*x509.Certificate { return nil })
+}
+
+// authenticate is Authenticate with the certificates of the sender, which are asked for
+// if need be.
+func (a *Authenticator) authenticate(ctx context.Context, authorization []string, shown func() []*x509.Certificate) (*Principal, error) {
 	token, err := bearer(authorization)
 	if err != nil {
 		return nil, err
@@ -181,6 +209,9 @@ func (a *Authenticator) Authenticate(ctx context.Context, authorization []string
 		if v, err = a.verify(ctx, token, keys, now); err != nil {
 			return nil, err
 		}
+	}
+	if v.bound != nil && !v.bound.confirms(shown()) {
+		return nil, invalidToken("the access token is bound to a certificate, which this connection does not have")
 	}
 	h, err := a.cfg.Store.backend.Holder(ctx, v.credential, v.stamp)
 	if err == nil && h.Same {
@@ -240,9 +271,13 @@ func (a *Authenticator) verify(ctx context.Context, token string, keys *jose.Key
 	if err != nil {
 		return nil, err
 	}
+	bound, ok := boundTo(claims.Confirmation)
+	if !ok {
+		return nil, invalidToken(boundOtherwise)
+	}
 	v := &verified{
 		credential: Credential{Client: claims.ClientID, TokenID: claims.ID}, number: claims.Registration,
-		scopes: claims.scopes(), keys: keys, expires: claims.expires(),
+		scopes: claims.scopes(), keys: keys, expires: claims.expires(), bound: bound,
 	}
 	if !v.goodAt(now) {
 		return nil, invalidToken("the access token expired")
@@ -267,9 +302,13 @@ func (v *verified) judge(h *Holder, err error, now time.Time) error {
 		return invalidToken("the access token was replaced")
 	case h.Revoked:
 		return invalidToken("the access token was revoked")
+	case v.bound == nil && h.bindsTokens() && !h.unboundAt(now):
+		return invalidToken("the client's access tokens are bound to a certificate, and this one is not")
 	}
 	return nil
 }
+
+const boundOtherwise = "the access token is bound to what is not asked for here"
 
 // principal builds the principal of a client for a token's scopes.
 func (a *Authenticator) principal(h *Holder, scopes []Scope) *Principal {

@@ -22,7 +22,8 @@ type verified struct {
 	keys       *jose.KeySet // the keys at that time: others may not verify it
 	expires    time.Time    // zero: never
 	principal  *Principal
-	external   bool   // of another issuer's token: any registration of the client
+	external   bool // of another issuer's token: any registration of the client
+	bound      thumbprint
 	stamp      uint64 // of the holder that the principal was made of
 }
 
@@ -35,6 +36,9 @@ func (v *verified) of(h *Holder) *verified {
 		if v.replaced(h) {
 			made.expires = h.OldUntil
 		}
+	}
+	if v.bound == nil && h.bindsTokens() && (made.expires.IsZero() || h.OldUntil.Before(made.expires)) {
+		made.expires = h.OldUntil // see Registration.unboundAt
 	}
 	return &made
 }

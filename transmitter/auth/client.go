@@ -6,7 +6,8 @@ import (
 )
 
 // AddClient adds c to its application and returns its secrets, which cannot be
-// had again; with keys of its own, or tokens of another issuer, it gets none but a static token. An empty id gets a random one; a zero Created is now.
+// had again; with keys or a certificate of its own, or tokens of another issuer, it gets
+// none but a static token. An empty id gets a random one; a zero Created is now.
 //
 // Errors: an [*InvalidError], also where another credential of its source has
 // other applications or another environment; [ErrNotFound] if there is no such
@@ -21,7 +22,7 @@ func (s *Store) AddClient(ctx context.Context, c Client) (Credentials, error) {
 	c.Created = created(c.Created)
 	given := Credentials{ClientID: c.ID}
 	r := Registration{Client: c, Number: newIdentifier()}
-	if !c.hasKeys() && !c.External {
+	if !c.hasKeys() && c.Certificate == nil && !c.External {
 		given.Secret = newSecret(secretPrefix)
 		r.Secret = digest(given.Secret)
 	}
@@ -93,7 +94,7 @@ func (s *Store) Clients(ctx context.Context, application string) ([]Client, erro
 // shown is the client as it is shown. What it cannot authenticate with is External.
 func (r *Registration) shown() Client {
 	c := r.Client
-	c.External = c.ID != "" && r.Secret == nil && !c.hasKeys()
+	c.External = c.ID != "" && r.Secret == nil && !c.hasKeys() && c.Certificate == nil
 	return c
 }
 

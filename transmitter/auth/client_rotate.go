@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"time"
 )
@@ -15,6 +16,10 @@ type Rotation struct {
 	// Neither: it gets a new secret, and a new static token if it is static.
 	JWKS    []byte
 	JWKSURI string
+	// Certificate is what it authenticates with from now on instead (see [Client]);
+	// nil, with keys: those of a client that is known by the key of its certificate are
+	// replaced, and it still is.
+	Certificate *Certificate
 	// EndTokens ends every access token that the client was given, too, which would
 	// be good until it expires.
 	EndTokens bool
@@ -23,8 +28,8 @@ type Rotation struct {
 // RotateClient replaces the credentials of the client of that id. Keys that are replaced
 // end at once: the new set has those that are to go on.
 //
-// Errors: [ErrNotFound]; an [*InvalidError], also if the client has no secret and no
-// keys are given.
+// Errors: [ErrNotFound]; an [*InvalidError], also if the client has no secret and neither
+// keys nor a certificate are given.
 func (s *Store) RotateClient(ctx context.Context, id string, how Rotation) (Credentials, error) {
 	given := Credentials{ClientID: id, Secret: newSecret(secretPrefix), AccessToken: newSecret(staticPrefix)}
 	var made Credentials
@@ -46,12 +51,16 @@ func (s *Store) RotateClient(ctx context.Context, id string, how Rotation) (Cred
 
 // rotate changes r, and returns what of the given credentials it has now.
 func (r *Registration) rotate(how Rotation, given Credentials) (Credentials, error) {
-	keys := Client{JWKS: how.JWKS, JWKSURI: how.JWKSURI}
-	if err := keys.validateKeys(); err != nil {
+	next := Client{JWKS: how.JWKS, JWKSURI: how.JWKSURI, Certificate: how.Certificate, Static: r.Static}
+	if r.Certificate != nil && r.Certificate.SelfSigned && next.Certificate == nil && next.hasKeys() {
+		next.Certificate = r.Certificate
+	}
+	if err := cmp.Or(next.validateCertificate(), next.validateKeys()); err != nil {
 		return Credentials{}, err
 	}
-	if !keys.hasKeys() && r.Secret == nil && !r.Static {
-		return Credentials{}, &InvalidError{"jwks", "must be given: the client has no secret: it authenticates with a key, or its tokens are of another issuer"}
+	changed := next.hasKeys() || next.Certificate != nil
+	if !changed && r.Secret == nil && !r.Static {
+		return Credentials{}, &InvalidError{"jwks", "must be given, or a certificate: the client has no secret: it authenticates with one of these, or its tokens are of another issuer"}
 	}
 	r.Rotated, r.OldUntil = created(time.Time{}), time.Time{}
 	before := r.Secret
@@ -60,8 +69,8 @@ func (r *Registration) rotate(how Rotation, given Credentials) (Credentials, err
 		r.Number = newIdentifier()
 	}
 	made := Credentials{ClientID: r.ID}
-	if keys.hasKeys() {
-		r.JWKS, r.JWKSURI, r.Secret = keys.JWKS, keys.JWKSURI, nil
+	if changed {
+		r.JWKS, r.JWKSURI, r.Certificate, r.Secret = next.JWKS, next.JWKSURI, next.Certificate, nil
 		r.keep(before, nil, how.OldUntil)
 		return made, nil
 	}

@@ -45,14 +45,14 @@ func badClient() *endpointError {
 
 // TokenHandler returns the token endpoint (RFC 6749 §3.2) with the grant
 // client_credentials (§4.4). A client authenticates by client_secret_basic,
-// client_secret_post (§2.3.1) or private_key_jwt (RFC 7523). Without a scope it gets
-// all it may have.
+// client_secret_post (§2.3.1), private_key_jwt (RFC 7523), or tls_client_auth and
+// self_signed_tls_client_auth (RFC 8705 §2). Without a scope it gets all it may have.
 func (a *Authenticator) TokenHandler() http.Handler {
-	return a.endpoint(func(ctx context.Context, form url.Values, header http.Header) (any, error) {
+	return a.endpoint(func(req *http.Request, form url.Values) (any, error) {
 		if form.Get("grant_type") == "" {
 			return nil, badRequest(CodeInvalidRequest, "grant_type is missing")
 		}
-		r, err := a.client(ctx, form, header)
+		r, err := a.client(req, form)
 		if err != nil {
 			return nil, err
 		}
@@ -63,7 +63,11 @@ func (a *Authenticator) TokenHandler() http.Handler {
 		if err != nil {
 			return nil, err
 		}
-		t, err := a.issue(r, scopes)
+		bound, err := a.binding(&r, a.cfg.Certificates(req))
+		if err != nil {
+			return nil, err
+		}
+		t, err := a.issue(r, scopes, bound)
 		if err != nil {
 			return nil, err
 		}
@@ -103,8 +107,8 @@ func (a *Authenticator) granted(r Registration, text string) ([]Scope, error) {
 // client authenticates as at the token endpoint. A token that is not good any
 // more is answered like one that was revoked just now (§2.2).
 func (a *Authenticator) RevokeHandler() http.Handler {
-	return a.endpoint(func(ctx context.Context, form url.Values, header http.Header) (any, error) {
-		r, err := a.client(ctx, form, header)
+	return a.endpoint(func(req *http.Request, form url.Values) (any, error) {
+		r, err := a.client(req, form)
 		if err != nil {
 			return nil, err
 		}
@@ -112,7 +116,7 @@ func (a *Authenticator) RevokeHandler() http.Handler {
 		if token == "" {
 			return nil, badRequest(CodeInvalidRequest, "token is missing")
 		}
-		return nil, a.revoke(ctx, r, token)
+		return nil, a.revoke(req.Context(), r, token)
 	})
 }
 
@@ -143,14 +147,14 @@ func (a *Authenticator) revoke(ctx context.Context, r Registration, token string
 }
 
 // endpoint reads the form of a POST, and writes what serve returns.
-func (a *Authenticator) endpoint(serve func(context.Context, url.Values, http.Header) (any, error)) http.Handler {
+func (a *Authenticator) endpoint(serve func(*http.Request, url.Values) (any, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("Pragma", "no-cache")
 		form, err := readForm(w, r)
 		var answer any
 		if err == nil {
-			answer, err = serve(r.Context(), form, r.Header)
+			answer, err = serve(r, form)
 		}
 		if err != nil {
 			a.fail(w, r, err)
@@ -229,9 +233,13 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 }
 
 // client authenticates the client of a request at an OAuth endpoint.
-func (a *Authenticator) client(ctx context.Context, form url.Values, header http.Header) (Registration, error) {
+func (a *Authenticator) client(r *http.Request, form url.Values) (Registration, error) {
+	ctx, header := r.Context(), r.Header
 	if form.Has("client_assertion") || form.Has("client_assertion_type") {
 		return a.asserted(ctx, form, header)
+	}
+	if id := form.Get("client_id"); id != "" && !form.Has("client_secret") && len(header["Authorization"]) == 0 {
+		return a.byCertificate(ctx, id, a.cfg.Certificates(r))
 	}
 	id, secret, err := clientCredentials(form, header)
 	if err != nil {

@@ -41,3 +41,9 @@ func Signature(secret string, body []byte) string {
 	mac.Write(body)
 	return hex.EncodeToString(mac.Sum(nil))
 }
+
+// NameIs reports whether a subject, as it is encoded, is the name that text writes.
+func NameIs(text string, subject []byte) (bool, error) {
+	name, err := parseName(text)
+	return err == nil && name.is(subject), err
+}

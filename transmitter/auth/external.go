@@ -201,8 +201,8 @@ func (e *External) judgeUse(c *external, now time.Time) string {
 		return "the access token expired"
 	case c.NotBefore > at+externalSkew.Seconds() || c.IssuedAt > at+externalSkew.Seconds():
 		return "nbf or iat is in the future"
-	case c.Confirmation != nil:
-		return "the access token is bound to a key, which is not asked for here"
+	case !isBoundAsKnown(c.Confirmation):
+		return boundOtherwise
 	case c.TokenType != "" && !strings.EqualFold(c.TokenType, "Bearer"), c.TokenUse != "" && !strings.HasPrefix(c.TokenUse, "access"):
 		return "not an access token for bearers"
 	}
@@ -237,7 +237,10 @@ func (e *External) verified(c *external, until time.Time) (*verified, error) {
 	if c.Expires != 0 && c.Expires < float64(until.Unix()) {
 		until = time.Unix(int64(math.Ceil(c.Expires)), 0)
 	}
-	return &verified{credential: Credential{Client: id}, external: true, scopes: e.scopes(first(c.all, e.ScopeClaims)), expires: until}, nil
+	bound, _ := boundTo(c.Confirmation) // judged before
+	return &verified{
+		credential: Credential{Client: id}, external: true, scopes: e.scopes(first(c.all, e.ScopeClaims)), expires: until, bound: bound,
+	}, nil
 }
 
 // first returns the words of the first claim of these names that is there.

@@ -2,16 +2,21 @@ package auth_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/tocsin-ssf/tocsin/set/delivery/edge/edgetest"
 	"github.com/tocsin-ssf/tocsin/set/jose"
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
 )
@@ -72,6 +77,8 @@ func TestExternalToken(t *testing.T) {
 		{"of tomorrow", "at+jwt", map[string]any{"nbf": now + 86400}, "future"},
 		{"made tomorrow", "at+jwt", map[string]any{"iat": now + 86400}, "future"},
 		{"bound to a key", "at+jwt", map[string]any{"cnf": map[string]any{"jkt": "x"}}, "bound"},
+		{"bound to a certificate", "at+jwt", map[string]any{"cnf": map[string]any{"x5t#S256": strings.Repeat("A", 43)}}, "certificate"},
+		{"bound to both", "at+jwt", map[string]any{"cnf": map[string]any{"x5t#S256": strings.Repeat("A", 43), "jkt": "x"}}, "bound"},
 		{"an unknown client", "at+jwt", map[string]any{"client_id": "market"}, "not known"},
 		{"no client", "at+jwt", map[string]any{"client_id": nil}, "whose"},
 		{"two clients", "at+jwt", map[string]any{"client_id": []string{"shop", "market"}}, "whose"},
@@ -278,6 +285,7 @@ func TestIntrospection(t *testing.T) {
 		{"a refresh token", map[string]any{"token_use": "refresh_token"}, false},
 		{"bound to a key", map[string]any{"token_type": "DPoP"}, false},
 		{"SET-4-01 events", map[string]any{"events": map[string]any{}}, false},
+		{"bound to what is not known", map[string]any{"cnf": map[string]any{"jkt": "x"}}, false},
 	} {
 		a.body, a.forms = answer(tt.change), nil
 		token := fmt.Sprint("opaque-", i)
@@ -332,6 +340,50 @@ func TestExternalIsChecked(t *testing.T) {
 	for _, field := range []string{"Issuer", "Audience", "Keys", "Clients", "Scopes", "ClientSecret"} {
 		if err == nil || !strings.Contains(err.Error(), field) {
 			t.Errorf("got %v, want %s named", err, field)
+		}
+	}
+}
+
+// RFC 8705 §3: a token of another issuer that is bound to a certificate, by itself or by
+// the issuer's word, is good with that; and a client may be one whose tokens must be.
+func TestExternalBound(t *testing.T) {
+	mine := edgetest.SelfSigned(t, nil)
+	sum := sha256.Sum256(mine.Leaf.Raw)
+	cnf := map[string]any{"x5t#S256": base64.RawURLEncoding.EncodeToString(sum[:])}
+	said, err := json.Marshal(map[string]any{"active": true, "aud": api, "client_id": "shop", "scope": "ssf.manage", "token_type": "Bearer", "cnf": cnf})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &asked{status: 200, body: string(said)}
+	d, key := abroad(t, func(e *auth.External) {
+		e.Introspection = &auth.Introspection{
+			URL:      func(context.Context) (string, error) { return theirs + "/introspect", nil },
+			ClientID: "tocsin", ClientSecret: "s", HTTP: &http.Client{Transport: a},
+		}
+	})
+	d.client(t, auth.Client{ID: "bound", Application: "shop", Scopes: []auth.Scope{"ssf.manage"}, External: true, BoundTokens: true})
+	for _, tt := range []struct {
+		name, token string
+		with        []tls.Certificate
+		ok          bool
+	}{
+		{"a JWT, with it", d.forge(t, key, "at+jwt", d.theirs(), map[string]any{"cnf": cnf}), []tls.Certificate{mine}, true},
+		{"a JWT, without", d.forge(t, key, "at+jwt", d.theirs(), map[string]any{"cnf": cnf}), nil, false},
+		{"a JWT, with another", d.forge(t, key, "at+jwt", d.theirs(), map[string]any{"cnf": cnf}), []tls.Certificate{edgetest.SelfSigned(t, nil)}, false},
+		{"asked for, with it", "opaque", []tls.Certificate{mine}, true},
+		{"asked for, without", "opaque", nil, false},
+		{"asked for, with another", "opaque", []tls.Certificate{edgetest.SelfSigned(t, nil)}, false},
+		{"of a client whose tokens must be", d.forge(t, key, "at+jwt", d.theirs(), map[string]any{"client_id": "bound", "cnf": cnf}), []tls.Certificate{mine}, true},
+		{"and is not", d.forge(t, key, "at+jwt", d.theirs(), map[string]any{"client_id": "bound"}), []tls.Certificate{mine}, false},
+		{"a bearer's", d.forge(t, key, "at+jwt", d.theirs(), nil), nil, true},
+	} {
+		for range 2 {
+			r := httptest.NewRequest(http.MethodPost, "/ssf/streams", nil)
+			r.Header.Set("Authorization", "Bearer "+tt.token)
+			with(tt.with...)(r)
+			if _, err := d.Check(r, auth.OpCreateStream); (err == nil) != tt.ok || err != nil && refusal(t, err).Code != "invalid_token" {
+				t.Errorf("%s: got %v, want good %t", tt.name, err, tt.ok)
+			}
 		}
 	}
 }

@@ -2,14 +2,18 @@ package auth_test
 
 import (
 	"context"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/tocsin-ssf/tocsin/set/jose"
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
@@ -191,6 +195,38 @@ func FuzzSignature(f *testing.F) {
 		}
 		if of != body || !strings.Contains(one+","+two, "v1={good}") && !strings.Contains(strings.ToLower(values[0]+values[1]), good) {
 			t.Fatalf("%q of %q: got it taken for signed", values, of)
+		}
+	})
+}
+
+// A subject is the name that is written for it, however its value is escaped; what else is
+// written is another name or none.
+func FuzzDistinguishedName(f *testing.F) {
+	for _, seed := range []string{"shop", " shop ", "a,b", `a\b`, "#0c0161", "é", "\x00", "a+b=c", "", "\xff", ";\"<>"} {
+		f.Add(seed, "CN="+seed)
+	}
+	f.Add("shop", "2.5.4.3=#0c0473686f70")
+	f.Fuzz(func(t *testing.T, value, text string) {
+		subject, err := asn1.Marshal(pkix.RDNSequence{{{Type: asn1.ObjectIdentifier{2, 5, 4, 3}, Value: asn1.RawValue{Tag: asn1.TagUTF8String, Bytes: []byte(value)}}}})
+		if err != nil {
+			return
+		}
+		escaped := ""
+		for _, b := range []byte(value) {
+			escaped += fmt.Sprintf(`\%02x`, b)
+		}
+		is, err := auth.NameIs("CN="+escaped, subject)
+		if good := utf8.ValidString(value); is != good || (err == nil) != good {
+			t.Errorf("%q: got %t (%v), want it the name that is written for it if it is UTF-8", value, is, err)
+		}
+		if is, err := auth.NameIs("CN="+escaped+`\20`, subject); is {
+			t.Errorf("%q and a space: got it the same (%v)", value, err)
+		}
+		if is, _ := auth.NameIs(text, subject); is {
+			kind, _, _ := strings.Cut(text, "=")
+			if kind = strings.ToUpper(strings.Trim(kind, " ")); kind != "CN" && kind != "2.5.4.3" {
+				t.Errorf("%q: got it the name of %q", text, value)
+			}
 		}
 	})
 }

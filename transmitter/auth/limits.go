@@ -117,7 +117,7 @@ func (c Client) validate() error {
 	if c.External && c.hasKeys() {
 		return &InvalidError{"external", "goes without keys: the issuer knows them"}
 	}
-	if err := c.validateKeys(); err != nil || c.Source == nil {
+	if err := cmp.Or(c.validateCertificate(), c.validateKeys()); err != nil || c.Source == nil {
 		return err
 	}
 	if c.Source.Consents != nil {

@@ -88,6 +88,11 @@ CREATE UNIQUE INDEX signing_keys_next ON signing_keys (next) WHERE next = 1;
 `, `
 -- what the SETs of its streams are encrypted to: JSON with a public key; empty: nothing
 ALTER TABLE applications ADD COLUMN encryption TEXT NOT NULL DEFAULT '';
+`, `
+-- which certificates are the client's, JSON; NULL: none, and secret_hash is empty if there are
+ALTER TABLE clients ADD COLUMN certificate TEXT;
+-- its tokens are bound to its certificate, however it authenticates
+ALTER TABLE clients ADD COLUMN bound_tokens INTEGER NOT NULL DEFAULT 0;
 `}
 }
 

@@ -128,7 +128,8 @@ func audience(v reader, application string) ([]string, error) {
 type sqliteClients struct{ *sqliteConn }
 
 const registrationColumns = `SELECT id, application, registration, scopes, source, secret_hash, static,
-	static_hash, created_ms, environment, jwks, jwks_uri, old_hash, old_static_hash, old_until_ms, rotated_ms FROM clients`
+	static_hash, created_ms, environment, jwks, jwks_uri, old_hash, old_static_hash, old_until_ms, rotated_ms,
+	certificate, bound_tokens FROM clients`
 
 func (t sqliteClients) Get(id string) (Registration, error) {
 	return scanOne(t, scanRegistration, registrationColumns+" WHERE id = ?", id)
@@ -147,22 +148,21 @@ func (t sqliteClients) List(by Index, value string) ([]Registration, error) {
 }
 
 func (t sqliteClients) Put(r Registration) error {
-	var source any
-	if r.Source != nil {
-		text, err := json.Marshal(r.Source)
-		if err != nil {
-			return fmt.Errorf("auth: source: %w", err)
-		}
-		source = string(text)
+	source, sourceErr := jsonOrNull(r.Source)
+	certificate, err := jsonOrNull(r.Certificate)
+	if err = errors.Join(sourceErr, err); err != nil {
+		return err
 	}
 	replaced, err := t.put(`UPDATE clients SET application = ?, registration = ?, scopes = ?, source = ?, secret_hash = ?,
 		static = ?, static_hash = ?, created_ms = ?, environment = ?, jwks = ?, jwks_uri = ?,
-		old_hash = ?, old_static_hash = ?, old_until_ms = ?, rotated_ms = ? WHERE id = ?`,
+		old_hash = ?, old_static_hash = ?, old_until_ms = ?, rotated_ms = ?, certificate = ?, bound_tokens = ? WHERE id = ?`,
 		`INSERT INTO clients (application, registration, scopes, source, secret_hash, static, static_hash, created_ms, environment,
-		jwks, jwks_uri, old_hash, old_static_hash, old_until_ms, rotated_ms, id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		jwks, jwks_uri, old_hash, old_static_hash, old_until_ms, rotated_ms,
+		certificate, bound_tokens, id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		r.Application, r.Number, JoinScopes(r.Scopes), source, append([]byte{}, r.Secret...), // never NULL
 		r.Static, orNull(r.StaticToken), r.Created.UnixMilli(), r.Environment, textOrNull(r.JWKS), r.JWKSURI,
-		orNull(r.OldSecret), orNull(r.OldStaticToken), milliOrZero(r.OldUntil), milliOrZero(r.Rotated), r.ID)
+		orNull(r.OldSecret), orNull(r.OldStaticToken), milliOrZero(r.OldUntil), milliOrZero(r.Rotated),
+		certificate, r.BoundTokens, r.ID)
 	t.changed = t.changed || replaced
 	return err
 }
@@ -195,6 +195,18 @@ func timeOrZero(ms int64) time.Time {
 	return fromMilli(ms)
 }
 
+// jsonOrNull is orNull for what is kept as JSON.
+func jsonOrNull[T any](value *T) (any, error) {
+	if value == nil {
+		return nil, nil
+	}
+	text, err := json.Marshal(value)
+	if err != nil {
+		return nil, fmt.Errorf("auth: a client: %w", err)
+	}
+	return string(text), nil
+}
+
 // textOrNull is orNull for a text.
 func textOrNull(text []byte) any {
 	if text == nil {
@@ -205,22 +217,25 @@ func textOrNull(text []byte) any {
 
 func scanRegistration(row row) (r Registration, err error) {
 	var scopes string
-	var source []byte
+	var source, certificate []byte
 	var ms, oldUntil, rotated int64
 	if err := row.Scan(&r.ID, &r.Application, &r.Number, &scopes, &source, &r.Secret, &r.Static, &r.StaticToken, &ms, &r.Environment,
-		&r.JWKS, &r.JWKSURI, &r.OldSecret, &r.OldStaticToken, &oldUntil, &rotated); err != nil {
+		&r.JWKS, &r.JWKSURI, &r.OldSecret, &r.OldStaticToken, &oldUntil, &rotated,
+		&certificate, &r.BoundTokens); err != nil {
 		return r, err
 	}
 	if len(r.Secret) == 0 {
 		r.Secret = nil
 	}
 	r.Created, r.OldUntil, r.Rotated = fromMilli(ms), timeOrZero(oldUntil), timeOrZero(rotated)
-	if r.Scopes, err = ParseScopes(scopes); err != nil || source == nil {
+	if r.Scopes, err = ParseScopes(scopes); err != nil {
 		return r, err
 	}
-	r.Source = new(Source)
-	if json.Unmarshal(source, r.Source) != nil {
+	if source != nil && json.Unmarshal(source, &r.Source) != nil {
 		return r, errors.New("auth: a client's source cannot be read")
+	}
+	if certificate != nil && json.Unmarshal(certificate, &r.Certificate) != nil {
+		return r, errors.New("auth: a client's certificate cannot be read")
 	}
 	return r, nil
 }

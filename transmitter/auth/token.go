@@ -32,6 +32,8 @@ type claims struct {
 	// Registration ends the token with its client, even if a later client
 	// has the same id.
 	Registration string `json:"reg"`
+	// Confirmation is what the token is bound to (RFC 8705 §3.1).
+	Confirmation jsontext.Value `json:"cnf,omitempty"`
 	// Events marks a SET, which is never an access token (SET-4-01).
 	Events jsontext.Value `json:"events,omitempty"`
 }
@@ -52,8 +54,8 @@ type issued struct {
 	scopes []Scope
 }
 
-// issue signs an access token for a client.
-func (a *Authenticator) issue(r Registration, scopes []Scope) (issued, error) {
+// issue signs an access token for a client, bound to a certificate unless that is nil.
+func (a *Authenticator) issue(r Registration, scopes []Scope, bound thumbprint) (issued, error) {
 	now := a.cfg.Now()
 	audience, err := json.Marshal(a.cfg.Issuer)
 	if err != nil {
@@ -62,7 +64,7 @@ func (a *Authenticator) issue(r Registration, scopes []Scope) (issued, error) {
 	payload, err := json.Marshal(&claims{
 		Issuer: a.cfg.Issuer, Subject: r.ID, Audience: audience, ClientID: r.ID,
 		Scope: JoinScopes(scopes), ID: newIdentifier(), Registration: r.Number,
-		IssuedAt: now.Unix(), Expires: now.Add(a.cfg.TokenLifetime).Unix(),
+		IssuedAt: now.Unix(), Expires: now.Add(a.cfg.TokenLifetime).Unix(), Confirmation: bound.confirmation(),
 	})
 	if err != nil {
 		return issued{}, fmt.Errorf("auth: token: %w", err)

@@ -6,7 +6,7 @@
 //	server := &http.Server{Handler: edge.Handler(h, edge.Config{Listener: "public"})}
 //
 // [Bound] bounds connections, in all and by address. [Handler] gives each request an
-// id, tells who sent it, writes the headers that every answer has and one log line.
+// id, tells who sent it and by which certificate, writes the headers that every answer has and one log line.
 // [Rates] count the requests of each client or address. Nothing here knows a route.
 package edge
 
@@ -23,6 +23,9 @@ type Config struct {
 	Listener string
 	// Trusted are the proxies whose X-Forwarded-For is believed; nil: nobody's is.
 	Trusted []netip.Prefix
+	// ClientCert: the Trusted end TLS, and their Client-Cert and Client-Cert-Chain (RFC
+	// 9440) are believed ([Certificates]). They must drop those that a client sends.
+	ClientCert bool
 	// Quiet are paths whose requests are logged at level debug if they succeed, such
 	// as those of health checks.
 	Quiet []string
@@ -47,6 +50,7 @@ func Handler(next http.Handler, cfg Config) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := cfg.Now()
 		req := newRequest(r, cfg.Trusted)
+		req.certificates = cfg.certificates(r)
 		header(w.Header(), r)
 		w.Header().Set(headerID, req.id)
 		out := &recorder{ResponseWriter: w}

@@ -3,6 +3,7 @@ package edge
 import (
 	"context"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/hex"
 	"net/http"
 	"net/netip"
@@ -24,6 +25,8 @@ type Request struct {
 	id      string
 	trace   string // of a W3C traceparent; "": none
 	address netip.Addr
+
+	certificates func() []*x509.Certificate // see Certificates
 
 	mu            sync.Mutex
 	route, client string

@@ -33,6 +33,8 @@ func Run(t *testing.T, open Open) {
 		{"clients rotated with overlap", clientRotated},
 		{"clients rotated again", clientRotatedAgain},
 		{"clients rotated to keys", clientRotatedToKeys},
+		{"clients' certificates, RFC 8705", clientCertificates},
+		{"clients rotated to certificates", clientRotatedToCertificates},
 		{"vendors' sources kept", vendorsKept},
 		{"vendors' sources refused", vendorSourceRefused},
 		{"vendors admitted", admitVendor},

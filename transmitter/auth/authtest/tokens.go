@@ -1,6 +1,7 @@
 package authtest
 
 import (
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -19,8 +20,9 @@ import (
 
 // signing are the keys that processes have in common.
 type signing struct {
-	signer *jose.Signer
-	set    *jose.KeySet
+	signer  *jose.Signer
+	set     *jose.KeySet
+	clients func() *x509.CertPool // authorities of clients; nil: none
 }
 
 func newSigning(t *testing.T) signing {
@@ -33,7 +35,7 @@ func newSigning(t *testing.T) signing {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return signing{signer, jose.NewKeySet(key.Public())}
+	return signing{signer: signer, set: jose.NewKeySet(key.Public())}
 }
 
 // process is a store with an authenticator and a clock to set.
@@ -52,7 +54,7 @@ func newProcess(t *testing.T, store *auth.Store, keys signing) *process {
 	p.Authenticator, err = auth.New(auth.Config{
 		Store: store, Issuer: "https://tocsin.example",
 		Signer: func() *jose.Signer { return keys.signer }, Keys: func() *jose.KeySet { return keys.set },
-		Now: func() time.Time { return time.Unix(p.now.Load(), 0) },
+		Now: func() time.Time { return time.Unix(p.now.Load(), 0) }, ClientCAs: keys.clients,
 	})
 	p.check(err)
 	return p

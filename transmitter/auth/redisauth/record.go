@@ -25,20 +25,22 @@ type application struct {
 }
 
 type client struct {
-	Number      string       `json:"reg"`
-	Scopes      string       `json:"scope"`
-	Secret      []byte       `json:"secret,omitempty"`
-	Static      bool         `json:"static,omitempty"`
-	StaticToken []byte       `json:"token,omitempty"`
-	Environment string       `json:"env,omitempty"`
-	Source      *auth.Source `json:"source,omitempty"`
-	JWKS        string       `json:"jwks,omitempty"`
-	JWKSURI     string       `json:"jwks_uri,omitempty"`
-	OldSecret   []byte       `json:"old,omitempty"`
-	OldStatic   []byte       `json:"old_token,omitempty"`
-	OldUntil    int64        `json:"old_ms,omitempty"`
-	Rotated     int64        `json:"rotated_ms,omitempty"`
-	Created     int64        `json:"ms"`
+	Number      string            `json:"reg"`
+	Scopes      string            `json:"scope"`
+	Secret      []byte            `json:"secret,omitempty"`
+	Static      bool              `json:"static,omitempty"`
+	StaticToken []byte            `json:"token,omitempty"`
+	Environment string            `json:"env,omitempty"`
+	Source      *auth.Source      `json:"source,omitempty"`
+	JWKS        string            `json:"jwks,omitempty"`
+	JWKSURI     string            `json:"jwks_uri,omitempty"`
+	Certificate *auth.Certificate `json:"cert,omitempty"`
+	BoundTokens bool              `json:"bound,omitempty"`
+	OldSecret   []byte            `json:"old,omitempty"`
+	OldStatic   []byte            `json:"old_token,omitempty"`
+	OldUntil    int64             `json:"old_ms,omitempty"`
+	Rotated     int64             `json:"rotated_ms,omitempty"`
+	Created     int64             `json:"ms"`
 }
 
 type vendor struct {
@@ -96,7 +98,8 @@ func decodeApplication(id, text string) (auth.Application, error) {
 func encodeClient(r auth.Registration) (string, error) {
 	return encode(r.Application+" ", client{
 		Number: r.Number, Scopes: auth.JoinScopes(r.Scopes), Secret: r.Secret, Static: r.Static, StaticToken: r.StaticToken,
-		Environment: r.Environment, Source: r.Source, JWKS: string(r.JWKS), JWKSURI: r.JWKSURI, Created: r.Created.UnixMilli(),
+		Environment: r.Environment, Source: r.Source, JWKS: string(r.JWKS), JWKSURI: r.JWKSURI,
+		Certificate: r.Certificate, BoundTokens: r.BoundTokens, Created: r.Created.UnixMilli(),
 		OldSecret: r.OldSecret, OldStatic: r.OldStaticToken, OldUntil: toMilli(r.OldUntil), Rotated: toMilli(r.Rotated),
 	})
 }
@@ -110,7 +113,7 @@ func decodeClient(id, text string) (auth.Registration, error) {
 	made := auth.Registration{
 		Client: auth.Client{
 			ID: id, Application: words[1], Scopes: scopes, Static: r.Static, Environment: r.Environment,
-			Source: r.Source, JWKSURI: r.JWKSURI, Created: fromMilli(r.Created),
+			Source: r.Source, JWKSURI: r.JWKSURI, Certificate: r.Certificate, BoundTokens: r.BoundTokens, Created: fromMilli(r.Created),
 			Rotated: timeOf(r.Rotated), OldUntil: timeOf(r.OldUntil),
 		},
 		Number: r.Number, Secret: r.Secret, StaticToken: r.StaticToken, OldSecret: r.OldSecret, OldStaticToken: r.OldStatic,

@@ -29,6 +29,10 @@ type Client struct {
 	// publishes them; with either it gets no secret.
 	JWKS    jsontext.Value `json:"jwks,omitempty"`
 	JWKSURI string         `json:"jwks_uri,omitempty"`
+	// Certificate says by which certificates it authenticates instead; with
+	// BoundTokens its tokens are bound to one, however it does.
+	Certificate *auth.Certificate `json:"certificate,omitempty"`
+	BoundTokens bool              `json:"bound_tokens,omitempty"`
 	// External: its tokens are of another issuer; it has no secret.
 	External bool      `json:"external,omitempty"`
 	Created  time.Time `json:"created,omitzero"`
@@ -55,7 +59,7 @@ func (h Handler) clients(c echo.Context) error {
 	for i, cl := range list {
 		out[i] = Client{
 			ID: cl.ID, Application: cl.Application, Environment: cl.Environment, Scope: auth.JoinScopes(cl.Scopes),
-			Static: cl.Static, Source: cl.Source, JWKS: cl.JWKS, JWKSURI: cl.JWKSURI, External: cl.External, Created: cl.Created,
+			Static: cl.Static, Source: cl.Source, JWKS: cl.JWKS, JWKSURI: cl.JWKSURI, Certificate: cl.Certificate, BoundTokens: cl.BoundTokens, External: cl.External, Created: cl.Created,
 			Rotated: cl.Rotated, OldUntil: cl.OldUntil,
 		}
 	}
@@ -120,7 +124,7 @@ func (h Handler) addClient(c echo.Context) error {
 	}
 	made, err := h.Applications.AddClient(ctx, auth.Client{
 		ID: ask.ID, Application: ask.Application, Environment: ask.Environment, Scopes: scopes, Static: ask.Static, Source: ask.Source,
-		JWKS: ask.JWKS, JWKSURI: ask.JWKSURI, External: ask.External,
+		JWKS: ask.JWKS, JWKSURI: ask.JWKSURI, Certificate: ask.Certificate, BoundTokens: ask.BoundTokens, External: ask.External,
 	})
 	if err != nil {
 		return refusal(err)
@@ -136,14 +140,15 @@ func (h Handler) removeClient(c echo.Context) error {
 }
 
 // rotateClient answers POST /admin/clients/{id}/rotate {"keep_seconds", "jwks",
-// "jwks_uri", "end_tokens"} with 201 and the new secrets, shown this once. Those before
+// "jwks_uri", "certificate", "end_tokens"} with 201 and the new secrets, shown this once. Those before
 // are good for so long.
 func (h Handler) rotateClient(c echo.Context) error {
 	var ask struct {
-		KeepSeconds int            `json:"keep_seconds"`
-		JWKS        jsontext.Value `json:"jwks"`
-		JWKSURI     string         `json:"jwks_uri"`
-		EndTokens   bool           `json:"end_tokens"`
+		KeepSeconds int               `json:"keep_seconds"`
+		JWKS        jsontext.Value    `json:"jwks"`
+		JWKSURI     string            `json:"jwks_uri"`
+		Certificate *auth.Certificate `json:"certificate"`
+		EndTokens   bool              `json:"end_tokens"`
 	}
 	if err := read(c, &ask); err != nil {
 		return err
@@ -156,7 +161,7 @@ func (h Handler) rotateClient(c echo.Context) error {
 			return request.Invalid("jwks_uri", err.Error())
 		}
 	}
-	how := auth.Rotation{JWKS: ask.JWKS, JWKSURI: ask.JWKSURI, EndTokens: ask.EndTokens}
+	how := auth.Rotation{JWKS: ask.JWKS, JWKSURI: ask.JWKSURI, Certificate: ask.Certificate, EndTokens: ask.EndTokens}
 	if ask.KeepSeconds > 0 {
 		how.OldUntil = h.Now().Add(time.Duration(ask.KeepSeconds) * time.Second)
 	}
