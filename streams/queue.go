@@ -168,7 +168,8 @@ type Queue interface {
 	// the order in which they must come: the store numbers them, and one whose
 	// Ref is at or below the highest that was put there does nothing. So an
 	// enumeration that is begun again may lack what is gone meanwhile. An item whose epoch
-	// is not the stream's, or whose stream is disabled or gone, is not kept.
+	// is not the stream's, or whose stream is disabled or gone, is not kept; nor is an event
+	// beyond the store's bound on those that wait and the dead letters, which the report counts.
 	// A Put wakes takers of its streams and Ready at once.
 	Put(ctx context.Context, items ...Item) (PutReport, error)
 

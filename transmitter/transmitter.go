@@ -307,7 +307,7 @@ func (t *Transmitter) pause(ctx context.Context, stream, reason, cause string) e
 // queueFull pauses a stream whose queue could not keep more (contracts.md §5).
 func (t *Transmitter) queueFull(ctx context.Context, stream string, dropped int) {
 	t.metrics.notKept.Add(float64(dropped))
-	if err := t.pause(ctx, stream, "the queue is full; later events were not kept", causeFull); err != nil {
+	if err := t.pause(ctx, stream, "the queue is full, dead letters counted; later events were not kept", causeFull); err != nil {
 		t.cfg.Logger.ErrorContext(ctx, "could not pause a full stream", "stream_id", stream, "err", err)
 	}
 }

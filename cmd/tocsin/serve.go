@@ -46,7 +46,7 @@ type serveCmd struct {
 	OneStream               bool          `help:"Answer 409 to a second stream of an application."`
 	MaxStreams              int           `help:"Streams of an application." default:"100"`
 	MaxSubjects             int           `help:"Subjects of a stream." default:"1000000"`
-	MaxQueue                int           `help:"SETs on one queue; a stream that reaches it is paused." default:"1000000"`
+	MaxQueue                int           `help:"SETs on one queue, dead letters counted; a stream that reaches it is paused." default:"1000000"`
 	Algorithm               string        `help:"Algorithm of new signing keys: RS256, PS256, ES256 or EdDSA; default: the current key's, at first RS256." default:"" enum:",RS256,PS256,ES256,EdDSA"`
 	TokenLifetime           time.Duration `help:"Life of an access token, at most 60m." default:"60m"`
 

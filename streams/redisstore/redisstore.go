@@ -56,7 +56,8 @@ type Config struct {
 	// earlier one of the name had taken and not settled is back in its place when Open
 	// returns. Empty: it is back when its lease ends.
 	Node string
-	// MaxDepth bounds the events on one queue; zero: DefaultMaxDepth.
+	// MaxDepth bounds the events on one queue and its dead letters together; zero:
+	// DefaultMaxDepth.
 	MaxDepth int
 	// MaxIndex bounds what is kept in memory of the partitions that are held: streams, and
 	// subjects, a complex one once for each subset of its members. What is beyond it is

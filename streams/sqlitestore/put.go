@@ -109,7 +109,7 @@ func (p *portion) begin(maxDepth int) {
 	p.facts = p.st.facts.Load()
 	p.gone = p.st.gone || p.facts.status == streams.Disabled
 	p.high, p.highRef = p.st.high, p.st.highRef
-	p.room = maxDepth - (int(p.st.items.Load()) - p.st.control)
+	p.room = maxDepth - (int(p.st.items.Load()) - p.st.control) - int(p.st.dead.Load())
 }
 
 // lock holds st.mu over the commit if it must: arrivals in the control lane

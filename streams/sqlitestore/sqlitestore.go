@@ -33,7 +33,8 @@ var ErrClosed = errors.New("sqlitestore: store is closed")
 type Config struct {
 	// Path of state.db; required. Its folder must exist.
 	Path string
-	// MaxDepth bounds the events on one queue; zero is DefaultMaxDepth.
+	// MaxDepth bounds the events on one queue and its dead letters together; zero is
+	// DefaultMaxDepth.
 	MaxDepth int
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time

@@ -81,7 +81,7 @@ func (m *Memory) put(ctx context.Context, items []streams.Item) (streams.PutRepo
 			report.Gone++
 		case !s.place(&in):
 			report.Seen++
-		case s.events() >= m.maxDepth:
+		case s.events()+len(s.letters) >= m.maxDepth:
 			report.Full[s.ID]++
 		default:
 			in.Attempts, in.Resent = 0, false

@@ -79,6 +79,23 @@ func putCases() []testCase {
 			equal(x, "what was not kept", report(x.put(released("s1", 9, 2, 0), released("s1", 9, 3, 0))), "kept 1 seen 1 gone 0 full map[]")
 			equal(x, "Take", x.take("s1", 10), "r3.0")
 		}},
+		// contracts.md §4: dead letters are part of what a queue has.
+		{"DeadLettersCountToTheBound", func(x *fixture) {
+			x.bound(3)
+			x.stream("s1")
+			equal(x, "up to the bound", report(x.events("s1", 1, 2, 3)), "kept 3 seen 0 gone 0 full map[]")
+			x.items("s1", 3)
+			x.settle("s1", streams.Refused, "e1", "e2")
+			for i, kill := range []bool{false, true} {
+				x.reopen(kill)
+				equal(x, "with dead letters", report(x.events("s1", uint64(4+i))), "kept 0 seen 0 gone 0 full map[s1:1]")
+				equal(x, "none is lost", x.depth("s1").Dead, 2)
+			}
+			x.must(x.store.Resend(x.ctx, "s1", "e1"))
+			equal(x, "one sent again", report(x.events("s1", 10)), "kept 0 seen 0 gone 0 full map[s1:1]")
+			x.must(x.store.Drop(x.ctx, "s1", "e2"))
+			equal(x, "one dropped", report(x.events("s1", 11, 12)), "kept 1 seen 0 gone 0 full map[s1:1]")
+		}},
 		{"KnownControlJTIDoesNothing", func(x *fixture) {
 			x.stream("s1")
 			equal(x, "twice in one Put", report(x.put(control("s1", "c1"), control("s1", "c1"))), "kept 1 seen 1 gone 0 full map[]")

@@ -16,7 +16,7 @@ import (
 
 // Options say how a store is to be opened.
 type Options struct {
-	// MaxDepth bounds a queue; zero is the store's default.
+	// MaxDepth bounds a queue, its dead letters counted; zero is the store's default.
 	MaxDepth int
 }
 

@@ -1,4 +1,4 @@
--- ARGV from 6: bound of events, bound of the control lane, then for each item: stream, lane (0
+-- ARGV from 6: bound of events, dead letters among them, bound of the control lane, then for each item: stream, lane (0
 -- events, 1 control, u control and stream-updated),
 -- epoch, id (SEQ-N), place without lane, item.
 -- Answer: kept, seen, gone, how many puts of holders there were ('0' if none puts), then
@@ -53,7 +53,7 @@ for i = 8, #ARGV, 6 do
 		queues[id] = q
 		if q then
 			order[#order + 1] = q
-			q.EVENTS = call('XLEN', q.q) + call('HLEN', q.small) - num(q, 'nc')
+			q.EVENTS = call('XLEN', q.q) + call('HLEN', q.small) - num(q, 'nc') + call('ZCARD', q.deads)
 		end
 	end
 	if not q or q.S.st == 'd' then

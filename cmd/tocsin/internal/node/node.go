@@ -48,7 +48,7 @@ type Config struct {
 	Dir string
 	// Algorithm of new signing keys; "" is the current key's, at first RS256.
 	Algorithm jose.Algorithm
-	// MaxDepth bounds the events on one queue; 0: 1,000,000.
+	// MaxDepth bounds the events on one queue and its dead letters together; 0: 1,000,000.
 	MaxDepth int
 	// KeyMemory is how long a source's id of an event is known again, the same at all
 	// nodes; 0: 30 days.
