@@ -1,31 +1,20 @@
 package console_test
 
 import (
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/console"
-	"github.com/tocsin-ssf/tocsin/set/jose"
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/proctest/optest"
 )
 
-// provider is an OpenID Provider that lets everybody in who asks, with the claims of the
-// test: the code flow with PKCE, and nothing else.
-type provider struct {
-	*httptest.Server
-	key *jose.PrivateKey
-
-	mu     sync.Mutex
-	asked  map[string]url.Values // by code
-	claims func(all map[string]any)
-}
+// provider is an OpenID Provider that this console is a client of.
+type provider struct{ *optest.Provider }
 
 func newProvider(t *testing.T) *provider {
 	t.Helper()
@@ -35,74 +24,12 @@ func newProvider(t *testing.T) *provider {
 // provide is a provider on a server that is begun so.
 func provide(t *testing.T, begin func(http.Handler) *httptest.Server) *provider {
 	t.Helper()
-	key, err := jose.Generate(jose.ES256)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &provider{key: key, asked: map[string]url.Values{}}
-	mux := http.NewServeMux()
-	p.Server = begin(mux)
-	t.Cleanup(p.Close)
-	reply := func(w http.ResponseWriter, v any) {
-		w.Header().Set("Content-Type", "application/json")
-		if err := json.NewEncoder(w).Encode(v); err != nil {
-			t.Error(err)
-		}
-	}
-	mux.HandleFunc("GET /.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, map[string]any{"issuer": p.URL, "authorization_endpoint": p.URL + "/authorize", "token_endpoint": p.URL + "/token", "jwks_uri": p.URL + "/keys"})
-	})
-	mux.HandleFunc("GET /keys", func(w http.ResponseWriter, _ *http.Request) { reply(w, jose.NewKeySet(key.Public())) })
-	mux.HandleFunc("GET /authorize", func(w http.ResponseWriter, r *http.Request) {
-		q := r.URL.Query()
-		p.mu.Lock()
-		p.asked["code-"+q.Get("state")] = q
-		p.mu.Unlock()
-		http.Redirect(w, r, q.Get("redirect_uri")+"?code=code-"+q.Get("state")+"&state="+q.Get("state")+"&iss="+url.QueryEscape(p.URL), http.StatusSeeOther)
-	})
-	mux.HandleFunc("POST /token", func(w http.ResponseWriter, r *http.Request) {
-		p.mu.Lock()
-		q, known := p.asked[r.FormValue("code")]
-		delete(p.asked, r.FormValue("code"))
-		p.mu.Unlock()
-		sum := sha256.Sum256([]byte(r.FormValue("code_verifier")))
-		id, secret, _ := r.BasicAuth()
-		if !known || q.Get("code_challenge_method") != "S256" || q.Get("code_challenge") != base64.RawURLEncoding.EncodeToString(sum[:]) ||
-			id != "console" || secret != "the-secret" || r.FormValue("redirect_uri") != q.Get("redirect_uri") {
-			w.WriteHeader(http.StatusBadRequest)
-			reply(w, map[string]string{"error": "invalid_grant"})
-			return
-		}
-		claims := map[string]any{
-			"iss": p.URL, "sub": "24400320", "aud": "console", "nonce": q.Get("nonce"), "iat": time.Now().Unix(), "exp": time.Now().Add(time.Minute).Unix(),
-			"email": "jo@example.com", "email_verified": true, "groups": []string{"staff", "ops"},
-		}
-		p.mu.Lock()
-		if p.claims != nil {
-			p.claims(claims)
-		}
-		p.mu.Unlock()
-		raw, err := json.Marshal(claims)
-		if err != nil {
-			t.Error(err)
-		}
-		signer, err := jose.NewSigner(key, "JWT")
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		token, err := signer.Sign(raw)
-		if err != nil {
-			t.Error(err)
-		}
-		reply(w, map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": token})
-	})
-	return p
+	return &provider{optest.New(t, begin)}
 }
 
 func (p *provider) configured() *console.Provider {
 	return &console.Provider{
-		Issuer: p.URL, ClientID: "console", ClientSecret: "the-secret", HTTP: p.Client(),
+		Issuer: p.URL, ClientID: optest.ClientID, ClientSecret: optest.ClientSecret, HTTP: p.Client(),
 		Roles: map[string]console.Role{"lookers": console.Viewer, "ops": console.Operator, "bosses": console.Admin},
 	}
 }
@@ -131,13 +58,13 @@ func TestProvider(t *testing.T) {
 	v.post("/console/keys/rotate").wants(t, 403, "this takes the role admin")
 	v.post("/console/applications", "audience", "https://x.example").wants(t, 403, "this takes the role admin")
 	v.get("/console/audit").wants(t, 200, "jo@example.com", "oidc")
-	for _, secret := range []string{"the-secret", "code-"} {
+	for _, secret := range []string{optest.ClientSecret, "code-"} {
 		if strings.Contains(h.logs.String(), secret) {
 			t.Errorf("%q is in the log", secret)
 		}
 	}
 	for group, role := range map[string]string{"lookers": "viewer", "bosses": "admin"} {
-		p.claims = func(all map[string]any) { all["groups"] = []string{group} }
+		p.Claim(func(all map[string]any) { all["groups"] = []string{group} })
 		w := h.visitor()
 		w.signIn(p).wants(t, 200, "Signed in")
 		w.get("/console/keys").wants(t, 200, ">"+role+"<")
@@ -161,7 +88,7 @@ func TestProviderRefused(t *testing.T) {
 		"no group":          func(all map[string]any) { delete(all, "groups") },
 		"a group of nobody": func(all map[string]any) { all["groups"] = "staff" },
 	} {
-		p.claims = claims
+		p.Claim(claims)
 		v := openWith(t, p.configured()).visitor() // one house lets an address fail ten times only
 		if got := v.signIn(p); got.status != http.StatusForbidden {
 			t.Errorf("%s: got %d, want 403", name, got.status)
@@ -170,7 +97,7 @@ func TestProviderRefused(t *testing.T) {
 			t.Errorf("%s: got %s, want nobody signed in", name, got.path)
 		}
 	}
-	p.claims = nil
+	p.Claim(nil)
 
 	// A sign-in that was begun in one browser is not ended in another, nor twice.
 	h := openWith(t, p.configured())

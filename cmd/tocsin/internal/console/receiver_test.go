@@ -230,7 +230,7 @@ func TestReceiverProvider(t *testing.T) {
 	r.house.visitor().get("/console/sign-in").wants(t, 200, "/console/oidc/start")
 	enter := func(email string, at time.Time) *visitor {
 		t.Helper()
-		p.claims = func(all map[string]any) { all["sub"], all["email"], all["iat"] = email, email, at.Unix() }
+		p.Claim(func(all map[string]any) { all["sub"], all["email"], all["iat"] = email, email, at.Unix() })
 		v := r.visitor()
 		v.signIn(p).wants(t, 200, "Signed in")
 		v.get("/console/journal").wants(t, 200, "operator")

@@ -46,9 +46,7 @@ func TestRolesOnPages(t *testing.T) {
 	h.ssf(http.MethodPost, "/ssf/streams", shop, `{"delivery":{"method":"urn:ietf:rfc:8936"}}`, &stream)
 	h.operate(http.MethodPost, "/admin/webhooks", map[string]any{"application": "shop", "url": h.issuer + "/hook", "types": []string{"*"}}, nil)
 	as := func(group string) *visitor {
-		p.mu.Lock()
-		p.claims = func(all map[string]any) { all["groups"], all["sub"] = []string{group}, group }
-		p.mu.Unlock()
+		p.Claim(func(all map[string]any) { all["groups"], all["sub"] = []string{group}, group })
 		v := h.visitor()
 		v.signIn(p).wants(t, 200, "Signed in")
 		return v

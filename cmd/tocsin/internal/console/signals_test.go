@@ -73,14 +73,12 @@ func (l *listening) hears(t *testing.T, cfg receive.Config, token string) {
 
 // person is who signs in next, with the provider's session sid.
 func (l *listening) person(sub, email, sid string, at time.Time) {
-	l.provider.mu.Lock()
-	defer l.provider.mu.Unlock()
-	l.provider.claims = func(all map[string]any) {
+	l.provider.Claim(func(all map[string]any) {
 		all["sub"], all["email"], all["iat"] = sub, email, at.Unix()
 		if sid != "" {
 			all["sid"] = sid
 		}
-	}
+	})
 }
 
 // enters signs a new browser in as the person.

@@ -139,10 +139,10 @@ func TestHeaders(t *testing.T) {
 func TestActorsOfConsole(t *testing.T) {
 	p := newProvider(t)
 	h := openWith(t, p.configured())
-	p.claims = func(all map[string]any) {
+	p.Claim(func(all map[string]any) {
 		delete(all, "email")
 		all["sub"], all["groups"] = "ops", "bosses"
-	}
+	})
 	person, client, user := h.visitor(), h.visitor(), h.signedIn()
 	person.signIn(p).wants(t, 200, "Signed in")
 	client.post("/console/sign-in", "token", h.token("ops", "admin"))
