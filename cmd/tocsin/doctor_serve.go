@@ -74,7 +74,8 @@ func (c doctorServeCmd) settings() (node.Config, error) {
 		errs = append(errs, c.DB(quiet()).Check())
 	}
 	_, err = c.provider(cfg.Transmitter.Tokens)
-	errs = append(errs, err, c.TraceSettings.Check(caPool))
+	_, _, signals := c.signals(cfg.Transmitter.Tokens)
+	errs = append(errs, err, signals, c.TraceSettings.Check(caPool))
 	return cfg, errors.Join(errs...)
 }
 

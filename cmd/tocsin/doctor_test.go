@@ -62,6 +62,7 @@ func TestDoctor(t *testing.T) {
 		"witness":           {[]string{"serve", "--data", dir + "/none", "--witness", "x"}, 1, "settings", doctor.Fail},
 		"rotation":          {[]string{"serve", "--data", dir + "/none", "--rotate-every", "1m"}, 1, "settings", doctor.Fail},
 		"console":           {[]string{"serve", "--data", dir + "/none", "--console-client", "x"}, 1, "settings", doctor.Fail},
+		"console's signals": {[]string{"serve", "--data", dir + "/none", "--console-provider", "https://op.example", "--console-client", "c", "--console-secret", "s", "--console-role", "a=admin", "--console-signals", "op.example"}, 1, "settings", doctor.Fail},
 		"collector":         {[]string{"serve", "--data", dir + "/none", "--otlp-endpoint", "http://otel.example"}, 1, "settings", doctor.Fail},
 		"collector's CA":    {[]string{"receive", "--config", config, "--otlp-endpoint", "https://otel.example", "--otlp-ca", dir + "/passphrase"}, 1, "settings", doctor.Fail},
 		"a client's key":    {[]string{"receive", "--config", config}, 1, "issuer.secret", doctor.Fail},

@@ -60,32 +60,43 @@ type listener struct {
 	fault  atomic.Pointer[string] // why it has ended
 }
 
+// signals returns how the provider's signals are received; false: none are heard.
+func (s serveCmd) signals(policy guard.Policy) (cfg receive.Config, heard bool, err error) {
+	f := s.signalFlags
+	switch {
+	case f == (signalFlags{}):
+		return cfg, false, nil
+	case f.ConsoleSignals == "":
+		return cfg, false, usage("--console-signals is missing: without it nothing is asked for by its other settings")
+	case s.ConsoleProvider == "":
+		return cfg, false, usage("--console-provider is missing: --console-signals is about those who sign in with it")
+	}
+	cfg, err = receive.ForConsole(receive.Config{
+		Data: filepath.Join(s.Data, signalsFolder), RedisSettings: s.RedisSettings, InsecureLoopback: s.InsecureLoopback, ShutdownTimeout: s.ShutdownTimeout,
+	}, f.issuer(s.ConsoleClient, s.tokenFlags, policy), signalFault)
+	if err != nil {
+		return cfg, false, usage("%v", err)
+	}
+	return cfg, true, nil
+}
+
 // openSignals opens the receiver of the provider's signals; nil: none are heard.
 func (s serveCmd) openSignals(ctx context.Context, policy guard.Policy, logger *slog.Logger) (*listener, error) {
-	f := s.signalFlags
-	if f.ConsoleSignals == "" {
-		if f != (signalFlags{}) {
-			return nil, usage("--console-signals is missing: without it nothing is asked for by its other settings")
-		}
+	cfg, heard, err := s.signals(policy)
+	if err != nil {
+		return nil, err
+	}
+	if !heard {
 		if s.ConsoleProvider != "" {
 			logger.WarnContext(ctx, "sessions of the console do not end when the OpenID Provider ends them: --console-signals names no transmitter")
 		}
 		return nil, nil
 	}
-	if s.ConsoleProvider == "" {
-		return nil, usage("--console-provider is missing: --console-signals is about those who sign in with it")
-	}
-	cfg, err := receive.ForConsole(receive.Config{
-		Data: filepath.Join(s.Data, signalsFolder), RedisSettings: s.RedisSettings, InsecureLoopback: s.InsecureLoopback, ShutdownTimeout: s.ShutdownTimeout,
-	}, f.issuer(s.ConsoleClient, s.tokenFlags, policy), signalFault)
-	if err != nil {
-		return nil, usage("%v", err)
-	}
 	daemon, err := receive.Open(ctx, cfg, receive.Options{Logger: logger})
 	if err != nil {
 		return nil, fmt.Errorf("the receiver of the signals that end sessions of the console: %w", err)
 	}
-	return &listener{daemon: daemon, iss: f.ConsoleSignals, logger: logger}, nil
+	return &listener{daemon: daemon, iss: s.ConsoleSignals, logger: logger}, nil
 }
 
 // signalFault names the flag that a setting of the receiver came from.

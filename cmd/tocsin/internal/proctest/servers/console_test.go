@@ -61,7 +61,9 @@ func (o *organisation) in(t *testing.T) *organisation {
 // enter signs a browser in to a console at base as somebody, whose ID token is of at.
 func (o *organisation) enter(base, sub string, at time.Time) *http.Client {
 	o.t.Helper()
-	o.provider.Claim(func(all map[string]any) { all["sub"], all["email"], all["sid"], all["iat"] = sub, sub+"@example.com", "s-"+sub, at.Unix() })
+	o.provider.Claim(func(all map[string]any) {
+		all["sub"], all["email"], all["sid"], all["iat"] = sub, sub+"@example.com", "s-"+sub, at.Unix()
+	})
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		o.t.Fatal(err)
