@@ -17,9 +17,7 @@ import (
 // as returns a visitor who was signed in by the provider, in the role of a group.
 func (h *house) as(p *provider, group string) *visitor {
 	h.t.Helper()
-	p.mu.Lock()
-	p.claims = func(all map[string]any) { all["groups"] = []string{group} }
-	p.mu.Unlock()
+	p.Claim(func(all map[string]any) { all["groups"] = []string{group} })
 	v := h.visitor()
 	if got := v.signIn(p); got.status != http.StatusOK {
 		h.t.Fatalf("sign-in as %s: got %d\n%s", group, got.status, got.body)
