@@ -38,29 +38,34 @@ type stream struct {
 		Method      string `json:"method"`
 		EndpointURL string `json:"endpoint_url"`
 	} `json:"delivery"`
-	MinVerificationInterval int64     `json:"min_verification_interval"` // in seconds
-	InactivityTimeout       int64     `json:"inactivity_timeout"`        // in seconds
-	Description             string    `json:"description"`
-	Application             string    `json:"application"`
-	Environment             string    `json:"environment"`
-	Profile                 string    `json:"profile"`
-	DefaultSubjects         string    `json:"default_subjects"`
-	Created                 time.Time `json:"created"`
-	Active                  time.Time `json:"active"`
-	VerificationRequested   time.Time `json:"verification_requested"`
-	Status                  string    `json:"status"`
-	Reason                  string    `json:"reason"`
-	StatusBy                string    `json:"status_by"`
-	Queued                  int       `json:"queued"`
-	InFlight                int       `json:"in_flight"`
-	DeadLetters             int       `json:"dead_letters"`
-	Oldest                  time.Time `json:"oldest"`
-	Failures                int       `json:"failures"`
-	FailingSince            time.Time `json:"failing_since"`
-	Refusals                int       `json:"refusals"`
-	NextDue                 time.Time `json:"next_due"`
-	LastError               string    `json:"last_error"`
-	Rules                   []struct {
+	MinVerificationInterval int64  `json:"min_verification_interval"` // in seconds
+	InactivityTimeout       int64  `json:"inactivity_timeout"`        // in seconds
+	Description             string `json:"description"`
+	Application             string `json:"application"`
+	Environment             string `json:"environment"`
+	Profile                 string `json:"profile"`
+	Encryption              *struct {
+		KeyID     string `json:"kid"`
+		Algorithm string `json:"alg"`
+		Content   string `json:"enc"`
+	} `json:"encryption"` // nil: SETs leave signed alone
+	DefaultSubjects       string    `json:"default_subjects"`
+	Created               time.Time `json:"created"`
+	Active                time.Time `json:"active"`
+	VerificationRequested time.Time `json:"verification_requested"`
+	Status                string    `json:"status"`
+	Reason                string    `json:"reason"`
+	StatusBy              string    `json:"status_by"`
+	Queued                int       `json:"queued"`
+	InFlight              int       `json:"in_flight"`
+	DeadLetters           int       `json:"dead_letters"`
+	Oldest                time.Time `json:"oldest"`
+	Failures              int       `json:"failures"`
+	FailingSince          time.Time `json:"failing_since"`
+	Refusals              int       `json:"refusals"`
+	NextDue               time.Time `json:"next_due"`
+	LastError             string    `json:"last_error"`
+	Rules                 []struct {
 		Rule string    `json:"rule"`
 		At   time.Time `json:"at"`
 		Left int       `json:"left"`

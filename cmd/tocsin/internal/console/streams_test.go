@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/node"
+	"github.com/tocsin-ssf/tocsin/set/jose"
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
 )
 
@@ -189,6 +190,12 @@ func TestStream(t *testing.T) {
 	v.post(at+"/replay", "from", "2026-01-01T00:00:30").wants(t, 200, "recorded since 2026-01-01 00:00:30 UTC")
 	v.post(at+"/profile", "profile", "okta").wants(t, 200, "in the form that you gave", `value="okta"`)
 	v.post(at+"/profile", "profile", "psion").wants(t, 200, "Not done: profile")
+	key, err := jose.GenerateDecryptionKey(jose.ECDHES, jose.X25519)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.operate(http.MethodPut, "/admin/streams/"+id+"/encryption", map[string]any{"keys": key.Public()}, nil)
+	v.get(at).wants(t, 200, "SETs are encrypted to the key <code>"+key.ID()+"</code>, ECDH-ES with A256GCM")
 	v.post(at+"/status", "status", "disabled").wants(t, 200, "Not done: say that what waits may be dropped")
 	v.post(at+"/status", "status", "disabled", "sure", "yes").wants(t, 200, "is disabled: what waited was dropped")
 	v.post(at+"/verify").wants(t, 200, "Not done: stream_id")
