@@ -26,18 +26,19 @@ func (c *Console) mountClients() {
 
 // client is one as the admin API lists it.
 type client struct {
-	ID          string       `json:"id"`
-	Application string       `json:"application"`
-	Environment string       `json:"environment"`
-	Scope       string       `json:"scope"`
-	Static      bool         `json:"static"`
-	External    bool         `json:"external"`
-	JWKSURI     string       `json:"jwks_uri"`
-	JWKS        any          `json:"jwks"`
-	Source      *auth.Source `json:"source"`
-	Created     time.Time    `json:"created"`
-	Rotated     time.Time    `json:"rotated"`
-	OldUntil    time.Time    `json:"old_until"`
+	ID          string            `json:"id"`
+	Application string            `json:"application"`
+	Environment string            `json:"environment"`
+	Scope       string            `json:"scope"`
+	Static      bool              `json:"static"`
+	External    bool              `json:"external"`
+	JWKSURI     string            `json:"jwks_uri"`
+	JWKS        any               `json:"jwks"`
+	Certificate *auth.Certificate `json:"certificate"`
+	Source      *auth.Source      `json:"source"`
+	Created     time.Time         `json:"created"`
+	Rotated     time.Time         `json:"rotated"`
+	OldUntil    time.Time         `json:"old_until"`
 }
 
 // By is how the client shows who it is.
@@ -45,6 +46,8 @@ func (c client) By() string {
 	switch {
 	case c.External:
 		return "tokens of another issuer"
+	case c.Certificate != nil:
+		return "certificate (" + c.Certificate.Method() + ")"
 	case c.JWKSURI != "" || c.JWKS != nil:
 		return "private_key_jwt"
 	case c.Static:
