@@ -109,6 +109,9 @@ func run(ctx context.Context, args, env []string, in io.Reader, out, errOut io.W
 		return exitUsage
 	}
 	fmt.Fprintln(errOut, "tocsin:", err)
+	if next := hint(command, err); next != "" {
+		fmt.Fprintln(errOut, next)
+	}
 	return exitFailed
 }
 
