@@ -76,7 +76,7 @@ func (m *Mapper) checkType(t string) error {
 	case len(t) > MaxTypeBytes:
 		return refuse("is longer than 256 bytes")
 	case !isURI:
-		return refuse("is neither the name of an account event (tocsin event types lists them) nor an event type URI")
+		return refuse("is neither the name of an account event nor an event type URI")
 	case risc.Deprecated(t):
 		return refuse("is deprecated: send CAEP session-revoked")
 	case strings.HasPrefix(t, frameworkPrefix), strings.HasPrefix(t, formerFrameworkPrefix), t == formerVerification:
