@@ -25,6 +25,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -203,5 +204,8 @@ func (c *Console) Beside(next http.Handler) http.Handler {
 	return mux
 }
 
-// secure reports whether the browser came by https.
-func secure(r *http.Request) bool { return r.TLS != nil && r.TLS.Version >= tls.VersionTLS12 }
+// secure reports whether the browser came by https: to us, or to the proxy in front of
+// us that Config.URL leads to.
+func (c *Console) secure(r *http.Request) bool {
+	return r.TLS != nil && r.TLS.Version >= tls.VersionTLS12 || strings.HasPrefix(c.cfg.URL(), "https://")
+}

@@ -123,13 +123,13 @@ func (c *Console) startOIDC(w http.ResponseWriter, r *http.Request) error {
 	c.oidc.keep(holder, p)
 	http.SetCookie(w, &http.Cookie{
 		// Lax: the provider sends the browser back from another site.
-		Name: signInCookie(r), Value: holder, Path: "/", MaxAge: int(signInTime / time.Second), HttpOnly: true, Secure: secure(r), SameSite: http.SameSiteLaxMode,
+		Name: c.signInCookie(r), Value: holder, Path: "/", MaxAge: int(signInTime / time.Second), HttpOnly: true, Secure: c.secure(r), SameSite: http.SameSiteLaxMode,
 	})
 	http.Redirect(w, r, cfg.AuthCodeURL(p.state, oauth2.SetAuthURLParam("nonce", p.nonce), oauth2.S256ChallengeOption(p.verifier)), http.StatusSeeOther)
 	return nil
 }
 
-func signInCookie(r *http.Request) string { return cookieName(r) + "-oidc" }
+func (c *Console) signInCookie(r *http.Request) string { return c.cookieName(r) + "-oidc" }
 
 func (c *Console) unreachable(r *http.Request, err error) error {
 	c.cfg.Logger.WarnContext(r.Context(), "a sign-in with the OpenID Provider failed", "err", err)
@@ -174,10 +174,10 @@ var errSignIn = &failure{status: http.StatusForbidden, title: "Not signed in", t
 // endOIDC lets in whom the provider has sent back.
 func (c *Console) endOIDC(w http.ResponseWriter, r *http.Request) error {
 	var p *pending
-	if cookies := r.CookiesNamed(signInCookie(r)); len(cookies) == 1 {
+	if cookies := r.CookiesNamed(c.signInCookie(r)); len(cookies) == 1 {
 		p = c.oidc.take(cookies[0].Value)
 	}
-	http.SetCookie(w, &http.Cookie{Name: signInCookie(r), Path: "/", MaxAge: -1, HttpOnly: true, Secure: secure(r), SameSite: http.SameSiteLaxMode})
+	http.SetCookie(w, &http.Cookie{Name: c.signInCookie(r), Path: "/", MaxAge: -1, HttpOnly: true, Secure: c.secure(r), SameSite: http.SameSiteLaxMode})
 	answer := r.URL.Query()
 	if p == nil || subtle.ConstantTimeCompare([]byte(p.state), []byte(answer.Get("state"))) != 1 || answer.Get("code") == "" ||
 		answer.Has("iss") && answer.Get("iss") != c.oidc.Issuer { // RFC 9207

@@ -219,9 +219,9 @@ func newSecret() string {
 // from this host alone, for all of it, and never sends it in clear. It has the port that
 // the browser came to: cookies of a host go to all of its ports, where another console may
 // be, and each would end the session of the other.
-func cookieName(r *http.Request) string {
+func (c *Console) cookieName(r *http.Request) string {
 	name := "tocsin-console"
-	if secure(r) {
+	if c.secure(r) {
 		name = "__Host-tocsin-console"
 	}
 	if _, port, err := net.SplitHostPort(r.Host); err == nil {
@@ -232,17 +232,17 @@ func cookieName(r *http.Request) string {
 	return name
 }
 
-func setCookie(w http.ResponseWriter, r *http.Request, id string, age int) {
+func (c *Console) setCookie(w http.ResponseWriter, r *http.Request, id string, age int) {
 	http.SetCookie(w, &http.Cookie{
-		Name: cookieName(r), Value: id, Path: "/", MaxAge: age,
-		HttpOnly: true, Secure: secure(r), SameSite: http.SameSiteStrictMode,
+		Name: c.cookieName(r), Value: id, Path: "/", MaxAge: age,
+		HttpOnly: true, Secure: c.secure(r), SameSite: http.SameSiteStrictMode,
 	})
 }
 
 // sessionOf returns the session of a request; nil if nobody is signed in, or what they
 // signed in with is no longer good.
 func (c *Console) sessionOf(r *http.Request) *session {
-	cookies := r.CookiesNamed(cookieName(r))
+	cookies := r.CookiesNamed(c.cookieName(r))
 	if len(cookies) != 1 {
 		return nil
 	}

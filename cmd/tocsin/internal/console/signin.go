@@ -60,7 +60,7 @@ func (c *Console) showSignIn(w http.ResponseWriter, r *http.Request, status int,
 	if c.oidc != nil {
 		page.Provider = startLink(page.To)
 	}
-	if cookies := r.CookiesNamed(cookieName(r)); len(cookies) == 1 {
+	if cookies := r.CookiesNamed(c.cookieName(r)); len(cookies) == 1 {
 		page.Revoked = c.sessions.wasRevoked(cookies[0].Value)
 	}
 	c.render(w, r, status, "sign-in", page)
@@ -120,17 +120,17 @@ func (c *Console) admit(w http.ResponseWriter, r *http.Request, s *session) erro
 	if err := c.cfg.Signed(r.Context(), r, "console.sign_in", s.by, s.how); err != nil {
 		return err
 	}
-	if old := r.CookiesNamed(cookieName(r)); len(old) == 1 {
+	if old := r.CookiesNamed(c.cookieName(r)); len(old) == 1 {
 		c.sessions.end(old[0].Value)
 	}
-	setCookie(w, r, c.sessions.begin(s), 0)
+	c.setCookie(w, r, c.sessions.begin(s), 0)
 	return nil
 }
 
 func (c *Console) signOut(v *view) error {
-	cookies := v.r.CookiesNamed(cookieName(v.r))
+	cookies := v.r.CookiesNamed(c.cookieName(v.r))
 	c.sessions.end(cookies[0].Value)
-	setCookie(v.w, v.r, "", -1)
+	c.setCookie(v.w, v.r, "", -1)
 	if err := c.cfg.Signed(v.r.Context(), v.r, "console.sign_out", v.session.by, v.session.how); err != nil {
 		c.cfg.Logger.ErrorContext(v.r.Context(), "a sign-out could not be noted", "err", err)
 	}

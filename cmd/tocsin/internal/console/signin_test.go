@@ -179,3 +179,30 @@ func TestActsOfConsole(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+// Behind a proxy that browsers reach by https, the cookie of a session is one that they
+// send by https alone, though what comes to us is http.
+func TestCookieBehindProxy(t *testing.T) {
+	h := open(t)
+	listener := h.url
+	for _, c := range []struct {
+		url    string
+		secure bool
+	}{{listener, false}, {"https://console.example", true}} {
+		h.url = c.url
+		u, err := url.Parse(h.link())
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+		answer, err := client.PostForm(listener+"/console/sign-in", url.Values{"code": {u.Query().Get("code")}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = answer.Body.Close()
+		cookies := answer.Cookies()
+		if len(cookies) != 1 || cookies[0].Secure != c.secure || strings.HasPrefix(cookies[0].Name, "__Host-") != c.secure {
+			t.Errorf("%s: got %d with %v, want a cookie that is secure: %v", c.url, answer.StatusCode, cookies, c.secure)
+		}
+	}
+}
