@@ -1,201 +1,108 @@
 package main_test
 
 import (
-	"fmt"
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
 	"slices"
+	"strconv"
 	"testing"
 
-	"go.yaml.in/yaml/v3"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	documents "k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/yaml"
 )
 
-// object is one of Kubernetes, in the shapes that the manifests need.
-type object struct {
-	APIVersion string `yaml:"apiVersion"`
-	Kind       string
-	Metadata   meta
-	Data       map[string]string
-	Spec       yaml.Node
-}
-
-type meta struct {
-	Name, Namespace string
-	Labels          map[string]string
-}
-
-type selector struct {
-	MatchLabels map[string]string `yaml:"matchLabels"`
-}
-
-type workload struct {
-	ServiceName string `yaml:"serviceName"`
-	Replicas    int
-	Selector    selector
-	Strategy    *struct {
-		Type          string
-		RollingUpdate *struct {
-			MaxUnavailable int `yaml:"maxUnavailable"`
-			MaxSurge       int `yaml:"maxSurge"`
-		} `yaml:"rollingUpdate"`
-	}
-	Template struct {
-		Metadata meta
-		Spec     pod
-	}
-	VolumeClaimTemplates []struct {
-		Metadata meta
-		Spec     struct {
-			AccessModes []string `yaml:"accessModes"`
-			Resources   resources
-		}
-	} `yaml:"volumeClaimTemplates"`
-}
-
-type resources struct{ Requests, Limits map[string]string }
-
-type pod struct {
-	AutomountServiceAccountToken  *bool `yaml:"automountServiceAccountToken"`
-	TerminationGracePeriodSeconds int   `yaml:"terminationGracePeriodSeconds"`
-	SecurityContext               struct {
-		RunAsNonRoot   bool                  `yaml:"runAsNonRoot"`
-		RunAsUser      int                   `yaml:"runAsUser"`
-		RunAsGroup     int                   `yaml:"runAsGroup"`
-		FSGroup        int                   `yaml:"fsGroup"`
-		SeccompProfile struct{ Type string } `yaml:"seccompProfile"`
-	} `yaml:"securityContext"`
-	TopologySpreadConstraints []struct {
-		MaxSkew           int      `yaml:"maxSkew"`
-		TopologyKey       string   `yaml:"topologyKey"`
-		WhenUnsatisfiable string   `yaml:"whenUnsatisfiable"`
-		LabelSelector     selector `yaml:"labelSelector"`
-	} `yaml:"topologySpreadConstraints"`
-	Containers []container
-	Volumes    []volume
-}
-
-type container struct {
-	Name, Image   string
-	Command, Args []string
-	Ports         []struct {
-		Name          string
-		ContainerPort int `yaml:"containerPort"`
-	}
-	SecurityContext struct {
-		AllowPrivilegeEscalation *bool `yaml:"allowPrivilegeEscalation"`
-		ReadOnlyRootFilesystem   bool  `yaml:"readOnlyRootFilesystem"`
-		Capabilities             struct{ Drop []string }
-	} `yaml:"securityContext"`
-	Resources      resources
-	StartupProbe   *probe `yaml:"startupProbe"`
-	ReadinessProbe *probe `yaml:"readinessProbe"`
-	LivenessProbe  *probe `yaml:"livenessProbe"`
-	Env            []struct{ Name, Value string }
-	VolumeMounts   []struct {
-		Name      string
-		MountPath string `yaml:"mountPath"`
-		SubPath   string `yaml:"subPath"`
-		ReadOnly  bool   `yaml:"readOnly"`
-	} `yaml:"volumeMounts"`
-}
-
-type probe struct {
-	Exec      *struct{ Command []string }
-	HTTPGet   *struct{ Path, Port, Scheme string } `yaml:"httpGet"`
-	TCPSocket *struct{ Port string }               `yaml:"tcpSocket"`
-	Period    int                                  `yaml:"periodSeconds"`
-	Timeout   int                                  `yaml:"timeoutSeconds"`
-	Failures  int                                  `yaml:"failureThreshold"`
-}
-
-type volume struct {
-	Name     string
-	EmptyDir *struct {
-		SizeLimit string `yaml:"sizeLimit"`
-	} `yaml:"emptyDir"`
-	ConfigMap *struct{ Name string } `yaml:"configMap"`
-	Secret    *struct {
-		SecretName  string `yaml:"secretName"`
-		DefaultMode int    `yaml:"defaultMode"`
-	}
-	Projected *struct {
-		Sources []struct {
-			ConfigMap struct{ Name string } `yaml:"configMap"`
-		}
-	}
-}
-
-type service struct {
-	ClusterIP string `yaml:"clusterIP"`
-	Selector  map[string]string
-	Ports     []struct {
-		Name       string
-		Port       int
-		TargetPort string `yaml:"targetPort"`
-	}
-}
-
-type networkPolicy struct {
-	PodSelector     selector `yaml:"podSelector"`
-	PolicyTypes     []string `yaml:"policyTypes"`
-	Ingress, Egress []struct {
-		From, To []struct {
-			PodSelector selector `yaml:"podSelector"`
-		}
-		Ports []struct{ Port, Protocol string }
-	}
-}
-
-type budget struct {
-	MinAvailable int `yaml:"minAvailable"`
-	Selector     selector
-}
-
+// kustomization is what a list of manifests may say.
 type kustomization struct {
-	APIVersion      string `yaml:"apiVersion"`
-	Kind, Namespace string
-	Resources       []string
+	metav1.TypeMeta
+	Namespace string   `json:"namespace"`
+	Resources []string `json:"resources"`
 }
 
-// spec decodes the spec of an object strictly.
-func spec[T any](t *testing.T, o object) T {
-	t.Helper()
-	raw, err := yaml.Marshal(&o.Spec)
-	if err != nil {
-		t.Fatal(err)
+// blank returns an object of a kind that the manifests may have; nil: they may not.
+func blank(kind metav1.TypeMeta) metav1.Object {
+	switch kind.APIVersion + " " + kind.Kind {
+	case "v1 Namespace":
+		return &corev1.Namespace{}
+	case "v1 ConfigMap":
+		return &corev1.ConfigMap{}
+	case "v1 Service":
+		return &corev1.Service{}
+	case "apps/v1 Deployment":
+		return &appsv1.Deployment{}
+	case "apps/v1 StatefulSet":
+		return &appsv1.StatefulSet{}
+	case "networking.k8s.io/v1 NetworkPolicy":
+		return &networkingv1.NetworkPolicy{}
+	case "policy/v1 PodDisruptionBudget":
+		return &policyv1.PodDisruptionBudget{}
 	}
-	return strictly[T](t, raw)[0]
+	return nil
+}
+
+// manifests reads the objects of a file into the types of Kubernetes; a member that they
+// do not have is an error.
+func manifests(t *testing.T, name string) (all []metav1.Object) {
+	t.Helper()
+	reader := documents.NewYAMLReader(bufio.NewReader(bytes.NewReader(deployFile(t, name))))
+	for {
+		raw, err := reader.Read()
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		var kind metav1.TypeMeta
+		if err == nil {
+			err = yaml.Unmarshal(raw, &kind)
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		o := blank(kind)
+		if o == nil {
+			t.Fatalf("%s: got %s of %s, want a kind that is known", name, kind.Kind, kind.APIVersion)
+		}
+		if err := yaml.UnmarshalStrict(raw, o); err != nil {
+			t.Fatalf("%s: %s: %v", name, kind.Kind, err)
+		}
+		all = append(all, o)
+	}
 }
 
 // The manifests are of the restricted standard, whole, and what they give our commands
 // these take.
 func TestKubernetesManifests(t *testing.T) {
-	list := strictly[kustomization](t, deployFile(t, "kubernetes/kustomization.yaml"))[0]
-	var all []object
-	for _, name := range list.Resources {
-		all = append(all, strictly[object](t, deployFile(t, "kubernetes/"+name))...)
+	var list kustomization
+	if err := yaml.UnmarshalStrict(deployFile(t, "kubernetes/kustomization.yaml"), &list); err != nil {
+		t.Fatal(err)
 	}
-	k := &cluster{t: t, configs: map[string]object{}, ports: map[string]map[string]string{}}
+	var all []metav1.Object
+	for _, name := range list.Resources {
+		all = append(all, manifests(t, "kubernetes/"+name)...)
+	}
+	k := &cluster{t: t, configs: map[string]*corev1.ConfigMap{}, ports: map[string]map[string]string{}}
 	for _, o := range all {
-		if o.Metadata.Name == "" || o.Kind != "Namespace" && o.Metadata.Namespace != "tocsin" {
-			t.Errorf("got %+v, want a name, in the namespace", o.Metadata)
+		if _, whole := o.(*corev1.Namespace); o.GetName() == "" || !whole && o.GetNamespace() != "tocsin" {
+			t.Errorf("got %T %s in %q, want a name, in the namespace", o, o.GetName(), o.GetNamespace())
 		}
-		if o.Kind == "ConfigMap" {
-			k.configs[o.Metadata.Name] = o
+		if c, ok := o.(*corev1.ConfigMap); ok {
+			k.configs[c.Name] = c
 		}
 	}
 	policies := map[string]bool{}
 	for _, o := range all {
-		switch want := map[string]string{
-			"Namespace": "v1", "ConfigMap": "v1", "Service": "v1", "Deployment": "apps/v1", "StatefulSet": "apps/v1",
-			"NetworkPolicy": "networking.k8s.io/v1", "PodDisruptionBudget": "policy/v1",
-		}[o.Kind]; {
-		case want == "" || o.APIVersion != want:
-			t.Errorf("got %s of %s, want %q", o.Kind, o.APIVersion, want)
-		case o.Kind == "Deployment" || o.Kind == "StatefulSet":
-			k.workload(o)
-		case o.Kind == "NetworkPolicy":
-			policies[spec[networkPolicy](t, o).PodSelector.MatchLabels["app"]] = true
-		case o.Kind == "PodDisruptionBudget":
-			spec[budget](t, o)
+		switch o := o.(type) {
+		case *appsv1.Deployment:
+			k.workload(o.Name, o.Spec.Selector, o.Spec.Template, nil)
+		case *appsv1.StatefulSet:
+			k.workload(o.Name, o.Spec.Selector, o.Spec.Template, o.Spec.VolumeClaimTemplates)
+		case *networkingv1.NetworkPolicy:
+			policies[o.Spec.PodSelector.MatchLabels["app"]] = true
 		}
 	}
 	for app, named := range k.ports {
@@ -207,11 +114,10 @@ func TestKubernetesManifests(t *testing.T) {
 		}
 	}
 	for _, o := range all {
-		if o.Kind == "Service" {
-			s := spec[service](t, o)
-			for _, port := range s.Ports {
-				if k.ports[s.Selector["app"]][port.TargetPort] == "" {
-					t.Errorf("the service %s: got the port %s, which %s has not", o.Metadata.Name, port.TargetPort, s.Selector["app"])
+		if s, ok := o.(*corev1.Service); ok {
+			for _, port := range s.Spec.Ports {
+				if k.ports[s.Spec.Selector["app"]][port.TargetPort.StrVal] == "" {
+					t.Errorf("the service %s: got the port %s, which %s has not", s.Name, port.TargetPort.String(), s.Spec.Selector["app"])
 				}
 			}
 		}
@@ -223,29 +129,28 @@ func TestKubernetesManifests(t *testing.T) {
 
 type cluster struct {
 	t       *testing.T
-	configs map[string]object
+	configs map[string]*corev1.ConfigMap
 	ports   map[string]map[string]string // of an app, by name
 }
 
 // outside are config maps that are made of files of docs/deploy (kubernetes.md).
 func outside() []string { return []string{"prometheus-rules", "grafana-dashboard"} }
 
-func (k *cluster) workload(o object) {
-	w := spec[workload](k.t, o)
-	name, p := o.Metadata.Name, w.Template.Spec
-	if w.Selector.MatchLabels["app"] != name || w.Template.Metadata.Labels["app"] != name {
-		k.t.Errorf("%s: got labels %v and the selector %v, want its app", name, w.Template.Metadata.Labels, w.Selector)
+func (k *cluster) workload(name string, selector *metav1.LabelSelector, template corev1.PodTemplateSpec, claims []corev1.PersistentVolumeClaim) {
+	p := template.Spec
+	if selector.MatchLabels["app"] != name || template.Labels["app"] != name {
+		k.t.Errorf("%s: got labels %v and the selector %v, want its app", name, template.Labels, selector)
 	}
-	sc := p.SecurityContext
-	if !sc.RunAsNonRoot || sc.RunAsUser == 0 || sc.RunAsGroup == 0 || sc.SeccompProfile.Type != "RuntimeDefault" || p.AutomountServiceAccountToken == nil || *p.AutomountServiceAccountToken {
+	if sc := p.SecurityContext; sc == nil || !is(sc.RunAsNonRoot) || !is(sc.RunAsUser) || !is(sc.RunAsGroup) ||
+		sc.SeccompProfile == nil || sc.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault || p.AutomountServiceAccountToken == nil || *p.AutomountServiceAccountToken {
 		k.t.Errorf("%s: got %+v, want nobody's user, without a token of the cluster", name, sc)
 	}
-	volumes := map[string]volume{}
+	volumes := map[string]corev1.Volume{}
 	for _, v := range p.Volumes {
 		volumes[v.Name] = v
 	}
-	for _, claim := range w.VolumeClaimTemplates {
-		volumes[claim.Metadata.Name] = volume{}
+	for _, claim := range claims {
+		volumes[claim.Name] = corev1.Volume{}
 	}
 	k.ports[name] = map[string]string{}
 	for _, c := range p.Containers {
@@ -253,19 +158,26 @@ func (k *cluster) workload(o object) {
 	}
 }
 
-func (k *cluster) container(app string, c container, volumes map[string]volume) {
+// is reports whether what may be left out is there, and is not zero.
+func is[T comparable](value *T) bool {
+	var zero T
+	return value != nil && *value != zero
+}
+
+func (k *cluster) container(app string, c corev1.Container, volumes map[string]corev1.Volume) {
 	t := k.t
-	sc := c.SecurityContext
-	if !pinned.MatchString(c.Image) || sc.AllowPrivilegeEscalation == nil || *sc.AllowPrivilegeEscalation || !sc.ReadOnlyRootFilesystem || !slices.Equal(sc.Capabilities.Drop, []string{"ALL"}) {
+	if sc := c.SecurityContext; !pinned.MatchString(c.Image) || sc == nil || sc.AllowPrivilegeEscalation == nil || *sc.AllowPrivilegeEscalation ||
+		!is(sc.ReadOnlyRootFilesystem) || sc.Capabilities == nil || !slices.Equal(sc.Capabilities.Drop, []corev1.Capability{"ALL"}) {
 		t.Errorf("%s: got %s with %+v, want a pinned image, a read-only root, no capability", app, c.Image, sc)
 	}
-	if c.ReadinessProbe == nil || c.LivenessProbe == nil || c.Resources.Limits["memory"] == "" || c.Resources.Requests["cpu"] == "" {
+	if c.ReadinessProbe == nil || c.LivenessProbe == nil || c.Resources.Limits.Memory().IsZero() || c.Resources.Requests.Cpu().IsZero() {
 		t.Errorf("%s: got no probes or no bounds, want both", app)
 	}
 	d := deployed{args: c.Args}
 	for _, port := range c.Ports {
-		k.ports[app][port.Name] = fmt.Sprint(port.ContainerPort)
-		d.ports = append(d.ports, fmt.Sprint(port.ContainerPort))
+		number := strconv.Itoa(int(port.ContainerPort))
+		k.ports[app][port.Name] = number
+		d.ports = append(d.ports, number)
 	}
 	for _, mount := range c.VolumeMounts {
 		v, ok := volumes[mount.Name]
@@ -276,16 +188,18 @@ func (k *cluster) container(app string, c container, volumes map[string]volume) 
 		switch {
 		case v.Secret != nil:
 			d.secrets = append(d.secrets, mount.MountPath)
-			if !mount.ReadOnly || v.Secret.DefaultMode == 0 || v.Secret.DefaultMode&0o337 != 0 {
-				t.Errorf("%s: got the secret %s with mode %#o, want it read-only and for user and group alone", app, mount.Name, v.Secret.DefaultMode)
+			if !mount.ReadOnly || !is(v.Secret.DefaultMode) || *v.Secret.DefaultMode&0o337 != 0 {
+				t.Errorf("%s: got the secret %s with mode %v, want it read-only and for user and group alone", app, mount.Name, v.Secret.DefaultMode)
 			}
 		case v.ConfigMap != nil:
 			config, ok := k.configs[v.ConfigMap.Name]
 			if !ok && !slices.Contains(outside(), v.ConfigMap.Name) {
 				t.Errorf("%s: got the config map %s, which there is not", app, v.ConfigMap.Name)
 			}
-			for _, text := range config.Data {
-				d.config += text
+			if ok {
+				for _, text := range config.Data {
+					d.config += text
+				}
 			}
 		}
 	}
