@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/adminapi"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/figures"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/proctest"
 	"github.com/tocsin-ssf/tocsin/set/caep"
@@ -51,6 +52,14 @@ func TestFiguresOverARestart(t *testing.T) {
 		}
 		if err := json.Unmarshal(call(http.StatusOK, http.MethodGet, "/ssf/streams", nil), &list); err != nil || len(list) != 1 {
 			t.Fatalf("got %v %v, want one stream", list, err)
+		}
+		admin := adminapi.Server(t.Context(), s.Dir)
+		proctest.Eventually(t, "the events are on the queue", func() bool {
+			var stream struct{ Queued int }
+			return admin.Do(t.Context(), http.MethodGet, "/admin/streams/"+list[0].ID, nil, &stream) == nil && stream.Queued == 3*life
+		})
+		if err := admin.Close(); err != nil {
+			t.Error(err)
 		}
 		call(http.StatusOK, http.MethodPost, "/ssf/poll/"+list[0].ID, map[string]any{"maxEvents": 1})
 		if err := s.Process().Signal(os.Interrupt); err != nil {
