@@ -41,7 +41,7 @@ func envelope() []change {
 		{name: "PUSH-2.4-01 no token", bend: with("hello"), want: notJWS},
 		{name: "PUSH-2.4-01 claims unsigned as JSON", bend: with(claims), want: notJWS},
 		{name: "PUSH-2.4-01 two parts", bend: func(s string) string { return s[:strings.LastIndexByte(s, '.')] }, want: notJWS},
-		{name: "JWT-3.11-01 five parts of an encrypted SET", bend: with("eyJhbGciOiJkaXIifQ.a.a.a.a"), want: notJWS},
+		{name: "JWT-3.11-01 five parts of an encrypted SET", bend: with("eyJhbGciOiJkaXIifQ.a.a.a.a"), want: notJWE},
 		{name: "JWT-3.11-01 a nested JWT in a JWS", header: `{"alg":"RS256","kid":"test","typ":"secevent+jwt","cty":"JWT"}`, new: "eyJhbGciOiJub25lIn0.e30.", want: notObject},
 		{name: "PUSH-2.4-01 padding", bend: func(s string) string { return s + "==" }, want: notJWS},
 		{name: "PUSH-2.4-01 line break at the end", bend: func(s string) string { return s + "\r\n" }, want: notJWS},

@@ -46,6 +46,7 @@ const (
 var (
 	accepted     = verdict{}
 	notJWS       = verdict{request, "the SET is not a compact JWS"}
+	notJWE       = verdict{request, "the SET is not a compact JWE"}
 	tooLarge     = verdict{request, "the SET is too large"}
 	notJSON      = verdict{request, "the claims are not JSON or have a member twice"}
 	notObject    = verdict{request, "the claims are not a JSON object"}
