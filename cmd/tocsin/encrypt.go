@@ -16,7 +16,7 @@ type encryptFlags struct {
 	EncryptTo  string `help:"File with the receiver's public key, to which SETs are encrypted: a JWKS, a JWK or PEM; - for standard input." name:"encrypt-to" placeholder:"FILE"`
 	EncryptKid string `help:"Which key of the file; default: the first that can be encrypted to." name:"encrypt-kid" placeholder:"KID"`
 	EncryptAlg string `help:"Algorithm by which the content's key is encrypted; default: the key's, else RSA-OAEP-256 or ECDH-ES+A256KW." name:"encrypt-alg" enum:",RSA-OAEP-256,RSA-OAEP-384,RSA-OAEP-512,ECDH-ES,ECDH-ES+A128KW,ECDH-ES+A256KW" default:""`
-	EncryptEnc string `help:"Algorithm by which the content is encrypted (default: ${default})." name:"enc" enum:"A256GCM,A128GCM,A128CBC-HS256,A256CBC-HS512" default:"A256GCM"`
+	EncryptEnc string `help:"Algorithm by which the content is encrypted; default: A256GCM." name:"enc" enum:",A256GCM,A128GCM,A128CBC-HS256,A256CBC-HS512" default:""`
 }
 
 // encryption is it as the admin API is asked for it.
@@ -24,16 +24,21 @@ type encryption struct {
 	Off     bool                `json:"off,omitempty"`
 	Keys    *jose.EncryptionKey `json:"keys,omitempty"`
 	KeyID   string              `json:"kid,omitempty"`
-	Content string              `json:"enc,omitempty"`
+	Content string              `json:"enc,omitempty"` // "": A256GCM
+}
+
+// whole refuses to say how without to whom.
+func (f encryptFlags) whole() error {
+	if f.EncryptTo == "" && f.EncryptKid+f.EncryptAlg+f.EncryptEnc != "" {
+		return usage("--encrypt-kid, --encrypt-alg and --enc go with --encrypt-to")
+	}
+	return nil
 }
 
 // ask reads the file; nil: none is named.
 func (f encryptFlags) ask(std streamsIO) (*encryption, error) {
-	if f.EncryptTo == "" {
-		if f.EncryptKid+f.EncryptAlg != "" {
-			return nil, usage("--encrypt-kid and --encrypt-alg go with --encrypt-to")
-		}
-		return nil, nil //nolint:nilnil // nothing is asked
+	if err := f.whole(); err != nil || f.EncryptTo == "" {
+		return nil, err // nothing is asked
 	}
 	key, err := f.key(std)
 	if err != nil {

@@ -30,6 +30,8 @@ func (s serveCmd) checkMTLS() error {
 	switch {
 	case s.ClientCertHeader && len(s.TrustedProxy) == 0:
 		return usage("--client-cert-header believes --trusted-proxy, which is missing")
+	case s.ClientCA != "" && s.InsecureLoopback && !s.ClientCertHeader:
+		return usage("--client-ca asks for certificates in TLS, and --insecure-loopback serves without; where a proxy ends TLS: --client-cert-header")
 	case s.MTLS && s.InsecureLoopback:
 		return usage("--mtls asks for certificates in TLS, and --insecure-loopback serves without; leave one of them out")
 	case s.MTLSURL != "" && !s.asks() && !s.ClientCertHeader:

@@ -194,6 +194,9 @@ const maxKeyFile = 1 << 20
 
 // Run prints the compact SET.
 func (c setSignCmd) Run(std streamsIO) error {
+	if err := c.whole(); err != nil {
+		return err
+	}
 	raw, err := readFile(c.Key, maxKeyFile)
 	if err != nil {
 		return err

@@ -27,7 +27,8 @@ const (
 // Certificates returns those that the sender of r has shown to possess, its own first,
 // then those that lead from there to an authority; nil: none. They are those of the TLS
 // connection, or what a trusted proxy says ([Config.ClientCert]) if r came through
-// [Handler]. Nobody has judged who signed them, or when they are good.
+// [Handler]. A trusted proxy's own are nobody's: all whom it speaks for would have them.
+// Nobody has judged who signed them, or when they are good.
 func Certificates(r *http.Request) []*x509.Certificate {
 	if req := From(r.Context()); req != nil {
 		return req.certificates()
@@ -50,8 +51,11 @@ func (cfg *Config) certificates(r *http.Request) func() []*x509.Certificate {
 	cert, chain := r.Header.Values(headerCert), r.Header.Values(headerChain)
 	r.Header.Del(headerCert)
 	r.Header.Del(headerChain)
-	if !cfg.ClientCert || !speaks(r, cfg.Trusted) {
+	switch {
+	case !speaks(r, cfg.Trusted):
 		return func() []*x509.Certificate { return shownBy(r) }
+	case !cfg.ClientCert:
+		return func() []*x509.Certificate { return nil }
 	}
 	return sync.OnceValue(func() []*x509.Certificate {
 		all, err := parseCertificates(cert, chain)

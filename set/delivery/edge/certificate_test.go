@@ -45,6 +45,7 @@ func TestClientCert(t *testing.T) {
 		{name: "made up by a client", from: outside, cfg: believes, cert: []string{good}},
 		{name: "made up by a client with a certificate", from: outside, cfg: believes, cert: []string{good}, own: &chain, want: []tls.Certificate{chain}},
 		{name: "not to be believed", from: inside, cfg: edge.Config{Trusted: trusted}, cert: []string{good}},
+		{name: "a proxy's own, which is nobody's", from: inside, cfg: edge.Config{Trusted: trusted}, own: &proxy},
 		{name: "no proxies", from: inside, cfg: edge.Config{ClientCert: true}, cert: []string{good}},
 		{name: "on a Unix socket", from: "@", cfg: believes, cert: []string{good}},
 		{name: "of the connection", from: outside, cfg: edge.Config{}, own: &clients, want: []tls.Certificate{clients}},
