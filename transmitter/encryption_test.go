@@ -2,6 +2,7 @@ package transmitter_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -10,7 +11,9 @@ import (
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/set"
+	"github.com/tocsin-ssf/tocsin/set/delivery"
 	"github.com/tocsin-ssf/tocsin/set/jose"
+	"github.com/tocsin-ssf/tocsin/transmitter/internal/poll"
 )
 
 // receiverKey makes a key of a receiver, and its public half as JSON.
@@ -249,5 +252,103 @@ func TestEncryptionIsSetWhileAPollWaits(t *testing.T) {
 	}
 	if _, err := unsealed(sets[0], key); err != nil {
 		t.Errorf("got %v in %s", err, sets[0])
+	}
+}
+
+// SET-5.1-01: nothing that a receiver asks for ends the encryption of its stream: not to
+// have it replaced, changed, paused or delivered otherwise, nor to have another one in its
+// place. What is sent again is encrypted, too.
+func TestEncryptionStays(t *testing.T) {
+	h := open(t, func(s *setup) { s.Redeliver = 10 * time.Millisecond })
+	token, admin := h.client("shop", everyScope), h.client("operators", "admin")
+	o := h.operator(h.Transmitter.AdminHandler())
+	key, public := receiverKey(t, jose.ECDHESA256KW)
+	o.must(200, "PATCH", "/admin/applications/shop", admin, `{"encryption":{"keys":`+public+`}}`)
+	stream := h.stream(token, "")
+	encrypted := func(when string) {
+		t.Helper()
+		if s, err := h.store.Stream(t.Context(), stream); err != nil || !strings.Contains(s.Encryption, key.ID()) {
+			t.Errorf("%s: got %q (%v), want the key", when, s.Encryption, err)
+		}
+	}
+	leave := func(when string, n int) (ids []string) {
+		t.Helper()
+		var sets []string
+		until(t, when, func() bool {
+			ids, sets = h.poll(token, stream, `{"returnImmediately":true}`)
+			return len(sets) >= n
+		})
+		for _, compact := range sets {
+			if _, err := unsealed(compact, key); err != nil {
+				t.Errorf("%s: got %v in %.60s, want it encrypted", when, err, compact)
+			}
+		}
+		return ids
+	}
+	encrypted("created")
+	h.emit(token, "jo")
+	ids := leave("an event", 1)
+	h.poll(token, stream, `{"ack":["`+ids[0]+`"],"returnImmediately":true}`)
+	in := `{"stream_id":"` + stream + `"`
+	const push, poll = `"delivery":{"method":"urn:ietf:rfc:8935","endpoint_url":"https://rp.example/x"}`, `"delivery":{"method":"urn:ietf:rfc:8936"}`
+	for _, c := range []struct{ method, body string }{
+		{"PUT", in + `,` + push + `}`},
+		{"PUT", in + `,` + poll + `,"encryption":null,"Encryption":"","description":"x"}`},
+		{"PATCH", in + `,"encryption":"","encrypt_to":null}`},
+		{"PATCH", in + `,` + push + `}`},
+		{"PATCH", in + `,` + poll + `}`},
+		{"PUT", in + `,` + poll + `,"events_requested":["` + sessionRevoked + `"]}`},
+	} {
+		h.must(200, c.method, "/ssf/streams", token, c.body)
+		encrypted(c.method + " " + c.body)
+	}
+	turn := func(to ...string) {
+		for _, status := range to {
+			h.must(200, "POST", "/ssf/status", token, in+`,"status":"`+status+`"}`)
+			encrypted(status)
+		}
+	}
+	turn("paused", "enabled")
+	h.must(202, "POST", "/v1/streams/"+stream+"/replay", token, `{"from":"2026-01-01T00:00:00Z"}`)
+	leave("a replay", 1)
+	dead := h.deadLetter(stream)
+	h.must(202, "POST", "/v1/streams/"+stream+"/dead-letters/"+dead+"/resend", token, "")
+	leave("a dead letter sent again", 2)
+	turn("disabled", "enabled")
+	h.must(204, "DELETE", "/ssf/streams?stream_id="+stream, token, "")
+	stream = h.stream(token, "")
+	encrypted("another one")
+	h.emit(token, "jo")
+	leave("an event of another one", 1)
+}
+
+// The largest SETs that can be, encrypted, fit into what a receiver reads: one by push,
+// a full answer by poll.
+func TestLargestEncryptedSETs(t *testing.T) {
+	key, err := jose.GenerateDecryptionKey(jose.RSAOAEP512, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := jose.NewEncrypter(key.Public(), jose.A256CBCHS512)
+	if err != nil {
+		t.Fatal(err)
+	}
+	compact, err := e.Encrypt(strings.Repeat("x", jose.MaxCompactBytes))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(compact) > delivery.MaxPushBodyBytes || len(compact) > jose.MaxEncryptedBytes {
+		t.Errorf("got %d bytes, want one that a receiver of pushes reads", len(compact))
+	}
+	full := delivery.PollResponse{MoreAvailable: true}
+	for i := range poll.DefaultMaxBatch {
+		full.Sets = append(full.Sets, delivery.PollSet{ID: fmt.Sprintf("%0256d", i), SET: compact})
+	}
+	body, err := full.MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := delivery.ParsePollResponse(body); err != nil || len(got.Sets) != poll.DefaultMaxBatch {
+		t.Errorf("%d bytes: got %d SETs (%v), want all", len(body), len(got.Sets), err)
 	}
 }

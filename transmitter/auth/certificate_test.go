@@ -239,6 +239,7 @@ func TestSubjectNames(t *testing.T) {
 	ia5 := func(s string) any { return asn1.RawValue{Tag: asn1.TagIA5String, Bytes: []byte(s)} }
 	bmp := asn1.RawValue{Tag: asn1.TagBMPString, Bytes: []byte{0, 's', 0, 'h', 0, 'o', 0, 'p'}}
 	number := asn1.RawValue{Tag: asn1.TagInteger, Bytes: []byte{1}}
+	bytesOf := func(tag int, b ...byte) any { return asn1.RawValue{Tag: tag, Bytes: b} }
 	german := pkix.RDNSequence{one(c, "DE"), one(o, utf8("Müller, Söhne")), one(cn, "shop")}
 	for _, tt := range []struct {
 		text    string
@@ -270,6 +271,15 @@ func TestSubjectNames(t *testing.T) {
 		{`CN=shop,O=Evil`, pkix.RDNSequence{one(cn, utf8("shop,O=Evil"))}, false},
 		{`CN=shop\00`, pkix.RDNSequence{one(cn, utf8("shop"))}, false},
 		{`CN=shop`, pkix.RDNSequence{one(cn, utf8("shop\x00"))}, false},
+		{`CN=shop`, pkix.RDNSequence{one(cn, bytesOf(asn1.TagBMPString, 0, 's', 0, 'h', 0, 'o', 0, 'p', 0, 0))}, false}, // a NUL behind it
+		{`CN=s\EF\BF\BD`, pkix.RDNSequence{one(cn, bytesOf(asn1.TagBMPString, 0, 's', 0xd8, 0))}, false},                // half a pair is no U+FFFD
+		{`CN=s\F0\9F\98\80`, pkix.RDNSequence{one(cn, bytesOf(asn1.TagBMPString, 0, 's', 0xd8, 0x3d, 0xde, 0))}, false}, // BMP has no pairs
+		{`CN=ü`, pkix.RDNSequence{one(cn, bytesOf(asn1.TagBMPString, 0, 0xfc))}, true},
+		{`CN=ü`, pkix.RDNSequence{one(cn, bytesOf(asn1.TagT61String, 0xc3, 0xbc))}, false}, // T.61 is no UTF-8
+		{`CN=shop`, pkix.RDNSequence{one(cn, bytesOf(asn1.TagT61String, 's', 'h', 'o', 'p'))}, true},
+		{`CN=ſhop`, pkix.RDNSequence{one(cn, "shop")}, false},
+		{`CN=shop`, pkix.RDNSequence{}, false},
+		{`CN=shop`, pkix.RDNSequence{one(cn, "shop"), {}}, false},
 		{`CN=\ shop\ `, pkix.RDNSequence{one(cn, " shop ")}, true},
 		{`CN= shop `, pkix.RDNSequence{one(cn, "shop")}, true},
 		{`CN=`, pkix.RDNSequence{one(cn, "")}, true},

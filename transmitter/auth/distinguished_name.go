@@ -219,6 +219,9 @@ func (a *attribute) has(value asn1.RawValue) bool {
 	default: // no text
 		return false
 	}
+	if value.Tag == asn1.TagBMPString && bytes.HasSuffix(value.Bytes, []byte{0, 0}) {
+		return false // what reads it drops a NUL at its end: two names would be alike
+	}
 	var text string
 	rest, err := asn1.Unmarshal(value.FullBytes, &text)
 	return err == nil && len(rest) == 0 && value.Class == asn1.ClassUniversal && utf8.ValidString(text) && text == a.text

@@ -35,7 +35,7 @@ func TestCopy(t *testing.T) {
 			if diff := cmp.Diff(everything(t, from), everything(t, to)); diff != "" {
 				t.Errorf("got another content (-want +got):\n%s", diff)
 			}
-			if want := 150 + 151 + 2 + 1 + 2 + 70 + 72; count != want {
+			if want := 150 + 154 + 2 + 1 + 2 + 70 + 72; count != want {
 				t.Errorf("got %d records, want %d", count, want)
 			}
 		}
@@ -75,9 +75,19 @@ func populate(t *testing.T, s *auth.Store) {
 	for i := range 150 {
 		_, err := s.AddApplication(ctx, auth.Application{
 			ID: fmt.Sprint("a", i), Name: fmt.Sprint("Näme ", i), Audience: []string{fmt.Sprint("https://rp.example/", i), fmt.Sprint("urn:", i)}, SubjectFormat: "email",
+			Profile: "okta", Encryption: fmt.Sprintf(`{"enc":"A256GCM","key":{"n":%d}}`, i),
 		})
 		note(err)
 		_, err = s.AddClient(ctx, auth.Client{ID: fmt.Sprint("c", i), Application: fmt.Sprint("a", i), Scopes: []auth.Scope{"ssf.read"}, Static: i%2 == 0})
+		note(err)
+	}
+	for id, c := range map[string]auth.Client{
+		"named":  {Certificate: &auth.Certificate{SubjectDN: `CN=shop,O=Müller\, Söhne`}},
+		"signed": {Certificate: &auth.Certificate{SelfSigned: true}, JWKSURI: "https://rp.example/jwks"},
+		"bound":  {BoundTokens: true},
+	} {
+		c.ID, c.Application, c.Scopes = id, "a0", []auth.Scope{"ssf.read"}
+		_, err := s.AddClient(ctx, c)
 		note(err)
 	}
 	_, err := s.AddClient(ctx, auth.Client{ID: "writer", Application: "a0", Scopes: []auth.Scope{"events.write"}, Source: &auth.Source{Name: "hr"}, Environment: "test"})
