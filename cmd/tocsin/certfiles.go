@@ -8,8 +8,6 @@ import (
 	"os"
 	"sync"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 const (
@@ -114,18 +112,4 @@ func tlsConfig(get func(*tls.ClientHelloInfo) (*tls.Certificate, error)) *tls.Co
 		},
 		GetCertificate: get,
 	}
-}
-
-// certCollector tells at each scrape when the certificate that is served expires. It
-// looks as a client would, so that a scrape also sees a change of its files.
-func certCollector(get func(*tls.ClientHelloInfo) (*tls.Certificate, error)) prometheus.Collector {
-	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "tocsin_tls_certificate_expiry_timestamp_seconds", Help: "When the certificate that is served expires.",
-	}, func() float64 {
-		cert, err := get(&tls.ClientHelloInfo{})
-		if err != nil || cert == nil || cert.Leaf == nil {
-			return 0
-		}
-		return float64(cert.Leaf.NotAfter.Unix())
-	})
 }

@@ -80,7 +80,7 @@ func TestCertificateIsRenewed(t *testing.T) {
 		t.Fatal(err)
 	}
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(main.CertExpiry(secure.GetCertificate))
+	registry.MustRegister(main.CertExpiry(secure))
 	want := func(step string, der []byte, end time.Time, loud bool) {
 		t.Helper()
 		for range 3 {
@@ -91,11 +91,18 @@ func TestCertificateIsRenewed(t *testing.T) {
 			}
 		}
 		families, err := registry.Gather()
-		if err != nil || len(families) != 1 {
+		if err != nil || len(families) != 2 {
 			t.Fatalf("%s: got %v, %v", step, families, err)
 		}
 		if got := families[0].GetMetric()[0].GetGauge().GetValue(); got != float64(end.Unix()) {
 			t.Errorf("%s: got expiry %v, want %v", step, got, end.Unix())
+		}
+		leaf, err := x509.ParseCertificate(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := families[1].GetMetric()[0].GetGauge().GetValue(); got != float64(leaf.NotBefore.Unix()) {
+			t.Errorf("%s: got start %v, want %v", step, got, leaf.NotBefore.Unix())
 		}
 		said := strings.Count(logged.String(), "THE CERTIFICATE'S FILES CANNOT BE USED")
 		if said != map[bool]int{true: 1, false: 0}[loud] {

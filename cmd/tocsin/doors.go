@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/acmecert"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/config"
 	"github.com/tocsin-ssf/tocsin/set/delivery/edge"
 )
@@ -69,11 +70,15 @@ func newDoors(settings config.EdgeSettings, logger *slog.Logger) *doors {
 	}
 }
 
-// collectors are the metrics of the doors and of their certificate, if there is one.
-func (d *doors) collectors(secure *tls.Config) []prometheus.Collector {
+// collectors are the metrics of the doors and of their certificate, if there is one, which
+// an ACME server gives if certificates is not nil.
+func (d *doors) collectors(secure *tls.Config, certificates *acmecert.Manager) []prometheus.Collector {
 	all := []prometheus.Collector{d.refused}
-	if secure != nil {
-		all = append(all, certCollector(secure.GetCertificate))
+	switch {
+	case certificates != nil:
+		all = append(all, certificates.Metrics(), certCollector{certificates.First})
+	case secure != nil:
+		all = append(all, collectorOf(secure))
 	}
 	return all
 }

@@ -55,7 +55,7 @@ func CertFiles(cert, key string, logger *slog.Logger) (secure *tls.Config, look 
 }
 
 // CertExpiry is what the metric of a certificate tells.
-var CertExpiry = certCollector
+var CertExpiry = collectorOf
 
 // SetVersion does what the linker does for a release.
 func SetVersion(v string) { version = v }

@@ -240,7 +240,7 @@ func (c receiveRunCmd) Run(ctx context.Context, std streamsIO) error {
 		return err
 	}
 	d := newDoors(cfg.EdgeSettings, logger)
-	if err := daemon.Collect(append(d.collectors(secure), processCollectors("receive", cfg.Data, daemon.Redis(), logger)...)...); err != nil {
+	if err := daemon.Collect(append(d.collectors(secure, certificates), processCollectors("receive", cfg.Data, daemon.Redis(), logger)...)...); err != nil {
 		return err
 	}
 	reload := func(ctx context.Context) error {

@@ -141,7 +141,7 @@ func (s serveCmd) Run(ctx context.Context, std streamsIO) error {
 	kept = openFigures(s.Data, n.Transmitter.Gatherer(), figures.Transmitter(), logger)
 	d := newDoors(s.EdgeSettings, logger)
 	d.clientCert = s.ClientCertHeader
-	collectors := append(d.collectors(secure), processCollectors("serve", s.Data, n.Redis, logger)...)
+	collectors := append(d.collectors(secure, certificates), processCollectors("serve", s.Data, n.Redis, logger)...)
 	if n.Signer != nil {
 		collectors = append(collectors, n.Signer.Metrics())
 	}

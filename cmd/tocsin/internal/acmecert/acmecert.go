@@ -9,9 +9,9 @@ package acmecert
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -20,6 +20,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/crypto/acme"
 	"golang.org/x/net/idna"
 
@@ -68,11 +69,12 @@ const orderTime = 5 * time.Minute
 // Manager has the certificates. Safe for concurrent use.
 type Manager struct {
 	cfg    Config
-	client *acme.Client
 	store  store
+	orders *prometheus.CounterVec // by result
 
-	ordering   sync.Mutex // one order at a time
-	registered bool       // the account is known
+	ordering sync.Mutex // one order at a time
+	account  *ecdsa.PrivateKey
+	client   *acme.Client // knows directory and account; nil: both are to be asked for
 
 	mu   sync.RWMutex
 	held map[string]held             // by name
@@ -84,13 +86,22 @@ type Manager struct {
 type held struct {
 	cert      *tls.Certificate
 	directory string
+	unsaved   bool // it is in memory alone
 }
+
+// maxName bounds what is looked at as a name, in bytes: what is longer has no form of at
+// most 253 characters. Its cost grows with its square, and strangers name it in handshakes.
+const maxName = 1024
 
 // Name returns a name as certificates have it, in lower case and in ASCII. It must have a
 // dot and be no address: no ACME server gives a certificate for something else.
 func Name(name string) (string, error) {
-	ascii, err := idna.Lookup.ToASCII(strings.TrimSuffix(name, "."))
-	if err != nil || !strings.Contains(ascii, ".") || strings.ContainsAny(ascii, "*/: ") {
+	if len(name) > maxName {
+		return "", fmt.Errorf("it is no host name: it has %d bytes", len(name))
+	}
+	strict := idna.New(idna.MapForLookup(), idna.BidiRule(), idna.VerifyDNSLength(true))
+	ascii, err := strict.ToASCII(strings.TrimSuffix(name, "."))
+	if err != nil || !strings.Contains(ascii, ".") || strings.HasSuffix(ascii, ".") || strings.ContainsAny(ascii, "*/: ") {
 		return "", fmt.Errorf("%q is no host name such as ssf.example.com", name)
 	}
 	if _, err := netip.ParseAddr(ascii); err == nil {
@@ -109,19 +120,17 @@ func New(cfg Config) (*Manager, error) {
 		cfg.Retry = []time.Duration{time.Minute, 10 * time.Minute, 30 * time.Minute, time.Hour}
 	}
 	m := &Manager{
-		cfg: cfg, store: store{dir: cfg.Dir, vault: cfg.Vault},
+		cfg: cfg, store: store{dir: cfg.Dir, vault: cfg.Vault, logger: cfg.Logger}, orders: newOrders(),
 		held: map[string]held{}, alpn: map[string]*tls.Certificate{}, http: map[string]string{},
 	}
 	if err := m.store.open(); err != nil {
 		return nil, err
 	}
-	key, err := m.store.account()
-	if err != nil {
+	var err error
+	if m.account, err = m.store.account(); err != nil {
 		return nil, err
 	}
-	m.client = &acme.Client{
-		Key: key, DirectoryURL: cfg.Directory, HTTPClient: bounded(cfg.Client), UserAgent: "tocsin", RetryBackoff: backoff,
-	}
+	m.cfg.Client = bounded(cfg.Client)
 	for _, name := range cfg.Domains {
 		one, err := m.store.certificate(name)
 		switch {
@@ -150,22 +159,40 @@ func (m *Manager) keep(ctx context.Context, name string) {
 		m.cfg.Logger.InfoContext(ctx, "there is no certificate yet, one is ordered; until it is there nobody can connect by this name", "host", name)
 	}
 	for failures := 0; ; {
-		if !wait(ctx, time.Until(m.due(name))) {
+		if !m.untilDue(ctx, name) {
 			return
 		}
 		err := m.renew(ctx, name)
 		if ctx.Err() != nil {
 			return
 		}
+		pause := m.cfg.Retry[0] // however short their lives are
 		if err == nil {
 			failures = 0
-			continue
+		} else {
+			pause = m.pause(failures, err)
+			failures++
+			m.tell(ctx, name, err, pause)
 		}
-		pause := m.pause(failures, err)
-		failures++
-		m.tell(ctx, name, err, pause)
 		if !wait(ctx, pause) {
 			return
+		}
+	}
+}
+
+// look is how often the clock is looked at: timers stand still while a machine sleeps, and
+// do not see that its clock was set.
+const look = time.Hour
+
+// untilDue waits until a certificate is to be renewed, and reports whether ctx goes on.
+func (m *Manager) untilDue(ctx context.Context, name string) bool {
+	for {
+		left := time.Until(m.due(name))
+		if left <= 0 {
+			return ctx.Err() == nil
+		}
+		if !wait(ctx, min(left, look)) {
+			return false
 		}
 	}
 }
@@ -173,24 +200,10 @@ func (m *Manager) keep(ctx context.Context, name string) {
 // pause is how long nothing is asked after a failure: what the server says, if it is longer.
 func (m *Manager) pause(failures int, err error) time.Duration {
 	pause := m.cfg.Retry[min(failures, len(m.cfg.Retry)-1)]
-	if asked, limited := acme.RateLimit(err); limited {
-		return max(pause, min(asked, longestPause))
+	if asked, limited := limit(err); limited {
+		return max(pause, asked)
 	}
 	return pause
-}
-
-// longestPause bounds what a server may ask for.
-const longestPause = 24 * time.Hour
-
-// tell says that a certificate could not be had, why, what to do and what is served.
-func (m *Manager) tell(ctx context.Context, name string, err error, pause time.Duration) {
-	one := m.of(name)
-	attrs := []any{"host", name, "err", fmt.Errorf("%w (%s)", err, Advice(err)), "in", pause}
-	if one.cert == nil {
-		m.cfg.Logger.ErrorContext(ctx, "NO CERTIFICATE COULD BE OBTAINED: nobody can connect by this name; it is tried again", attrs...)
-		return
-	}
-	m.cfg.Logger.ErrorContext(ctx, "THE CERTIFICATE COULD NOT BE RENEWED, the one before is still served; it is tried again", append(attrs, "not_after", one.cert.Leaf.NotAfter.UTC())...)
 }
 
 // Due is when a certificate is renewed: a third of its life before the end, 30 days at most.
@@ -199,10 +212,11 @@ func Due(leaf *x509.Certificate) time.Time {
 	return leaf.NotAfter.Add(-min(leaf.NotAfter.Sub(leaf.NotBefore)/3, earliest))
 }
 
-// due is when a certificate is to be renewed. One of another server is at once.
+// due is when something is to be done for a name: at once where there is no certificate, or
+// one of another server, or one that is not saved yet.
 func (m *Manager) due(name string) time.Time {
 	one := m.of(name)
-	if one.cert == nil || one.directory != m.cfg.Directory {
+	if one.cert == nil || one.directory != m.cfg.Directory || one.unsaved {
 		return time.Time{}
 	}
 	return Due(one.cert.Leaf)
@@ -217,10 +231,11 @@ func (m *Manager) of(name string) held {
 // GetCertificate is for tls.Config: the certificate of the name that a client asks for, or
 // the answer to a challenge. Other names, and names whose certificate is still to come, have
 // none: the handshake ends with an alert, and nothing is ordered. A client that names
-// nothing gets the certificate that ends first.
+// nothing gets the certificate that ends first of those that there are.
 func (m *Manager) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	if hello.ServerName == "" {
-		return m.first(), nil
+		first, _ := m.first()
+		return first, nil
 	}
 	name, err := Name(hello.ServerName)
 	if err != nil {
@@ -242,20 +257,24 @@ func (m *Manager) Protocols() []string {
 	return []string{"h2", "http/1.1", acme.ALPNProto}
 }
 
-// first is the certificate that ends first; nil while one is missing.
-func (m *Manager) first() (first *tls.Certificate) {
+// First returns the certificate that ends first; nil while one name has none.
+func (m *Manager) First() *tls.Certificate {
+	if first, all := m.first(); all {
+		return first
+	}
+	return nil
+}
+
+// first is the certificate that ends first, and whether all are there.
+func (m *Manager) first() (first *tls.Certificate, all bool) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	for _, name := range m.cfg.Domains {
-		cert := m.held[name].cert
-		if cert == nil {
-			return nil
-		}
-		if first == nil || cert.Leaf.NotAfter.Before(first.Leaf.NotAfter) {
-			first = cert
+	for _, one := range m.held {
+		if first == nil || one.cert.Leaf.NotAfter.Before(first.Leaf.NotAfter) {
+			first = one.cert
 		}
 	}
-	return first
+	return first, len(m.held) == len(m.cfg.Domains)
 }
 
 func wait(ctx context.Context, d time.Duration) bool {
@@ -271,6 +290,3 @@ func wait(ctx context.Context, d time.Duration) bool {
 		return true
 	}
 }
-
-// errTerms says that the terms of service were not agreed to.
-var errTerms = errors.New("the ACME server has terms of service that are not agreed to")

@@ -297,6 +297,7 @@ func TestHandler(t *testing.T) {
 		{"GET", host, "/.well-known/acme-challenge/x", http.StatusNotFound, ""},
 		{"POST", host, "/v1/events", http.StatusNotFound, ""},
 		{"GET", host + ".", "//evil.example/", http.StatusPermanentRedirect, "https://" + host + "//evil.example/"},
+		{"GET", host, "x:.evil.example/", http.StatusNotFound, ""},
 	} {
 		r, w := httptest.NewRequest(c.method, c.path, nil), httptest.NewRecorder()
 		r.Host = c.host
@@ -348,6 +349,7 @@ func TestTerms(t *testing.T) {
 func TestName(t *testing.T) {
 	for name, want := range map[string]string{
 		"ssf.example.com": "ssf.example.com", "SSF.Example.COM.": "ssf.example.com", "bücher.example": "xn--bcher-kva.example",
+		"a..b": "", "..": "", "...": "", ".a.b": "", "example.com..": "", strings.Repeat("a", 64) + ".example": "", strings.Repeat("a.", 130) + "b": "", "a_b.example": "",
 		"localhost": "", "": "", "10.0.0.1": "", "*.example.com": "", "a b.example": "", "https://a.example": "", "a.example:443": "", "../a.example": "",
 	} {
 		if got, err := acmecert.Name(name); got != want || (err == nil) != (want != "") {

@@ -37,7 +37,8 @@ func (m *Manager) Handler() http.Handler {
 			host = name
 		}
 		name, err := Name(host)
-		if err != nil || !slices.Contains(m.cfg.Domains, name) {
+		// "GET x:.evil.example/" has no path: what follows the name would be part of it.
+		if err != nil || !strings.HasPrefix(r.URL.RequestURI(), "/") || !slices.Contains(m.cfg.Domains, name) {
 			http.NotFound(w, r)
 			return
 		}

@@ -10,13 +10,10 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"time"
 
 	"golang.org/x/crypto/acme"
-
-	"github.com/tocsin-ssf/tocsin/set/delivery/guard"
 )
 
 // Kinds of challenges that are answered (RFC 8737, RFC 8555 §8.3).
@@ -25,67 +22,108 @@ const (
 	http01    = "http-01"
 )
 
-// renew orders a certificate with a new key, keeps it and serves it. Connections that there
-// are go on as they began.
+// renew orders a certificate with a new key, serves it and keeps it. Connections that there
+// are go on as they began. One that could not be saved is not ordered again for that: servers
+// bound how many of a name they give in a week.
 func (m *Manager) renew(ctx context.Context, name string) error {
+	if one := m.of(name); one.unsaved && one.directory == m.cfg.Directory && time.Now().Before(Due(one.cert.Leaf)) {
+		return m.save(name, one)
+	}
+	made, err := m.order(ctx, name)
+	if ctx.Err() != nil {
+		return err // nothing failed: it ends
+	}
+	m.count(err)
+	if err != nil {
+		return err
+	}
+	m.change(func() { m.held[name] = made })
+	m.cfg.Logger.InfoContext(ctx, "a new certificate is served", "host", name, "not_after", made.cert.Leaf.NotAfter.UTC())
+	if err := m.save(name, made); err != nil {
+		return err
+	}
+	if !time.Now().Before(Due(made.cert.Leaf)) {
+		return errDue
+	}
+	return nil
+}
+
+// save writes the file of a certificate that is served.
+func (m *Manager) save(name string, one held) error {
+	if err := m.store.keep(name, one); err != nil {
+		return &saveError{err}
+	}
+	one.unsaved = false
+	m.change(func() { m.held[name] = one })
+	return nil
+}
+
+// order has a certificate made. After a failure the next order begins with the directory:
+// the server may have changed, or forgotten the account.
+func (m *Manager) order(ctx context.Context, name string) (made held, err error) {
 	m.ordering.Lock()
 	defer m.ordering.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, orderTime)
 	defer cancel()
+	defer func() {
+		if err != nil {
+			m.client = nil
+		}
+	}()
 	if err := m.register(ctx); err != nil {
-		return err
+		return held{}, err
 	}
 	order, err := m.authorize(ctx, name)
-	if problem, ok := errors.AsType[*acme.Error](err); ok && problem.ProblemType == noAccount {
-		m.registered, m.client.KID = false, "" // the next try makes it anew
-	}
 	if err != nil {
-		return err
+		return held{}, err
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return err
+		return held{}, err
 	}
 	cert, err := m.finalize(ctx, order, name, key)
-	if err != nil {
-		return err
-	}
-	made := held{cert: cert, directory: m.cfg.Directory}
-	if err := m.store.keep(name, made); err != nil {
-		return err
-	}
-	m.mu.Lock()
-	m.held[name] = made
-	m.mu.Unlock()
-	m.cfg.Logger.InfoContext(ctx, "a new certificate is served", "host", name, "not_after", cert.Leaf.NotAfter.UTC())
-	return nil
+	return held{cert: cert, directory: m.cfg.Directory, unsaved: true}, err
 }
-
-// noAccount says that the server does not know our account (any more).
-const noAccount = "urn:ietf:params:acme:error:accountDoesNotExist"
 
 // register makes the account, or finds the one of our key (RFC 8555 §7.3), once.
 func (m *Manager) register(ctx context.Context) error {
-	if m.registered {
+	if m.client != nil {
 		return nil
+	}
+	client := &acme.Client{
+		Key: m.account, DirectoryURL: m.cfg.Directory, HTTPClient: m.cfg.Client, UserAgent: "tocsin", RetryBackoff: backoff,
 	}
 	account := &acme.Account{ExternalAccountBinding: m.cfg.Binding}
 	if m.cfg.Email != "" {
 		account.Contact = []string{"mailto:" + m.cfg.Email}
 	}
 	refused := false
-	_, err := m.client.Register(ctx, account, func(string) bool {
+	_, err := client.Register(ctx, account, func(string) bool {
 		refused = !m.cfg.AcceptTerms
 		return m.cfg.AcceptTerms
 	})
-	switch {
-	case refused:
+	if refused {
 		return errTerms
-	case err != nil && !errors.Is(err, acme.ErrAccountAlreadyExists):
+	}
+	switch {
+	case errors.Is(err, acme.ErrAccountAlreadyExists):
+		m.write(ctx, client, account)
+	case err != nil:
 		return fmt.Errorf("the account: %w", err)
 	}
-	m.registered = true
+	m.client = client
 	return nil
+}
+
+// write tells the server where it writes to about an account that there is: it was another
+// address, maybe. A server that does not take it gives certificates none the less.
+func (m *Manager) write(ctx context.Context, client *acme.Client, account *acme.Account) {
+	if len(account.Contact) == 0 {
+		return
+	}
+	if _, err := client.UpdateReg(ctx, account); err != nil && ctx.Err() == nil {
+		m.cfg.Logger.WarnContext(ctx, "the ACME server did not take the address of --acme-email", "err", shown(err))
+	}
 }
 
 // authorize makes an order and shows that name is ours.
@@ -200,55 +238,4 @@ func backoff(n int, _ *http.Request, resp *http.Response) time.Duration {
 		return 0 // what the server limits is not asked again at once
 	}
 	return time.Duration(n) * 200 * time.Millisecond
-}
-
-// maxAnswer bounds an answer of the server, in bytes.
-const maxAnswer = 1 << 20
-
-// bounded is a client whose answers are cut at maxAnswer.
-func bounded(client *http.Client) *http.Client {
-	short := *client
-	short.Transport = cutting{client.Transport}
-	return &short
-}
-
-type cutting struct{ http.RoundTripper }
-
-// RoundTrip makes one request.
-func (c cutting) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := c.RoundTripper.RoundTrip(req)
-	if err != nil {
-		return nil, err
-	}
-	resp.Body = struct {
-		io.Reader
-		io.Closer
-	}{io.LimitReader(resp.Body, maxAnswer), resp.Body}
-	return resp, nil
-}
-
-// Advice says what an operator does about a failure.
-func Advice(err error) string {
-	var unknown x509.UnknownAuthorityError
-	var refused *acme.AuthorizationError
-	var problem *acme.Error
-	_, limited := acme.RateLimit(err)
-	switch {
-	case errors.Is(err, errTerms):
-		return "read them, and agree with --acme-accept-terms"
-	case guard.Blocked(err):
-		return "name its address range with --acme-allow"
-	case errors.As(err, &unknown):
-		return "name the authority of the ACME server with --acme-ca"
-	case errors.As(err, &refused):
-		return "the name must lead here, and the ACME server must reach port 443 of it, or port 80 with --acme-http"
-	case limited:
-		return "it was asked too often: wait, and look what failed before"
-	case errors.As(err, &problem) && problem.ProblemType == "urn:ietf:params:acme:error:externalAccountRequired":
-		return "get credentials from it, and name them with --acme-eab-kid and --acme-eab-key"
-	case errors.As(err, &problem):
-		return "this is what the ACME server says; its documentation tells what to do"
-	default:
-		return "is the ACME server reached from here? See --acme-directory"
-	}
 }

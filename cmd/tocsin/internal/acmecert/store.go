@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -26,6 +27,9 @@ const (
 	maxFile     = 1 << 20
 	dirMode     = 0o700
 
+	newPrefix     = ".new-"    // of a file that is being written
+	damagedSuffix = ".damaged" // of one that was put aside
+
 	certBlock   = "CERTIFICATE"
 	keyBlock    = "PRIVATE KEY"
 	sealedBlock = "TOCSIN SEALED PRIVATE KEY"
@@ -35,68 +39,104 @@ const (
 // store keeps account key and certificates in files of mode 0600, each there as a whole or
 // not at all: a certificate and its key are in one.
 type store struct {
-	dir   string
-	vault *vault.Vault
+	dir    string
+	vault  *vault.Vault
+	logger *slog.Logger
 }
 
+// open makes the folder, and takes away what a process has left that was killed while it
+// wrote. The data folder is ours alone.
 func (s store) open() error {
-	if err := os.MkdirAll(s.dir, dirMode); err != nil {
+	err := os.MkdirAll(s.dir, dirMode)
+	left, globErr := filepath.Glob(filepath.Join(s.dir, newPrefix+"*"))
+	err = errors.Join(err, globErr)
+	for _, path := range left {
+		err = errors.Join(err, os.Remove(path))
+	}
+	if err != nil {
 		return fmt.Errorf("making the folder of certificates: %w", err)
 	}
 	return nil
 }
 
+// aside takes a file away that cannot be used. It is kept for who looks into it.
+func (s store) aside(path string, why error) error {
+	s.logger.Error("A FILE OF CERTIFICATES IS DAMAGED: it is put aside, and what was in it is made anew", "file", path+damagedSuffix, "err", why)
+	return os.Rename(path, path+damagedSuffix)
+}
+
 // account returns the account's key, which is made if there is none.
 func (s store) account() (*ecdsa.PrivateKey, error) {
 	path := filepath.Join(s.dir, accountFile)
-	raw, err := readFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		if err != nil {
+	one, raw, err := s.find(path, accountFile)
+	switch {
+	case err != nil:
+		return nil, err
+	case one.key == nil:
+		if one.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
 			return nil, err
 		}
-		return key, s.write(path, accountFile, nil, key, "")
+	case !s.inClear(raw):
+		return one.key, nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	one, err := s.read(accountFile, raw)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	if s.inClear(raw) {
-		err = s.write(path, accountFile, nil, one.key, "")
-	}
-	return one.key, err
+	return one.key, s.write(path, accountFile, nil, one.key, "")
 }
 
 // certificate returns that of a name; none if there is none, or what there is cannot be
 // used: it is obtained anew.
 func (s store) certificate(name string) (held, error) {
 	path := filepath.Join(s.dir, name+suffix)
-	raw, err := readFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return held{}, nil
-	}
-	if err != nil {
+	one, raw, err := s.find(path, name)
+	if err != nil || one.key == nil {
 		return held{}, err
 	}
-	one, err := s.read(name, raw)
-	if errors.Is(err, vault.ErrLocked) || errors.Is(err, vault.ErrDamaged) {
-		return held{}, fmt.Errorf("%s: %w", path, err)
+	leaf, err := one.leaf(name)
+	if err != nil {
+		return held{}, s.aside(path, err)
 	}
-	if err != nil || len(one.chain) == 0 {
-		return held{}, nil //nolint:nilerr // rubbish is no certificate
-	}
-	leaf, err := x509.ParseCertificate(one.chain[0])
-	if err != nil || !one.key.PublicKey.Equal(leaf.PublicKey) || leaf.VerifyHostname(name) != nil {
-		return held{}, nil //nolint:nilerr // the same
-	}
-	found := held{&tls.Certificate{Certificate: one.chain, PrivateKey: one.key, Leaf: leaf}, one.from}
+	found := held{cert: &tls.Certificate{Certificate: one.chain, PrivateKey: one.key, Leaf: leaf}, directory: one.from}
 	if s.inClear(raw) {
 		err = s.keep(name, found)
 	}
 	return found, err
+}
+
+// find reads a file; nothing if it is not there or damaged. Error: it, or its key, cannot be
+// opened.
+func (s store) find(path, name string) (content, []byte, error) {
+	raw, err := readFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return content{}, nil, nil
+	case err != nil && !errors.Is(err, errTooLong):
+		return content{}, nil, err
+	}
+	var one content
+	if err == nil {
+		one, err = s.read(name, raw)
+	}
+	switch {
+	case errors.Is(err, vault.ErrLocked):
+		return content{}, nil, fmt.Errorf("%s: %w", path, err)
+	case err != nil:
+		return content{}, nil, s.aside(path, err)
+	}
+	return one, raw, nil
+}
+
+// leaf is the certificate of name, if the key is its.
+func (c content) leaf(name string) (*x509.Certificate, error) {
+	if len(c.chain) == 0 {
+		return nil, errors.New("there is no certificate in it")
+	}
+	leaf, err := x509.ParseCertificate(c.chain[0])
+	switch {
+	case err != nil:
+		return nil, err
+	case !c.key.PublicKey.Equal(leaf.PublicKey):
+		return nil, errors.New("its key is another certificate's")
+	}
+	return leaf, leaf.VerifyHostname(name)
 }
 
 // inClear reports whether a file has its key in clear and may not.
@@ -223,6 +263,9 @@ func replace(path string, text []byte) error {
 	return errors.Join(dir.Sync(), dir.Close())
 }
 
+// errTooLong says that a file is none of ours.
+var errTooLong = errors.New("longer")
+
 func readFile(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -231,7 +274,7 @@ func readFile(path string) ([]byte, error) {
 	defer f.Close() // it is only read
 	raw, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err == nil && len(raw) > maxFile {
-		err = fmt.Errorf("%s is longer than %d bytes", path, maxFile)
+		err = fmt.Errorf("%s is %w than %d bytes", path, errTooLong, maxFile)
 	}
 	return raw, err
 }

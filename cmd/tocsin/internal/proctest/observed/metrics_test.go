@@ -165,6 +165,14 @@ func testMetricsPage(t *testing.T, w *world) {
 	}
 	add(got, "serve", scrape(t, other))
 	other.Kill()
+	// With certificates by ACME; nobody answers there.
+	certified := proctest.New(t, "--issuer", "https://ssf.example.com", "--acme-domain", "ssf.example.com", "--acme-directory", "https://127.0.0.1:1/dir")
+	certified.Secure = true
+	if err := certified.Start(); err != nil {
+		t.Fatal(err)
+	}
+	add(got, "serve", scrape(t, certified))
+	certified.Kill()
 
 	want := onPage(t)
 	for _, section := range []string{"serve", "receive", "both"} {
