@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -173,6 +174,14 @@ func (m many) Streams(_ context.Context, owner string) (list []streams.Stream, e
 		list = append(list, streams.Stream{ID: fmt.Sprintf("%s-s%d", owner, n), Owner: owner, Status: streams.Enabled, DefaultSubjects: streams.SubjectsAll, Delivery: streams.Delivery{Method: delivery.MethodPoll}})
 	}
 	return list, nil
+}
+
+func (m many) Stream(ctx context.Context, id string) (streams.Stream, error) {
+	list, err := m.Streams(ctx, id[:strings.LastIndexByte(id, '-')])
+	if i := slices.IndexFunc(list, func(s streams.Stream) bool { return s.ID == id }); i >= 0 {
+		return list[i], err
+	}
+	return streams.Stream{}, streams.ErrNotFound
 }
 
 func (many) Depth(context.Context, string) (d streams.Depth, err error)   { return d, nil }

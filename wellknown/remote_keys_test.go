@@ -203,8 +203,13 @@ func TestRemoteKeysOutage(t *testing.T) {
 		if err := ask(first.ID()); err != nil {
 			t.Errorf("got %v, want the known key", err)
 		}
+		synctest.Wait() // nobody waits for a fetch after one that failed
 		p.set(configurationURL, page(t, wellknown.Configuration{Issuer: "https://evil.example"}))
 		<-time.After(2 * time.Hour)
+		if err := ask(first.ID()); err != nil {
+			t.Errorf("got %v, want the known key while the fetch is under way", err)
+		}
+		synctest.Wait()
 		if err := ask(first.ID()); !errors.Is(err, wellknown.ErrDocument) {
 			t.Errorf("got %v, want ErrDocument", err)
 		}
