@@ -105,5 +105,8 @@ func note(c echo.Context) {
 	if p := request.Principal(c); p != nil {
 		client = p.Client
 	}
+	if by, ok := request.Actor(c); ok {
+		client = by.LogName()
+	}
 	edge.From(c.Request().Context()).Note(c.Path(), client)
 }

@@ -161,7 +161,7 @@ func (c *Console) page(pattern string, show func(*view) error) {
 			c.refuse(w, r, errUnsure)
 			return
 		}
-		edge.From(r.Context()).Note("", s.by.String())
+		edge.From(r.Context()).Note("", s.by.LogName())
 		v := &view{console: c, w: w, r: r.WithContext(withOperator(r.Context(), s)), session: s}
 		if err := show(v); err != nil {
 			c.refuse(w, v.r, err)

@@ -58,10 +58,13 @@ func TestProvider(t *testing.T) {
 	v.post("/console/keys/rotate").wants(t, 403, "this takes the role admin")
 	v.post("/console/applications", "audience", "https://x.example").wants(t, 403, "this takes the role admin")
 	v.get("/console/audit").wants(t, 200, "jo@example.com", "oidc")
-	for _, secret := range []string{optest.ClientSecret, "code-"} {
+	for _, secret := range []string{optest.ClientSecret, "code-", "jo@example.com", "24400320"} {
 		if strings.Contains(h.logs.String(), secret) {
 			t.Errorf("%q is in the log", secret)
 		}
+	}
+	if who := "client_id=person:a1dfe33bd2469c97"; !strings.Contains(h.logs.String(), who) {
+		t.Errorf("got a log without %s, want it at each request", who)
 	}
 	for group, role := range map[string]string{"lookers": "viewer", "bosses": "admin"} {
 		p.Claim(func(all map[string]any) { all["groups"] = []string{group} })
