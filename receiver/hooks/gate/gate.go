@@ -37,6 +37,7 @@ type Config struct {
 	// Ignore are members of a scope that may be left out of account ("tenant", "device"),
 	// where sessions and tokens are not known by them: a session that does not know its
 	// tenant fits no event about a user in one. Sessions of others than are meant may end.
+	// "*" are all but "user" and "session".
 	Ignore []string
 	// AnyIssuer lets each issuer take back what others denied, where all speak for the
 	// same users. Else a denial stands until its own issuer takes it back.
@@ -116,9 +117,18 @@ func (h *Hook) by(a hooks.Action) string {
 	return a.Delivery.Issuer
 }
 
+// all in Config.Ignore are the members that do not say who is meant, whatever their names.
+const all = "*"
+
 // scope returns a scope without what is ignored; of an event about nothing else nothing.
 func (h *Hook) scope(s receiver.Scope) receiver.Scope {
-	return slices.DeleteFunc(slices.Clone(s), func(m receiver.ScopeMember) bool { return slices.Contains(h.cfg.Ignore, m.Name) })
+	return slices.DeleteFunc(slices.Clone(s), func(m receiver.ScopeMember) bool {
+		switch m.Name {
+		case "", subject.MemberUser, subject.MemberSession: // a simple subject has no name
+			return false
+		}
+		return slices.Contains(h.cfg.Ignore, m.Name) || slices.Contains(h.cfg.Ignore, all)
+	})
 }
 
 // outcomeOf returns the error of a call as one of a hook: a scope that fits nothing is

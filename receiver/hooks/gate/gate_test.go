@@ -233,6 +233,9 @@ func TestIgnore(t *testing.T) {
 		{[]string{"tenant", "device"}, both, false, 3, sessions.Revoked},
 		{[]string{"device"}, both, false, 0, sessions.Good},
 		{[]string{"tenant"}, alone, true, 0, sessions.Good},
+		{[]string{"*"}, both, false, 3, sessions.Revoked},
+		{[]string{"*"}, alone, true, 0, sessions.Good},
+		{[]string{"*"}, receiver.ScopeOf(user), false, 3, sessions.Revoked},
 	} {
 		k := newKit(t)
 		r, err := sessions.NewMemoryRevocations(sessions.RevocationsConfig{})
