@@ -71,7 +71,7 @@ func receiverProvider(cfg receive.Config, daemon *receive.Daemon) (*console.Prov
 		return nil, err
 	}
 	iss := cfg.ProviderIssuer()
-	provider.Signals = &console.Signals{Gate: gate, Issuers: []string{iss}, Deaf: func(ctx context.Context) string { return daemon.Deaf(ctx, iss) }}
+	provider.Signals = &console.Signals{Gate: gate, Issuers: []string{iss}, Deaf: func(ctx context.Context) (string, bool) { return daemon.Deaf(ctx, iss) }}
 	return provider, nil
 }
 

@@ -128,9 +128,9 @@ func (l *listener) signals() (*console.Signals, error) {
 	return &console.Signals{Gate: gate, Issuers: []string{l.iss}, Deaf: l.deaf}, nil
 }
 
-func (l *listener) deaf(ctx context.Context) string {
+func (l *listener) deaf(ctx context.Context) (why string, meant bool) {
 	if fault := l.fault.Load(); fault != nil {
-		return "Signals of the OpenID Provider are no longer heard: " + *fault
+		return "Signals of the OpenID Provider are no longer heard: " + *fault, true
 	}
 	return l.daemon.Deaf(ctx, l.iss)
 }

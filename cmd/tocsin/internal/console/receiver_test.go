@@ -97,7 +97,7 @@ func openReceiverWith(t *testing.T, provider *console.Provider, more ...string) 
 			t.Fatal(err)
 		}
 		iss := cfg.ProviderIssuer()
-		provider.Signals = &console.Signals{Gate: gate, Issuers: []string{iss}, Deaf: func(ctx context.Context) string { return r.daemon.Deaf(ctx, iss) }}
+		provider.Signals = &console.Signals{Gate: gate, Issuers: []string{iss}, Deaf: func(ctx context.Context) (string, bool) { return r.daemon.Deaf(ctx, iss) }}
 	}
 	api := r.daemon.SocketHandler(func(context.Context) error { return r.reload })
 	r.console, err = console.ForReceiver(api, "https://shop.example", receiverToken, provider, func() string { return r.url }, logger)
@@ -239,6 +239,9 @@ func TestReceiverProvider(t *testing.T) {
 	jo, kim := enter("jo@example.com", time.Now()), enter("kim@example.com", time.Now())
 	if first := jo.get("/console/"); strings.Contains(first.body, "not heard") || strings.Contains(first.body, "None of the issuers") {
 		t.Error("all is heard: got a warning")
+	}
+	if why, meant := r.daemon.Deaf(t.Context(), "https://nobody.example"); why == "" || meant {
+		t.Errorf("a provider that is no issuer: got %q, a fault %v, want it told and none", why, meant)
 	}
 	jo.post("/console/reload").wants(t, 403, "this takes the role admin")
 	r.take("1", "done")

@@ -19,9 +19,9 @@ type Signals struct {
 	Gate *standing.Gate
 	// Issuers are further iss by which signals name whom the provider calls sub.
 	Issuers []string
-	// Deaf says why signals are not heard now, for people to read; "": they are. nil:
-	// they always are.
-	Deaf func(ctx context.Context) string
+	// Deaf says why signals are not heard now, for people to read; "": they are. meant
+	// reports whether they are to be, so that it is a fault. nil: they always are heard.
+	Deaf func(ctx context.Context) (why string, meant bool)
 }
 
 // watchEvery is how often sessions are looked at that nobody asks a page of.
@@ -107,24 +107,25 @@ func (c *Console) Watch(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		if n := c.sessions.revoke(func(s *session) bool { return over(c.verdict(s)) }); n > 0 {
-			c.noteEnded(ctx, n)
-		}
+		c.noteEnded(ctx, c.sessions.revoke(func(s *session) bool { return over(c.verdict(s)) }))
 	}
 }
 
 // noteEnded tells of sessions that signals have ended; of whom, the audit has who signed
 // in, and the transmitter of the provider its events.
 func (c *Console) noteEnded(ctx context.Context, n int) {
+	if n == 0 {
+		return // somebody else has told
+	}
 	c.ended.Add(float64(n))
 	c.cfg.Logger.InfoContext(ctx, "sessions of the console were ended by a signal of the OpenID Provider", "count", n)
 }
 
-// deaf returns why the provider's signals are not heard; "": they are, or none are meant
-// to be.
-func (c *Console) deaf(ctx context.Context) string {
+// deaf returns why the provider's signals are not heard, and whether that is a fault; "":
+// they are, or no such person signs in.
+func (c *Console) deaf(ctx context.Context) (why string, fault bool) {
 	if c.oidc == nil || c.oidc.Signals == nil || c.oidc.Signals.Deaf == nil {
-		return ""
+		return "", false
 	}
 	return c.oidc.Signals.Deaf(ctx)
 }
@@ -152,7 +153,7 @@ func (c *Console) Collect(ch chan<- prometheus.Metric) {
 	ch <- c.ended
 	ch <- prometheus.MustNewConstMetric(sessionsDesc, prometheus.GaugeValue, float64(c.sessions.count()))
 	heard := 1.0
-	if c.deaf(context.Background()) != "" {
+	if why, fault := c.deaf(context.Background()); why != "" && fault {
 		heard = 0
 	}
 	ch <- prometheus.MustNewConstMetric(heardDesc, prometheus.GaugeValue, heard)

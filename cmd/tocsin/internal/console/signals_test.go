@@ -38,11 +38,13 @@ func listen(t *testing.T, begin func(http.Handler) *httptest.Server) *listening 
 }
 
 // hears opens a console, and what hears the transmitter for it.
-func (l *listening) hears(t *testing.T, cfg receive.Config, token string) {
+func (l *listening) hears(t *testing.T, cfg receive.Config, token string, change ...func(*receive.Issuer)) {
 	t.Helper()
-	cfg, err := receive.ForConsole(cfg, receive.Issuer{
-		Issuer: l.idp.issuer, Audience: []string{"https://console.example"}, Credentials: receive.Credentials{Token: token},
-	}, receive.Flags)
+	is := receive.Issuer{Issuer: l.idp.issuer, Audience: []string{"https://console.example"}, Credentials: receive.Credentials{Token: token}}
+	for _, c := range change {
+		c(&is)
+	}
+	cfg, err := receive.ForConsole(cfg, is, receive.Flags)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +67,7 @@ func (l *listening) hears(t *testing.T, cfg receive.Config, token string) {
 	configured := l.provider.configured()
 	configured.Signals = &console.Signals{
 		Gate: gate, Issuers: []string{l.idp.issuer},
-		Deaf: func(ctx context.Context) string { return l.daemon.Deaf(ctx, l.idp.issuer) },
+		Deaf: func(ctx context.Context) (string, bool) { return l.daemon.Deaf(ctx, l.idp.issuer) },
 	}
 	l.house = openWith(t, configured)
 	l.until("the provider's stream is heard", func() bool { return l.daemon.Health(t.Context()).Standing == keeper.OK })

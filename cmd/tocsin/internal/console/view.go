@@ -91,7 +91,7 @@ func (v *view) frame(title string) Frame {
 	f := v.console.frame(title)
 	f.Name, f.Role, f.Notices, f.Here = v.session.name, v.session.role, v.session.noted(), v.r.URL.Path
 	if f.Here == Prefix {
-		f.Deaf = v.console.deaf(v.r.Context())
+		f.Deaf, _ = v.console.deaf(v.r.Context())
 	}
 	return f
 }

@@ -49,7 +49,9 @@ func ForConsole(cfg Config, of Issuer, fault func(key, format string, args ...an
 		setDefault(&cfg.RedisPrefix, redisdb.DefaultPrefix)
 		cfg.RedisPrefix += ":console"
 	}
-	doc, err := settings.Parse("console", []byte(kept), nil)
+	// An ID token tells its user and session: a device or a tenant beside them, as CAEP's own
+	// examples have, narrows nothing here.
+	doc, err := settings.Parse("console", []byte(kept+"\nhooks: {gate: {type: gate, ignore: ['*']}}"), nil)
 	if err != nil {
 		return Config{}, &ConfigError{err}
 	}
@@ -58,6 +60,7 @@ func ForConsole(cfg Config, of Issuer, fault func(key, format string, args ...an
 		of.Algorithms = []jose.Algorithm{jose.RS256, jose.PS256, jose.ES256, jose.EdDSA}
 	}
 	cfg.Issuers, cfg.Sessions = []Issuer{of}, doc.At("sessions")
+	cfg.Hooks = map[string]settings.Node{gateHook: doc.At("hooks").At(gateHook)}
 	cfg.rules = policy.Source{Name: "console.yaml", YAML: consoleRules}
 	return cfg.Complete(fault)
 }
@@ -89,26 +92,29 @@ func (d *Daemon) ConsoleGate() (*sessions.Gate, error) {
 }
 
 // Deaf says, for people to read, why what the transmitter with this iss says of sessions
-// is not heard; "": it is.
-func (d *Daemon) Deaf(ctx context.Context, iss string) string {
+// is not heard; "": it is. meant: it is to be by the configuration, so that it is a fault.
+func (d *Daemon) Deaf(ctx context.Context, iss string) (why string, meant bool) {
 	h := d.Health(ctx)
 	at := slices.IndexFunc(h.Issuers, func(is IssuerHealth) bool { return is.Issuer == iss })
 	if at < 0 {
-		return "None of the issuers is the OpenID Provider that people sign in with (" + iss + "): sessions of this console do not end by its signals."
+		return "None of the issuers is the OpenID Provider that people sign in with (" + iss + "): sessions of this console do not end by its signals.", false
 	}
 	if h.DryRun {
-		return "Dry run: what the OpenID Provider says ends no session of this console."
+		return "Dry run: what the OpenID Provider says ends no session of this console.", false
 	}
 	is := h.Issuers[at]
-	why := is.Problems
+	all := is.Problems
 	if h.Gate != "" {
-		why = append(why, h.Gate)
+		all = append(all, h.Gate)
+	}
+	if is.Delivery == MethodPoll && is.Refused.After(is.Received) {
+		all = append(all, "the last that came was refused ("+string(is.RefusedCode)+")")
 	}
 	if is.Stream != nil && slices.Contains(is.Stream.NotDelivered, caep.SessionRevokedType) {
-		why = append(why, "its stream does not have "+caep.SessionRevokedType)
+		all = append(all, "its stream does not have "+caep.SessionRevokedType)
 	}
-	if len(why) == 0 && is.Standing != keeper.Failing {
-		return ""
+	if len(all) == 0 && is.Standing != keeper.Failing {
+		return "", true
 	}
-	return "Signals of the OpenID Provider are not heard now: a session of this console that it ends goes on until it ends by itself. " + strings.Join(why, "; ")
+	return "Signals of the OpenID Provider are not heard now: a session of this console that it ends goes on until it ends by itself. " + strings.Join(all, "; "), true
 }
