@@ -83,38 +83,55 @@ func (p *performed) on() string {
 
 // Run prints the acts, newest first.
 func (c auditCmd) Run(ctx context.Context, std streamsIO) error {
-	if c.Limit < 1 || c.Limit > maxActs {
+	wanted := wantedActs{c.Act, c.By, c.Object, c.Since, c.Until, c.Limit}
+	if err := wanted.check(); err != nil {
+		return err
+	}
+	return c.with(ctx, false, func(api *adminapi.Client) error { return wanted.print(ctx, api, c.printFlags, std.out) })
+}
+
+// wantedActs are those that a command lists.
+type wantedActs struct {
+	act, by, object string
+	since, until    time.Time
+	limit           int
+}
+
+func (a wantedActs) check() error {
+	if a.limit < 1 || a.limit > maxActs {
 		return usage("--limit must be 1 to %d", maxActs)
 	}
-	return c.with(ctx, false, func(api *adminapi.Client) error {
-		raw, err := c.acts(ctx, api)
-		if err != nil {
-			return err
+	return nil
+}
+
+func (a wantedActs) print(ctx context.Context, api *adminapi.Client, how printFlags, out io.Writer) error {
+	raw, err := a.read(ctx, api)
+	if err != nil {
+		return err
+	}
+	list := make([]performed, len(raw))
+	for i := range raw {
+		if err := json.Unmarshal(raw[i], &list[i]); err != nil {
+			return fmt.Errorf("reading the server's answer: %w", err)
 		}
-		list := make([]performed, len(raw))
-		for i := range raw {
-			if err := json.Unmarshal(raw[i], &list[i]); err != nil {
-				return fmt.Errorf("reading the server's answer: %w", err)
-			}
+	}
+	return how.print(out, raw, "TIME ACT OUTCOME BY FROM ON", func(w io.Writer) {
+		for i := range list {
+			p := &list[i]
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", p.Time.Format(time.DateTime), p.Act, p.Outcome, p.who(), p.From, p.on())
 		}
-		return c.print(std.out, raw, "TIME ACT OUTCOME BY FROM ON", func(w io.Writer) {
-			for i := range list {
-				p := &list[i]
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", p.Time.Format(time.DateTime), p.Act, p.Outcome, p.who(), p.From, p.on())
-			}
-		})
 	})
 }
 
-// acts reads page by page up to the limit.
-func (c auditCmd) acts(ctx context.Context, api *adminapi.Client) ([]json.RawMessage, error) {
+// read reads page by page up to the limit.
+func (a wantedActs) read(ctx context.Context, api *adminapi.Client) ([]json.RawMessage, error) {
 	all := []json.RawMessage{}
-	for next := ""; len(all) < c.Limit; {
+	for next := ""; len(all) < a.limit; {
 		var page struct {
 			Acts []json.RawMessage `json:"acts"`
 			Next string            `json:"next"`
 		}
-		if err := api.Do(ctx, http.MethodGet, "/admin/acts?"+c.query(next, min(actsPage, c.Limit-len(all))), nil, &page); err != nil {
+		if err := api.Do(ctx, http.MethodGet, "/admin/acts?"+a.query(next, min(actsPage, a.limit-len(all))), nil, &page); err != nil {
 			return nil, err
 		}
 		all = append(all, page.Acts...)
@@ -125,14 +142,14 @@ func (c auditCmd) acts(ctx context.Context, api *adminapi.Client) ([]json.RawMes
 	return all, nil
 }
 
-func (c auditCmd) query(before string, limit int) string {
+func (a wantedActs) query(before string, limit int) string {
 	q := url.Values{"limit": {strconv.Itoa(limit)}}
-	for name, v := range map[string]string{"act": c.Act, "by": c.By, "object": c.Object, "before": before} {
+	for name, v := range map[string]string{"act": a.act, "by": a.by, "object": a.object, "before": before} {
 		if v != "" {
 			q.Set(name, v)
 		}
 	}
-	for name, at := range map[string]time.Time{"since": c.Since, "until": c.Until} {
+	for name, at := range map[string]time.Time{"since": a.since, "until": a.until} {
 		if !at.IsZero() {
 			q.Set(name, at.Format(time.RFC3339))
 		}

@@ -54,7 +54,7 @@ func (folderCollector) Describe(ch chan<- *prometheus.Desc) {
 
 // dataFiles are the stores that there may be in a data folder.
 func dataFiles() []string {
-	return []string{"log.db", "state.db", "admin.db", "index.db", "inbox.db", "journal.db", "sessions.db"}
+	return []string{"log.db", "state.db", "admin.db", "index.db", "inbox.db", "journal.db", "acts.db", "sessions.db"}
 }
 
 // Collect asks the file system for some sizes; it lists no folder.

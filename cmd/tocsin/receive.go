@@ -30,6 +30,7 @@ type receiveCmd struct {
 	Explain    receiveExplainCmd    `cmd:"" help:"Say what would be done about a SET, and why."`
 	Check      receiveCheckCmd      `cmd:"" help:"Check a configuration, and run the tests of its rules."`
 	Journal    receiveJournalCmd    `cmd:"" help:"Show what hooks did: which signal ended which sessions."`
+	Audit      receiveAuditCmd      `cmd:"" help:"List what operators did: who, from where, what, what became of it."`
 	Deadletter receiveDeadletterCmd `cmd:"" help:"List, retry and drop events whose hooks gave up."`
 }
 
@@ -222,7 +223,7 @@ func (c receiveRunCmd) Run(ctx context.Context, std streamsIO) error {
 	defer endTraces()
 	var kept *figures.Keeper
 	daemon, err := receive.Open(ctx, cfg, receive.Options{
-		Address: f.url(listener.Addr()), Logger: logger, Traces: traces, Crash: crash,
+		Address: f.url(listener.Addr()), Node: nodeName(), Logger: logger, Traces: traces, Crash: crash,
 		Figures: func(of string) (any, bool) { return kept.Document(of) },
 	})
 	if err != nil {
@@ -260,7 +261,7 @@ func (c receiveRunCmd) Run(ctx context.Context, std streamsIO) error {
 	if err != nil {
 		return err
 	}
-	pages, err := console.ForReceiver(daemon.SocketHandler(reload), f.url(listener.Addr()), cfg.AdminToken, provider, func() string { return consoleURL(cfg.ConsoleSettings, admin.url) }, logger)
+	pages, err := console.ForReceiver(daemon, reload, f.url(listener.Addr()), cfg.AdminToken, provider, func() string { return consoleURL(cfg.ConsoleSettings, admin.url) }, logger)
 	if err != nil {
 		return err
 	}
@@ -311,6 +312,16 @@ func (c receiveRunCmd) Run(ctx context.Context, std streamsIO) error {
 	)
 }
 
+// nodeName is what this process is called among those that share a Redis: its machine's
+// name, or "" where the system has none.
+func nodeName() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return ""
+	}
+	return name
+}
+
 // checkListener opens the listener of the check endpoint: an address, or the path of a
 // Unix socket, which takes the place of one that is there and that nobody answers on.
 func checkListener(ctx context.Context, address string) (net.Listener, error) {
@@ -350,7 +361,7 @@ func (r reloading) Run(ctx context.Context) error {
 			case <-ctx.Done():
 				return
 			case <-r.hangups:
-				_ = r.reload(ctx) // it is logged, and told by health
+				_ = r.ReloadBySignal(ctx, r.reload) // it is logged, and told by health
 			}
 		}
 	}()

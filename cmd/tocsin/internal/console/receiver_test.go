@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -99,14 +100,14 @@ func openReceiverWith(t *testing.T, provider *console.Provider, more ...string) 
 		iss := cfg.ProviderIssuer()
 		provider.Signals = &console.Signals{Gate: gate, Issuers: []string{iss}, Deaf: func(ctx context.Context) (string, bool) { return r.daemon.Deaf(ctx, iss) }}
 	}
-	api := r.daemon.SocketHandler(func(context.Context) error { return r.reload })
-	r.console, err = console.ForReceiver(api, "https://shop.example", receiverToken, provider, func() string { return r.url }, logger)
+	reload := func(context.Context) error { return r.reload }
+	r.console, err = console.ForReceiver(r.daemon, reload, "https://shop.example", receiverToken, provider, func() string { return r.url }, logger)
 	if err != nil {
 		t.Fatal(err)
 	}
 	admin := httptest.NewServer(edge.Handler(r.console.Beside(r.daemon.AdminHandler(receiverToken)), edge.Config{Listener: "admin", Logger: logger}))
 	r.url = admin.URL
-	r.socket = adminapi.Of(r.console.SocketHandler(api), nil)
+	r.socket = adminapi.Of(r.console.SocketHandler(r.daemon.SocketHandler(reload)), nil)
 	t.Cleanup(func() {
 		r.console.EndLive()
 		admin.Close()
@@ -190,8 +191,32 @@ func TestReceiver(t *testing.T) {
 	v.post("/console/reload").wants(t, 200, "is in force")
 	r.reload = errors.New("issuer idp: audience is missing")
 	v.post("/console/reload").wants(t, 200, "Not done: issuer idp: audience is missing")
+	v.get("/console/audit").wants(t, 200, "configuration.reload", "refused", "invalid_configuration", "dead_letter.resend", `title="jti-1"`, "console.sign_in", "by the console", "admin token")
+	if p := v.get("/console/audit?act=console.sign_in"); strings.Contains(p.body, "<th scope=\"row\">configuration.reload") || !strings.Contains(p.body, "127.0.0.1") {
+		t.Errorf("sign-ins: got %s, want them alone, with their address", p.body)
+	}
+	v.get("/console/audit?since=nonsense").wants(t, 400, "since")
 	if logs := r.logs.String(); strings.Contains(logs, receiverToken) || strings.Contains(logs, "jo@example.com") {
 		t.Error("a token or a subject is in the log")
+	}
+}
+
+// What the audit does not take is not done: nobody is let in, and nothing is dropped.
+func TestReceiverWithoutAudit(t *testing.T) {
+	r := openReceiver(t)
+	r.answer <- http.StatusGone
+	r.take("jti-1", "set-aside")
+	close(r.answer)
+	v := r.visitor()
+	v.post("/console/sign-in", "token", receiverToken).wants(t, 200, "Receiver")
+	if err := r.daemon.Acts.(io.Closer).Close(); err != nil { // as a disk that takes no more
+		t.Fatal(err)
+	}
+	v.post("/console/dead-letters/drop", "iss", "https://idp.example", "jti", "jti-1").wants(t, 503, "nothing was done")
+	v.get("/console/dead-letters").wants(t, 200, `title="jti-1"`)
+	r.visitor().post("/console/sign-in", "token", receiverToken).wants(t, 503, "cannot be noted")
+	if other := r.visitor(); other.get("/console/journal").path != "/console/sign-in" {
+		t.Error("got somebody let in")
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -15,15 +16,36 @@ import (
 
 	"github.com/tocsin-ssf/tocsin/receiver/inbox"
 	"github.com/tocsin-ssf/tocsin/set/delivery/edge"
+	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
 )
 
 // pageSize is how many dead letters one answer has.
 const pageSize = 100
 
 // SocketHandler serves operators, on a socket that they alone can reach: health,
-// metrics, dead letters, and the reading of the configuration by reload.
+// metrics, dead letters, acts, and the reading of the configuration by reload. Acts are
+// noted as those of the process at its other end.
 func (d *Daemon) SocketHandler(reload func(ctx context.Context) error) http.Handler {
-	mux := http.NewServeMux()
+	return d.operatorsRoutes(reload, onSocket)
+}
+
+// PagesHandler serves the same to web pages of this process. who tells on whose behalf
+// they ask; what nobody stands behind is answered 401.
+func (d *Daemon) PagesHandler(who func(*http.Request) (by eventlog.Actor, ok bool), reload func(ctx context.Context) error) http.Handler {
+	routes := d.operatorsRoutes(reload, func(r *http.Request) eventlog.Actor {
+		by, _ := who(r)
+		by.Via = eventlog.ViaConsole
+		return by
+	})
+	routes.admits = func(r *http.Request) bool {
+		_, ok := who(r)
+		return ok
+	}
+	return routes
+}
+
+func (d *Daemon) operatorsRoutes(reload func(ctx context.Context) error, who func(*http.Request) eventlog.Actor) *router {
+	mux := newRouter(d.recorder(), who)
 	d.open(mux)
 	d.Store.routes(mux)
 	mux.Handle("GET /metrics", d.metrics.handler())
@@ -44,8 +66,9 @@ func (d *Daemon) SocketHandler(reload func(ctx context.Context) error) http.Hand
 	return mux
 }
 
-// AdminHandler serves what may be asked over TCP: whether the daemon is ready, and how
-// it is. With token, metrics and health want it as a bearer token.
+// AdminHandler serves what may be asked over TCP: whether the daemon is ready, how it is,
+// and, where there is a token, the acts. With token, all but the first want it as a bearer
+// token. Nothing is changed here.
 func (d *Daemon) AdminHandler(token string) http.Handler {
 	mux := http.NewServeMux()
 	d.open(mux)
@@ -54,6 +77,9 @@ func (d *Daemon) AdminHandler(token string) http.Handler {
 		answer(w, http.StatusOK, d.Health(r.Context()))
 	})))
 	mux.Handle("GET /admin/figures", guarded(token, http.HandlerFunc(d.figures)))
+	if token != "" {
+		mux.Handle("GET /admin/acts", guarded(token, http.HandlerFunc(d.listActs)))
+	}
 	return edge.Failing(mux, d.failing, d.metrics.limited.Inc)
 }
 
@@ -72,15 +98,15 @@ func (d *Daemon) figures(w http.ResponseWriter, r *http.Request) {
 }
 
 // open adds what needs no credential and tells no names.
-func (d *Daemon) open(mux *http.ServeMux) {
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+func (d *Daemon) open(mux muxer) {
+	mux.Handle("GET /healthz", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }))
+	mux.Handle("GET /readyz", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		if d.refuse.Load() {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return
 		}
 		w.WriteHeader(http.StatusOK)
-	})
+	}))
 }
 
 // guarded wants token, if there is one, as a bearer token.
@@ -107,14 +133,15 @@ func shown(header, value string, h http.Handler) http.Handler {
 	})
 }
 
-// Handler serves what can be asked of a folder alone: dead letters and the journal.
+// Handler serves what can be asked of a folder alone: dead letters, the journal, acts.
 func (s *Store) Handler() http.Handler {
-	mux := http.NewServeMux()
+	mux := newRouter(recorder{acts: s.Acts, log: slog.New(slog.DiscardHandler)}, onSocket) // what is left open, the list tells
 	s.routes(mux)
 	return mux
 }
 
-func (s *Store) routes(mux *http.ServeMux) {
+func (s *Store) routes(mux *router) {
+	mux.HandleFunc("GET /admin/acts", s.listActs)
 	mux.HandleFunc("GET /admin/journal", s.listEntries)
 	mux.HandleFunc("GET /admin/journal/totals", s.totals)
 	mux.HandleFunc("GET /admin/dead-letters", s.listLetters)

@@ -25,6 +25,8 @@ type Options struct {
 	// Address is where the push endpoints are served, as a URL: for issuers without a
 	// public one.
 	Address string
+	// Node is what this process is called where several share a Redis; "": it has no name.
+	Node string
 	// Logger gets what happens; required.
 	Logger *slog.Logger
 	// Figures answers what the daemon keeps of its own past, as JSON, in a range of a

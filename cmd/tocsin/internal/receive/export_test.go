@@ -17,6 +17,23 @@ func NewHooks(all map[string]settings.Node, logger *slog.Logger) (map[string]hoo
 	return out, err
 }
 
+// Routes returns the routes of one of the handlers of operators.
+func Routes(h http.Handler) []string {
+	if r, ok := h.(*router); ok {
+		return r.patterns
+	}
+	return nil
+}
+
+// ActRoutes returns the routes that are acts, with their names.
+func ActRoutes() map[string]string {
+	names := map[string]string{}
+	for route, spec := range actsOf() {
+		names[route] = spec.name
+	}
+	return names
+}
+
 // HookTypes returns the words after "type".
 func HookTypes() (types []string) {
 	for name := range hookTypes() {

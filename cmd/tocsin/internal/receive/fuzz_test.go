@@ -61,7 +61,7 @@ gate:
 		t.Fatal(err)
 	}
 	d, err := receive.Open(t.Context(), cfg, receive.Options{
-		Address: "https://rp.example", Logger: slog.New(slog.DiscardHandler),
+		Address: "https://rp.example", Node: "n1", Logger: slog.New(slog.DiscardHandler),
 		Figures: func(of string) (any, bool) { return map[string]string{"range": of}, of == "" || of == "1h" },
 	})
 	if err != nil {
@@ -132,6 +132,10 @@ func (d doors) seeds() []seed {
 		{"socket", "GET", "/admin/figures", "", "", 200},
 		{"socket", "GET", "/admin/figures?range=1y", "", "", 400},
 		{"socket", "GET", "/admin/health", "", "", 200},
+		{"socket", "GET", "/admin/acts?by=uid:1000&limit=5&before=9", "", "", 200},
+		{"socket", "GET", "/admin/acts?since=2026-01-01", "", "", 400},
+		{"admin", "GET", "/admin/acts", bearer, "", 200},
+		{"admin", "GET", "/admin/acts", "", "", 401},
 		{"socket", "GET", "/metrics", "", "", 200},
 		{"socket", "POST", "/admin/reload", "", "", 400},
 		{"socket", "GET", "/admin/journal?issuer=idp&limit=5", "", "", 200},

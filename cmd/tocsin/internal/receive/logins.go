@@ -19,7 +19,7 @@ type login struct {
 }
 
 // logins adds the endpoints by which applications tell of their sessions.
-func (p *gateParts) logins(mux *http.ServeMux, guard func(http.Handler) http.Handler) {
+func (p *gateParts) logins(mux muxer, guard func(http.Handler) http.Handler) {
 	mux.Handle("POST /sessions", guard(http.HandlerFunc(p.login)))
 	mux.Handle("POST /sessions/remove", guard(http.HandlerFunc(p.logout)))
 }

@@ -10,6 +10,9 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/acts"
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/acts/redisacts"
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/acts/sqliteacts"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/config"
 	"github.com/tocsin-ssf/tocsin/receiver/inbox"
 	"github.com/tocsin-ssf/tocsin/receiver/inbox/redisinbox"
@@ -26,6 +29,7 @@ import (
 const (
 	inboxFile   = "inbox.db"
 	journalFile = "journal.db"
+	actsFile    = "acts.db"
 )
 
 // Store is what outlives a process: the daemon's folder, opened, or Redis. A command opens
@@ -33,6 +37,7 @@ const (
 type Store struct {
 	Inbox   Inbox
 	Journal journal.Journal
+	Acts    acts.Store // administrative acts
 
 	dir     string
 	redis   *redisParts // nil: all is in the folder
@@ -89,6 +94,12 @@ func OpenStore(ctx context.Context, dir string, observe func(store string, batch
 	}
 	s.Journal = j
 	s.closers = append(s.closers, j.Close)
+	a, err := sqliteacts.Open(ctx, sqliteacts.Config{Path: filepath.Join(dir, actsFile), Observe: observer(observe).of("acts")})
+	if err != nil {
+		return nil, fmt.Errorf("opening the data folder %s: %w", dir, err)
+	}
+	s.Acts = a
+	s.closers = append(s.closers, a.Close)
 	return s, nil
 }
 
@@ -145,6 +156,9 @@ func (s *Store) openRedis(ctx context.Context, server redisdb.Config, logger *sl
 	}
 	s.Journal = j
 	s.closers = append(s.closers, j.Close)
+	if s.Acts, err = redisacts.New(redisacts.Config{DB: db, Observe: observe.of("acts")}); err != nil {
+		return fail(err)
+	}
 	return nil
 }
 

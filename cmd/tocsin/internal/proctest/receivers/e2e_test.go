@@ -225,12 +225,41 @@ func TestReceiveEndToEnd(t *testing.T) {
 		t.Errorf("metrics: got %s (%v), want 4 SETs polled: a verification and three events", metrics, err)
 	}
 
+	if out, err := s.receiver.Command(t.Context(), "receive", "reload", "--config", s.receiver.File); err != nil {
+		t.Errorf("a reload by command: got %s (%v)", out, err)
+	}
+	s.acts(t)
 	if err := s.receiver.Process().Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	<-s.receiver.Done()
 	if code := s.receiver.ExitCode(); code != 0 {
 		t.Errorf("SIGTERM: got exit code %d, want 0", code)
+	}
+	s.acts(t) // in the folder alone
+}
+
+// acts checks that both reloads are told, and by whom.
+func (s *shop) acts(t *testing.T) {
+	t.Helper()
+	out, err := s.receiver.Command(t.Context(), "receive", "audit", "--json", "--config", s.receiver.File)
+	var acts []struct {
+		Act, From, Outcome string
+		By                 struct {
+			Node     string
+			UID, PID *int
+		}
+	}
+	if err == nil {
+		err = json.Unmarshal(out, &acts)
+	}
+	if err != nil || len(acts) != 2 || acts[0].Act != "configuration.reload" || acts[0].From != "socket" || acts[0].Outcome != "done" ||
+		acts[0].By.UID == nil || *acts[0].By.UID != os.Getuid() || acts[0].By.PID == nil || acts[1].From != "signal" || acts[1].Outcome != "done" || acts[1].By.Node == "" {
+		t.Errorf("the audit: got %s (%v), want both reloads and who asked for them", out, err)
+	}
+	out, err = s.receiver.Command(t.Context(), "receive", "audit", "--config", s.receiver.File, "--by", fmt.Sprint("uid:", os.Getuid()), "--limit", "1")
+	if err != nil || strings.Count(string(out), "configuration.reload") != 1 || !strings.Contains(string(out), fmt.Sprint("uid:", os.Getuid(), "/pid:")) {
+		t.Errorf("the audit of one user: got %s (%v), want one act", out, err)
 	}
 }
 

@@ -352,10 +352,10 @@ func (w *secretWorld) panicked(token string, receiver *proctest.Server) {
 // receiverTells reads what the receiver's admin listener and its commands tell.
 func (w *secretWorld) receiverTells(r *proctest.Server) {
 	w.t.Helper()
-	for _, path := range []string{"/metrics", "/admin/health", "/healthz", "/readyz", "/admin/journal", "/" + w.plant("a path of the receiver's admin listener")} {
+	for _, path := range []string{"/metrics", "/admin/health", "/healthz", "/readyz", "/admin/journal", "/admin/acts", "/" + w.plant("a path of the receiver's admin listener")} {
 		w.say("the receiver's admin listener", fmt.Appendf(w.send(http.MethodGet, "http://"+r.Admin+path, "", "Authorization", "Bearer "+w.plant("a token for the receiver's admin listener")), " of %d", len(path)))
 	}
-	for _, args := range [][]string{{"receive", "health", "--json"}, {"receive", "journal", "--json"}} {
+	for _, args := range [][]string{{"receive", "health", "--json"}, {"receive", "journal", "--json"}, {"receive", "audit", "--json"}} {
 		out, err := r.Command(w.t.Context(), append(args, "--config", r.File)...)
 		if err != nil {
 			w.t.Error(err)
