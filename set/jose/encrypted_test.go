@@ -312,6 +312,8 @@ func TestParseEncryptionKey(t *testing.T) {
 		{"a key without use", bare, "", "", "* ECDH-ES+A256KW", nil},
 		{"use sig", text(signing), "", "", "", jose.ErrAlgorithm},
 		{"weak", weakRSA(t), "", "", "", jose.ErrWeakKey},
+		{"RSA exponent that no library takes", member(t, rsaKey.Public(), map[string]any{"e": "_____w"}), "", "", "", jose.ErrMalformed},
+		{"RSA modulus that is even", member(t, rsaKey.Public(), map[string]any{"n": strings.Repeat("_", 340) + "_A"}), "", "", "", jose.ErrMalformed},
 		{"none in a set", `{"keys":[` + text(signing) + `]}`, "", "", "", jose.ErrUnknownKey},
 		{"symmetric", `{"kty":"oct","k":"AAAA"}`, "", "", "", jose.ErrAlgorithm},
 		{"low order", `{"kty":"OKP","crv":"X25519","x":"` + strings.Repeat("A", 43) + `"}`, "", "", "", jose.ErrMalformed},

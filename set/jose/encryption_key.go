@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"crypto/ecdh"
 	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -219,7 +221,7 @@ func enciphers(key jwk.Key) bool {
 func checkRecipient(raw any) (any, error) {
 	key, ok := raw.(x25519.PublicKey)
 	if !ok {
-		return checkStrength(raw)
+		return checkEncrypts(raw)
 	}
 	public, err := ecdh.X25519().NewPublicKey(key)
 	if err != nil {
@@ -231,6 +233,20 @@ func checkRecipient(raw any) (any, error) {
 	}
 	if _, err := own.ECDH(public); err != nil { // RFC 7748 §6.1: a point of low order
 		return nil, fmt.Errorf("%w: X25519 key of low order", ErrMalformed)
+	}
+	return key, nil
+}
+
+// checkEncrypts is checkStrength, and refuses RSA keys that look well and with which
+// nothing can be encrypted: else that would be found out with each SET.
+func checkEncrypts(raw any) (any, error) {
+	checked, err := checkStrength(raw)
+	key, ok := checked.(*rsa.PublicKey)
+	if err != nil || !ok {
+		return checked, err
+	}
+	if _, err := rsa.EncryptOAEP(sha256.New(), rand.Reader, key, []byte{1}, nil); err != nil {
+		return nil, fmt.Errorf("%w: RSA key with which nothing can be encrypted", ErrMalformed)
 	}
 	return key, nil
 }

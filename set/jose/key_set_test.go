@@ -14,7 +14,7 @@ import (
 )
 
 // member returns the JWK with these members set; a nil value removes one.
-func member(t *testing.T, key *jose.PublicKey, set map[string]any) string {
+func member(t *testing.T, key json.Marshaler, set map[string]any) string {
 	t.Helper()
 	raw, err := json.Marshal(key)
 	if err != nil {
