@@ -16,6 +16,7 @@ type eventCmd struct {
 	Emit     eventEmitCmd     `cmd:"" help:"Emit account events as the operator."`
 	Get      eventGetCmd      `cmd:"" help:"Read an event of the log."`
 	Search   eventSearchCmd   `cmd:"" help:"Find events of the log."`
+	Way      eventWayCmd      `cmd:"" help:"Show how far an event is on its way to each stream and webhook."`
 	Types    eventTypesCmd    `cmd:"" help:"List the types that events have, and what each becomes."`
 	Annotate eventAnnotateCmd `cmd:"" help:"Say more of an event, or show what was said of it."`
 	Reindex  eventReindexCmd  `cmd:"" help:"Build the search index anew from the log."`
