@@ -138,7 +138,7 @@ func (e *Engine) runOne(ctx context.Context, log *slog.Logger, p *plan, t *task,
 	switch {
 	case lasts(t.effect):
 		entry.Lane, entry.Time = p.lane, p.time()
-	case t.effect == hooks.Forget && !t.issuers && verdict == journal.Done:
+	case t.effect == hooks.Forget && !t.issuers && (verdict == journal.Done || verdict == journal.Skipped): // also of a hook that has nothing to forget
 		entry.Whom = p.whom()
 	}
 	if failure := e.record(ctx, entry); failure != nil {

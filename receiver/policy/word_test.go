@@ -109,6 +109,24 @@ func TestForgetTakesBack(t *testing.T) {
 	w.hooks["redis"].wants(t, "purged", hooks.Deny, hooks.Forget, hooks.Allow, hooks.Deny, hooks.Forget)
 }
 
+// Also where a hook has nothing to forget, as most do not: else whoever an identifier is of
+// from then on would be denied for ever, and a digest of whom it was of be kept.
+func TestForgetAtHookThatCannot(t *testing.T) {
+	for _, kind := range []string{risc.OptOutEffectiveType, risc.IdentifierRecycledType} {
+		w := newWorld(t, "", nil, "redis")
+		w.hooks["redis"].answer = func(_ int, a hooks.Action) (hooks.Outcome, error) {
+			if a.Effect == hooks.Forget {
+				return hooks.Outcome{}, hooks.ErrNotApplicable
+			}
+			return hooks.Outcome{}, nil
+		}
+		w.done(t, disabled("d10", 10))
+		w.done(t, delivery("f", kind, "{}", 11))
+		w.done(t, of(foreign, enabled("e12", 12)))
+		w.hooks["redis"].wants(t, kind, hooks.Deny, hooks.Forget, hooks.Allow)
+	}
+}
+
 // A denial that its hook has not done yet is the issuer's word all the same.
 func TestDenialUnderWay(t *testing.T) {
 	w := newWorld(t, "", nil, "redis")
