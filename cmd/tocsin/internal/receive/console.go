@@ -107,7 +107,7 @@ func (d *Daemon) Deaf(ctx context.Context, iss string) (why string, meant bool) 
 	if h.Gate != "" {
 		all = append(all, h.Gate)
 	}
-	if is.Delivery == MethodPoll && is.Refused.After(is.Received) {
+	if is.Delivery == MethodPoll && !is.Elsewhere && is.Refused.After(is.Received) {
 		all = append(all, "the last that came was refused ("+string(is.RefusedCode)+")")
 	}
 	if is.Stream != nil && slices.Contains(is.Stream.NotDelivered, caep.SessionRevokedType) {
