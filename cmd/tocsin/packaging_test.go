@@ -60,12 +60,16 @@ func TestDockerfile(t *testing.T) {
 	}
 	_, final, _ := strings.Cut(string(text), "\nFROM scratch\n")
 	for _, want := range []string{
+		`(?m)^COPY --from=build /out/tocsin.cdx.json /usr/share/doc/tocsin/tocsin.cdx.json$`,
 		`(?m)^USER [1-9][0-9]*:[1-9][0-9]*$`, `(?m)^COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt$`,
 		`(?m)^HEALTHCHECK .* CMD \["/usr/bin/tocsin", "health", "--data", "/data"\]$`, `(?m)^CMD \["serve", "--data", "/data"\]$`,
 	} {
 		if !regexp.MustCompile(want).MatchString(final) {
 			t.Errorf("Dockerfile: got no line like %s behind FROM scratch", want)
 		}
+	}
+	if !strings.Contains(string(text), "\nRUN .ci/sbom /out/tocsin \"${VERSION}\" > /out/tocsin.cdx.json\n") {
+		t.Error("Dockerfile: got no list of what is in the binary")
 	}
 	if !strings.Contains(string(text), "CGO_ENABLED=0 go build -trimpath") {
 		t.Error("Dockerfile: got a binary that may need libraries, want a static one")
