@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"io"
 	"log/slog"
 	"net"
@@ -101,3 +102,9 @@ func ServeConfig(args []string, addr net.Addr) (node.Config, error) {
 
 // NewRedisWords returns what the client of Redis speaks to, by another clock.
 func NewRedisWords(now func() time.Time) *redisWords { return &redisWords{now: now} }
+
+// ClientCAs reads the file of clients' authorities, and returns what returns them.
+func ClientCAs(file string, logger *slog.Logger) (get func() *x509.CertPool, err error) {
+	c := &clientCAs{file: file, logger: logger}
+	return c.get, c.read()
+}
