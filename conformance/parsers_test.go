@@ -158,6 +158,7 @@ var decoding = map[string]string{
 	"set/delivery/edge":                      "set/delivery/edge/FuzzClientCert",
 	"cmd/tocsin/internal/acmecert":           "its own files in the data folder, and the certificate that the operator's ACME server gives",
 	"cmd/tocsin":                             "answers of the operator's own server, and files of the operator",
+	"cmd/tocsin/internal/certfile":           "files of the operator",
 	"cmd/tocsin/internal/acts":               "what a store of ours holds",
 	"cmd/tocsin/internal/adminapi":           "answers of the operator's own server",
 	"cmd/tocsin/internal/config":             "the operator's file of flags; each value is read as one of the command line",

@@ -37,6 +37,15 @@ type MTLSAliases struct {
 	IntrospectionEndpoint string `json:"introspection_endpoint,omitempty"`
 }
 
+// MTLSTokenEndpoint is where a client that uses mutual TLS gets its tokens: the alias, or
+// else the token endpoint (RFC 8705 §5).
+func (a AuthorizationServer) MTLSTokenEndpoint() string {
+	if alias := orZero(a.MTLSEndpointAliases).TokenEndpoint; alias != "" {
+		return alias
+	}
+	return a.TokenEndpoint
+}
+
 // ParseAuthorizationServer reads a document, unknown members ignored. Its error wraps
 // [ErrDocument]. What it returns has yet to be checked by
 // [AuthorizationServer.Validate].

@@ -8,10 +8,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/alecthomas/kong"
 
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/certfile"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/config"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/node"
 	"github.com/tocsin-ssf/tocsin/transmitter"
@@ -47,12 +49,11 @@ func HastyDoor(l net.Listener, h http.Handler, settings config.EdgeSettings, sec
 // CertFiles returns what reads a certificate's files, and makes the next look at them
 // due.
 func CertFiles(cert, key string, logger *slog.Logger) (secure *tls.Config, look func(), err error) {
-	c := &certFiles{cert: cert, key: key, logger: logger}
-	return tlsConfig(c.get), func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.looked = time.Time{}
-	}, c.read()
+	var later atomic.Int64
+	pair, err := certfile.Open(certfile.Config{
+		Cert: cert, Key: key, Logger: logger, Now: func() time.Time { return time.Now().Add(time.Duration(later.Load())) },
+	})
+	return tlsConfig(pair.Served), func() { later.Add(int64(certfile.Look)) }, err
 }
 
 // CertExpiry is what the metric of a certificate tells.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/acmecert"
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/certfile"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/localca"
 	"github.com/tocsin-ssf/tocsin/transmitter/vault"
 )
@@ -66,11 +67,11 @@ func (f front) tls(dir string, hosts []string, logger *slog.Logger) (secure *tls
 		return secure, "", nil
 	}
 	if f.cert != "" || f.key != "" {
-		files := &certFiles{cert: f.cert, key: f.key, logger: logger}
-		if err := files.read(); err != nil {
+		files, err := certfile.Open(certfile.Config{Cert: f.cert, Key: f.key, Logger: logger})
+		if err != nil {
 			return nil, "", fmt.Errorf("reading the certificate: %w", err)
 		}
-		return tlsConfig(files.get), "", nil
+		return tlsConfig(files.Served), "", nil
 	}
 	get, ca, err := localca.Renewed(dir, hosts, f.vault)
 	return tlsConfig(get), ca, err

@@ -71,6 +71,8 @@ type receiveFlags struct {
 	TokenFile    string         `help:"File with the access token." placeholder:"FILE" group:"One issuer without a file:"`
 	ClientID     string         `help:"client_id, for a token of the token endpoint." group:"One issuer without a file:"`
 	ClientSecret string         `help:"client_secret; better given as TOCSIN_CLIENT_SECRET." group:"One issuer without a file:"`
+	ClientCert   string         `help:"Certificate shown to the transmitter, PEM (mutual TLS); a client without a secret is known by it." placeholder:"FILE" group:"One issuer without a file:"`
+	ClientKey    string         `help:"Key of the certificate, PEM." placeholder:"FILE" group:"One issuer without a file:"`
 	TokenURL     string         `help:"Token endpoint; default: from the metadata of the authorization server." placeholder:"URL" group:"One issuer without a file:"`
 	MetadataURL  string         `help:"Where the transmitter's metadata is, if not at its well-known place." placeholder:"URL" group:"One issuer without a file:"`
 	JWKSURL      string         `help:"Where its keys are: there is no metadata and no stream API." placeholder:"URL" name:"jwks-url" group:"One issuer without a file:"`
@@ -176,6 +178,7 @@ func (f receiveFlags) solo() receive.Issuer {
 	default:
 		is.Credentials.Token = f.Token
 	}
+	is.Credentials.CertificateFile, is.Credentials.CertificateKeyFile = f.ClientCert, f.ClientKey
 	return is
 }
 

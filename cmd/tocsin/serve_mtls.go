@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/certfile"
 	"github.com/tocsin-ssf/tocsin/transmitter"
 )
 
@@ -87,7 +88,7 @@ type clientCAs struct {
 func (c *clientCAs) get() *x509.CertPool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if now := time.Now(); now.Sub(c.looked) >= certLook {
+	if now := time.Now(); now.Sub(c.looked) >= certfile.Look {
 		c.looked = now
 		switch err := c.read(); {
 		case err == nil:

@@ -1,6 +1,7 @@
 // Package credential gets the access tokens with which a receiver speaks to a
 // transmitter: one that is given or stands in a file, one of an OAuth 2.0 token
-// endpoint (client credentials, RFC 6749 §4.4), or one that a command prints.
+// endpoint (client credentials, RFC 6749 §4.4), or one that a command prints. A client may
+// be known by its TLS certificate, and tokens be bound to it (RFC 8705).
 //
 // [New] makes a [Source], whose Token and Refused are what receiver/client and the
 // poll loop want. Tokens, secrets and what a token endpoint or command answers are in
@@ -9,6 +10,7 @@ package credential
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -47,8 +49,13 @@ type Config struct {
 	// ClientKeyFile, a private JWK with which the client authenticates (private_key_jwt,
 	// RFC 7523). The files are read for each token.
 	ClientID, ClientSecret, ClientSecretFile, ClientKeyFile string
+	// Certificate returns the certificate with which HTTP connects; nil: it has none. Tokens
+	// that are got are held to be bound to it: there is another when it changes (RFC 8705
+	// §3). A client without secret and key is known by it alone (§2).
+	Certificate func() (*tls.Certificate, error)
 	// TokenURL is the token endpoint. Empty: that in the metadata (RFC 8414) of
 	// AuthorizationServer, which is required then; often it is the transmitter's issuer.
+	// With a Certificate it is the one among its mtls_endpoint_aliases, if there is one.
 	TokenURL, AuthorizationServer string
 	// Scopes are asked for; none: the server's default.
 	Scopes []string
@@ -80,6 +87,9 @@ type Source struct {
 	fetch func(context.Context) (*oauth2.Token, error)
 	turn  chan struct{} // held by who reads or changes token
 	token *oauth2.Token
+
+	certificate func() (*tls.Certificate, error) // Config.Certificate
+	bound       thumbprint                       // of the certificate with which token was got
 }
 
 // New checks cfg as a whole and returns a source that has not got a token yet; the
@@ -97,7 +107,7 @@ func New(cfg Config) (*Source, error) {
 	if cfg.Timeout == 0 {
 		cfg.Timeout = DefaultTimeout
 	}
-	s := &Source{turn: make(chan struct{}, 1)}
+	s := &Source{turn: make(chan struct{}, 1), certificate: cfg.Certificate}
 	switch {
 	case cfg.ClientID != "":
 		s.fetch = newClientCredentials(cfg)
@@ -128,12 +138,15 @@ func (cfg Config) check() error {
 				ways++
 			}
 		}
-		if ways != 1 {
-			fail("Config.ClientID needs one of Config.ClientSecret, Config.ClientSecretFile and Config.ClientKeyFile")
+		if ways > 1 || ways == 0 && cfg.Certificate == nil {
+			fail("Config.ClientID needs one of Config.ClientSecret, Config.ClientSecretFile and Config.ClientKeyFile, or a Config.Certificate")
 		}
 		if (cfg.TokenURL == "") == (cfg.AuthorizationServer == "") {
 			fail("Config.ClientID needs one of Config.TokenURL and Config.AuthorizationServer")
 		}
+	}
+	if cfg.Certificate != nil && cfg.HTTP == nil {
+		fail("Config.Certificate needs Config.HTTP, the client that shows it")
 	}
 	if strings.ContainsFunc(cfg.Token, unprintable) {
 		fail("Config.Token has a character that no token has")
@@ -151,7 +164,7 @@ func (cfg Config) check() error {
 }
 
 // Token returns an access token, without a scheme. One is got when there is none or it
-// is about to expire; callers wait for each other. After an error the next call tries
+// is about to expire, or when it is bound to another certificate; callers wait for each other. After an error the next call tries
 // again, so callers that repeat back off.
 func (s *Source) Token(ctx context.Context) (string, error) {
 	select {
@@ -160,7 +173,11 @@ func (s *Source) Token(ctx context.Context) (string, error) {
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}
-	if s.token != nil && (s.token.Expiry.IsZero() || time.Until(s.token.Expiry) > 0) {
+	bound, err := thumbprintOf(s.certificate)
+	if err != nil {
+		return "", err
+	}
+	if s.token != nil && s.bound == bound && (s.token.Expiry.IsZero() || time.Until(s.token.Expiry) > 0) {
 		return s.token.AccessToken, nil
 	}
 	token, err := s.fetch(ctx)
@@ -170,7 +187,7 @@ func (s *Source) Token(ctx context.Context) (string, error) {
 	if err := checkToken(token.AccessToken); err != nil {
 		return "", err
 	}
-	s.token = token
+	s.token, s.bound = token, bound
 	if !token.Expiry.IsZero() {
 		// A short life is used at least by half.
 		s.token.Expiry = token.Expiry.Add(-min(early, time.Until(token.Expiry)/2))

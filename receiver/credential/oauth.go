@@ -27,6 +27,9 @@ func newClientCredentials(cfg Config) func(context.Context) (*oauth2.Token, erro
 		ClientID: cfg.ClientID, ClientSecret: cfg.ClientSecret, TokenURL: cfg.TokenURL,
 		Scopes: cfg.Scopes, EndpointParams: parameters,
 	}
+	if cfg.byCertificate() {
+		client.AuthStyle = oauth2.AuthStyleInParams // the client_id alone
+	}
 	return func(ctx context.Context) (*oauth2.Token, error) {
 		ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
 		defer cancel()
@@ -35,7 +38,11 @@ func newClientCredentials(cfg Config) func(context.Context) (*oauth2.Token, erro
 			if err != nil {
 				return nil, fmt.Errorf("credential: metadata of the authorization server: %w", err)
 			}
-			if client.TokenURL = server.TokenEndpoint; client.TokenURL == "" {
+			client.TokenURL = server.TokenEndpoint
+			if cfg.Certificate != nil {
+				client.TokenURL = server.MTLSTokenEndpoint()
+			}
+			if client.TokenURL == "" {
 				return nil, errors.New("credential: the authorization server names no token_endpoint")
 			}
 		}
@@ -56,7 +63,7 @@ func newClientCredentials(cfg Config) func(context.Context) (*oauth2.Token, erro
 		client.Scopes = cfg.scopes(ctx, servers)
 		token, err := client.Token(context.WithValue(ctx, oauth2.HTTPClient, cfg.HTTP))
 		if err != nil {
-			return nil, fmt.Errorf("credential: token endpoint: %w", told(err))
+			return nil, fmt.Errorf("credential: token endpoint: %w", cfg.shown(err))
 		}
 		return token, nil
 	}

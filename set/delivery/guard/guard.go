@@ -52,6 +52,10 @@ type Policy struct {
 	RootCAs          *x509.CertPool // authorities of servers; nil means the system's
 	Timeout          time.Duration  // of a whole exchange; zero or less means DefaultTimeout
 	MaxConnsPerHost  int            // connections to one host; zero or less means DefaultMaxConnsPerHost
+	// ClientCertificate returns the certificate that https servers are shown which ask for
+	// one (mutual TLS); nil: none is. It is asked for each call, and from the call on that
+	// finds another, no connection is used that was opened with the one before.
+	ClientCertificate func() (*tls.Certificate, error)
 }
 
 // NewClient returns a client that refuses addresses outside p when it connects
@@ -65,13 +69,13 @@ func NewClient(p Policy) *http.Client {
 	if timeout <= 0 {
 		timeout = DefaultTimeout
 	}
+	t := &transport{policy: p, secure: newTransport(p, newJudge(p)), plain: newTransport(p, loopbackJudge())}
+	if p.ClientCertificate != nil {
+		t.certified = &certified{get: p.ClientCertificate, base: t.secure}
+	}
 	return &http.Client{
-		Transport: &transport{
-			policy: p,
-			secure: newTransport(p, newJudge(p)),
-			plain:  newTransport(p, loopbackJudge()),
-		},
-		Timeout: timeout,
+		Transport: t,
+		Timeout:   timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse
 		},
@@ -93,9 +97,10 @@ func Blocked(err error) bool { return errors.Is(err, ErrBlocked) }
 // transport sends https through a guard that follows the policy and plain http
 // through one that knows loopback addresses alone.
 type transport struct {
-	policy Policy
-	secure *http.Transport
-	plain  *http.Transport
+	policy    Policy
+	secure    *http.Transport
+	certified *certified // in place of secure; nil: there is no certificate
+	plain     *http.Transport
 }
 
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -108,12 +113,18 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.URL.Scheme == "http" {
 		return t.plain.RoundTrip(req)
 	}
+	if t.certified != nil {
+		return t.certified.RoundTrip(req)
+	}
 	return t.secure.RoundTrip(req)
 }
 
 // CloseIdleConnections is called by [http.Client.CloseIdleConnections].
 func (t *transport) CloseIdleConnections() {
 	t.secure.CloseIdleConnections()
+	if t.certified != nil {
+		t.certified.CloseIdleConnections()
+	}
 	t.plain.CloseIdleConnections()
 }
 

@@ -32,7 +32,7 @@ type faulter func(key, format string, args ...any) error
 func Flags(key, format string, args ...any) error {
 	key = key[strings.LastIndex(key, "]")+1:]
 	key = strings.TrimPrefix(strings.TrimSuffix(key, ".method"), ".")
-	return fmt.Errorf("--%s: %s", strings.NewReplacer("_", "-", "delivery.", "", "credentials.", "", ".", "-").Replace(key), fmt.Sprintf(format, args...))
+	return fmt.Errorf("--%s: %s", strings.NewReplacer("certificate_key_file", "client-key", "certificate_file", "client-cert", "_", "-", "delivery.", "", "credentials.", "", ".", "-").Replace(key), fmt.Sprintf(format, args...))
 }
 
 // names are what issuers and hooks may be called.
@@ -262,14 +262,16 @@ func (c *checker) credentials(at string, cr Credentials, insecure bool) {
 		}
 	}
 	c.failIf(ways > 1, at, "there are several; leave one of token, token_file, client and command")
+	certified := cr.CertificateFile != ""
+	c.failIf(certified != (cr.CertificateKeyFile != ""), at+".certificate_file", "certificate_file and certificate_key_file belong together")
 	if cr.Client.there() {
-		c.client(at+".client", cr.Client, insecure)
+		c.client(at+".client", cr.Client, certified, insecure)
 	}
 }
 
-func (c *checker) client(at string, cl Client, insecure bool) {
+func (c *checker) client(at string, cl Client, certified, insecure bool) {
 	c.failIf(cl.ID == "", at+".id", "it is missing")
-	c.failIf(cl.Secret+cl.SecretFile+cl.KeyFile == "", at+".secret_file", "it is missing")
+	c.failIf(!certified && cl.Secret+cl.SecretFile+cl.KeyFile == "", at+".secret_file", "it is missing")
 	c.failIf(cl.Secret+cl.SecretFile != "" && cl.KeyFile != "", at+".key_file", "the client has a secret; leave one of them out")
 	c.failIf(cl.Secret != "" && cl.SecretFile != "", at+".secret", "it is given twice, also by secret_file")
 	c.failIf(cl.TokenURL != "" && cl.AuthorizationServer != "", at+".authorization_server", "token_url is what its metadata would tell; leave one of them out")

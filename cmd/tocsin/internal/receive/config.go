@@ -172,6 +172,10 @@ type Credentials struct {
 	Token, TokenFile string
 	Client           Client
 	Command          []string // prints an access token; no shell
+	// CertificateFile and CertificateKeyFile are PEM files with what the issuer's servers
+	// are shown that ask for a certificate (mutual TLS, RFC 8705), beside one of the three;
+	// a client without secret and key is known by it. They are read again when they change.
+	CertificateFile, CertificateKeyFile string
 }
 
 // Client is an OAuth 2.0 client (client credentials).
@@ -260,7 +264,8 @@ func (cfg *Config) fromFolder(dir string) {
 	paths := []*string{&cfg.Data, &cfg.TLSCert, &cfg.TLSKey, &cfg.RulesFile, &cfg.OTLPCA, &cfg.ConsoleCA, &cfg.ACMECA}
 	for i := range cfg.Issuers {
 		is := &cfg.Issuers[i]
-		paths = append(paths, &is.KeyFile, &is.CA, &is.Credentials.TokenFile, &is.Credentials.Client.SecretFile, &is.Credentials.Client.KeyFile)
+		cr := &is.Credentials
+		paths = append(paths, &is.KeyFile, &is.CA, &cr.TokenFile, &cr.Client.SecretFile, &cr.Client.KeyFile, &cr.CertificateFile, &cr.CertificateKeyFile)
 	}
 	for i := range cfg.Issuers {
 		for j := range cfg.Issuers[i].DecryptionKeys {

@@ -84,7 +84,7 @@ func fingerprint(cfg Config, is Issuer) ([sha256.Size]byte, error) {
 	if keys != nil {
 		all.Keys = keys.Public()
 	}
-	if is.CA != "" { // a key file and secrets in files are read again when they change
+	if is.CA != "" { // a key file, secrets and a certificate in files are read again when they change
 		raw, err := readFile(is.CA)
 		if err != nil {
 			return [sha256.Size]byte{}, fmt.Errorf("ca: %w", err)

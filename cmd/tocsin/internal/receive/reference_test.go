@@ -228,6 +228,8 @@ func words() map[string]string {
 		"issuers[].credentials.client":                      "An OAuth 2.0 client (client credentials).",
 		"issuers[].credentials.client.id":                   "client_id.",
 		"issuers[].credentials.client.secret":               "client_secret. A secret.",
+		"issuers[].credentials.certificate_file":            "Certificate that its servers are shown, PEM (mutual TLS, RFC 8705); a client without secret and key is known by it. Read again when it changes.",
+		"issuers[].credentials.certificate_key_file":        "Its key, PEM, which nobody else may read.",
 		"issuers[].credentials.client.secret_file":          "A file that holds it, read for each token.",
 		"issuers[].credentials.client.key_file":             "In place of a secret: a file with the client's private key, a JWK (private_key_jwt), read for each token.",
 		"issuers[].credentials.client.token_url":            "The token endpoint; without it: by the metadata of `authorization_server`.",

@@ -189,7 +189,7 @@ func (p *gateParts) build(cfg Config, answered func(int, time.Duration)) (err er
 	}
 	if c.Tokens != nil {
 		tokens, servers := *c.Tokens, Issuer{Allow: p.settings.Allow, CA: within(filepath.Dir(cfg.Gate.File()), p.settings.CA)}
-		if tokens.HTTP, err = httpClient(cfg, servers, nil); err != nil {
+		if tokens.HTTP, err = httpClient(cfg, servers, nil, nil); err != nil {
 			return cfg.Gate.Fault("%v", err)
 		}
 		c.Tokens = &tokens

@@ -31,7 +31,11 @@ const stateFolder = "streams"
 // makes no request. shared is what several processes have together, if there are several;
 // address is where our push endpoints are.
 func keep(cfg Config, is Issuer, rc receiver.Config, shared keeper.Shared, address string, count roundTripper) (*keeper.Keeper, error) {
-	client, err := httpClient(cfg, is, count)
+	certificate, err := is.certificate(rc.Logger)
+	if err != nil {
+		return nil, err
+	}
+	client, err := httpClient(cfg, is, certificate, count)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +76,7 @@ func keep(cfg Config, is Issuer, rc receiver.Config, shared keeper.Shared, addre
 		}
 	}
 	kc.Receiver = rc
-	source, err := credentialOf(is, client)
+	source, err := credentialOf(is, client, certificate)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +122,7 @@ func endpoint(cfg Config, is Issuer, address string) string {
 }
 
 // credentialOf returns where the issuer's access tokens come from; nil: there are none.
-func credentialOf(is Issuer, client *http.Client) (*credential.Source, error) {
+func credentialOf(is Issuer, client *http.Client, certificate certificateSource) (*credential.Source, error) {
 	c := is.Credentials
 	usual := len(c.Client.Scopes) == 0
 	switch {
@@ -128,7 +132,7 @@ func credentialOf(is Issuer, client *http.Client) (*credential.Source, error) {
 		c.Client.Scopes = []string{"ssf.read", "ssf.manage"}
 	}
 	cc := credential.Config{
-		Token: c.Token, TokenFile: c.TokenFile, Command: c.Command, HTTP: client,
+		Token: c.Token, TokenFile: c.TokenFile, Command: c.Command, HTTP: client, Certificate: certificate,
 		ClientID: c.Client.ID, ClientSecret: c.Client.Secret, ClientSecretFile: c.Client.SecretFile, ClientKeyFile: c.Client.KeyFile,
 		TokenURL: c.Client.TokenURL, Parameters: c.Client.Parameters,
 	}
@@ -178,9 +182,10 @@ func lookAt(cfg Config, is Issuer) (*keeper.Keeper, error) {
 type roundTripper func(http.RoundTripper) http.RoundTripper
 
 // httpClient calls an issuer's servers: public ones, and those that the operator allows.
-func httpClient(cfg Config, is Issuer, count roundTripper) (*http.Client, error) {
+// certificate is what they are shown; nil: nothing.
+func httpClient(cfg Config, is Issuer, certificate certificateSource, count roundTripper) (*http.Client, error) {
 	policy := guard.Policy{
-		Allow: is.Allow, InsecureLoopback: cfg.InsecureLoopback,
+		Allow: is.Allow, InsecureLoopback: cfg.InsecureLoopback, ClientCertificate: certificate,
 		Timeout: max(keeper.CallTimeout, receiver.DefaultPollTimeout),
 	}
 	if is.CA != "" {
@@ -222,10 +227,18 @@ func readFile(name string) ([]byte, error) {
 
 // HTTPClient returns a client of the issuer's servers.
 func (is Issuer) HTTPClient(insecureLoopback bool) (*http.Client, error) {
-	return httpClient(Config{InsecureLoopback: insecureLoopback}, is, nil)
+	certificate, err := is.certificate(slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, err
+	}
+	return httpClient(Config{InsecureLoopback: insecureLoopback}, is, certificate, nil)
 }
 
 // Credential returns where the issuer's access tokens come from; nil: there are none.
 func (is Issuer) Credential(client *http.Client) (*credential.Source, error) {
-	return credentialOf(is, client)
+	certificate, err := is.certificate(slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, err
+	}
+	return credentialOf(is, client, certificate)
 }

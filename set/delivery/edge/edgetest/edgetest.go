@@ -46,6 +46,13 @@ func (a *Authority) Issue(t testing.TB, change func(*x509.Certificate)) tls.Cert
 	return pair(sign(t, client(change), a.Certificate, key, a.key), key)
 }
 
+// Renew returns another certificate of the key and the names of one that a has issued.
+func (a *Authority) Renew(t testing.TB, old tls.Certificate) tls.Certificate {
+	t.Helper()
+	key := old.PrivateKey.(*ecdsa.PrivateKey)
+	return pair(sign(t, client(func(c *x509.Certificate) { c.Subject = old.Leaf.Subject }), a.Certificate, key, a.key), key)
+}
+
 // SelfSigned returns such a one that nobody vouches for.
 func SelfSigned(t testing.TB, change func(*x509.Certificate)) tls.Certificate {
 	t.Helper()
