@@ -244,6 +244,9 @@ func TestReceiverInBrowser(t *testing.T) {
 	b.says("2 in the last hour", "hooks done", "From arrival to hooks done")
 	b.until(`document.getElementById("live-state").textContent.includes("live")`)
 	b.look("receiver-figures")
+	b.press(`nav a[href="/console/audit"]`)
+	b.says("dead_letter.resend", "console.sign_in")
+	b.look("receiver-audit")
 }
 
 // People sign in to the console of a receiver with the provider, too, in their role; what

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/acts"
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/adminapi"
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/receive"
 	"github.com/tocsin-ssf/tocsin/set/delivery/edge"
 	"github.com/tocsin-ssf/tocsin/streams/store/redisdb/redistest"
@@ -144,6 +145,35 @@ func TestActsAreTold(t *testing.T) {
 		if w := call(t, socket, http.MethodGet, "/admin/acts"+query, ""); w.Code != http.StatusBadRequest {
 			t.Errorf("%s: got %d %s, want 400", query, w.Code, w.Body)
 		}
+	}
+}
+
+// What a command does on a folder that it opened itself is told as such, and stays for the
+// daemon that has the folder next.
+func TestActsByCommand(t *testing.T) {
+	dir := t.TempDir()
+	for range 2 {
+		store, err := receive.OpenStore(t.Context(), dir, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		api := adminapi.Of(store.Handler(), store.Close)
+		err = api.Do(t.Context(), http.MethodPost, "/admin/dead-letters/drop", receive.LetterID{Issuer: "https://idp.example", ID: "x"}, nil)
+		if refused, ok := errors.AsType[*adminapi.Error](err); !ok || refused.Status != http.StatusNotFound {
+			t.Errorf("got %v, want that there is no such dead letter", err)
+		}
+		if err := api.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	store, err := receive.OpenStore(t.Context(), dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = store.Close() }()
+	page := listActs(t, store.Handler(), "?act=dead_letter.drop&object=x")
+	if len(page.Acts) != 2 || page.Acts[0].From != "command" || page.Acts[0].By.UID == nil || *page.Acts[0].By.UID != os.Getuid() || page.Acts[0].Outcome != eventlog.ActRefused {
+		t.Errorf("got %+v, want two acts of this user by a command", page.Acts)
 	}
 }
 
