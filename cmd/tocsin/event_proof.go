@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -216,28 +215,4 @@ func hashesOf(list [][]byte) ([]eventlog.Hash, error) {
 		out[i] = eventlog.Hash(h)
 	}
 	return out, nil
-}
-
-// atomically writes a file in one step, for its owner alone: it is whole or as
-// it was.
-func atomically(name string, text []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(name), ".tocsin-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name())
-		}
-	}()
-	_, err = f.Write(text)
-	for _, step := range []func() error{f.Sync, f.Close} {
-		if e := step(); err == nil {
-			err = e
-		}
-	}
-	if err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), name)
 }

@@ -14,6 +14,8 @@ import (
 	"github.com/tocsin-ssf/tocsin/transmitter/audit"
 	"github.com/tocsin-ssf/tocsin/transmitter/checkpoint"
 	"github.com/tocsin-ssf/tocsin/transmitter/eventlog"
+
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/wholefile"
 )
 
 type eventWitnessCmd struct {
@@ -91,7 +93,7 @@ func (c eventWitnessCmd) keep(ctx context.Context, std streamsIO, key string, fr
 			return fmt.Errorf("the log is not the one that %s was signed of: %w", c.File, err)
 		}
 	}
-	if err := atomically(c.File, text); err != nil {
+	if err := wholefile.Replace(c.File, text, 0o600); err != nil {
 		return fmt.Errorf("keeping the checkpoint: %w", err)
 	}
 	told := map[string]any{"origin": now.Origin, "size": now.Size, "file": c.File, "first": first}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/adminapi"
 	"github.com/tocsin-ssf/tocsin/transmitter/mapping"
+
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/wholefile"
 )
 
 type sourceTypesCmd struct {
@@ -63,5 +65,5 @@ func writeTypes(name string, types []mapping.Type) error {
 	if _, err := mapping.New(mapping.Config{Rules: []mapping.RulesFile{{Name: name, YAML: text}}}); err != nil {
 		return fmt.Errorf("what the vendor told makes no rules: %w", err)
 	}
-	return atomically(name, text)
+	return wholefile.Replace(name, text, 0o600)
 }

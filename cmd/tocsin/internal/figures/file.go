@@ -12,8 +12,9 @@ import (
 	"io/fs"
 	"math"
 	"os"
-	"path/filepath"
 	"slices"
+
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/wholefile"
 )
 
 // The file (docs/operations/figures.md): magic, a byte with the version, the deflated
@@ -72,7 +73,7 @@ func (k *Keeper) save(ctx context.Context) {
 	plain := k.kept.encode()
 	k.mu.Unlock()
 	fault := ""
-	if err := replace(k.cfg.Path, seal(plain)); err != nil {
+	if err := wholefile.Replace(k.cfg.Path, seal(plain), 0o600); err != nil {
 		fault = err.Error()
 	}
 	k.mu.Lock()
@@ -82,23 +83,6 @@ func (k *Keeper) save(ctx context.Context) {
 	if fault != "" && before == "" {
 		k.cfg.Logger.WarnContext(ctx, "the figures cannot be written; they are in memory alone", "file", k.cfg.Path, "err", fault)
 	}
-}
-
-// replace replaces the file as a whole: after a power cut it is the old one or the new.
-func replace(path string, raw []byte) error {
-	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(raw)
-	err = errors.Join(err, file.Sync(), file.Close())
-	if err == nil {
-		err = os.Rename(file.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(file.Name()))
-	}
-	return nil
 }
 
 // seal makes the file of a body.

@@ -23,6 +23,8 @@ import (
 	"time"
 
 	"github.com/tocsin-ssf/tocsin/transmitter/vault"
+
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/wholefile"
 )
 
 // Files of the authority.
@@ -75,10 +77,10 @@ func WritePair(dir string, hosts []string, certFile, keyFile string) error {
 	if err != nil {
 		return err
 	}
-	if err := write(keyFile, keyMode, encode("PRIVATE KEY", private)); err != nil {
+	if err := wholefile.Replace(keyFile, encode("PRIVATE KEY", private), keyMode); err != nil {
 		return err
 	}
-	return write(certFile, certMode, encode("CERTIFICATE", pair.Certificate[0]))
+	return wholefile.Replace(certFile, encode("CERTIFICATE", pair.Certificate[0]), certMode)
 }
 
 // Renewed returns what tls.Config.GetCertificate wants: a certificate as of
@@ -121,7 +123,7 @@ func Seal(dir string, v *vault.Vault) (bool, error) {
 		stored, err = v.Seal(keyName, stored)
 	}
 	if err == nil {
-		err = write(path, keyMode, stored)
+		err = wholefile.Replace(path, stored, keyMode)
 	}
 	if err != nil {
 		return false, fmt.Errorf("encrypting the key of the certificate authority of %s: %w", dir, err)
@@ -176,10 +178,10 @@ func create(dir string, v *vault.Vault) (*x509.Certificate, *ecdsa.PrivateKey, e
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := write(filepath.Join(dir, KeyFile), keyMode, stored); err != nil {
+	if err := wholefile.Replace(filepath.Join(dir, KeyFile), stored, keyMode); err != nil {
 		return nil, nil, err
 	}
-	if err := write(filepath.Join(dir, CertFile), certMode, encode("CERTIFICATE", der)); err != nil {
+	if err := wholefile.Replace(filepath.Join(dir, CertFile), encode("CERTIFICATE", der), certMode); err != nil {
 		return nil, nil, err
 	}
 	return load(dir, v)
@@ -187,34 +189,6 @@ func create(dir string, v *vault.Vault) (*x509.Certificate, *ecdsa.PrivateKey, e
 
 func encode(kind string, der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
-}
-
-// write writes a new file, which replaces what is left of a start cut off. It
-// is durable, and there as a whole or not at all.
-func write(path string, mode fs.FileMode, text []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".ca-")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // gone once it has its name
-	err = f.Chmod(mode)
-	if err == nil {
-		_, err = f.Write(text)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }
 
 func issue(ca *x509.Certificate, caKey *ecdsa.PrivateKey, hosts []string) (tls.Certificate, error) {

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/wholefile"
 )
 
 // moveFile says in a data folder that it is moved to Redis, or was.
@@ -52,27 +54,7 @@ func (m *move) write(dir string) error {
 	if err != nil {
 		return err
 	}
-	fresh := filepath.Join(dir, moveFile+".new")
-	f, err := os.OpenFile(fresh, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(append(raw, '\n'))
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(fresh, filepath.Join(dir, moveFile))
-	}
-	if err != nil {
-		return err
-	}
-	return syncFolder(dir)
-}
-
-func syncFolder(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
+	return wholefile.Replace(filepath.Join(dir, moveFile), append(raw, '\n'), 0o600)
 }
 
 // stays refuses a folder that is moved, or was: one log must not go on in two places.
@@ -88,7 +70,7 @@ func (n *Node) stays(back bool) error {
 				return err
 			}
 		}
-		return syncFolder(n.dir)
+		return wholefile.Sync(n.dir)
 	}
 	if m.State == moveDone {
 		return fmt.Errorf("%w on %s, and goes on there: use --redis; what is here is the state of that time, and a log that goes on in two places is two logs (tocsin serve --take-back goes on here nevertheless, without what happened since)",
