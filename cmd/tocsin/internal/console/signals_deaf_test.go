@@ -2,6 +2,7 @@ package console_test
 
 import (
 	"context"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -78,5 +79,27 @@ func TestSignalsNotMeant(t *testing.T) {
 		h := openWith(t, configured)
 		h.signedIn().get("/console/").wants(t, 200, tt.why)
 		heard(t, h.console, tt.want)
+	}
+}
+
+// A stream that the provider pauses or disables is told of, and heard again once it is enabled.
+func TestSignalsPaused(t *testing.T) {
+	t.Parallel()
+	l := listen(t, httptest.NewTLSServer)
+	var all struct {
+		Streams []struct {
+			ID string `json:"stream_id"`
+		} `json:"streams"`
+	}
+	l.idp.operate(http.MethodGet, "/admin/streams", nil, &all)
+	if len(all.Streams) != 1 {
+		t.Fatalf("got %d streams at the provider, want one", len(all.Streams))
+	}
+	for _, status := range []string{"paused", "enabled", "disabled", "enabled"} {
+		l.idp.operate(http.MethodPost, "/admin/streams/"+all.Streams[0].ID+"/status", map[string]string{"status": status, "reason": "a test"}, nil)
+		l.until(status, func() bool {
+			why, meant := l.daemon.Deaf(t.Context(), l.idp.issuer)
+			return (why == "") == (status == "enabled") && meant
+		})
 	}
 }
