@@ -39,7 +39,7 @@ func TestClientCAs(t *testing.T) {
 		later := func(what string, want *edgetest.Authority, told int) {
 			t.Helper()
 			for range 3 {
-				time.Sleep(11 * time.Second)
+				<-time.After(11 * time.Second)
 				if !get().Equal(want.Pool()) {
 					t.Errorf("%s: got other authorities", what)
 				}
