@@ -17,7 +17,11 @@ import (
 	"github.com/tocsin-ssf/tocsin/set/delivery/edge/edgetest"
 	"github.com/tocsin-ssf/tocsin/set/jose"
 	"github.com/tocsin-ssf/tocsin/transmitter/auth"
+	"github.com/tocsin-ssf/tocsin/wellknown"
 )
+
+// Published key sets find the keys of certificates, too: without it such clients were nobody.
+var _ auth.KeyFinder = (*wellknown.RemoteKeys)(nil)
 
 // secured serves handlers over TLS that asks for certificates.
 func secured(t *testing.T, handler http.Handler) *httptest.Server {
