@@ -84,6 +84,8 @@ type conformanceTransmitterCmd struct {
 	Token        string `help:"Access token of a receiver; better given as TOCSIN_TOKEN." placeholder:"TOKEN"`
 	ClientID     string `help:"client_id, for tokens of the token endpoint."`
 	ClientSecret string `help:"client_secret; better given as TOCSIN_CLIENT_SECRET."`
+	ClientCert   string `help:"Certificate shown to the transmitter, PEM (mutual TLS); a client without a secret is known by it." placeholder:"FILE"`
+	ClientKey    string `help:"Key of the certificate, PEM." placeholder:"FILE"`
 	TokenURL     string `help:"Token endpoint; default: from the transmitter's authorization server metadata." placeholder:"URL"`
 	Scope        string `help:"Scopes to ask for." default:"ssf.read ssf.manage"`
 	OtherToken   string `help:"Access token of another receiver, to see that the two are kept apart; better given as TOCSIN_OTHER_TOKEN." placeholder:"TOKEN"`
@@ -149,6 +151,9 @@ func (c conformanceTransmitterCmd) config(ctx context.Context) (transmitters.Con
 		}
 		policy.RootCAs = pool
 	}
+	if err := c.peer().certificate(&policy); err != nil {
+		return transmitters.Config{}, err
+	}
 	if _, err := guard.CheckURL(c.Issuer, policy); err != nil {
 		return transmitters.Config{}, usage("the issuer %s: %v", c.Issuer, err)
 	}
@@ -167,9 +172,17 @@ func (c conformanceTransmitterCmd) config(ctx context.Context) (transmitters.Con
 	return cfg, nil
 }
 
+// peer is as whom the suite comes.
+func (c conformanceTransmitterCmd) peer() peerFlags {
+	return peerFlags{
+		Issuer: c.Issuer, Token: c.Token, ClientID: c.ClientID, ClientSecret: c.ClientSecret,
+		ClientCert: c.ClientCert, ClientKey: c.ClientKey, TokenURL: c.TokenURL, Scope: c.Scope,
+	}
+}
+
 // credentials fills in where tokens come from.
 func (c conformanceTransmitterCmd) credentials(ctx context.Context, cfg *transmitters.Config) error {
-	as := peerFlags{Issuer: c.Issuer, Token: c.Token, ClientID: c.ClientID, ClientSecret: c.ClientSecret, TokenURL: c.TokenURL, Scope: c.Scope}
+	as := c.peer()
 	token, err := as.token(ctx, cfg.HTTP)
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
 
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/certfile"
 	"github.com/tocsin-ssf/tocsin/receiver/client"
 	"github.com/tocsin-ssf/tocsin/set/delivery/guard"
 	"github.com/tocsin-ssf/tocsin/wellknown"
@@ -23,6 +24,8 @@ type peerFlags struct {
 	Token            string `help:"Access token; better given as TOCSIN_TOKEN." placeholder:"TOKEN"`
 	ClientID         string `help:"client_id, for a token of the token endpoint."`
 	ClientSecret     string `help:"client_secret; better given as TOCSIN_CLIENT_SECRET."`
+	ClientCert       string `help:"Certificate shown to the transmitter, PEM (mutual TLS); a client without a secret is known by it." placeholder:"FILE"`
+	ClientKey        string `help:"Key of the certificate, PEM." placeholder:"FILE"`
 	TokenURL         string `help:"Token endpoint; default: from the transmitter's authorization server metadata." placeholder:"URL"`
 	Scope            string `help:"Scopes to ask for." default:"ssf.read ssf.manage"`
 	CA               string `help:"CA of the transmitter, PEM, beside the system's." name:"ca" placeholder:"FILE"`
@@ -44,6 +47,9 @@ func (p peerFlags) open(ctx context.Context) (*client.Client, error) {
 		}
 		policy.RootCAs = pool
 	}
+	if err := p.certificate(&policy); err != nil {
+		return nil, err
+	}
 	plain := guard.NewClient(policy)
 	token, err := p.token(ctx, plain)
 	if err != nil {
@@ -52,13 +58,29 @@ func (p peerFlags) open(ctx context.Context) (*client.Client, error) {
 	return client.New(client.Config{Issuer: p.Issuer, Token: token, HTTP: plain})
 }
 
+// certificate puts the client's certificate into a policy.
+func (p peerFlags) certificate(policy *guard.Policy) error {
+	if (p.ClientCert == "") != (p.ClientKey == "") {
+		return usage("--client-cert and --client-key belong together")
+	}
+	if p.ClientCert == "" {
+		return nil
+	}
+	pair, err := certfile.Open(certfile.Config{Cert: p.ClientCert, Key: p.ClientKey, Private: true})
+	if err != nil {
+		return usage("--client-cert, --client-key: %v", err)
+	}
+	policy.ClientCertificate = pair.Get
+	return nil
+}
+
 // token returns where access tokens come from.
 func (p peerFlags) token(ctx context.Context, plain *http.Client) (func(context.Context) (string, error), error) {
 	if p.Token != "" {
 		return func(context.Context) (string, error) { return p.Token, nil }, nil
 	}
-	if p.ClientID == "" || p.ClientSecret == "" {
-		return nil, usage("give --token, or --client-id and --client-secret")
+	if p.ClientID == "" || p.ClientSecret == "" && p.ClientCert == "" {
+		return nil, usage("give --token, or --client-id and --client-secret, or --client-id, --client-cert and --client-key")
 	}
 	if p.TokenURL == "" {
 		server, err := wellknown.NewClient(wellknown.Config{HTTP: plain}).AuthorizationServer(ctx, p.Issuer)
@@ -66,9 +88,15 @@ func (p peerFlags) token(ctx context.Context, plain *http.Client) (func(context.
 			return nil, fmt.Errorf("finding the token endpoint (or name it with --token-url): %w", err)
 		}
 		p.TokenURL = server.TokenEndpoint
+		if p.ClientCert != "" {
+			p.TokenURL = server.MTLSTokenEndpoint()
+		}
 	}
 	config := clientcredentials.Config{
 		ClientID: p.ClientID, ClientSecret: p.ClientSecret, TokenURL: p.TokenURL, Scopes: strings.Fields(p.Scope),
+	}
+	if p.ClientSecret == "" {
+		config.AuthStyle = oauth2.AuthStyleInParams // the client_id alone (RFC 8705 §2)
 	}
 	source := config.TokenSource(context.WithValue(ctx, oauth2.HTTPClient, plain))
 	return func(context.Context) (string, error) {

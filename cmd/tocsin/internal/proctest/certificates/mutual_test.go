@@ -112,6 +112,22 @@ func (w *together) answers(route string, status int) (lines []string) {
 	return lines
 }
 
+// lists has the command of a receiver list its streams by its certificate.
+func (w *together) lists(id string) {
+	w.t.Helper()
+	args := []string{"stream", "list", "--issuer", w.transmitter.Issuer, "--ca", filepath.Join(w.transmitter.Dir, "ca.pem"), "--client-id", id}
+	file := filepath.Join(w.receiver.Dir, id)
+	out, err := w.receiver.Command(w.t.Context(), append(args, "--client-cert", file+".pem", "--client-key", file+".key")...)
+	if err != nil || !strings.Contains(string(out), w.health(id).Stream.ID) {
+		w.t.Errorf("stream list: got %s (%v), want the stream", out, err)
+	}
+	for _, half := range [][]string{nil, {"--client-cert", file + ".pem"}, {"--client-cert", file + ".pem", "--client-key", w.receiver.Dir + "/wrong.key"}} {
+		if out, err := w.receiver.Command(w.t.Context(), append(args, half...)...); err == nil || !strings.Contains(err.Error(), "--client-key") {
+			w.t.Errorf("stream list %q: got %s (%v), want the flags named", half, out, err)
+		}
+	}
+}
+
 // heard waits until so many SETs came by each of the issuers.
 func (w *together) heard(n uint64, names ...string) {
 	w.t.Helper()
@@ -147,6 +163,7 @@ func TestReceiverByCertificate(t *testing.T) {
 	for _, name := range []string{"named", "self"} {
 		proctest.Eventually(t, name+": a stream", func() bool { s := w.health(name).Stream; return s != nil && s.ID != "" && s.Error == "" })
 	}
+	w.lists("named")
 	w.event(1)
 	w.heard(1, "named", "self")
 	before := w.health("named").Kept
@@ -160,8 +177,8 @@ func TestReceiverByCertificate(t *testing.T) {
 	if got := w.answers("/ssf/", http.StatusUnauthorized); len(got) > 0 {
 		t.Errorf("got %q, want a new token before a request with the old one", got)
 	}
-	if got := w.answers("/oauth/token", http.StatusOK); len(got) != 3 {
-		t.Errorf("got %d tokens, want one for each certificate: %q", len(got), got)
+	if got := w.answers("/oauth/token", http.StatusOK); len(got) != 4 { // the command has one of its own
+		t.Errorf("got %d tokens, want one for each certificate and one of the command: %q", len(got), got)
 	}
 	problems := strings.Join(w.health("wrong").Problems, "\n")
 	for _, part := range []string{"invalid_client", "CN=named", "not one by which the client", "have its name or key registered"} {
