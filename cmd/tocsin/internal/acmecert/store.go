@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/tocsin-ssf/tocsin/cmd/tocsin/internal/wholefile"
 	"github.com/tocsin-ssf/tocsin/transmitter/vault"
 )
 
@@ -27,7 +28,6 @@ const (
 	maxFile     = 1 << 20
 	dirMode     = 0o700
 
-	newPrefix     = ".new-"    // of a file that is being written
 	damagedSuffix = ".damaged" // of one that was put aside
 
 	certBlock   = "CERTIFICATE"
@@ -48,7 +48,7 @@ type store struct {
 // wrote. The data folder is ours alone.
 func (s store) open() error {
 	err := os.MkdirAll(s.dir, dirMode)
-	left, globErr := filepath.Glob(filepath.Join(s.dir, newPrefix+"*"))
+	left, globErr := filepath.Glob(filepath.Join(s.dir, wholefile.Unfinished))
 	err = errors.Join(err, globErr)
 	for _, path := range left {
 		err = errors.Join(err, os.Remove(path))
@@ -237,30 +237,7 @@ func (s store) write(path, name string, chain [][]byte, key *ecdsa.PrivateKey, f
 		text = append(text, pem.EncodeToMemory(&pem.Block{Type: certBlock, Bytes: cert})...)
 	}
 	text = append(text, pem.EncodeToMemory(block)...)
-	return replace(path, text)
-}
-
-func replace(path string, text []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // gone once it has its name
-	_, err = f.Write(text)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return wholefile.Replace(path, text, 0o600)
 }
 
 // errTooLong says that a file is none of ours.

@@ -64,7 +64,7 @@ func TestFolder(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()
 			path := filepath.Join(dir, host+".pem")
-			left := filepath.Join(dir, ".new-123") // of a process that was killed
+			left := filepath.Join(dir, "."+host+".pem.new") // of a process that was killed
 			for _, one := range []string{path, left} {
 				if err := os.WriteFile(one, tt.file, 0o600); err != nil {
 					t.Fatal(err)

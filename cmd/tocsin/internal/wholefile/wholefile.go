@@ -9,6 +9,10 @@ import (
 	"path/filepath"
 )
 
+// Unfinished is the pattern of the names that files have while they are written: what a
+// process left that was killed meanwhile.
+const Unfinished = ".*.new"
+
 // Replace writes the file at path, which has the mode then. It is durable, the name in its
 // folder included, once Replace returns nil; else the file is as it was. One at a time may
 // write a file; what a write that was cut off left beside it is gone with the next.
